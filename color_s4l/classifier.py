@@ -1,0 +1,116 @@
+"""A trained classifier, to be used: raw images in, classes out."""
+
+import dataclasses
+import os
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+
+from color_s4l import evaluation
+from color_s4l.errors import InputError
+
+# Imported so that Keras knows the layer of a saved classifier.
+from color_s4l.views.preprocessing import Preprocessing  # noqa: F401
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """What a run has learned.
+
+    Attributes:
+        network: The plain Keras model: uint8 `(batch, height, width, 3)` to class
+            probabilities.
+        classes: Their names; empty where only a model file is known.
+        hflip: Whether left-right flips keep the class (for test-time augmentation).
+    """
+
+    network: keras.Model
+    classes: tuple[str, ...] = ()
+    hflip: bool = True
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of the images that it takes."""
+        return self.network.input_shape[1]
+
+    def predict(self, images: np.ndarray, *, augment: bool = False) -> np.ndarray:
+        """Class probabilities.
+
+        Args:
+            images: uint8 RGB `(n, image_size, image_size, 3)`.
+            augment: Average over the published test-time views.
+
+        Returns:
+            Float32 `(n, classes)`.
+
+        Raises:
+            InputError: The images have another shape or type.
+        """
+        images = np.asarray(images)
+        expected = tuple(self.network.input_shape[1:])
+        if images.dtype != np.uint8 or images.shape[1:] != expected:
+            raise InputError(
+                f"Expected uint8 images of shape (n, {', '.join(map(str, expected))}). "
+                f"Received: {images.dtype} {images.shape}."
+            )
+        if not len(images):
+            return np.zeros((0, self.network.output_shape[-1]), "float32")
+        if augment:
+            return evaluation.augmented_probabilities(
+                self.network, images, hflip=self.hflip, seed=0
+            )
+        return evaluation.probabilities(self.network, images)
+
+    def error_rate(
+        self, images: np.ndarray, labels: np.ndarray, *, augment: bool = False
+    ) -> float:
+        """Share of images whose most probable class is wrong, in percent.
+
+        Args:
+            images: As for `predict`.
+            labels: Places in `classes`, integers `(n,)`.
+            augment: As for `predict`.
+        """
+        return evaluation.error_rate(self.predict(images, augment=augment), labels)
+
+
+def load(path: str | os.PathLike) -> Classifier:
+    """Opens what a run left.
+
+    Args:
+        path: A run folder, or a model file (.keras, .h5).
+
+    Returns:
+        The classifier.
+
+    Raises:
+        InputError: There is no such thing, or it is no classifier of ours.
+    """
+    path = pathlib.Path(path)
+    if not path.is_dir():
+        return Classifier(_load_model(path))
+    from color_s4l.training import run_folder
+
+    folder = run_folder.RunFolder(path)
+    config = run_folder.read_config(folder)
+    return Classifier(
+        _load_model(folder.model()),
+        classes=tuple(config["classes"]),
+        hflip=config["resolved"]["hflip"],
+    )
+
+
+def _load_model(path: pathlib.Path) -> keras.Model:
+    if not path.is_file():
+        raise InputError(f"There is no model at {path}: is the run complete?")
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        model.get_layer("preprocessing")
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is no classifier of this library, or damaged "
+            f"({type(error).__name__})."
+        ) from error
+    return model

@@ -1,0 +1,149 @@
+"""A command is a frozen dataclass: its fields are the flags.
+
+Every command of the library describes what it needs in one dataclass made of
+`option(...)` fields. From it come the flags, `--help`, flagfiles
+(`--flagfile=flags/...`, absl's) and the checked values, so that no flag can be
+defined and read by nobody. Nothing here touches absl's global FLAGS.
+"""
+
+import dataclasses
+import os
+import sys
+import typing
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from color_s4l.errors import InputError
+
+EXIT_WRONG_INPUT = 2
+Record = typing.TypeVar("Record")
+
+_DEFINE = {
+    str: flags.DEFINE_string,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_boolean,
+}
+
+
+def option(default: object, text: str, choices: Sequence[str] = ()) -> typing.Any:
+    """A dataclass field that becomes a flag.
+
+    Args:
+        default: The flag's value where the user gives none.
+        text: One line for `--help`.
+        choices: The values allowed for a text flag; empty for any.
+
+    Returns:
+        A `dataclasses.field`.
+    """
+    metadata = {"text": text, "choices": tuple(choices)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _value_type(annotation: object) -> tuple[type, bool]:
+    """The type of one value, and whether the flag may be given several times."""
+    if typing.get_origin(annotation) is tuple:
+        return typing.get_args(annotation)[0], True
+    members = [t for t in typing.get_args(annotation) if t is not type(None)]
+    return (members[0] if members else annotation), False
+
+
+def _define(record: type, values: flags.FlagValues) -> None:
+    annotations = typing.get_type_hints(record)
+    for field in dataclasses.fields(record):
+        text, choices = field.metadata["text"], field.metadata["choices"]
+        value_type, several = _value_type(annotations[field.name])
+        if several:
+            define = flags.DEFINE_multi_string
+        elif choices:
+            flags.DEFINE_enum(
+                field.name, field.default, choices, text, flag_values=values
+            )
+            continue
+        else:
+            define = _DEFINE[value_type]
+        default = list(field.default) if several else field.default
+        define(field.name, default, text, flag_values=values)
+
+
+def _help(record: type, description: str) -> str:
+    lines = [
+        description.strip(),
+        "",
+        "Flags (--name=value; --flagfile=FILE reads more):",
+    ]
+    for field in dataclasses.fields(record):
+        default = field.default
+        shown = "" if default is None or default == () else f" [{default}]"
+        if field.metadata["choices"]:
+            shown = f" {'|'.join(field.metadata['choices'])}{shown}"
+        lines.append(f"  --{field.name:<21} {field.metadata['text']}{shown}")
+    return "\n".join(lines)
+
+
+def parse(record: type[Record], arguments: Sequence[str], description: str) -> Record:
+    """Reads a command line into its dataclass.
+
+    Args:
+        record: A frozen dataclass made of `option` fields.
+        arguments: The words after the program's name.
+        description: What `--help` says first.
+
+    Returns:
+        An instance of `record`.
+
+    Raises:
+        InputError: A flag is unknown (the closest is suggested), a value is not
+            of its type, or a word is no flag.
+        SystemExit: `--help` was asked for (code 0).
+    """
+    values = flags.FlagValues()
+    _define(record, values)
+    if {"--help", "-h", "--helpfull", "-help"} & set(arguments):
+        print(_help(record, description))
+        raise SystemExit(0)
+    try:
+        rest = values(["command", *arguments])[1:]
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from error
+    if rest:
+        raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
+    return record(
+        **{
+            field.name: tuple(values[field.name].value)
+            if isinstance(values[field.name].value, list)
+            else values[field.name].value
+            for field in dataclasses.fields(record)
+        }
+    )
+
+
+def run(
+    action: Callable[[Record], None],
+    record: type[Record],
+    description: str,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Runs a command, and turns a user's mistake into one line and exit code 2.
+
+    Args:
+        action: Receives the parsed record.
+        record: The command's dataclass.
+        description: What `--help` says first.
+        arguments: The words after the program's name; default: `sys.argv`.
+
+    Returns:
+        The exit code: 0, or 2 after an `InputError`.
+    """
+    # TensorFlow's start-up chatter would bury what the command says.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        action(
+            parse(record, sys.argv[1:] if arguments is None else arguments, description)
+        )
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    return 0

@@ -1,0 +1,93 @@
+"""What a run is: values only, no tensors, no flags.
+
+Every field is a flag of `python -m color_s4l.train` of the same name. Defaults
+are the published settings of Color-S4L (Chen 2020, appendix 6.2 of the report)
+unless the text says otherwise.
+"""
+
+import dataclasses
+
+from color_s4l.commands import option
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where images come from; the part of a command's flags that names a data set."""
+
+    dataset: str = option(
+        "digits",
+        "digits (built in), folder, or a TFDS name: cifar10, svhn_cropped, ...",
+    )
+    data_dir: str | None = option(
+        None, "Directory of the images (folder) or of prepared TFDS data."
+    )
+    image_size: int | None = option(
+        None,
+        "Side in pixels to resize to (default: folder 32; TFDS as stored).",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(Source):
+    """One training run, complete: with the code's version it determines the result."""
+
+    labels: int | None = option(
+        None, "Labelled images in total, balanced over the classes (default: all)."
+    )
+    unlabeled: int | None = option(
+        None, "Images used without their labels (default: all training images)."
+    )
+    validation: int = option(
+        0, "Labelled images in total that are held out of training, for selection."
+    )
+    split_file: str | None = option(
+        None, "A split.csv of an earlier run, to be used exactly."
+    )
+    colorizer: str | None = option(
+        None, "H5 file of colorization.train (default: train one on the same images)."
+    )
+    method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+other.")
+    set: tuple[str, ...] = option(
+        (), "TERM.FIELD=VALUE: a hyper-parameter of a term; may be repeated."
+    )
+    network: str = option("convnet", "The trunk.")
+    width: float = option(1.0, "Factor on the trunk's numbers of filters.")
+    epochs: int = option(30, "Passes over the unlabelled images.")
+    batch_size: int = option(32, "Unlabelled images per step, before the views.")
+    learning_rate: float = option(0.05, "At the start; decays polynomially to 0.")
+    weight_decay: float = option(
+        5e-4, "Factor on the sum of squares of all kernels, added to the loss."
+    )
+    dropout: float = option(0.5, "Share of pooled features dropped before the classes.")
+    trunk_dropout: float | None = option(
+        None, "After the ConvNet's poolings (default: 0.5 on SVHN, else 0)."
+    )
+    seed: int = option(1, "Of the split, the batches, the weights and every draw.")
+    zca: bool | None = option(
+        None, "ZCA whitening (default: yes, but not for SVHN nor above 48 px)."
+    )
+    hflip: bool | None = option(
+        None,
+        "Flip labelled images left-right (default: not for SVHN and digits).",
+    )
+    bn_stats: str = option(
+        "both",
+        "Passes that move the batch statistics used for inference.",
+        choices=("both", "supervised"),
+    )
+    dtype_policy: str = option(
+        "float32",
+        "Precision of the network.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    jit_compile: bool | None = option(
+        None, "Compile the step with XLA (default: Keras decides)."
+    )
+    steps_per_execution: int = option(1, "Steps per call of the compiled function.")
+    devices: int = option(1, "GPUs (or logical CPU devices) that share each batch.")
+    deterministic: bool = option(False, "Bit-equal repetition; slower.")
+    run_dir: str | None = option(
+        None, "Folder of the results (default: runs/<what>); must not exist yet."
+    )
+    resume: bool = option(False, "Go on from the last complete epoch of --run_dir.")
+    verbosity: int = option(1, "0: results only; 1: progress; 2: one line per epoch.")

@@ -1,0 +1,171 @@
+"""Step batches: which images step t sees is a pure function of (seed, t).
+
+The labelled batch is V x B separate draws from the labelled images, the
+unlabelled one B images; an epoch is one pass over the unlabelled images
+(Tran 2019, https://arxiv.org/abs/1906.10343, and its published code). Nothing
+is kept between steps, so a resumed run sees what the uninterrupted one would,
+on every backend.
+"""
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+
+from color_s4l.data.dataset import UNLABELED
+from color_s4l.data.splits import Split
+from color_s4l.data.streams import Purpose, permutation
+
+
+class Stream:
+    """An endless order of n things, shuffled anew for each pass.
+
+    Position p holds `permutation(seed, p // n)[p % n]`.
+
+    Args:
+        length: n, at least 1.
+        seed: The run's seed, at least 0.
+        purpose: Keeps the streams of one run independent.
+    """
+
+    def __init__(self, length: int, seed: int, purpose: Purpose):
+        self.length = length
+        # Two passes: a batch may straddle the border between them.
+        self._order = functools.lru_cache(maxsize=2)(
+            lambda number: permutation(length, seed, purpose, number)
+        )
+
+    def take(self, start: int, count: int) -> np.ndarray:
+        """What stands at the positions start ... start + count - 1.
+
+        Args:
+            start: At least 0.
+            count: At least 1; may exceed the length of a pass.
+
+        Returns:
+            int64 `(count,)` in [0, length).
+        """
+        first, offset = divmod(start, self.length)
+        last = (start + count - 1) // self.length
+        passes = [self._order(number) for number in range(first, last + 1)]
+        return np.concatenate(passes)[offset : offset + count]
+
+
+class StepBatches:
+    """The batches of a run, by step.
+
+    Args:
+        images: uint8 `(n, height, width, 3)`: all training images.
+        labels: int32 `(n,)`; -1 where an image has none.
+        split: Which of them are labelled and unlabelled.
+        batch_size: B, unlabelled images per step.
+        draws: V, labelled images per unlabelled one (the number of views of an
+            unlabelled image, so that both passes are of one size).
+        seed: The run's seed, at least 0.
+        colorized: uint8 `(len(split.unlabeled), height, width, 3)`, row i being
+            the colourised `images[split.unlabeled[i]]`; None to leave it out.
+
+    Raises:
+        ValueError: A size is not positive, a part of the split is empty, a
+            labelled image has no label, or `colorized` has another shape.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        split: Split,
+        batch_size: int,
+        draws: int,
+        seed: int,
+        colorized: np.ndarray | None = None,
+    ):
+        _check(images, labels, split, batch_size, draws, colorized)
+        self.images, self.labels, self.split = images, labels, split
+        self.batch_size, self.draws, self.colorized = batch_size, draws, colorized
+        self._labeled = Stream(len(split.labeled), seed, Purpose.LABELED_BATCHES)
+        self._unlabeled = Stream(len(split.unlabeled), seed, Purpose.UNLABELED_BATCHES)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Full batches in one pass over the unlabelled images, at least 1."""
+        return max(1, len(self.split.unlabeled) // self.batch_size)
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """The images of one step, counted from 0 over the whole run.
+
+        Fewer images than a batch holds are repeated. What a pass leaves over
+        (fewer images than a batch) is dropped; the next pass is shuffled anew.
+
+        Args:
+            step: At least 0.
+
+        Returns:
+            "labeled": uint8 `(B, V, height, width, 3)`.
+            "labels": int32 `(B, V)`, the classes of "labeled".
+            "unlabeled": uint8 `(B, height, width, 3)`.
+            "index": int32 `(B,)`, where in `split.unlabeled` they stand.
+            "colorized": uint8 `(B, height, width, 3)`, only if it was given.
+
+        Raises:
+            ValueError: `step` is negative.
+        """
+        if step < 0:
+            raise ValueError(f"Expected a step of at least 0. Received: {step}.")
+        labeled, index = self._draw(step)
+        unlabeled = self.split.unlabeled[index]
+        batch = {
+            "labeled": self.images[labeled],
+            "labels": self.labels[labeled],
+            "unlabeled": self.images[unlabeled],
+            "index": index.astype(np.int32),
+        }
+        if self.colorized is not None:
+            batch["colorized"] = self.colorized[index]
+        return batch
+
+    def from_step(self, step: int) -> Iterator[dict[str, np.ndarray]]:
+        """The batches of steps step, step + 1, ... without end.
+
+        Args:
+            step: The first one, at least 0.
+
+        Yields:
+            What `batch` returns.
+        """
+        while True:
+            yield self.batch(step)
+            step += 1
+
+    def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images `(B, V)` of the labelled batch, positions `(B,)` of the other."""
+        per_step = self.batch_size * self.draws
+        labeled = self.split.labeled[self._labeled.take(step * per_step, per_step)]
+        epoch, within = divmod(step, self.steps_per_epoch)
+        start = epoch * self._unlabeled.length + within * self.batch_size
+        index = self._unlabeled.take(start, self.batch_size)
+        return labeled.reshape(self.batch_size, self.draws), index
+
+
+def _check(images, labels, split, batch_size, draws, colorized) -> None:
+    if batch_size < 1 or draws < 1:
+        raise ValueError(
+            "Expected batch_size and draws of at least 1. "
+            f"Received: {batch_size} and {draws}."
+        )
+    if not len(split.labeled) or not len(split.unlabeled):
+        raise ValueError(
+            "Expected a split with labelled and unlabelled images. "
+            f"Received: {len(split.labeled)} and {len(split.unlabeled)}."
+        )
+    if (labels[split.labeled] == UNLABELED).any():
+        raise ValueError("Expected a label for every image in split.labeled.")
+    expected = (len(split.unlabeled), *images.shape[1:])
+    if colorized is not None and (colorized.shape, colorized.dtype) != (
+        expected,
+        np.uint8,
+    ):
+        raise ValueError(
+            f"Expected colorized to be uint8 {expected}. "
+            f"Received: {colorized.dtype} {colorized.shape}."
+        )

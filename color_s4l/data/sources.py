@@ -1,0 +1,81 @@
+"""Where images come from: a name -> a `Dataset`."""
+
+import difflib
+import os
+from collections.abc import Iterable
+
+from color_s4l.data import digits, folder, tfds
+from color_s4l.data.dataset import Dataset
+from color_s4l.errors import InputError
+
+
+def _load_digits(data_dir: str | None, image_size: int | None) -> Dataset:
+    if data_dir is not None:
+        # Or a forgotten --dataset=folder would train on the digits instead.
+        raise InputError(
+            "--dataset=digits is built in and reads no --data_dir. "
+            "For your own images give --dataset=folder."
+        )
+    return digits.load(image_size)
+
+
+SOURCES = {"digits": _load_digits, "folder": folder.load}
+
+
+def load(
+    name: str, data_dir: str | None = None, image_size: int | None = None
+) -> Dataset:
+    """Reads a data set into memory.
+
+    Args:
+        name: "digits" (built in), "folder" (class folders), or the name of an
+            image-classification set of tensorflow-datasets, as its own
+            `tfds.builder` takes it: "cifar10", "svhn_cropped",
+            "cifar10_corrupted/fog_1".
+        data_dir: The images' directory (folder), or the one that holds prepared
+            TFDS data, where nothing is downloaded then.
+        image_size: Side in pixels to resize to; None for 32 (folder) or the
+            size stored (the others).
+
+    Returns:
+        The `Dataset`.
+
+    Raises:
+        InputError: There is no such data set, or it cannot be had or read.
+    """
+    if image_size is not None and image_size < 1:
+        raise InputError(
+            f"Expected --image_size of at least 1. Received: {image_size}."
+        )
+    if data_dir is not None:
+        # The shell leaves the ~ of --data_dir=~/images as it is.
+        data_dir = os.path.expanduser(data_dir)
+    if name in SOURCES:
+        return SOURCES[name](data_dir, image_size)
+    try:
+        return tfds.load(name, data_dir, image_size)
+    except tfds.UnknownNameError as error:
+        raise unknown(name, error.known) from error
+
+
+def unknown(name: str, others: Iterable[str]) -> InputError:
+    """The error for a name that no source knows; names the closest, never all.
+
+    Args:
+        name: What came.
+        others: The names that exist beside `SOURCES`.
+
+    Returns:
+        An `InputError`, to be raised by the caller.
+    """
+    known = [*SOURCES, *others]
+    close = difflib.get_close_matches(name.lower(), known, n=3)
+    # "svhn" is far from "svhn_cropped" by its letters, yet what was meant.
+    close = close or [other for other in known if other.startswith(name.lower())]
+    named = " or ".join(repr(other) for other in close[:3])
+    suggestion = f" Did you mean {named}?" if close else ""
+    return InputError(
+        f"There is no data set {name!r}.{suggestion} There are: {', '.join(SOURCES)}, "
+        "and the image-classification sets of "
+        "https://www.tensorflow.org/datasets/catalog/overview."
+    )

@@ -1,0 +1,90 @@
+"""Error rates of a finished run or of a model file: python -m color_s4l.evaluate."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from color_s4l import commands
+from color_s4l.commands import option
+from color_s4l.config import Source
+from color_s4l.errors import InputError
+
+_DESCRIPTION = """Measures the error rate on the test images, with and without the
+published test-time augmentation.
+
+  python -m color_s4l.evaluate --run=runs/NAME
+  python -m color_s4l.evaluate --model=model.keras --dataset=cifar10
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate(Source):
+    """The command's flags."""
+
+    run: str | None = option(None, "A run folder; its own data set is used.")
+    model: str | None = option(None, "Or a model file, .keras or .h5.")
+    hflip: bool | None = option(
+        None, "Flip views left-right (default: as the run; else not SVHN, digits)."
+    )
+
+
+def evaluate(flags: Evaluate) -> None:
+    """Runs the command."""
+    if (flags.run is None) == (flags.model is None):
+        raise InputError("Expected either --run=DIR or --model=FILE.")
+    print(f"evaluating {flags.run or flags.model}", flush=True)
+    # Here and not above: Keras takes seconds to start, and --help needs none.
+    from color_s4l import classifier, data
+
+    trained = classifier.load(flags.run or flags.model)
+    source = _source_of(flags.run, flags.data_dir) if flags.run else flags
+    dataset = data.load(source.dataset, source.data_dir, source.image_size)
+    if not flags.run:
+        flips = source.dataset != "digits" and not source.dataset.startswith("svhn")
+        trained = dataclasses.replace(trained, hflip=flips)
+    if flags.hflip is not None:
+        trained = dataclasses.replace(trained, hflip=flags.hflip)
+    _print_errors(trained, dataset)
+    if flags.run:
+        _print_selected(flags.run)
+
+
+def _source_of(run: str, data_dir: str | None) -> Source:
+    """The data set that a run was trained on; its directory may have moved."""
+    from color_s4l.training.run_folder import RunFolder, read_config
+
+    values = read_config(RunFolder(pathlib.Path(run)))["run"]
+    return Source(
+        values["dataset"], data_dir or values["data_dir"], values["image_size"]
+    )
+
+
+def _print_errors(trained, dataset) -> None:
+    known = trained.network.output_shape[-1]
+    if known != len(dataset.classes):
+        raise InputError(
+            f"The model knows {known} classes; {dataset.name} has "
+            f"{len(dataset.classes)}."
+        )
+    images, labels = dataset.test_images, dataset.test_labels
+    print(f"images     {len(images):,} test images of {dataset.name}")
+    for name, augment in (("error", False), ("augmented", True)):
+        error = trained.error_rate(images, labels, augment=augment)
+        print(f"{name:<10} {error:.2f} %", flush=True)
+
+
+def _print_selected(run: str) -> None:
+    """The best epochs of a run, each with what it was selected on."""
+    from color_s4l.training.results import describe
+    from color_s4l.training.run_folder import RunFolder, read_result
+
+    describe(read_result(RunFolder(pathlib.Path(run))))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command's entry point; returns its exit code."""
+    return commands.run(evaluate, Evaluate, _DESCRIPTION, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,103 @@
+"""Error rates of a classifier, with and without test-time augmentation."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from color_s4l.views import augmentation
+
+# Tran 2019's published code evaluates batches of this size.
+BATCH_SIZE = 128
+SHIFTS = (-2, -1, 1, 2)
+NOISE = 0.15
+
+
+def probabilities(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Class probabilities of any number of images.
+
+    Args:
+        model: From uint8 `(batch, height, width, 3)` to `(batch, classes)`.
+        images: uint8 `(n, height, width, 3)`.
+
+    Returns:
+        Float32 `(n, classes)`.
+    """
+    # Full batches only: a part of one can't be divided over several devices.
+    missing = -len(images) % BATCH_SIZE
+    padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+    return model.predict(padded, batch_size=BATCH_SIZE, verbose=0)[: len(images)]
+
+
+def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images whose most probable class is wrong, in percent.
+
+    Args:
+        probabilities: `(n, classes)`.
+        labels: Integers `(n,)`.
+
+    Returns:
+        In [0, 100]; NaN for no images.
+    """
+    if not len(labels):
+        return float("nan")
+    return float(100 * np.mean(probabilities.argmax(axis=1) != labels))
+
+
+def augmented_probabilities(
+    classifier: keras.Model, images: np.ndarray, *, hflip: bool, seed: int
+) -> np.ndarray:
+    """Mean class probabilities over the published test-time views.
+
+    Args:
+        classifier: Of `networks.inference_model`, or such a model loaded.
+        images: uint8 `(n, height, width, 3)`.
+        hflip: Whether left-right flips keep the class.
+        seed: Of the shifts and the noise; the same one draws the same.
+
+    Returns:
+        Float32 `(n, classes)`.
+    """
+    model = AugmentedClassifier(classifier, hflip=hflip, seed=seed)
+    return probabilities(model, images)
+
+
+class AugmentedClassifier(keras.Model):
+    """The mean of the probabilities over the published views of each image.
+
+    Tran 2019's published code: the image, a shifted copy (both axes drawn from
+    -2, -1, 1, 2), noised copies of both, and, where flips keep the class,
+    left-right flips of the clean two, clean and noised: 8 views, or 4. One
+    instance is for one pass over a test set: the draws depend on `seed` and on
+    the order of the images.
+
+    Args:
+        classifier: Of `networks.inference_model`, or such a model loaded.
+        hflip: Whether flipped views belong to it.
+        seed: Of the shifts and the noise.
+    """
+
+    def __init__(self, classifier: keras.Model, *, hflip: bool, seed: int):
+        super().__init__(name="test_time_augmentation")
+        self.preprocessing = classifier.get_layer("preprocessing")
+        self.rest = keras.Model(self.preprocessing.output, classifier.output)
+        self.hflip = hflip
+        self.seed = keras.random.SeedGenerator(seed)
+
+    def call(self, images, training=False):
+        """uint8 `(batch, height, width, 3)` to float32 `(batch, classes)`."""
+        clean = self.preprocessing(images)
+        draws = keras.random.randint(
+            (images.shape[0], 2), 0, len(SHIFTS), seed=self.seed
+        )
+        shifted = augmentation.shift(
+            clean, ops.take(ops.convert_to_tensor(SHIFTS, "int32"), draws)
+        )
+        views = [clean, shifted]
+        if self.hflip:
+            views += [ops.flip(view, axis=2) for view in views]
+        views += [self._noised(view) for view in views]
+        return sum(self.rest(view, training=False) for view in views) / len(views)
+
+    def _noised(self, images):
+        noise = keras.random.normal(images.shape, stddev=NOISE, seed=self.seed)
+        return images + noise

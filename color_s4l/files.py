@@ -1,0 +1,54 @@
+"""Files that are either whole or not there."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+import typing
+from collections.abc import Callable, Iterator
+
+
+def write_atomically(
+    path: pathlib.Path, write: Callable[[typing.BinaryIO], object]
+) -> None:
+    """Writes a file so that a kill at any moment leaves the old one or the new one.
+
+    Args:
+        path: The file; its folder exists.
+        write: Receives the open file.
+
+    Raises:
+        OSError: The disk is full or the folder read-only; the old file survives.
+    """
+    with _temporary(path) as temporary:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+
+def save_atomically(path: pathlib.Path, save: Callable[[str], object]) -> None:
+    """As `write_atomically`, for savers that want a name with the same ending."""
+    with _temporary(path) as temporary:
+        save(temporary)
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def _temporary(path: pathlib.Path) -> Iterator[str]:
+    """A new name beside `path`, removed again unless it took `path`'s place."""
+    path = pathlib.Path(path)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=".unfinished-", suffix=path.suffix
+    )
+    os.close(handle)
+    # mkstemp's files are for the owner alone; results are for whom the umask lets.
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(name, 0o666 & ~mask)
+    try:
+        yield name
+    finally:
+        if os.path.exists(name):
+            os.remove(name)

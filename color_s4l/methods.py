@@ -1,0 +1,113 @@
+"""A method is a sum of terms: names, sums of names, and changed hyper-parameters."""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Sequence
+
+from color_s4l.errors import InputError, unknown
+from color_s4l.terms import TERMS, Proxies, Supervised, Term
+from color_s4l.terms.proxies import COLOR_S4L, SESEMI
+
+METHODS: dict[str, tuple[Term, ...]] = {
+    "supervised": (Supervised(),),
+    "sesemi": (Supervised(), Proxies(tasks=SESEMI)),
+    "color_s4l": (Supervised(), Proxies(tasks=COLOR_S4L)),
+}
+
+
+def terms_of(
+    method: str, changes: Sequence[str] = (), *, bn_stats: str = "both"
+) -> tuple[Term, ...]:
+    """The terms of a method or of a sum of methods.
+
+    Args:
+        method: "color_s4l", or a sum "color_s4l+mean_teacher"; a term that stands
+            in several methods counts once.
+        changes: "proxies.weight=2": TERM.FIELD=VALUE, VALUE of the field's type.
+        bn_stats: Given to every term that has a field of this name.
+
+    Returns:
+        Frozen terms, in the order of the sum.
+
+    Raises:
+        InputError: A method, term or field does not exist, a value is not of
+            its field's type, or two terms want heads of one name and other sizes.
+    """
+    terms: list[Term] = []
+    for name in method.split("+"):
+        if name not in METHODS:
+            raise unknown("method", name, METHODS)
+        terms += [_with_bn_stats(t, bn_stats) for t in METHODS[name]]
+    for change in changes:
+        terms = _changed(terms, change)
+    unique = tuple(dict.fromkeys(terms))
+    heads_of(unique, num_classes=2)
+    return unique
+
+
+def heads_of(terms: Sequence[Term], num_classes: int) -> dict[str, int]:
+    """The heads that all terms together need.
+
+    Raises:
+        InputError: Two terms want heads of one name and other sizes.
+    """
+    heads: dict[str, int] = {}
+    for term in terms:
+        for name, size in term.heads(num_classes).items():
+            if heads.setdefault(name, size) != size:
+                raise InputError(
+                    f"Methods of this sum want {name!r} heads of {heads[name]} and of "
+                    f"{size} classes; they can't share one."
+                )
+    return heads
+
+
+def proxy_views(terms: Sequence[Term]) -> int:
+    """Views of one unlabelled image that go through the network each step."""
+    return max((len(t.tasks) for t in terms if isinstance(t, Proxies)), default=0)
+
+
+def _with_bn_stats(term: Term, bn_stats: str) -> Term:
+    has_field = any(field.name == "bn_stats" for field in dataclasses.fields(term))
+    return dataclasses.replace(term, bn_stats=bn_stats) if has_field else term
+
+
+def _changed(terms: Sequence[Term], change: str) -> list[Term]:
+    """Terms with one field of one term replaced."""
+    path, equals, text = change.partition("=")
+    name, dot, field = path.partition(".")
+    if not (equals and dot):
+        raise InputError(f"Expected --set=TERM.FIELD=VALUE. Received: {change!r}.")
+    if name not in TERMS:
+        raise unknown("term", name, TERMS)
+    if not any(type(term) is TERMS[name] for term in terms):
+        raise InputError(f"--set={change}: the method has no term {name!r}.")
+    return [
+        dataclasses.replace(t, **{field: _value(t, name, field, text)})
+        if type(t) is TERMS[name]
+        else t
+        for t in terms
+    ]
+
+
+def _value(term: Term, name: str, field: str, text: str) -> typing.Any:
+    """`text` as the field's type."""
+    types = typing.get_type_hints(type(term))
+    if field not in types:
+        raise InputError(
+            f"Term {name!r} has no hyper-parameter {field!r}. "
+            f"It has: {', '.join(types)}."
+        )
+    wanted = types[field]
+    try:
+        if typing.get_origin(wanted) is tuple:
+            return tuple(text.split(","))
+        if wanted is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return wanted(text)
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"--set={name}.{field}: expected {wanted.__name__}. "
+            f"Received: {json.dumps(text)}."
+        ) from error

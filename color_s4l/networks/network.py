@@ -1,0 +1,90 @@
+"""A trunk with named heads, and the model that a user gets in the end."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import keras
+from keras import layers, ops
+
+from color_s4l.views.preprocessing import Preprocessing
+
+
+class Network(keras.Model):
+    """One trunk, global average pooling, and a linear head per task.
+
+    Heads: Tran 2019 (SESEMI), one dense layer each, dropout on the class branch
+    only.
+
+    Args:
+        trunk: From preprocessed images to feature maps.
+        heads: Name of each head -> its number of classes: `{"class": 10, "proxy": 7}`.
+        dropout: Share of the pooled features dropped before the class head.
+    """
+
+    def __init__(self, trunk: keras.Model, heads: Mapping[str, int], dropout: float):
+        super().__init__(name="network")
+        self.trunk = trunk
+        self.pool = layers.GlobalAveragePooling2D(name="pool")
+        self.dropout = layers.Dropout(dropout, name="class_dropout")
+        self.heads = {
+            name: layers.Dense(size, name=name) for name, size in heads.items()
+        }
+
+    def call(self, images, training=False):
+        """Every intermediate by name.
+
+        Args:
+            images: Preprocessed, float `(batch, height, width, 3)`.
+            training: Batch statistics and dropout, or their inference forms.
+
+        Returns:
+            `features` (batch, rows, columns, channels), `pooled` (batch, channels),
+            and each head's logits, float32 (batch, classes), by the head's name.
+        """
+        features = self.trunk(images, training=training)
+        pooled = self.pool(features)
+        outputs = {"features": features, "pooled": pooled}
+        for name, head in self.heads.items():
+            dropped = (
+                self.dropout(pooled, training=training) if name == "class" else pooled
+            )
+            outputs[name] = ops.cast(head(dropped), "float32")
+        return outputs
+
+    @property
+    def kernels(self) -> list[keras.Variable]:
+        """The weights that decay: kernels, no biases, no scales, each once."""
+        return [v for v in self.trainable_variables if v.name == "kernel"]
+
+    @contextlib.contextmanager
+    def moving_statistics_kept(self) -> Iterator[None]:
+        """Inside, batch statistics are used but the moving ones end as they began.
+
+        They are put back rather than shielded by a scope, so that dropout's
+        random state still advances.
+        """
+        moving = [
+            v for v in self.non_trainable_variables if v.name.startswith("moving_")
+        ]
+        before = [ops.copy(variable.value) for variable in moving]
+        yield
+        for variable, value in zip(moving, before, strict=True):
+            variable.assign(value)
+
+
+def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Model:
+    """Raw images in, class probabilities out; shares the network's weights.
+
+    Args:
+        network: Built, with a head "class".
+        preprocessing: Built.
+
+    Returns:
+        A functional model from uint8 `(batch, height, width, 3)` to float32
+        `(batch, classes)` that sum to 1.
+    """
+    images = keras.Input(network.trunk.input_shape[1:], dtype="uint8", name="images")
+    features = network.trunk(preprocessing(images), training=False)
+    logits = network.heads["class"](network.pool(features))
+    softmax = layers.Softmax(dtype="float32", name="probabilities")
+    return keras.Model(images, softmax(logits), name="classifier")

@@ -1,0 +1,58 @@
+"""Where a number comes from: command, versions, hardware, date."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+
+import psutil
+
+_PACKAGES = ("color-s4l", "keras", "tensorflow", "jax", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Python's and the packages' versions; what is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(devices: Sequence[str]) -> str:
+    """One line: accelerators, processor, cores, memory.
+
+    Args:
+        devices: Names of the accelerators, or `["CPU"]`.
+    """
+    accelerators = ", ".join(name for name in devices if name != "CPU")
+    memory = psutil.virtual_memory().total / 2**30
+    processor = f"{os.cpu_count()} cores {_processor()}, {memory:.0f} GiB"
+    return f"{accelerators}; {processor}" if accelerators else processor
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            named = [line for line in lines if line.startswith("model name")]
+        return named[0].partition(":")[2].strip()
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
+
+
+def command() -> str:
+    """The command line, as it can be typed again."""
+    module = sys.modules.get("__main__")
+    spec = getattr(module, "__spec__", None)
+    program = f"python -m {spec.name}" if spec else os.path.basename(sys.argv[0])
+    return shlex.join([*program.split(), *sys.argv[1:]])
+
+
+def today() -> str:
+    """The date in UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -1,0 +1,108 @@
+"""The pictures of a run: views, learning curves, confusion matrix."""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+
+from color_s4l.files import write_atomically
+
+# Above this many classes, numbers in a confusion matrix are too small to read.
+MOST_NUMBERED = 20
+MOST_NAMED = 40
+
+
+def save(figure: Figure, path: pathlib.Path) -> None:
+    """Writes a figure as PNG, whole or not at all."""
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
+
+
+def views(rows: list[list[np.ndarray]], names: list[str]) -> Figure:
+    """Images in rows, their views in columns, with the proxy labels above.
+
+    Args:
+        rows: One list of views per image, each uint8 `(height, width, 3)`.
+        names: Of the views; the place is the proxy label.
+
+    Returns:
+        The figure.
+    """
+    size = 1.15
+    figure = Figure(figsize=(size * len(names), size * len(rows) + 0.7))
+    axes = figure.subplots(len(rows), len(names), squeeze=False)
+    for row, images in zip(axes, rows, strict=True):
+        for axis, image in zip(row, images, strict=True):
+            axis.imshow(image, interpolation="nearest")
+            axis.set_axis_off()
+    for label, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
+        axis.set_title(f"{label}\n{name.replace('_', ' ')}", fontsize=7)
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def curves(log: pd.DataFrame) -> Figure:
+    """Error rates (above) and the loss with its terms (below), by epoch.
+
+    Args:
+        log: The run's log.csv.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(7, 6))
+    above, below = figure.subplots(2, 1, sharex=True)
+    for name in log.columns:
+        if name.endswith("error"):
+            above.plot(log["epoch"], log[name], marker=".", label=_spelled(name))
+        elif name.endswith("loss") or name == "weight_decay":
+            below.plot(log["epoch"], log[name], marker=".", label=_spelled(name))
+    above.set_ylabel("error in %")
+    below.set_ylabel("loss")
+    below.set_xlabel("epoch (a pass over the unlabelled images)")
+    for axis in (above, below):
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+        axis.set_ylim(bottom=0)
+    figure.tight_layout()
+    return figure
+
+
+def _spelled(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def confusion(
+    labels: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...]
+) -> Figure:
+    """How often each class (row) was taken for each class (column), in % of the row.
+
+    Args:
+        labels: True classes, integers `(n,)`.
+        predicted: Predicted classes, integers `(n,)`.
+        classes: Names.
+
+    Returns:
+        The figure.
+    """
+    matrix = 100 * confusion_matrix(
+        labels, predicted, labels=np.arange(len(classes)), normalize="true"
+    )
+    side = float(np.clip(1.5 + 0.5 * len(classes), 5, 12))
+    figure = Figure(figsize=(side + 0.6, side))
+    axis = figure.subplots()
+    display = ConfusionMatrixDisplay(matrix, display_labels=classes)
+    display.plot(
+        ax=axis,
+        cmap="Blues",
+        include_values=len(classes) <= MOST_NUMBERED,
+        values_format=".0f",
+        xticks_rotation="vertical",
+    )
+    if len(classes) > MOST_NAMED:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    axis.set_title("Test images of each class, in %")
+    figure.tight_layout()
+    return figure

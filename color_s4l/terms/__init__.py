@@ -1,0 +1,9 @@
+"""The parts that a method is a sum of: one loss term per file."""
+
+from color_s4l.terms.proxies import Proxies
+from color_s4l.terms.supervised import Supervised
+from color_s4l.terms.term import Outcome, Progress, Term
+
+TERMS = {"supervised": Supervised, "proxies": Proxies}
+
+__all__ = ["TERMS", "Outcome", "Progress", "Proxies", "Supervised", "Term"]

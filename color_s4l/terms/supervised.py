@@ -1,0 +1,43 @@
+"""Cross-entropy of the classes on labelled images.
+
+The first term of Color-S4L's loss (Chen 2020, equation 1); alone it is Tran
+2019's augmented supervised learning (ASL).
+"""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from color_s4l.terms.term import Outcome, Term
+
+
+@dataclasses.dataclass(frozen=True)
+class Supervised(Term):
+    """Class cross-entropy, averaged over the labelled images of the step.
+
+    Attributes:
+        weight: Factor on the loss; 1 as published.
+    """
+
+    weight: float = 1.0
+
+    def views(self):
+        """The labelled images."""
+        return ("labeled",)
+
+    def heads(self, num_classes):
+        """The class head."""
+        return {"class": num_classes}
+
+    def loss(self, network, batch, state, progress):
+        """Terms: `class_loss`. Watch: `train_error`, the share misclassified, in %."""
+        logits = network(batch["labeled"], training=True)["class"]
+        entropy = keras.losses.sparse_categorical_crossentropy(
+            batch["labels"], logits, from_logits=True
+        )
+        wrong = ops.cast(ops.argmax(logits, axis=-1) != batch["labels"], "float32")
+        return Outcome(
+            terms={"class_loss": self.weight * ops.mean(entropy)},
+            watch={"train_error": 100 * ops.mean(wrong)},
+        )

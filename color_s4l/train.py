@@ -1,0 +1,31 @@
+"""Trains a classifier from few labels and many images: python -m color_s4l.train."""
+
+from collections.abc import Sequence
+
+from color_s4l import commands
+from color_s4l.config import Run
+
+_DESCRIPTION = """Trains a classifier from few labelled and many unlabelled images, and
+writes a run folder: model, error rates, split, log, pictures.
+
+  python -m color_s4l.train                                       (built-in images)
+  python -m color_s4l.train --dataset=cifar100 --colorizer=cifar100_100.h5
+  python -m color_s4l.train --flagfile=flags/color_s4l/cifar10_4000.cfg
+"""
+
+
+def train(run: Run) -> None:
+    """Runs the command."""
+    # Here and not above: Keras takes seconds to start, and --help needs none.
+    from color_s4l.training.session import fit
+
+    fit(run)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command's entry point; returns its exit code."""
+    return commands.run(train, Run, _DESCRIPTION, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,11 @@
+"""The file of the running Keras backend: `tensorflow.py` or `jax.py`.
+
+Both define the same names: `TrainStep`, `share_of`, `distributed`,
+`make_deterministic`, `device_names`.
+"""
+
+import importlib
+
+import keras
+
+backend = importlib.import_module(f"color_s4l.training.{keras.backend.backend()}")

@@ -1,0 +1,141 @@
+"""What happens beside the steps: watching, evaluating, logging, saving."""
+
+import math
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+
+import keras
+import pandas as pd
+from tensorboard.summary import Writer
+
+from color_s4l.errors import InputError
+from color_s4l.files import write_atomically
+from color_s4l.training import checkpoints
+
+
+class StopWhenNotFinite(keras.callbacks.Callback):
+    """Ends the run at the first step whose loss is not finite, before it is saved.
+
+    Args:
+        checkpoint_folder: Where the last good state lies, to be named.
+    """
+
+    # It only reads numbers, so Keras may call it while the next step runs.
+    async_safe = True
+
+    def __init__(self, checkpoint_folder: pathlib.Path):
+        super().__init__()
+        self.folder = checkpoint_folder
+        self.epoch, self.found = 0, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remembers the epoch, for the message."""
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """The logs are means over the epoch, so one bad step shows at once."""
+        if self.found is None and not math.isfinite(logs["loss"]):
+            terms = [name for name, value in logs.items() if not math.isfinite(value)]
+            steps = self.model.plan.steps_per_epoch
+            self.found = (self.epoch * steps + batch, sorted(set(terms) - {"loss"}))
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Raises, if a step of this epoch was bad."""
+        if self.found is None:
+            return
+        step, terms = self.found
+        good = checkpoints.saved(self.folder)
+        last = f"last good checkpoint: {good[-1]}" if good else "no checkpoint yet"
+        raise InputError(
+            f"The loss is not finite at step {step} (terms: {', '.join(terms)}); "
+            f"{last}. A smaller --learning_rate may help."
+        )
+
+
+class EpochErrors(keras.callbacks.Callback):
+    """Adds error rates and the speed to the logs of each epoch.
+
+    Args:
+        measures: Name -> function that returns the error rate in percent.
+        images_per_step: Images that go through the trunk in one step.
+    """
+
+    def __init__(
+        self, measures: Mapping[str, Callable[[], float]], images_per_step: int
+    ):
+        super().__init__()
+        self.measures, self.images_per_step = measures, images_per_step
+        self.started = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the clock."""
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Stops the clock, then evaluates."""
+        seconds = time.perf_counter() - self.started
+        images = self.images_per_step * self.model.plan.steps_per_epoch
+        logs["images_per_second"] = images / seconds
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        logs.update({name: measure() for name, measure in self.measures.items()})
+
+
+class LogFile(keras.callbacks.Callback):
+    """log.csv: one row per epoch; a resumed run's file holds each epoch once.
+
+    Args:
+        path: Rewritten, whole, after every epoch.
+        complete: Epochs of an earlier session that stay.
+    """
+
+    def __init__(self, path: pathlib.Path, complete: int):
+        super().__init__()
+        self.path = path
+        old = pd.read_csv(path) if complete else pd.DataFrame({"epoch": []})
+        self.rows = old[old["epoch"] <= complete].to_dict("records")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the epoch's row."""
+        self.rows.append({"epoch": epoch + 1, **logs})
+        table = pd.DataFrame(self.rows).to_csv(index=False).encode()
+        write_atomically(self.path, lambda file: file.write(table))
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Every logged scalar for TensorBoard, written without TensorFlow.
+
+    Args:
+        folder: Of the event files.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        super().__init__()
+        self.writer = Writer(str(folder))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the epoch's scalars."""
+        for name, value in logs.items():
+            self.writer.add_scalar(name, float(value), epoch + 1)
+        self.writer.flush()
+
+    def on_train_end(self, logs=None):
+        """Closes the file."""
+        self.writer.close()
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves the state after every epoch, after everything else has been logged.
+
+    Args:
+        folder: Exists.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        super().__init__()
+        self.folder = folder
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves."""
+        checkpoints.save(self.model, self.folder, epoch + 1)

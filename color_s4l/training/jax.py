@@ -1,0 +1,115 @@
+"""The JAX side: differentiation, devices, determinism."""
+
+import contextlib
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import jax
+import keras
+
+from color_s4l.errors import InputError
+
+
+class TrainStep:
+    """The custom training step of a `Learner`, with `value_and_grad` over a scope."""
+
+    def train_step(self, state, data):
+        """One update, without side effects.
+
+        Args:
+            state: Values of the trainable, non-trainable, optimizer's and metrics'
+                variables.
+            data: A batch of `StepBatches`, alone in a tuple: what `fit` hands on.
+
+        Returns:
+            Name -> running mean over the epoch, and the new state.
+        """
+        trainable, fixed, optimizing, measured = state
+        with self._scope(fixed=fixed, optimizing=optimizing) as scope:
+            batch = self.views_of(data[0])
+        fixed = _values(scope, self.non_trainable_variables)
+
+        def loss_of(trainable):
+            with self._scope(trainable, fixed, optimizing) as scope:
+                outcome, loss = self.losses(batch)
+                scaled = self.optimizer.scale_loss(loss)
+            moved = _values(scope, self.non_trainable_variables)
+            return scaled, (outcome, loss, moved)
+
+        gradient = jax.value_and_grad(loss_of, has_aux=True)
+        (_, (outcome, loss, fixed)), gradients = gradient(trainable)
+        trainable, optimizing = self.optimizer.stateless_apply(
+            optimizing, gradients, trainable
+        )
+        with self._scope(trainable, fixed, optimizing, measured) as scope:
+            self.after_update(batch, outcome)
+            logs = self.record(outcome, loss)
+        fixed = _values(scope, self.non_trainable_variables)
+        measured = _values(scope, self.metrics_variables)
+        return logs, (trainable, fixed, optimizing, measured)
+
+    def _scope(self, trainable=(), fixed=(), optimizing=(), measured=()):
+        """A scope in which the variables have these values (none given: their own)."""
+        pairs = (
+            (self.trainable_variables, trainable),
+            (self.non_trainable_variables, fixed),
+            (self.optimizer.variables, optimizing),
+            (self.metrics_variables, measured),
+        )
+        given = [zip(names, values, strict=True) for names, values in pairs if values]
+        return keras.StatelessScope(state_mapping=itertools.chain(*given))
+
+
+def _values(scope: keras.StatelessScope, variables) -> list:
+    return [scope.get_current_value(variable) for variable in variables]
+
+
+def share_of(draws, size: int):
+    """All of them: under JAX the step sees the whole batch, whatever the devices."""
+    return draws
+
+
+def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
+    """What opens a scope in which the network is made and trained on several devices.
+
+    Args:
+        devices: GPUs; on a machine without any, logical CPU devices.
+
+    Raises:
+        InputError: There are fewer, or JAX is already running with fewer.
+    """
+    if devices == 1:
+        return contextlib.nullcontext
+    # Raised when JAX is already running; then what it runs with is counted.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", devices)
+    found = keras.distribution.list_devices()
+    if len(found) < devices:
+        raise InputError(f"--devices={devices}: there are {len(found)} devices.")
+    return functools.partial(_data_parallel, found[:devices])
+
+
+@contextlib.contextmanager
+def _data_parallel(names: list[str]) -> Iterator[None]:
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def make_deterministic() -> None:
+    """Makes every operation bit-equal from run to run; before the first one runs."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+
+
+def device_names() -> list[str]:
+    """Names of the accelerators, or `["CPU"]`."""
+    return [
+        "CPU" if device.platform == "cpu" else device.device_kind
+        for device in jax.devices()
+    ]

@@ -1,0 +1,160 @@
+"""The model that `fit` trains: a network, the views, and a sum of terms."""
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from color_s4l.networks.network import Network
+from color_s4l.terms import Outcome, Progress, Term
+from color_s4l.training.backend import backend
+from color_s4l.views.step import StepViews
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Sizes and numbers of a training that the compiled step needs.
+
+    Attributes:
+        batch_size: Unlabelled images per step, over all devices.
+        epochs: Passes over the unlabelled images.
+        steps_per_epoch: Steps of one pass.
+        num_examples: Number of unlabelled images.
+        weight_decay: Factor on the sum of squares of the kernels. The published
+            5e-4 is Keras' `l2(5e-4)`, gradient 1e-3 times the weight.
+        seed: Of every draw in the step.
+    """
+
+    batch_size: int
+    epochs: int
+    steps_per_epoch: int
+    num_examples: int
+    weight_decay: float
+    seed: int
+
+
+class Learner(backend.TrainStep, keras.Model):
+    """Trains a network on the sum of its terms; Keras' `fit` runs it.
+
+    Args:
+        network: Built.
+        views: Makes what the terms read.
+        terms: Of `methods.terms_of`.
+        plan: Sizes and numbers.
+    """
+
+    def __init__(
+        self, network: Network, views: StepViews, terms: Sequence[Term], plan: Plan
+    ):
+        super().__init__(name="learner")
+        self.network = network
+        self.preprocessing = views.preprocessing
+        self.views = views
+        self.terms = tuple(terms)
+        self.plan = plan
+        self.draws_seed = keras.random.SeedGenerator(plan.seed, name="draws")
+        self.states = [
+            term.create_state(network, plan.num_examples) for term in self.terms
+        ]
+        self.means: dict[str, keras.metrics.Mean] = {}
+        self.built = True
+
+    def build_metrics(self, batch) -> None:
+        """Learns the names of what the terms report, without computing anything.
+
+        Args:
+            batch: Of `StepBatches`; only shapes and types are read.
+        """
+        like = {
+            name: keras.KerasTensor(array.shape, dtype=str(array.dtype))
+            for name, array in batch.items()
+        }
+        outcome = self.compute_output_spec(like)
+        names = ("loss", *outcome.terms, *outcome.watch)
+        self.means = {name: keras.metrics.Mean(name=name) for name in names}
+
+    @property
+    def metrics(self):
+        """One mean per named scalar; `fit` resets them every epoch."""
+        return list(self.means.values())
+
+    def call(self, data) -> Outcome:
+        """A batch's named scalars, as the training step computes them."""
+        return self.losses(self.views_of(data))[0]
+
+    def views_of(self, data) -> dict:
+        """The views of one device's part of a batch, outside the gradient."""
+        local, repeats = data["labels"].shape
+        shape = (self.plan.batch_size, repeats, *data["unlabeled"].shape[1:])
+        draws = self.views.draw(self.draws_seed, shape)
+        return self.views.apply(data, backend.share_of(draws, local))
+
+    def losses(self, batch) -> tuple[Outcome, typing.Any]:
+        """Every term's scalars, weight decay among them, and their sum."""
+        progress = self._progress()
+        parts, watch = {}, {}
+        for term, state in zip(self.terms, self.states, strict=True):
+            outcome = term.loss(self.network, batch, state, progress)
+            repeated = (parts.keys() | watch.keys()) & (
+                outcome.terms.keys() | outcome.watch.keys()
+            )
+            if repeated:
+                raise ValueError(f"Two terms report the same name: {sorted(repeated)}.")
+            parts |= outcome.terms
+            watch |= outcome.watch
+        parts["weight_decay"] = self._weight_decay()
+        return Outcome(parts, watch), sum(parts.values())
+
+    def _weight_decay(self):
+        squares = [ops.sum(ops.square(kernel)) for kernel in self.network.kernels]
+        return self.plan.weight_decay * sum(squares)
+
+    def _progress(self) -> Progress:
+        steps = self.plan.epochs * self.plan.steps_per_epoch
+        return Progress(self.optimizer.iterations, steps, self.plan.steps_per_epoch)
+
+    def after_update(self, batch, outcome: Outcome) -> None:
+        """Lets every term change its state."""
+        for term, state in zip(self.terms, self.states, strict=True):
+            term.after_update(self.network, batch, state, outcome.watch)
+
+    def record(self, outcome: Outcome, loss) -> dict:
+        """Adds a step's scalars to the means, and reads them."""
+        for name, value in {"loss": loss, **outcome.terms, **outcome.watch}.items():
+            self.means[name].update_state(value)
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def get_config(self):
+        """A learner is not saved: its network is, as the inference model."""
+        raise NotImplementedError("Save the inference model, or a checkpoint.")
+
+
+def compile_learner(
+    learner: Learner,
+    *,
+    learning_rate: float,
+    jit_compile: bool | None,
+    steps_per_execution: int,
+) -> None:
+    """SGD with Nesterov momentum 0.9 and polynomial decay of power 1/2 to zero.
+
+    Tran 2019: lr(t) = learning_rate * (1 - t / T)^(1/2), t counted in steps.
+
+    Args:
+        learner: To be compiled.
+        learning_rate: At step 0; 0.05 as published.
+        jit_compile: XLA; None: Keras' own choice.
+        steps_per_execution: Steps per call of the compiled function.
+    """
+    steps = max(1, learner.plan.epochs * learner.plan.steps_per_epoch)
+    schedule = keras.optimizers.schedules.PolynomialDecay(
+        learning_rate, steps, end_learning_rate=0.0, power=0.5
+    )
+    learner.compile(
+        optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
+        jit_compile="auto" if jit_compile is None else jit_compile,
+        steps_per_execution=steps_per_execution,
+    )
+    learner.optimizer.build(learner.trainable_variables)

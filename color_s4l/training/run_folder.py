@@ -1,0 +1,181 @@
+"""The folder that a run leaves behind: what is where, and what was run."""
+
+import dataclasses
+import json
+import pathlib
+
+from color_s4l import origin
+from color_s4l.config import Run
+from color_s4l.errors import InputError
+from color_s4l.files import write_atomically
+
+# What may differ when a run goes on: none of it changes the result.
+_FREE = {"resume", "run_dir", "verbosity", "data_dir", "steps_per_execution"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Names of everything in the folder.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        """Configuration, classes, command, versions, hardware (JSON)."""
+        return self.path / "config.json"
+
+    @property
+    def split(self) -> pathlib.Path:
+        """Which images are labelled, unlabelled, held out (CSV)."""
+        return self.path / "split.csv"
+
+    @property
+    def log(self) -> pathlib.Path:
+        """One row per epoch (CSV)."""
+        return self.path / "log.csv"
+
+    @property
+    def result(self) -> pathlib.Path:
+        """The error rates (JSON); written last: a run that has one is complete."""
+        return self.path / "result.json"
+
+    @property
+    def colorizer(self) -> pathlib.Path:
+        """The colorizer, where the run trained its own (H5)."""
+        return self.path / "colorizer.h5"
+
+    @property
+    def statistics(self) -> pathlib.Path:
+        """Mean and matrix of the whitening (NPZ)."""
+        return self.path / "preprocessing.npz"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Folder of the last two checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def pictures(self) -> pathlib.Path:
+        """Folder of the pictures (PNG)."""
+        return self.path / "pictures"
+
+    def model(self, suffix: str = ".keras") -> pathlib.Path:
+        """The classifier: raw uint8 RGB in, probabilities out (.keras, .h5)."""
+        return self.path / f"model{suffix}"
+
+
+def default_path(run: Run) -> pathlib.Path:
+    """`runs/<dataset>_<labels>_<method>_<network>_seed<seed>`."""
+    labels = "all" if run.labels is None else run.labels
+    width = "" if run.width == 1 else f"_w{run.width:g}"
+    name = (
+        f"{run.dataset}_{labels}_{run.method}_{run.network}{width}_seed{run.seed}"
+    ).replace("/", "_")
+    return pathlib.Path("runs") / name
+
+
+def open_folder(run: Run) -> RunFolder:
+    """Makes the run's folder, or finds it again.
+
+    Args:
+        run: With `resume`, the folder may exist; without, it must not.
+
+    Returns:
+        The folder; nothing is in it yet but what an earlier session left.
+
+    Raises:
+        InputError: It exists (or can't be made), or holds another run.
+    """
+    folder = RunFolder(pathlib.Path(run.run_dir or default_path(run)))
+    if folder.path.exists() and not run.resume:
+        raise InputError(
+            f"{folder.path} exists: go on with --resume, or give another --run_dir."
+        )
+    if folder.config.exists():
+        _check_same(run, folder)
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        for inner in (folder.checkpoints, folder.pictures):
+            inner.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Can't write to {folder.path}: {error.strerror}.") from error
+    for unfinished in folder.path.rglob(".unfinished-*"):
+        unfinished.unlink()
+    return folder
+
+
+def _check_same(run: Run, folder: RunFolder) -> None:
+    before = read_config(folder)
+    now = json.loads(json.dumps(dataclasses.asdict(run)))
+    different = [k for k in now if k not in _FREE and now[k] != before["run"].get(k)]
+    if different:
+        changes = ", ".join(
+            f"--{name}: {before['run'].get(name)} then, {now[name]} now"
+            for name in different
+        )
+        raise InputError(f"{folder.path} holds another run ({changes}).")
+
+
+def read_config(folder: RunFolder) -> dict:
+    """What `write_config` wrote.
+
+    Raises:
+        InputError: The folder is no run's folder, or its file is damaged.
+    """
+    try:
+        config = json.loads(folder.config.read_text(encoding="utf-8"))
+        config["run"]["set"] = list(config["run"]["set"])
+        return config
+    except OSError as error:
+        raise InputError(
+            f"{folder.path} is no run's folder: it has no readable config.json."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder.config} is damaged: {error}.") from error
+
+
+def read_result(folder: RunFolder) -> dict:
+    """The content of result.json.
+
+    Raises:
+        InputError: The run is not complete.
+    """
+    try:
+        return json.loads(folder.result.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder.path} has no result yet: go on with --resume."
+        ) from error
+
+
+def write_config(folder: RunFolder, run: Run, about: dict) -> None:
+    """Writes what is run.
+
+    Args:
+        folder: The run's.
+        run: As given, before its defaults were resolved.
+        about: `resolved` values, `classes`, `hardware`, ...: anything JSON can hold.
+    """
+    config = {
+        "run": dataclasses.asdict(run),
+        **about,
+        "command": origin.command(),
+        "versions": origin.versions(),
+        "date": origin.today(),
+    }
+    write_json(folder.config, config)
+
+
+def write_json(path: pathlib.Path, content: dict) -> None:
+    """Writes a JSON file atomically, indented, in UTF-8."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,89 @@
+"""The TensorFlow side: differentiation, devices, determinism."""
+
+import contextlib
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from color_s4l.errors import InputError
+
+
+class TrainStep:
+    """The custom training step of a `Learner`, with a GradientTape."""
+
+    def train_step(self, data):
+        """One update; every replica runs it on its part of the batch.
+
+        Args:
+            data: A batch of `StepBatches`, alone in a tuple: what `fit` hands on.
+
+        Returns:
+            Name -> running mean over the epoch.
+        """
+        batch = self.views_of(data[0])
+        with tf.GradientTape() as tape:
+            outcome, loss = self.losses(batch)
+            # The optimizer adds the replicas' gradients up; ours is a mean.
+            shared = loss / tf.distribute.get_strategy().num_replicas_in_sync
+            scaled = self.optimizer.scale_loss(shared)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self.after_update(batch, outcome)
+        return self.record(outcome, loss)
+
+
+def share_of(draws, size: int):
+    """This replica's rows of arrays that were drawn for the whole step.
+
+    Args:
+        draws: Nested tensors, the whole step's batch first; None is kept.
+        size: Rows of one replica.
+    """
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return draws
+    start = replica.replica_id_in_sync_group * size
+    return tf.nest.map_structure(
+        lambda part: None if part is None else part[start : start + size], draws
+    )
+
+
+def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
+    """What opens a scope in which the network is made and trained on several devices.
+
+    Args:
+        devices: GPUs; on a machine without any, logical CPU devices.
+
+    Raises:
+        InputError: There are fewer, or TensorFlow is already running with fewer.
+    """
+    if devices == 1:
+        return contextlib.nullcontext
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    if kind == "CPU":
+        _split_the_cpu(devices)
+    found = tf.config.list_logical_devices(kind)
+    if len(found) < devices:
+        raise InputError(f"--devices={devices}: there are {len(found)} {kind} devices.")
+    names = [device.name for device in found[:devices]]
+    return tf.distribute.MirroredStrategy(names).scope
+
+
+def _split_the_cpu(devices: int) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    logical = [tf.config.LogicalDeviceConfiguration()] * devices
+    # Raised when TensorFlow is already running; then what it runs with is counted.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_logical_device_configuration(cpu, logical)
+
+
+def make_deterministic() -> None:
+    """Makes every operation bit-equal from run to run; slower on GPUs."""
+    tf.config.experimental.enable_op_determinism()
+
+
+def device_names() -> list[str]:
+    """Names of the accelerators, or `["CPU"]`."""
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return [detail.get("device_name", "GPU") for detail in details] or ["CPU"]

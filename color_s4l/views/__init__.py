@@ -1,0 +1,1 @@
+"""What is done to images: preprocessing, augmentation, and the proxy views."""

@@ -1,0 +1,127 @@
+"""Global contrast normalisation and ZCA whitening, as one layer with its statistics.
+
+Tran 2019 (SESEMI), data preparation; constants as in its published code: scale
+55, ZCA regularisation 0.1, epsilon 1e-10.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+CONTRAST_SCALE = 55.0
+SMALLEST_NORM = 1e-10
+ZCA_REGULARISATION = 0.1
+ZCA_EPSILON = 1e-10
+# 4,096 images of 32 px are 50 MB as float32: the fit stays small beside the data.
+CHUNK = 4096
+
+
+def normalise_contrast(images):
+    """Subtracts each image's mean and divides by its L2 norm, times 55.
+
+    Args:
+        images: Float or uint8 `(batch, ...)`; any value range.
+
+    Returns:
+        Float32 of the same shape: mean 0 and norm 55 over each image (about
+        unit variance per value at 32 px). A constant image becomes 0.
+    """
+    flat = ops.reshape(ops.cast(images, "float32"), (-1, _size(images)))
+    flat = flat - ops.mean(flat, axis=1, keepdims=True)
+    norm = ops.sqrt(ops.sum(ops.square(flat), axis=1, keepdims=True))
+    norm = ops.where(norm < SMALLEST_NORM, ops.ones_like(norm), norm)
+    return ops.reshape(CONTRAST_SCALE * flat / norm, (-1, *images.shape[1:]))
+
+
+def _size(images) -> int:
+    return int(np.prod(images.shape[1:]))
+
+
+def whitening(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and ZCA matrix of contrast-normalised images.
+
+    With the covariance C = U S U^T of the normalised images (n in the
+    denominator), the matrix is U (S + 0.1 + 1e-10)^(-1/2) U^T.
+
+    Args:
+        images: uint8 `(n, height, width, 3)`: the whole training set, labelled
+            and unlabelled.
+
+    Returns:
+        Mean, float32 `(d,)`, and matrix, float32 `(d, d)`, symmetric, with
+        d = height * width * 3. Memory: a few times d * d * 8 bytes.
+    """
+    size = _size(images)
+    total, products = np.zeros(size), np.zeros((size, size))
+    for start in range(0, len(images), CHUNK):
+        chunk = ops.convert_to_numpy(normalise_contrast(images[start : start + CHUNK]))
+        chunk = chunk.reshape(len(chunk), size)
+        total += chunk.sum(axis=0, dtype="float64")
+        products += chunk.T @ chunk
+    mean = total / len(images)
+    covariance = products / len(images) - np.outer(mean, mean)
+    values, vectors = np.linalg.eigh(covariance)
+    # Rounding can leave an eigenvalue of a flat direction just below zero.
+    scale = 1 / np.sqrt(np.maximum(values, 0) + ZCA_REGULARISATION + ZCA_EPSILON)
+    matrix = (vectors * scale) @ vectors.T
+    return mean.astype("float32"), matrix.astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="color_s4l")
+class Preprocessing(keras.layers.Layer):
+    """Raw RGB images in, contrast-normalised and (optionally) whitened images out.
+
+    Its statistics are weights, so that a saved model takes raw images. Always
+    computes in float32: bfloat16 would lose what the whitening separates.
+
+    Args:
+        zca: Whether to whiten after the contrast normalisation.
+        name: The layer's name.
+        dtype: Only float32 is accepted.
+
+    Raises:
+        ValueError: Another dtype was asked for.
+    """
+
+    def __init__(self, zca: bool = True, *, name="preprocessing", dtype="float32"):
+        super().__init__(name=name, dtype=dtype, trainable=False)
+        if self.compute_dtype != "float32":
+            raise ValueError(f"Expected dtype float32. Received: {self.compute_dtype}.")
+        self.zca = zca
+
+    def build(self, input_shape):
+        """Makes the statistics: mean 0 and the identity matrix until they are set."""
+        if self.zca:
+            size = int(np.prod(input_shape[1:]))
+            self.mean = self.add_weight((size,), "zeros", name="mean", trainable=False)
+            self.matrix = self.add_weight(
+                (size, size), "identity", name="matrix", trainable=False
+            )
+
+    def set_statistics(self, mean: np.ndarray, matrix: np.ndarray) -> None:
+        """Takes over what `whitening` returned; the layer must be built."""
+        self.mean.assign(mean)
+        self.matrix.assign(matrix)
+
+    def call(self, images):
+        """Preprocesses a batch.
+
+        Args:
+            images: uint8 or float `(batch, height, width, 3)` in [0, 255].
+
+        Returns:
+            Float32 of the same shape.
+        """
+        images = normalise_contrast(images)
+        if not self.zca:
+            return images
+        flat = ops.reshape(images, (-1, _size(images))) - self.mean
+        return ops.reshape(ops.matmul(flat, self.matrix), (-1, *images.shape[1:]))
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the images is kept."""
+        return input_shape
+
+    def get_config(self):
+        """What a saved model stores."""
+        return {"name": self.name, "zca": self.zca}

@@ -1,0 +1,130 @@
+"""CIE L*a*b*: the lightness that the network sees, the colours that it predicts.
+
+sRGB (IEC 61966-2-1) and CIE 1976 L*a*b* under D65 with the 2-degree observer:
+the constants of scikit-image's `rgb2lab`, with which the published colorizers
+prepared their images.
+"""
+
+import keras
+from keras import ops
+
+# How values of a file's network are scaled; a colorizer's file carries this text.
+SCALING = "lab: L/50-1, ab/127"
+
+# Columns of the linear-sRGB-to-XYZ matrix: what red, green and blue add to X, Y, Z.
+_TO_XYZ = (
+    (0.412453, 0.212671, 0.019334),
+    (0.357580, 0.715160, 0.119193),
+    (0.180423, 0.072169, 0.950227),
+)
+# Columns of its inverse: what X, Y and Z add to linear red, green and blue.
+_FROM_XYZ = (
+    (3.24048134, -0.96925495, 0.05564664),
+    (-1.53715152, 1.87599000, -0.20404134),
+    (-0.49853633, 0.04155593, 1.05731107),
+)
+_WHITE = (0.95047, 1.0, 1.08883)  # X, Y, Z of D65
+_LINEAR_BELOW = 0.008856  # CIE: the cube root turns into a line near black
+_SLOPE, _OFFSET = 7.787, 16 / 116
+
+
+def _tensor(values: tuple[float, ...]) -> object:
+    return ops.convert_to_tensor(values, dtype="float32")
+
+
+def _mix(channels: object, columns: tuple) -> object:
+    """A 3x3 matrix on the last axis, in full precision.
+
+    Written as sums: a matrix product may be rounded to TF32 on a GPU, which
+    would move a*b* by whole units.
+    """
+    first, second, third = (_tensor(column) for column in columns)
+    return (
+        channels[..., 0:1] * first
+        + channels[..., 1:2] * second
+        + channels[..., 2:3] * third
+    )
+
+
+def _linear(images: object) -> object:
+    """Takes sRGB's gamma off; both in [0, 1]."""
+    curve = ops.power((ops.maximum(images, 0.04045) + 0.055) / 1.055, 2.4)
+    return ops.where(images > 0.04045, curve, images / 12.92)
+
+
+def _gamma(linear: object) -> object:
+    """Puts sRGB's gamma on; what lies outside [0, 1] keeps its side."""
+    curve = 1.055 * ops.power(ops.maximum(linear, 0.0031308), 1 / 2.4) - 0.055
+    return ops.where(linear > 0.0031308, curve, linear * 12.92)
+
+
+def rgb_to_lab(images: object) -> object:
+    """sRGB to L*a*b*.
+
+    Args:
+        images: Float `(..., 3)` in [0, 1].
+
+    Returns:
+        Float32 `(..., 3)`: L* in [0, 100]; a* in [-87, 99] and b* in
+        [-108, 95], the reach of sRGB.
+    """
+    ratio = _mix(_linear(images), _TO_XYZ) / _tensor(_WHITE)
+    root = ops.power(ops.maximum(ratio, _LINEAR_BELOW), 1 / 3)
+    bent = ops.where(ratio > _LINEAR_BELOW, root, _SLOPE * ratio + _OFFSET)
+    x, y, z = bent[..., 0:1], bent[..., 1:2], bent[..., 2:3]
+    return ops.concatenate([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def lab_to_rgb(colors: object) -> object:
+    """L*a*b* to sRGB; the inverse of `rgb_to_lab`.
+
+    Args:
+        colors: Float `(..., 3)`: L* in [0, 100], a* and b* in any range.
+
+    Returns:
+        Float32 `(..., 3)` in [0, 1]; colours that sRGB cannot show are clipped.
+    """
+    y = (colors[..., 0:1] + 16) / 116
+    x = y + colors[..., 1:2] / 500
+    z = ops.maximum(y - colors[..., 2:3] / 200, 0.0)
+    bent = ops.concatenate([x, y, z], axis=-1)
+    line = (bent - _OFFSET) / _SLOPE
+    ratio = ops.where(bent > 0.2068966, ops.power(bent, 3), line)
+    return ops.clip(_gamma(_mix(ratio * _tensor(_WHITE), _FROM_XYZ)), 0.0, 1.0)
+
+
+def split(images: object) -> tuple[object, object]:
+    """Splits images into what the network sees and what it predicts.
+
+    Scaled as deep-koalarization does (Baldassarre et al. 2017,
+    https://arxiv.org/abs/1712.03400): L' = 2 L*/100 - 1, ab' = ab/127.
+
+    Args:
+        images: uint8 `(..., 3)`, sRGB; a symbolic input of that type too.
+
+    Returns:
+        Lightness, float32 `(..., 1)`, and colours a*, b*, float32 `(..., 2)`,
+        both in [-1, 1].
+    """
+    scaled = rgb_to_lab(ops.cast(images, "float32") / 255.0)
+    return scaled[..., 0:1] / 50.0 - 1.0, scaled[..., 1:3] / 127.0
+
+
+def join(lightness: object, colors: object) -> object:
+    """Puts lightness and colours together; the inverse of `split`.
+
+    Args:
+        lightness: Float `(..., 1)` in [-1, 1].
+        colors: Float `(..., 2)` in [-1, 1].
+
+    Returns:
+        uint8 `(..., 3)`, sRGB.
+    """
+    scales = [50.0 * (lightness + 1.0), 127.0 * colors]
+    images = lab_to_rgb(ops.concatenate(scales, axis=-1))
+    return ops.cast(ops.round(255.0 * images), "uint8")
+
+
+def image_input() -> keras.KerasTensor:
+    """A symbolic batch of images of any size, uint8 `(batch, height, width, 3)`."""
+    return keras.Input((None, None, 3), dtype="uint8", name="images")

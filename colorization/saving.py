@@ -1,0 +1,161 @@
+"""One self-contained file per colorizer: a Keras model that carries its origin.
+
+`.h5` is what `keras.models.load_model` opens everywhere, with the origin as an
+attribute of the file; in a `.keras` archive it is a member of its own.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterator
+
+import h5py
+import keras
+
+import colorization
+from color_s4l.errors import InputError
+from colorization import safety
+from colorization.colorizer import Colorizer
+from colorization.lab import SCALING
+from colorization.origin import Origin, from_json
+
+SUFFIXES = (".h5", ".keras")
+_ATTRIBUTE = "colorization_origin"
+_MEMBER = "colorization_origin.json"
+_HOW_TO_TRAIN = (
+    "Train a colorizer: python -m colorization.train --dataset=... --output=..."
+)
+
+
+def check_suffix(path: str | os.PathLike) -> None:
+    """Refuses a file name that says no format.
+
+    Raises:
+        InputError: The name ends neither with .h5 nor with .keras.
+    """
+    if pathlib.Path(path).suffix not in SUFFIXES:
+        raise InputError(
+            f"Expected a colorizer's file to end with {' or '.join(SUFFIXES)}. "
+            f"Received: {str(path)!r}."
+        )
+
+
+@contextlib.contextmanager
+def _without_legacy_warning() -> Iterator[None]:
+    """Keras warns of H5 at every save; here H5 is asked for, and tested."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _write(model: keras.Model, path: pathlib.Path, origin: Origin) -> None:
+    with _without_legacy_warning():
+        model.save(path)
+    if path.suffix == ".h5":
+        with h5py.File(path, "a") as file:
+            file.attrs[_ATTRIBUTE] = origin.to_json()
+    else:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(_MEMBER, origin.to_json())
+
+
+def save(model: keras.Model, path: str | os.PathLike, origin: Origin) -> None:
+    """Writes a colorizer's file, whole or not at all.
+
+    Args:
+        model: Lightness to colours, `Parts.whole` or `Colorizer.model`.
+        path: `*.h5` or `*.keras`; an existing file is replaced.
+        origin: What the model was trained on.
+
+    Raises:
+        InputError: The path ends otherwise.
+    """
+    check_suffix(path)
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
+    try:
+        _write(model, unfinished, origin)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read(path: pathlib.Path) -> tuple[str | None, str | None]:
+    """The origin and the model's configuration as they stand in the file."""
+    if path.suffix == ".h5":
+        with h5py.File(path, "r") as file:
+            return file.attrs.get(_ATTRIBUTE), file.attrs.get("model_config")
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        texts = [
+            archive.read(name).decode() if name in names else None
+            for name in (_MEMBER, "config.json")
+        ]
+    return texts[0], texts[1]
+
+
+def _parse(origin: str | None, config: str | None) -> Origin:
+    """Checks what the file says of itself, before anything is built from it."""
+    if origin is None or config is None:
+        raise InputError("it is not a colorizer: no origin is recorded in it")
+    foreign = safety.foreign_classes(json.loads(config))
+    if foreign:
+        raise InputError(
+            "it is not a colorizer, and could run code: it contains "
+            f"{', '.join(foreign)}"
+        )
+    record = from_json(origin)
+    if record.scaling != SCALING:
+        raise InputError(f"expected the scaling {SCALING!r}, it has {record.scaling!r}")
+    return record
+
+
+def _open(path: pathlib.Path) -> Colorizer:
+    if not path.is_file():
+        raise InputError("there is no such file")
+    origin = _parse(*_read(path))
+    model = keras.models.load_model(
+        path,
+        custom_objects=colorization.custom_objects(),
+        compile=False,
+        safe_mode=True,
+    )
+    if model.input_shape[1:] != (None, None, 1) or model.output_shape[-1] != 2:
+        raise InputError(
+            "it is not a colorizer: expected (height, width, 1) to (height, width, 2), "
+            f"it maps {model.input_shape[1:]} to {model.output_shape[1:]}"
+        )
+    return Colorizer(model, origin)
+
+
+def load(path: str | os.PathLike) -> Colorizer:
+    """Opens a colorizer's file. No code in the file is ever run.
+
+    Args:
+        path: `*.h5` or `*.keras`, written by `save`.
+
+    Returns:
+        The colorizer.
+
+    Raises:
+        InputError: The file is missing, damaged, not a colorizer, of another
+            scaling, or contains what no colorizer consists of.
+    """
+    check_suffix(path)
+    try:
+        return _open(pathlib.Path(path))
+    except InputError as error:
+        reason = str(error)
+    except Exception as error:
+        # h5py, zipfile, json and Keras have no common type for a damaged file.
+        detail = " ".join(str(error).split())[:160]
+        reason = f"it is damaged or not a colorizer ({type(error).__name__}: {detail})"
+    raise InputError(f"Colorizer {str(path)!r}: {reason}. {_HOW_TO_TRAIN}")

@@ -1,0 +1,142 @@
+"""Trains a colorizer on a data set's images: python -m colorization.train."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from color_s4l import commands
+from color_s4l.commands import option
+from color_s4l.config import Source
+from color_s4l.errors import InputError
+
+_DESCRIPTION = """Trains a network to colourise the images of a data set, and writes
+it with its origin into one self-contained Keras file.
+
+  python -m colorization.train --dataset=cifar100 --epochs=100 --output=cifar100_100.h5
+"""
+_WATCHED = 500  # test images that the progress display shows; nothing is selected
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Source):
+    """The command's flags; defaults are the published settings."""
+
+    output: str | None = option(
+        None, "File to write, .h5 or .keras (default: <dataset>_<epochs>.h5)."
+    )
+    epochs: int = option(100, "Passes over the training images.")
+    network: str = option(
+        "encoder_decoder",
+        "The architecture.",
+        choices=("encoder_decoder", "inception_fusion"),
+    )
+    width: float = option(1.0, "Factor on the network's numbers of filters.")
+    images: int | None = option(
+        None, "Train on the first N images only (default: all)."
+    )
+    batch_size: int = option(100, "Images per step.")
+    learning_rate: float = option(1e-3, "Adam's, constant.")
+    seed: int = option(1, "Of the weights and of the order of the images.")
+    embedding_weights: str = option(
+        "imagenet", "inception_fusion: imagenet (downloads), none, or a weights file."
+    )
+    embedding_size: int = option(
+        299, "inception_fusion: side in pixels it embeds at; 75 is 20 times cheaper."
+    )
+    resume: bool = option(False, "Go on after the last complete epoch of --output.")
+    verbosity: int = option(
+        1, "0: results only; 1: progress bar; 2: one line per epoch."
+    )
+
+
+def _output(flags: Train) -> pathlib.Path:
+    from colorization import checkpoint, saving
+
+    path = pathlib.Path(flags.output or f"{flags.dataset}_{flags.epochs}.h5")
+    saving.check_suffix(path)
+    if path.exists():
+        raise InputError(
+            f"{str(path)!r} exists already: give another --output, or remove it."
+        )
+    interrupted = checkpoint.path_beside(path)
+    if interrupted.exists() and not flags.resume:
+        raise InputError(
+            f"An interrupted run of {str(path)!r} is at {str(interrupted)!r}: go on "
+            "with --resume, or remove that file."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _settings(flags: Train):
+    from colorization.networks import Shape
+    from colorization.training import Settings
+
+    return Settings(
+        epochs=flags.epochs,
+        batch_size=flags.batch_size,
+        learning_rate=flags.learning_rate,
+        seed=flags.seed,
+        network=flags.network,
+        shape=Shape(flags.width, flags.embedding_weights, flags.embedding_size),
+        verbosity=flags.verbosity,
+    )
+
+
+def _training_images(flags: Train, images):
+    if flags.images is None:
+        return images
+    if not 0 < flags.images <= len(images):
+        raise InputError(
+            f"Expected --images from 1 to {len(images)}. Received: {flags.images}."
+        )
+    return images[: flags.images]
+
+
+def _announce(flags: Train, images, path: pathlib.Path, parameters: int) -> None:
+    from colorization import checkpoint
+    from colorization.training import steps_per_epoch
+
+    steps = steps_per_epoch(len(images), flags.batch_size)
+    size = "x".join(str(side) for side in images.shape[1:3])
+    print(f"Training images:  {len(images)} of {flags.dataset}, {size} px")
+    print(
+        f"Steps:            {flags.epochs} epochs of {steps}, {flags.batch_size} each"
+    )
+    print(f"Network:          {flags.network}, {parameters:,} trained parameters")
+    if flags.resume and not checkpoint.path_beside(path).exists():
+        print("Resume:           no epoch of an earlier run is complete, starts anew")
+    print(f"The result goes to {path}", flush=True)
+
+
+def train(flags: Train) -> None:
+    """Runs the command.
+
+    Raises:
+        InputError: A flag does not fit, or the output exists.
+    """
+    # Here and not above: Keras takes seconds to start, and --help needs none.
+    from color_s4l import data
+    from colorization import checkpoint, saving, training
+
+    path, settings = _output(flags), _settings(flags)
+    dataset = data.load(flags.dataset, flags.data_dir, flags.image_size)
+    images = _training_images(flags, dataset.images)
+    parts = training.build(settings)
+    _announce(flags, images, path, parts.trained.count_params())
+    interrupted = checkpoint.path_beside(path)
+    watched = dataset.test_images[:_WATCHED]
+    resume = flags.resume
+    model = training.train(images, watched, settings, interrupted, resume, parts)
+    saving.save(model, path, training.origin(settings, dataset.name, images))
+    interrupted.unlink(missing_ok=True)
+    print(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command's entry point; returns its exit code."""
+    return commands.run(train, Train, _DESCRIPTION, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,65 @@
+"""What several test files need: real images, and a small colorizer, trained once."""
+
+import dataclasses
+import functools
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_images
+
+from colorization import training
+from colorization.colorizer import Colorizer
+from colorization.networks import Shape
+
+SETTINGS = training.Settings(
+    epochs=6, batch_size=40, shape=Shape(width=0.125), verbosity=0
+)
+
+
+@functools.cache
+def _crops(count: int, size: int = 32, seed: int = 0) -> np.ndarray:
+    photographs = load_sample_images().images
+    draws = np.random.default_rng(seed)
+    found = []
+    for index in range(count):
+        photograph = photographs[index % 2]
+        top, left = (draws.integers(side - size) for side in photograph.shape[:2])
+        found.append(photograph[top : top + size, left : left + size])
+    return np.array(found)
+
+
+@pytest.fixture(scope="session")
+def crops():
+    """A function: count, size, seed to uint8 `(count, size, size, 3)`.
+
+    Real images without download, a flower and a temple in turn.
+    """
+    return _crops
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No test reads or fills the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def settings() -> training.Settings:
+    return SETTINGS
+
+
+@pytest.fixture(scope="session")
+def colorizer() -> Colorizer:
+    images = _crops(400)
+    model = training.train(images, images[:0], SETTINGS)
+    return Colorizer(model, training.origin(SETTINGS, "photographs", images))
+
+
+@pytest.fixture(scope="session")
+def untrained() -> Colorizer:
+    short = dataclasses.replace(SETTINGS, seed=2)
+    parts = training.build(short)
+    return Colorizer(parts.whole, training.origin(short, "nothing", _crops(4)))
