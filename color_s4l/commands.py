@@ -121,7 +121,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
 
 
 def run(
-    action: Callable[[Record], None],
+    action: Callable[[Record], object],
     record: type[Record],
     description: str,
     arguments: Sequence[str] | None = None,

@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import contextlib
+import logging
 import os
 import pathlib
 import tempfile
@@ -33,6 +34,18 @@ def save_atomically(path: pathlib.Path, save: Callable[[str], object]) -> None:
     with _temporary(path) as temporary:
         save(temporary)
         os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def h5_wanted() -> Iterator[None]:
+    """Inside, Keras does not warn of H5, an older format: here it is asked for."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

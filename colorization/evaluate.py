@@ -38,7 +38,7 @@ def _scores(images, colorizer, colorized, flags: Evaluate) -> dict:
     gray = metrics.gray(images)
     return {
         "colorized": metrics.scores(images, colorized, predicted),
-        "gray": metrics.scores(images, gray, 0 * predicted),
+        "grey": metrics.scores(images, gray, 0 * predicted),
     }
 
 
@@ -67,7 +67,7 @@ def _print(lines: list[list[str]]) -> None:
     for line in lines:
         print("".join(f"{word:<11}" for word in line).rstrip())
     print("mse: of a*b*/127. psnr: RGB, dB. agreement: share of pixels where")
-    print("argmax(a*, b*) agrees. gray: the images without colours, to compare with.")
+    print("argmax(a*, b*) agrees. grey: the images without colours, to compare with.")
 
 
 def evaluate(flags: Evaluate) -> None:
@@ -93,7 +93,7 @@ def evaluate(flags: Evaluate) -> None:
     about = {name: dataclasses.asdict(values) for name, values in scores.items()}
     about |= {"dataset": dataset.name, "test_images": len(images)}
     _write(folder, lines, about | {"origin": dataclasses.asdict(colorizer.origin)})
-    shown = {"original": images, "gray": metrics.gray(images), "colourised": colorized}
+    shown = {"original": images, "grey": metrics.gray(images), "colourised": colorized}
     pictures.rows(
         folder / "samples.png",
         {label: values[: flags.samples] for label, values in shown.items()},

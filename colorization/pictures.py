@@ -30,7 +30,10 @@ def rows(
     top = 1 - (_TITLE_INCHES / height if title else 0)
     grid = {"left": _LABEL_INCHES / width, "right": 1, "bottom": 0, "top": top}
     axes = figure.subplots(
-        len(images), count, squeeze=False, gridspec_kw={**grid, "wspace": 0.04}
+        len(images),
+        count,
+        squeeze=False,
+        gridspec_kw={**grid, "wspace": 0.04, "hspace": 0.04},
     )
     for line, (label, pictures) in zip(axes, images.items(), strict=True):
         _draw_row(line, label, pictures)

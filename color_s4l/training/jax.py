@@ -66,7 +66,7 @@ def _values(scope: keras.StatelessScope, variables) -> list:
     return [scope.get_current_value(variable) for variable in variables]
 
 
-def share_of(draws, size: int):
+def share_of(draws):
     """All of them: under JAX the step sees the whole batch, whatever the devices."""
     return draws
 

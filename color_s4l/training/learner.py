@@ -86,10 +86,10 @@ class Learner(backend.TrainStep, keras.Model):
 
     def views_of(self, data) -> dict:
         """The views of one device's part of a batch, outside the gradient."""
-        local, repeats = data["labels"].shape
-        shape = (self.plan.batch_size, repeats, *data["unlabeled"].shape[1:])
+        # The whole step's shape: every device draws for all, and takes its part.
+        shape = (self.plan.batch_size, *data["labeled"].shape[1:])
         draws = self.views.draw(self.draws_seed, shape)
-        return self.views.apply(data, backend.share_of(draws, local))
+        return self.views.apply(data, backend.share_of(draws))
 
     def losses(self, batch) -> tuple[Outcome, typing.Any]:
         """Every term's scalars, weight decay among them, and their sum."""

@@ -6,7 +6,7 @@ import pandas as pd
 
 from color_s4l import data, evaluation, pictures
 from color_s4l.config import Run
-from color_s4l.files import save_atomically
+from color_s4l.files import h5_wanted, save_atomically
 from color_s4l.terms import Proxies
 from color_s4l.training.learner import Learner
 from color_s4l.training.run_folder import RunFolder, write_json
@@ -55,7 +55,8 @@ def write(
 
 def save_model(model: keras.Model, path) -> None:
     """Writes a Keras file, .keras or .h5 by its ending, whole or not at all."""
-    save_atomically(path, lambda name: model.save(name))
+    with h5_wanted():
+        save_atomically(path, lambda name: model.save(name))
 
 
 def selections(log: pd.DataFrame) -> dict:

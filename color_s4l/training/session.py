@@ -34,13 +34,14 @@ def fit(run: Run) -> dict:
         InputError: A value does not fit, the folder exists, the loss is not finite.
     """
     preparation.check(run)
+    # First of all: a backend that is running can't be given more devices.
+    scope = backend.distributed(run.devices)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     if run.colorizer and preparation.needs_colors(terms):
         saving.load(run.colorizer)  # refused now rather than after the data is read
     keras.utils.set_random_seed(run.seed)
     if run.deterministic:
         backend.make_deterministic()
-    scope = backend.distributed(run.devices)
     dataset = data.load(run.dataset, run.data_dir, run.image_size)
     split = preparation.split_of(run, dataset)
     folder = open_folder(run)

@@ -32,20 +32,25 @@ class TrainStep:
         return self.record(outcome, loss)
 
 
-def share_of(draws, size: int):
+def share_of(draws):
     """This replica's rows of arrays that were drawn for the whole step.
 
     Args:
         draws: Nested tensors, the whole step's batch first; None is kept.
-        size: Rows of one replica.
     """
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
         return draws
-    start = replica.replica_id_in_sync_group * size
-    return tf.nest.map_structure(
-        lambda part: None if part is None else part[start : start + size], draws
-    )
+
+    def rows(part):
+        if part is None:
+            return None
+        size = part.shape[0] // replica.num_replicas_in_sync
+        start = replica.replica_id_in_sync_group * size
+        # A static size: the start alone is known only on the device.
+        return tf.ensure_shape(part[start : start + size], (size, *part.shape[1:]))
+
+    return tf.nest.map_structure(rows, draws)
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:

@@ -14,8 +14,9 @@ from colorization import training
 from colorization.colorizer import Colorizer
 from colorization.networks import Shape
 
+# Seed 2 leaves the plateau, where every pixel has the mean colour, on both backends.
 SETTINGS = training.Settings(
-    epochs=6, batch_size=40, shape=Shape(width=0.125), verbosity=0
+    epochs=8, batch_size=20, seed=2, shape=Shape(width=0.25), verbosity=0
 )
 
 
@@ -60,6 +61,6 @@ def colorizer() -> Colorizer:
 
 @pytest.fixture(scope="session")
 def untrained() -> Colorizer:
-    short = dataclasses.replace(SETTINGS, seed=2)
+    short = dataclasses.replace(SETTINGS, seed=3)
     parts = training.build(short)
     return Colorizer(parts.whole, training.origin(short, "nothing", _crops(4)))

@@ -101,7 +101,7 @@ def test_checkpoint_stands_beside_the_output():
 
 
 def test_loss_that_is_not_finite(settings, crops):
-    images = crops(80, 16)  # two steps: the second sees the first one's weights
+    images = crops(40, 16)  # two steps: the second sees the first one's weights
     wild = dataclasses.replace(settings, learning_rate=float("inf"), epochs=2)
     with pytest.raises(
         InputError, match="not finite after epoch 1: lower the learning"

@@ -34,7 +34,7 @@ def test_round_trip(path, colorizer, crops):
 
 def test_origin_says_where_it_comes_from(path):
     origin = saving.load(path).origin
-    assert (origin.dataset, origin.epochs, origin.images) == ("photographs", 6, 400)
+    assert (origin.dataset, origin.epochs, origin.images) == ("photographs", 8, 400)
     assert (origin.network, origin.image_size) == ("encoder_decoder", 32)
     assert origin.scaling == "lab: L/50-1, ab/127"
     assert origin.versions["keras"] == keras.__version__

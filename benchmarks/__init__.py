@@ -1,0 +1,1 @@
+"""Measurements: tables of error rates and the demonstration. Results: results/."""

@@ -1,0 +1,116 @@
+"""Methods x networks x label counts x seeds: python -m benchmarks.error_rates."""
+
+import dataclasses
+import gc
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from color_s4l import commands
+from color_s4l.commands import option
+from color_s4l.config import Run, Source
+from color_s4l.errors import InputError
+
+_DESCRIPTION = """Trains every method with every network, label count and seed, and writes
+the table of error rates. Runs that are complete are not run again; an interrupted
+one goes on from its last complete epoch.
+
+  python -m benchmarks.error_rates --labels=100 --methods=supervised,color_s4l
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class ErrorRates(Source):
+    """The command's flags; what is not here has the default of color_s4l.train."""
+
+    labels: str = option("all", "Comma-separated label counts; all for every label.")
+    methods: str = option("supervised,sesemi,color_s4l", "Comma-separated.")
+    networks: str = option("convnet", "Comma-separated.")
+    seeds: str = option("1,5,10,15", "Comma-separated; the report names these four.")
+    unlabeled: int | None = option(None, "As of color_s4l.train.")
+    colorizer: str | None = option(None, "As of color_s4l.train.")
+    width: float = option(1.0, "As of color_s4l.train.")
+    epochs: int = option(30, "As of color_s4l.train.")
+    batch_size: int = option(32, "As of color_s4l.train.")
+    learning_rate: float = option(0.05, "As of color_s4l.train.")
+    dtype_policy: str = option("float32", "As of color_s4l.train.")
+    runs: str = option("runs", "Folder of the run folders.")
+    output: str = option("error_rates.csv", "The table to write, one row per run.")
+    verbosity: int = option(2, "As of color_s4l.train.")
+
+
+def grid(flags: ErrorRates) -> Iterator[Run]:
+    """The runs of the grid, the seeds innermost.
+
+    Raises:
+        InputError: A label count or a seed is no number.
+    """
+    shared = {
+        field.name: getattr(flags, field.name)
+        for field in dataclasses.fields(Run)
+        if field.name not in ("labels", "method", "network", "seed")
+        and hasattr(flags, field.name)
+    }
+    axes = (
+        _integers("labels", flags.labels.split(",")),
+        flags.networks.split(","),
+        flags.methods.split(","),
+        _integers("seeds", flags.seeds.split(",")),
+    )
+    for labels, network, method, seed in itertools.product(*axes):
+        run = Run(labels=labels, network=network, method=method, seed=seed, **shared)
+        yield dataclasses.replace(run, run_dir=str(_folder(run, flags)), resume=True)
+
+
+def _integers(name: str, words: Sequence[str]) -> list[int | None]:
+    try:
+        return [None if word == "all" else int(word) for word in words]
+    except ValueError as error:
+        raise InputError(
+            f"--{name}: expected numbers, comma-separated. Received: {words}."
+        ) from error
+
+
+def _folder(run: Run, flags: ErrorRates) -> pathlib.Path:
+    from color_s4l.training.run_folder import default_path
+
+    return pathlib.Path(flags.runs) / default_path(run).name
+
+
+def error_rates(flags: ErrorRates) -> pd.DataFrame:
+    """Runs the grid and writes the table after every run.
+
+    Returns:
+        One row per run.
+    """
+    import keras
+
+    from color_s4l import tables
+    from color_s4l.training.session import fit
+
+    runs = list(grid(flags))
+    done = []
+    for number, run in enumerate(runs, start=1):
+        print(f"\nrun {number} of {len(runs)}", flush=True)
+        fit(run)
+        done.append(run.run_dir)
+        table = tables.rows(done)
+        pathlib.Path(flags.output).parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(flags.output, index=False)
+        # One process for the whole grid: what a run compiled must not pile up.
+        keras.backend.clear_session()
+        gc.collect()
+    print("\n" + tables.text(tables.summary(table)))
+    print(f"\nwritten    {flags.output}", flush=True)
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command's entry point; returns its exit code."""
+    return commands.run(error_rates, ErrorRates, _DESCRIPTION, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
