@@ -74,9 +74,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         `error_augmented` as text, "12.34 ± 0.56"; one run has no deviation.
     """
     groups = table.groupby(SETTINGS, sort=False, dropna=False)
-    columns = {
-        name: groups[name].agg(_spread) for name in ("error", "error_augmented")
-    }
+    columns = {name: groups[name].agg(_spread) for name in ("error", "error_augmented")}
     return pd.DataFrame({"n": groups.size(), **columns}).reset_index()
 
 

@@ -8,8 +8,6 @@ on every backend.
 """
 
 import functools
-from collections.abc import Iterator
-
 import numpy as np
 
 from color_s4l.data.dataset import UNLABELED
@@ -123,19 +121,6 @@ class StepBatches:
         if self.colorized is not None:
             batch["colorized"] = self.colorized[index]
         return batch
-
-    def from_step(self, step: int) -> Iterator[dict[str, np.ndarray]]:
-        """The batches of steps step, step + 1, ... without end.
-
-        Args:
-            step: The first one, at least 0.
-
-        Yields:
-            What `batch` returns.
-        """
-        while True:
-            yield self.batch(step)
-            step += 1
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Images `(B, V)` of the labelled batch, positions `(B,)` of the other."""

@@ -40,7 +40,9 @@ def save(learner: Learner, folder: pathlib.Path, epochs: int) -> pathlib.Path:
         The new file.
     """
     variables = _variables(learner)
-    arrays = {f"{i:05d}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)}
+    arrays = {
+        f"{i:05d}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)
+    }
     path = folder / f"epoch_{epochs:05d}.npz"
     names = np.array([variable.name for variable in variables])
     write_atomically(path, lambda file: np.savez(file, names=names, **arrays))

@@ -11,6 +11,7 @@ from color_s4l.config import Run
 from color_s4l.networks import Network, inference_model
 from color_s4l.training import callbacks, checkpoints, preparation, results
 from color_s4l.training.backend import backend
+from color_s4l.training.feed import Feed
 from color_s4l.training.learner import Learner
 from color_s4l.training.run_folder import (
     RunFolder,
@@ -136,11 +137,12 @@ def _train(
         print(f"resumed    after epoch {complete} of {run.epochs}", flush=True)
     if complete >= run.epochs:
         return
+    steps = batches.steps_per_epoch
     learner.fit(
-        ((batch,) for batch in batches.from_step(complete * batches.steps_per_epoch)),
+        Feed(batches, first=complete * steps, last=run.epochs * steps),
         epochs=run.epochs,
         initial_epoch=complete,
-        steps_per_epoch=batches.steps_per_epoch,
+        steps_per_epoch=steps,
         shuffle=False,
         verbose=run.verbosity,
         callbacks=[
