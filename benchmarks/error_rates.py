@@ -13,9 +13,9 @@ from color_s4l.commands import option
 from color_s4l.config import Run, Source
 from color_s4l.errors import InputError
 
-_DESCRIPTION = """Trains every method with every network, label count and seed, and writes
-the table of error rates. Runs that are complete are not run again; an interrupted
-one goes on from its last complete epoch.
+_DESCRIPTION = """Trains every method with every network, label count and seed, and
+writes the table of error rates. Runs that are complete are not run again; an
+interrupted one goes on from its last complete epoch.
 
   python -m benchmarks.error_rates --labels=100 --methods=supervised,color_s4l
 """

@@ -86,7 +86,7 @@ def _spread(errors: pd.Series) -> str:
 
 
 def text(table: pd.DataFrame) -> str:
-    """A summary for the terminal; columns that are the same in all rows are left out."""
+    """A summary for the terminal, without the settings that all rows share."""
     varying = [
         name for name in table if name not in SETTINGS or table[name].nunique() > 1
     ]

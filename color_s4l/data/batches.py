@@ -8,6 +8,7 @@ on every backend.
 """
 
 import functools
+
 import numpy as np
 
 from color_s4l.data.dataset import UNLABELED
