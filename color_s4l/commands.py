@@ -17,6 +17,7 @@ from absl import flags
 from color_s4l.errors import InputError
 
 EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
 Record = typing.TypeVar("Record")
 
 _DEFINE = {
@@ -135,7 +136,7 @@ def run(
         arguments: The words after the program's name; default: `sys.argv`.
 
     Returns:
-        The exit code: 0, or 2 after an `InputError`.
+        The exit code: 0, 2 after an `InputError`, 130 after Ctrl-C.
     """
     # TensorFlow's start-up chatter would bury what the command says.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -146,4 +147,11 @@ def run(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        print(
+            "\ninterrupted: what is complete is kept; the same command with --resume "
+            "goes on from there.",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
     return 0

@@ -64,7 +64,7 @@ class Run(Source):
     )
     seed: int = option(1, "Of the split, the batches, the weights and every draw.")
     zca: bool | None = option(
-        None, "ZCA whitening (default: yes, but not for SVHN nor above 48 px)."
+        None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
     )
     hflip: bool | None = option(
         None,

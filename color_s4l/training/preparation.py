@@ -16,32 +16,51 @@ from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
 from color_s4l.views.preprocessing import Preprocessing, whitening
-from color_s4l.views.step import COLORIZED, StepViews
-from colorization import saving, training
-from colorization.training import Settings
+from color_s4l.views.step import StepViews
 
 # Whitening larger images would take a matrix of more than 190 MB.
 LARGEST_WHITENED = 48
 # Labelled draws per unlabelled image of a method without proxy views: as many as
 # Color-S4L's, so that the baseline sees as many labelled images per step.
 BASELINE_DRAWS = 7
-# Enough for colours of the right tone; the published colorizers had 50 to 300.
-COLORIZER_EPOCHS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """All that a run is made of, before its first step.
+
+    Attributes:
+        run: With its defaults resolved.
+        dataset: Its images.
+        batches: Its step batches, with the split.
+        learner: Compiled.
+        classifier: Raw images to probabilities; shares the learner's weights.
+        colorizer: One line on the colorizer, None where none is used.
+    """
+
+    run: Run
+    dataset: data.Dataset
+    batches: data.StepBatches
+    learner: Learner
+    classifier: keras.Model
+    colorizer: str | None
 
 
 def resolved(run: Run, dataset: data.Dataset) -> Run:
     """The run with the defaults that depend on the data set.
 
     Published: no ZCA and no flips on SVHN, dropout 0.5 after the ConvNet's poolings
-    there. Digits are not flipped for the same reason: it makes other signs of them.
+    there. The built-in digits are treated like SVHN's: a flipped digit is another
+    sign, and 1,397 images are too few to whiten 3,072 values.
     """
     svhn = run.dataset.startswith("svhn")
+    digits = svhn or run.dataset == "digits"
     small = dataset.images.shape[1] <= LARGEST_WHITENED
     deep_dropout = 0.5 if svhn and run.network == "convnet" else 0.0
     return dataclasses.replace(
         run,
-        zca=(small and not svhn) if run.zca is None else run.zca,
-        hflip=not svhn and run.dataset != "digits" if run.hflip is None else run.hflip,
+        zca=(small and not digits) if run.zca is None else run.zca,
+        hflip=not digits if run.hflip is None else run.hflip,
         trunk_dropout=deep_dropout if run.trunk_dropout is None else run.trunk_dropout,
     )
 
@@ -121,32 +140,6 @@ def preprocessing_of(
     return layer
 
 
-def colorized_of(
-    run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
-) -> np.ndarray:
-    """The unlabelled images, colourised; trains a colorizer where none is given."""
-    path = run.colorizer or folder.colorizer
-    if not run.colorizer and not folder.colorizer.exists():
-        _train_colorizer(run, dataset, split, folder)
-    return colorized_images(dataset.images[split.unlabeled], saving.load(path))
-
-
-def _train_colorizer(run, dataset, split, folder) -> None:
-    print(
-        f"colorizer  none given: training one on the unlabelled images for "
-        f"{COLORIZER_EPOCHS} epochs, kept in {folder.colorizer}",
-        flush=True,
-    )
-    images = dataset.images[split.unlabeled]
-    settings = Settings(epochs=COLORIZER_EPOCHS, seed=run.seed, verbosity=run.verbosity)
-    interrupted = folder.path / "colorizer.unfinished.npz"
-    model = training.train(images, images[:0], settings, interrupted, resume=True)
-    saving.save(
-        model, folder.colorizer, training.origin(settings, dataset.name, images)
-    )
-    interrupted.unlink(missing_ok=True)
-
-
 def network_of(run: Run, terms, dataset: data.Dataset) -> Network:
     """The untrained network, built."""
     image_shape = dataset.images.shape[1:]
@@ -190,23 +183,22 @@ def learner_of(
     return learner
 
 
-def batches_of(run: Run, dataset, split, terms, colorized) -> data.StepBatches:
+def batches_of(
+    run: Run, dataset: data.Dataset, split: data.Split, terms, colorizer
+) -> data.StepBatches:
     """The step batches; as many labelled draws as an unlabelled image has views."""
-    draws = methods.proxy_views(terms) or BASELINE_DRAWS
+    colorized = None
+    if colorizer:
+        colorized = colorized_images(dataset.images[split.unlabeled], colorizer)
     return data.StepBatches(
         dataset.images,
         dataset.labels,
         split,
         run.batch_size,
-        draws,
+        methods.proxy_views(terms) or BASELINE_DRAWS,
         run.seed,
         colorized,
     )
-
-
-def needs_colors(terms) -> bool:
-    """Whether a term reads the colourised view."""
-    return any(COLORIZED in term.views() for term in terms)
 
 
 def images_per_step(learner: Learner, batches: data.StepBatches) -> int:

@@ -1,7 +1,6 @@
 """A run from its values to its folder: prepare, train, evaluate, save."""
 
 import contextlib
-import math
 from collections.abc import Iterator
 
 import keras
@@ -9,10 +8,9 @@ import keras
 from color_s4l import data, evaluation, methods, origin
 from color_s4l.config import Run
 from color_s4l.networks import Network, inference_model
-from color_s4l.training import callbacks, checkpoints, preparation, results
+from color_s4l.training import callbacks, checkpoints, colors, preparation, results
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
-from color_s4l.training.learner import Learner
 from color_s4l.training.run_folder import (
     RunFolder,
     open_folder,
@@ -38,7 +36,7 @@ def fit(run: Run) -> dict:
     # First of all: a backend that is running can't be given more devices.
     scope = backend.distributed(run.devices)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
-    if run.colorizer and preparation.needs_colors(terms):
+    if run.colorizer and colors.needed(terms):
         saving.load(run.colorizer)  # refused now rather than after the data is read
     keras.utils.set_random_seed(run.seed)
     if run.deterministic:
@@ -54,17 +52,27 @@ def fit(run: Run) -> dict:
         network = preparation.network_of(full, terms, dataset)
     _announce(full, dataset, split, terms, network, folder)
     _write_beginning(run, full, dataset, split, folder)
-    colorized = None
-    if preparation.needs_colors(terms):
-        colorized = preparation.colorized_of(full, dataset, split, folder)
-    batches = preparation.batches_of(full, dataset, split, terms, colorized)
+    colorizer = None
+    if colors.needed(terms):
+        colorizer = colors.colorizer_of(full, dataset, split, folder)
+    batches = preparation.batches_of(full, dataset, split, terms, colorizer)
     statistics = preparation.statistics_of(full, dataset, folder)
     with scope(), _precision(run.dtype_policy):
         preprocessing = preparation.preprocessing_of(full, dataset, statistics)
         learner = preparation.learner_of(full, network, preprocessing, terms, batches)
-        classifier = inference_model(network, preprocessing)
-        _train(full, learner, classifier, dataset, batches, folder)
-        return results.write(full, learner, classifier, dataset, batches, folder)
+        prepared = preparation.Prepared(
+            full,
+            dataset,
+            batches,
+            learner,
+            inference_model(network, preprocessing),
+            colors.described(colorizer) if colorizer else None,
+        )
+        _train(prepared, folder)
+        result, predicted = results.measure(prepared, folder)
+    with _precision(run.dtype_policy):
+        results.write(prepared, result, predicted, folder)
+    return result
 
 
 @contextlib.contextmanager
@@ -91,14 +99,14 @@ def _announce(
     views = methods.proxy_views(terms)
     draws = run.batch_size * (views or preparation.BASELINE_DRAWS)
     names = " + ".join(type(term).__name__ for term in terms)
-    parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
     lines = {
         "method": f"{run.method} = {names}",
         "images": f"{dataset.name}, {size} px, {len(dataset.classes)} classes: "
         f"{len(dataset.images):,} to train on, {len(dataset.test_images):,} to test on",
         "labels": f"{len(split.labeled):,} labelled, "
         f"{len(split.unlabeled):,} unlabelled, {len(split.validation):,} held out",
-        "network": f"{run.network}, width {run.width:g}, {parameters:,} parameters",
+        "network": f"{run.network}, width {run.width:g}, "
+        f"{network.num_parameters:,} parameters",
         "steps": f"{run.epochs} epochs x {steps:,}; each {draws} labelled images and "
         f"{run.batch_size * views} views of {run.batch_size} unlabelled ones",
         "devices": f"{run.devices} x {backend.device_names()[0]}, "
@@ -123,15 +131,9 @@ def _write_beginning(run, full, dataset, split, folder) -> None:
         data.save_split(split, dataset, folder.split)
 
 
-def _train(
-    run: Run,
-    learner: Learner,
-    classifier: keras.Model,
-    dataset: data.Dataset,
-    batches: data.StepBatches,
-    folder: RunFolder,
-) -> None:
+def _train(prepared: preparation.Prepared, folder: RunFolder) -> None:
     """Runs `fit` from the last complete epoch to the end."""
+    run, learner, batches = prepared.run, prepared.learner, prepared.batches
     complete = checkpoints.restore(learner, folder.checkpoints) if run.resume else 0
     if complete:
         print(f"resumed    after epoch {complete} of {run.epochs}", flush=True)
@@ -148,8 +150,7 @@ def _train(
         callbacks=[
             callbacks.StopWhenNotFinite(folder.checkpoints),
             callbacks.EpochErrors(
-                _measures(classifier, dataset, batches.split),
-                preparation.images_per_step(learner, batches),
+                _measures(prepared), preparation.images_per_step(learner, batches)
             ),
             callbacks.LogFile(folder.log, complete),
             callbacks.TensorBoard(folder.tensorboard),
@@ -158,20 +159,17 @@ def _train(
     )
 
 
-def _measures(
-    classifier: keras.Model, dataset: data.Dataset, split: data.Split
-) -> dict:
+def _measures(prepared: preparation.Prepared) -> dict:
     """Error rates that are measured after each epoch, by their names in the log."""
+    dataset, held_out = prepared.dataset, prepared.batches.split.validation
 
     def error(images, labels):
         return lambda: evaluation.error_rate(
-            evaluation.probabilities(classifier, images), labels
+            evaluation.probabilities(prepared.classifier, images), labels
         )
 
     measures = {"test_error": error(dataset.test_images, dataset.test_labels)}
-    if len(split.validation):
-        held_out = split.validation
-        measures["validation_error"] = error(
-            dataset.images[held_out], dataset.labels[held_out]
-        )
+    if len(held_out):
+        images, labels = dataset.images[held_out], dataset.labels[held_out]
+        measures["validation_error"] = error(images, labels)
     return measures
