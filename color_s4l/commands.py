@@ -108,7 +108,8 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     try:
         rest = values(["command", *arguments])[1:]
     except flags.Error as error:
-        raise InputError(" ".join(str(error).split())) from error
+        text = " ".join(str(error).removeprefix("ERROR:: ").split())
+        raise InputError(text) from error
     if rest:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
     return record(

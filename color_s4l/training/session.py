@@ -8,6 +8,7 @@ import keras
 from color_s4l import data, evaluation, methods, origin
 from color_s4l.config import Run
 from color_s4l.networks import Network, inference_model
+from color_s4l.randomness import seed_initialisers
 from color_s4l.training import callbacks, checkpoints, colors, preparation, results
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
@@ -38,18 +39,18 @@ def fit(run: Run) -> dict:
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     if run.colorizer and colors.needed(terms):
         saving.load(run.colorizer)  # refused now rather than after the data is read
-    keras.utils.set_random_seed(run.seed)
+    seed_initialisers(run.seed)
     if run.deterministic:
         backend.make_deterministic()
     dataset = data.load(run.dataset, run.data_dir, run.image_size)
     split = preparation.split_of(run, dataset)
+    full = preparation.resolved(run, dataset)
+    with scope(), _precision(run.dtype_policy):
+        network = preparation.network_of(full, terms, dataset)
     folder = open_folder(run)
     if folder.result.exists():
         print(f"complete   {folder.path} holds the result already")
         return read_result(folder)
-    full = preparation.resolved(run, dataset)
-    with scope(), _precision(run.dtype_policy):
-        network = preparation.network_of(full, terms, dataset)
     _announce(full, dataset, split, terms, network, folder)
     _write_beginning(run, full, dataset, split, folder)
     colorizer = None
