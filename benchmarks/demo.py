@@ -21,7 +21,7 @@ class Demo:
     """The command's flags."""
 
     output: str = option("demo", "Folder of everything it writes.")
-    epochs: int = option(6, "Passes over the 1,397 training images.")
+    epochs: int = option(4, "Passes over the 1,397 training images.")
     seeds: str = option("1,2,3", "Comma-separated.")
     width: float = option(0.125, "Factor on the ConvNet's numbers of filters.")
     labels: int = option(100, "Labelled images, of 1,397.")
@@ -34,6 +34,8 @@ def demo(flags: Demo) -> None:
     colorizer = folder / "colorizer.h5"
     if not colorizer.exists():
         _train_colorizer(colorizer)
+    if not (folder / "colorizer" / "samples.png").exists():
+        _measure_colorizer(colorizer)
     error_rates(
         ErrorRates(
             labels=str(flags.labels),
@@ -51,8 +53,7 @@ def demo(flags: Demo) -> None:
 
 
 def _train_colorizer(path: pathlib.Path) -> None:
-    """Trains the colorizer and measures it, by the commands that a user has."""
-    from colorization.evaluate import Evaluate, evaluate
+    """Trains the colorizer, by the command that a user has."""
     from colorization.train import Train, train
 
     train(
@@ -61,9 +62,16 @@ def _train_colorizer(path: pathlib.Path) -> None:
             epochs=COLORIZER_EPOCHS,
             width=0.25,
             batch_size=20,
+            resume=True,
             verbosity=2,
         )
     )
+
+
+def _measure_colorizer(path: pathlib.Path) -> None:
+    """Measures the colorizer, by the command that a user has."""
+    from colorization.evaluate import Evaluate, evaluate
+
     evaluate(Evaluate(colorizer=str(path), output=str(path.with_suffix(""))))
 
 

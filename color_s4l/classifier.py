@@ -14,6 +14,17 @@ from color_s4l.errors import InputError
 # Imported so that Keras knows the layer of a saved classifier.
 from color_s4l.views.preprocessing import Preprocessing  # noqa: F401
 
+# What Keras, h5py and zipfile raise for files that are damaged or of another kind.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
@@ -59,7 +70,7 @@ class Classifier:
             return np.zeros((0, self.network.output_shape[-1]), "float32")
         if augment:
             return evaluation.augmented_probabilities(
-                self.network, images, hflip=self.hflip, seed=0
+                self.network, images, hflip=self.hflip
             )
         return evaluation.probabilities(self.network, images)
 
@@ -108,7 +119,7 @@ def _load_model(path: pathlib.Path) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
         model.get_layer("preprocessing")
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(
             f"{path} is no classifier of this library, or damaged "
             f"({type(error).__name__})."

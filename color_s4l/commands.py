@@ -137,7 +137,8 @@ def run(
         arguments: The words after the program's name; default: `sys.argv`.
 
     Returns:
-        The exit code: 0, 2 after an `InputError`, 130 after Ctrl-C.
+        The exit code: 0; 2 after an `InputError` or where a file can't be read or
+        written; 130 after Ctrl-C.
     """
     # TensorFlow's start-up chatter would bury what the command says.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -148,11 +149,12 @@ def run(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
     except KeyboardInterrupt:
-        print(
-            "\ninterrupted: what is complete is kept; the same command with --resume "
-            "goes on from there.",
-            file=sys.stderr,
-        )
+        resumable = any(field.name == "resume" for field in dataclasses.fields(record))
+        again = "the same command with --resume goes on from what is complete"
+        print(f"\ninterrupted{': ' + again if resumable else ''}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0

@@ -8,6 +8,7 @@ from PIL import Image
 
 from color_s4l.data import image_files
 from color_s4l.errors import InputError
+from color_s4l.files import save_atomically
 from colorization import lab
 from colorization.colorizer import Colorizer
 
@@ -37,7 +38,9 @@ def find(source: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-def target(path: pathlib.Path, source: pathlib.Path, output: pathlib.Path):
+def target(
+    path: pathlib.Path, source: pathlib.Path, output: pathlib.Path
+) -> pathlib.Path:
     """Where the result of an image goes: the same name, below `output`.
 
     A GIF becomes a PNG, since its 256 colours are too few.
@@ -73,7 +76,7 @@ def write(path: pathlib.Path, image: np.ndarray) -> None:
     options = {}
     if path.suffix.lower() in (".jpg", ".jpeg", ".webp"):
         options["quality"] = _QUALITY
-    Image.fromarray(image).save(path, **options)
+    save_atomically(path, lambda name: Image.fromarray(image).save(name, **options))
 
 
 def _smaller(image: np.ndarray, longest: int) -> np.ndarray:

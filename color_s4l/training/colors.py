@@ -1,7 +1,10 @@
 """The colorizer of a run: the given one, or one trained on the same images."""
 
+from collections.abc import Sequence
+
 from color_s4l import data
 from color_s4l.config import Run
+from color_s4l.terms import Term
 from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.step import COLORIZED
 from colorization import saving, training
@@ -14,22 +17,18 @@ EPOCHS = 10
 FEW_IMAGES, SMALL_BATCH, LARGE_BATCH = 5000, 20, 100
 
 
-def needed(terms) -> bool:
+def needed(terms: Sequence[Term]) -> bool:
     """Whether a term reads the colourised view."""
     return any(COLORIZED in term.views() for term in terms)
 
 
-def colorizer_of(
+def own_colorizer(
     run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
 ) -> Colorizer:
-    """Loads `--colorizer`, or the one kept in the run folder, which is trained first.
-
-    Raises:
-        InputError: The file is missing, damaged or no colorizer.
-    """
-    if not run.colorizer and not folder.colorizer.exists():
+    """The one kept in the run folder, trained first where there is none yet."""
+    if not folder.colorizer.exists():
         _train(run, dataset, split, folder)
-    return saving.load(run.colorizer or folder.colorizer)
+    return saving.load(folder.colorizer)
 
 
 def _train(

@@ -2,21 +2,24 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from color_s4l import cache, data, methods
-from color_s4l.config import Run
+from color_s4l.config import Run, is_digits
 from color_s4l.errors import InputError, unknown
 from color_s4l.files import write_atomically
 from color_s4l.networks import TRUNKS, Network
+from color_s4l.terms import Term
 from color_s4l.training.learner import Learner, Plan, compile_learner
 from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
 from color_s4l.views.preprocessing import Preprocessing, whitening
 from color_s4l.views.step import StepViews
+from colorization.colorizer import Colorizer
 
 # Whitening larger images would take a matrix of more than 190 MB.
 LARGEST_WHITENED = 48
@@ -54,9 +57,14 @@ def resolved(run: Run, dataset: data.Dataset) -> Run:
     sign, and 1,397 images are too few to whiten 3,072 values.
     """
     svhn = run.dataset.startswith("svhn")
-    digits = svhn or run.dataset == "digits"
+    digits = is_digits(run.dataset)
     small = dataset.images.shape[1] <= LARGEST_WHITENED
     deep_dropout = 0.5 if svhn and run.network == "convnet" else 0.0
+    if run.zca and not small:
+        raise InputError(
+            f"--zca whitens images of up to {LARGEST_WHITENED} px; these have "
+            f"{dataset.images.shape[1]}. Give --nozca, or a smaller --image_size."
+        )
     return dataclasses.replace(
         run,
         zca=(small and not digits) if run.zca is None else run.zca,
@@ -85,6 +93,13 @@ def check(run: Run) -> None:
     for name in ("dropout", "trunk_dropout"):
         if not 0 <= (getattr(run, name) or 0) < 1:
             raise InputError(f"--{name}={getattr(run, name)}: expected 0 <= p < 1.")
+    if run.seed >= 2**32:
+        raise InputError(f"--seed={run.seed}: expected less than 2**32.")
+    chosen = [n for n in ("labels", "unlabeled", "validation") if getattr(run, n)]
+    if run.split_file and chosen:
+        raise InputError(
+            f"--split_file says which images are used: leave --{chosen[0]} out."
+        )
     if run.batch_size % run.devices:
         raise InputError(
             f"--batch_size={run.batch_size} can't be divided over "
@@ -92,8 +107,14 @@ def check(run: Run) -> None:
         )
 
 
-def split_of(run: Run, dataset: data.Dataset) -> data.Split:
-    """Reads `--split_file`, or draws from `--seed`."""
+def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
+    """Reads the split of a run that goes on, or `--split_file`; or draws from `--seed`.
+
+    Raises:
+        InputError: The file is no split of these images, or the counts don't fit.
+    """
+    if run.resume and folder.split.exists():
+        return data.read_split(folder.split, dataset)
     if run.split_file:
         return data.read_split(run.split_file, dataset)
     return data.draw_split(
@@ -107,11 +128,12 @@ def split_of(run: Run, dataset: data.Dataset) -> data.Split:
 
 
 def statistics_of(
-    run: Run, dataset: data.Dataset, folder: RunFolder
+    run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
 ) -> dict[str, np.ndarray]:
     """Mean and matrix of the whitening; empty without one.
 
-    A resumed run takes up its own again, wherever it goes on.
+    Fitted on all training images but the held-out ones. A resumed run takes up its
+    own again, wherever it goes on.
     """
     if not run.zca:
         return {}
@@ -119,10 +141,13 @@ def statistics_of(
         with np.load(folder.statistics, allow_pickle=False) as stored:
             return dict(stored)
     started = time.perf_counter()
+    images = dataset.images
+    if len(split.validation):  # they stand for images that nobody has seen yet
+        images = np.delete(images, split.validation, axis=0)
     fitted = cache.cached(
         "whitening",
-        [dataset.images],
-        lambda: dict(zip(("mean", "matrix"), whitening(dataset.images), strict=True)),
+        [images],
+        lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
     )
     print(f"whitening  ready after {time.perf_counter() - started:.1f} s", flush=True)
     write_atomically(folder.statistics, lambda file: np.savez(file, **fitted))
@@ -140,7 +165,7 @@ def preprocessing_of(
     return layer
 
 
-def network_of(run: Run, terms, dataset: data.Dataset) -> Network:
+def network_of(run: Run, terms: Sequence[Term], dataset: data.Dataset) -> Network:
     """The untrained network, built."""
     image_shape = dataset.images.shape[1:]
     trunk = TRUNKS[run.network](
@@ -155,7 +180,11 @@ def network_of(run: Run, terms, dataset: data.Dataset) -> Network:
 
 
 def learner_of(
-    run: Run, network: Network, preprocessing: Preprocessing, terms, batches
+    run: Run,
+    network: Network,
+    preprocessing: Preprocessing,
+    terms: Sequence[Term],
+    batches: data.StepBatches,
 ) -> Learner:
     """The compiled learner."""
     views = StepViews(
@@ -177,14 +206,18 @@ def learner_of(
         learner,
         learning_rate=run.learning_rate,
         jit_compile=run.jit_compile,
-        steps_per_execution=run.steps_per_execution,
+        steps_per_execution=steps_per_execution(run, batches.steps_per_epoch),
     )
     learner.build_metrics(batches.batch(0))
     return learner
 
 
 def batches_of(
-    run: Run, dataset: data.Dataset, split: data.Split, terms, colorizer
+    run: Run,
+    dataset: data.Dataset,
+    split: data.Split,
+    terms: Sequence[Term],
+    colorizer: Colorizer | None,
 ) -> data.StepBatches:
     """The step batches; as many labelled draws as an unlabelled image has views."""
     colorized = None
@@ -195,10 +228,24 @@ def batches_of(
         dataset.labels,
         split,
         run.batch_size,
-        methods.proxy_views(terms) or BASELINE_DRAWS,
+        labeled_draws(terms),
         run.seed,
         colorized,
     )
+
+
+def labeled_draws(terms: Sequence[Term]) -> int:
+    """Labelled images drawn for each unlabelled one: as many as it has views."""
+    return methods.proxy_views(terms) or BASELINE_DRAWS
+
+
+def steps_per_execution(run: Run, steps: int) -> int:
+    """The largest number up to `--steps_per_execution` that divides an epoch's steps.
+
+    Keras would run over the end of the epoch otherwise, and take images of the next.
+    """
+    wanted = min(run.steps_per_execution, steps)
+    return next(number for number in range(wanted, 0, -1) if steps % number == 0)
 
 
 def images_per_step(learner: Learner, batches: data.StepBatches) -> int:

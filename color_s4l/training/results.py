@@ -25,9 +25,10 @@ def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray]:
     """
     run, dataset, split = prepared.run, prepared.dataset, prepared.batches.split
     log = pd.read_csv(folder.log)
-    clean = evaluation.probabilities(prepared.classifier, dataset.test_images)
+    model, images, devices = prepared.classifier, dataset.test_images, run.devices
+    clean = evaluation.probabilities(model, images, devices=devices)
     augmented = evaluation.augmented_probabilities(
-        prepared.classifier, dataset.test_images, hflip=run.hflip, seed=run.seed
+        model, images, hflip=run.hflip, devices=devices
     )
     result = {
         "run_dir": str(folder.path),
