@@ -91,12 +91,12 @@ def error_rates(flags: ErrorRates) -> pd.DataFrame:
 
     from color_s4l import methods, tables
     from color_s4l.files import write_atomically
-    from color_s4l.training import preparation
+    from color_s4l.training import values
     from color_s4l.training.session import fit
 
     runs = list(grid(flags))
     for run in runs:  # a slip in the last one shows now, not after the others
-        preparation.check(run)
+        values.check(run)
         methods.terms_of(run.method)
     done, output = [], pathlib.Path(flags.output)
     for number, run in enumerate(runs, start=1):

@@ -158,7 +158,7 @@ def test_help_is_quick_and_loads_no_framework(module, python):
         ("--validation=9999", "--validation=9999, but there are only"),
         ("--data_dir=no_such_dir", "There is no folder no_such_dir"),
         ("--colorizer=no.h5", "no such file. Train a colorizer: python -m"),
-        ("--split_file=no.csv", r"Cannot read no\.csv"),
+        ("--split_file=no.csv", "--split_file says which .* leave --labels out"),
         ("--epochs=0", "--epochs=0: expected at least 1"),
         ("--batch_size=0", "--batch_size=0: expected at least 1"),
         ("--width=-1", "--width=-1.0: expected more than 0"),
@@ -166,6 +166,7 @@ def test_help_is_quick_and_loads_no_framework(module, python):
         ("--learning_rate=0", "--learning_rate=0.0: expected more than 0"),
         ("--dropout=1", "--dropout=1.0: expected 0 <= p < 1"),
         ("--seed=-1", "--seed=-1: expected 0 or more"),
+        ("--seed=4294967296", r"--seed=4294967296: expected less than 2\*\*32"),
         ("--devices=3", "--batch_size=8 can't be divided over --devices=3"),
         ("--image_size=8", "12 px or more"),
     ],
@@ -177,6 +178,33 @@ def test_train_refuses(flag, text, tiny, flags, tmp_path, refused, monkeypatch):
     line = refused(train.main([*words, flag]))
     assert re.search(text, line), line
     assert not (run_dir / "model.keras").exists()
+
+
+def test_train_refuses_a_missing_split_file(tiny, flags, tmp_path, refused):
+    run = dataclasses.replace(
+        tiny,
+        labels=None,
+        unlabeled=None,
+        validation=0,
+        split_file=str(tmp_path / "no.csv"),
+        run_dir=str(tmp_path / "run"),
+    )
+    assert "no.csv: No such file" in refused(train.main(flags(run)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_refuses_to_whiten_large_images(tiny, flags, tmp_path, refused):
+    run = dataclasses.replace(
+        tiny, zca=True, image_size=49, run_dir=str(tmp_path / "run")
+    )
+    assert "--zca whitens images of up to 48 px" in refused(train.main(flags(run)))
+
+
+def test_train_refuses_a_folder_of_something_else(tiny, flags, tmp_path, refused):
+    (tmp_path / "holiday.png").write_text("")
+    run = dataclasses.replace(tiny, resume=True, run_dir=str(tmp_path))
+    assert "is no run's folder: give another" in refused(train.main(flags(run)))
+    assert [path.name for path in tmp_path.iterdir()] == ["holiday.png"]
 
 
 def test_train_refuses_a_truncated_colorizer(tiny, flags, tmp_path, refused):
