@@ -142,7 +142,7 @@ def _check_features(name: str, features: typing.Any) -> None:
     if not all(key in found and type(found[key]) is kinds[key] for key in kinds):
         raise InputError(
             f"{name!r} is not for image classification: expected an 'image' with one "
-            f"class as its 'label'. It has: {', '.join(found) or 'neither'}."
+            f"class as its 'label'. It has: {', '.join(sorted(found)) or 'neither'}."
         )
     image = found["image"]
     if image.np_dtype != np.uint8 or image.shape[-1] not in (1, 3):
