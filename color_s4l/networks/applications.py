@@ -46,6 +46,6 @@ def adapted(
         return type(layer).from_config(config)
 
     model = keras.models.clone_model(original, clone_function=anew)
-    last = max(parts.blocks(model))
+    last = list(parts.blocks(model))[-1]
     features = layers.Dropout(dropout, name=f"{last}_dropout")(model.outputs[0])
     return keras.Model(model.inputs[0], features, name="trunk")
