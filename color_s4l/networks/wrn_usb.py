@@ -51,8 +51,7 @@ def wrn_usb(
     """
     parts.check_size("The WRN", input_shape, 4)
     inputs = keras.Input(input_shape)
-    stem = parts.scaled(16, width)
-    features = _convolve(inputs, stem, 3, "stem", bias=True)
+    features = _convolve(inputs, parts.scaled(16, width), 3, "stem", bias=True)
     for stage in (1, 2, 3):
         filters = parts.scaled(16 * widening * 2 ** (stage - 1), width)
         name = f"block{stage}"
@@ -60,15 +59,12 @@ def wrn_usb(
             features = _activate(features, f"{name}_1_first", synchronized)
         strides = 1 if stage == 1 else 2
         shortcut = _convolve(features, filters, 1, f"{name}_1_shortcut", strides)
-        features = _convolve(features, filters, 3, f"{name}_1_first", strides)
-        features = _finish(
-            shortcut, features, filters, f"{name}_1", dropout, synchronized
-        )
-        for number in range(2, units_per_stage(depth) + 1):
+        for number in range(1, units_per_stage(depth) + 1):
             unit = f"{name}_{number}"
-            shortcut = features
-            features = _activate(features, f"{unit}_first", synchronized)
-            features = _convolve(features, filters, 3, f"{unit}_first")
+            if number > 1:
+                shortcut, strides = features, 1
+                features = _activate(features, f"{unit}_first", synchronized)
+            features = _convolve(features, filters, 3, f"{unit}_first", strides)
             features = _finish(shortcut, features, filters, unit, dropout, synchronized)
     features = _activate(features, "block3", synchronized, epsilon=1e-3)
     return keras.Model(inputs, features, name="trunk")

@@ -17,7 +17,7 @@ def found(name, shape=SHAPE):
     return statistics(TRUNKS[name](shape))
 
 
-# Tran 2019's published code; multiply-adds as computed for A1.12 of our notes on it.
+# Parameters: Tran 2019's published code. Multiply-adds: counted from it by hand.
 @pytest.mark.parametrize(
     ("name", "trainable", "moving", "millions"),
     [
