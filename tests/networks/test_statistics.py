@@ -17,7 +17,7 @@ def found(name, shape=SHAPE):
     return statistics(TRUNKS[name](shape))
 
 
-# Parameters: Tran 2019's published code. Multiply-adds: counted from it by hand.
+# Parameters: Tran 2019's published code; multiply-adds follow from its layers.
 @pytest.mark.parametrize(
     ("name", "trainable", "moving", "millions"),
     [
