@@ -53,8 +53,9 @@ def grid(flags: ErrorRates) -> Iterator[Run]:
         if field.name not in ("labels", "method", "network", "seed")
         and hasattr(flags, field.name)
     }
+    labels = ["0" if word == "all" else word for word in flags.labels.split(",")]
     axes = (
-        _integers("labels", flags.labels.split(",")),
+        [count or None for count in _integers("labels", labels)],
         flags.networks.split(","),
         flags.methods.split(","),
         _integers("seeds", flags.seeds.split(",")),
@@ -64,9 +65,9 @@ def grid(flags: ErrorRates) -> Iterator[Run]:
         yield dataclasses.replace(run, run_dir=str(_folder(run, flags)), resume=True)
 
 
-def _integers(name: str, words: Sequence[str]) -> list[int | None]:
+def _integers(name: str, words: Sequence[str]) -> list[int]:
     try:
-        return [None if word == "all" else int(word) for word in words]
+        return [int(word) for word in words]
     except ValueError as error:
         raise InputError(
             f"--{name}: expected numbers, comma-separated. Received: {words}."
@@ -76,7 +77,8 @@ def _integers(name: str, words: Sequence[str]) -> list[int | None]:
 def _folder(run: Run, flags: ErrorRates) -> pathlib.Path:
     from color_s4l.training.run_folder import default_path
 
-    return pathlib.Path(flags.runs) / default_path(run).name
+    sizes = f"e{run.epochs}_b{run.batch_size}_u{run.unlabeled or 'all'}"
+    return pathlib.Path(flags.runs) / f"{default_path(run).name}_{sizes}"
 
 
 def error_rates(flags: ErrorRates) -> pd.DataFrame:
@@ -87,18 +89,24 @@ def error_rates(flags: ErrorRates) -> pd.DataFrame:
     """
     import keras
 
-    from color_s4l import tables
+    from color_s4l import methods, tables
+    from color_s4l.files import write_atomically
+    from color_s4l.training import preparation
     from color_s4l.training.session import fit
 
     runs = list(grid(flags))
-    done = []
+    for run in runs:  # a slip in the last one shows now, not after the others
+        preparation.check(run)
+        methods.terms_of(run.method)
+    done, output = [], pathlib.Path(flags.output)
     for number, run in enumerate(runs, start=1):
         print(f"\nrun {number} of {len(runs)}", flush=True)
         fit(run)
         done.append(run.run_dir)
         table = tables.rows(done)
-        pathlib.Path(flags.output).parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(flags.output, index=False)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        text = table.to_csv(index=False).encode()
+        write_atomically(output, lambda file, text=text: file.write(text))
         # One process for the whole grid: what a run compiled must not pile up.
         keras.backend.clear_session()
         gc.collect()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import zipfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -47,9 +48,10 @@ def cached(
     """
     path = folder() / f"{name}-{digest(*parts)[:32]}.npz"
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: np.load leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         pass
     arrays = compute()
     try:

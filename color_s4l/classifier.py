@@ -15,6 +15,17 @@ from color_s4l.errors import InputError
 from color_s4l.networks import TRUNKS  # noqa: F401
 from color_s4l.views.preprocessing import Preprocessing  # noqa: F401
 
+# What Keras, h5py and zipfile raise for files that are damaged or of another kind.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
@@ -60,7 +71,7 @@ class Classifier:
             return np.zeros((0, self.network.output_shape[-1]), "float32")
         if augment:
             return evaluation.augmented_probabilities(
-                self.network, images, hflip=self.hflip, seed=0
+                self.network, images, hflip=self.hflip
             )
         return evaluation.probabilities(self.network, images)
 
@@ -109,7 +120,7 @@ def _load_model(path: pathlib.Path) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
         model.get_layer("preprocessing")
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(
             f"{path} is no classifier of this library, or damaged "
             f"({type(error).__name__})."

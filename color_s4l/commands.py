@@ -17,6 +17,7 @@ from absl import flags
 from color_s4l.errors import InputError
 
 EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
 Record = typing.TypeVar("Record")
 
 _DEFINE = {
@@ -107,7 +108,8 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     try:
         rest = values(["command", *arguments])[1:]
     except flags.Error as error:
-        raise InputError(" ".join(str(error).split())) from error
+        text = " ".join(str(error).removeprefix("ERROR:: ").split())
+        raise InputError(text) from error
     if rest:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
     return record(
@@ -135,7 +137,8 @@ def run(
         arguments: The words after the program's name; default: `sys.argv`.
 
     Returns:
-        The exit code: 0, or 2 after an `InputError`.
+        The exit code: 0; 2 after an `InputError` or where a file can't be read or
+        written; 130 after Ctrl-C.
     """
     # TensorFlow's start-up chatter would bury what the command says.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -146,4 +149,12 @@ def run(
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename}", file=sys.stderr)
+        return EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        resumable = any(field.name == "resume" for field in dataclasses.fields(record))
+        again = "the same command with --resume goes on from what is complete"
+        print(f"\ninterrupted{': ' + again if resumable else ''}", file=sys.stderr)
+        return EXIT_INTERRUPTED
     return 0

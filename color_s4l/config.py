@@ -1,8 +1,8 @@
 """What a run is: values only, no tensors, no flags.
 
-Every field is a flag of `python -m color_s4l.train` of the same name. Defaults
-are the published settings of Color-S4L (Chen 2020, appendix 6.2 of the report)
-unless the text says otherwise.
+Every field is a flag of `python -m color_s4l.train` of the same name. The method's
+numbers have the published settings of Color-S4L as defaults (Chen 2020, appendix 6.2
+of the report); data set, labels and seed are ours.
 """
 
 import dataclasses
@@ -27,6 +27,11 @@ class Source:
     )
 
 
+def is_digits(dataset: str) -> bool:
+    """Whether a data set's images are digits: flipped, they would be other signs."""
+    return dataset == "digits" or dataset.startswith("svhn")
+
+
 @dataclasses.dataclass(frozen=True)
 class Run(Source):
     """One training run, complete: with the code's version it determines the result."""
@@ -44,7 +49,7 @@ class Run(Source):
         None, "A split.csv of an earlier run, to be used exactly."
     )
     colorizer: str | None = option(
-        None, "H5 file of colorization.train (default: train one on the same images)."
+        None, "H5 file of colorization.train (default: train one here, 10 epochs)."
     )
     method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+other.")
     set: tuple[str, ...] = option(
@@ -64,7 +69,7 @@ class Run(Source):
     )
     seed: int = option(1, "Of the split, the batches, the weights and every draw.")
     zca: bool | None = option(
-        None, "ZCA whitening (default: yes, but not for SVHN nor above 48 px)."
+        None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
     )
     hflip: bool | None = option(
         None,

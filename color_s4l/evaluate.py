@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from color_s4l import commands
 from color_s4l.commands import option
-from color_s4l.config import Source
+from color_s4l.config import Source, is_digits
 from color_s4l.errors import InputError
 
 _DESCRIPTION = """Measures the error rate on the test images, with and without the
@@ -40,8 +40,7 @@ def evaluate(flags: Evaluate) -> None:
     source = _source_of(flags.run, flags.data_dir) if flags.run else flags
     dataset = data.load(source.dataset, source.data_dir, source.image_size)
     if not flags.run:
-        flips = source.dataset != "digits" and not source.dataset.startswith("svhn")
-        trained = dataclasses.replace(trained, hflip=flips)
+        trained = dataclasses.replace(trained, hflip=not is_digits(source.dataset))
     if flags.hflip is not None:
         trained = dataclasses.replace(trained, hflip=flags.hflip)
     _print_errors(trained, dataset)

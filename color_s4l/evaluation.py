@@ -9,23 +9,28 @@ from color_s4l.views import augmentation
 # Tran 2019's published code evaluates batches of this size.
 BATCH_SIZE = 128
 SHIFTS = (-2, -1, 1, 2)
-NOISE = 0.15
+# Of the views' draws: one for all, so that two evaluations of a model agree.
+SEED = 0
 
 
-def probabilities(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def probabilities(
+    model: keras.Model, images: np.ndarray, *, devices: int = 1
+) -> np.ndarray:
     """Class probabilities of any number of images.
 
     Args:
         model: From uint8 `(batch, height, width, 3)` to `(batch, classes)`.
         images: uint8 `(n, height, width, 3)`.
+        devices: That share a batch; it gets the largest size that they divide.
 
     Returns:
         Float32 `(n, classes)`.
     """
+    batch_size = BATCH_SIZE // devices * devices
     # Full batches only: a part of one can't be divided over several devices.
-    missing = -len(images) % BATCH_SIZE
+    missing = -len(images) % batch_size
     padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-    return model.predict(padded, batch_size=BATCH_SIZE, verbose=0)[: len(images)]
+    return model.predict(padded, batch_size=batch_size, verbose=0)[: len(images)]
 
 
 def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -44,7 +49,7 @@ def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def augmented_probabilities(
-    classifier: keras.Model, images: np.ndarray, *, hflip: bool, seed: int
+    classifier: keras.Model, images: np.ndarray, *, hflip: bool, devices: int = 1
 ) -> np.ndarray:
     """Mean class probabilities over the published test-time views.
 
@@ -52,13 +57,13 @@ def augmented_probabilities(
         classifier: Of `networks.inference_model`, or such a model loaded.
         images: uint8 `(n, height, width, 3)`.
         hflip: Whether left-right flips keep the class.
-        seed: Of the shifts and the noise; the same one draws the same.
+        devices: As for `probabilities`.
 
     Returns:
         Float32 `(n, classes)`.
     """
-    model = AugmentedClassifier(classifier, hflip=hflip, seed=seed)
-    return probabilities(model, images)
+    model = AugmentedClassifier(classifier, hflip=hflip, seed=SEED)
+    return probabilities(model, images, devices=devices)
 
 
 class AugmentedClassifier(keras.Model):
@@ -99,5 +104,7 @@ class AugmentedClassifier(keras.Model):
         return sum(self.rest(view, training=False) for view in views) / len(views)
 
     def _noised(self, images):
-        noise = keras.random.normal(images.shape, stddev=NOISE, seed=self.seed)
+        noise = keras.random.normal(
+            images.shape, stddev=augmentation.NOISE, seed=self.seed
+        )
         return images + noise

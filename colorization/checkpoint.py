@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from color_s4l.errors import InputError
+from color_s4l.files import write_atomically
 
 
 def path_beside(output: str | os.PathLike) -> pathlib.Path:
@@ -35,10 +36,7 @@ def save(path: pathlib.Path, task: keras.Model, epoch: int, identity: dict) -> N
         f"variable_{index}": variable.numpy()
         for index, variable in enumerate(_variables(task))
     }
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with open(unfinished, "wb") as file:
-        np.savez(file, note=np.array(note), **arrays)
-    os.replace(unfinished, path)
+    write_atomically(path, lambda file: np.savez(file, note=np.array(note), **arrays))
 
 
 def _differences(first: dict, second: dict) -> str:

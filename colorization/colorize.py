@@ -40,6 +40,8 @@ def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
 
     found = photographs.find(source)
     plan = {path: photographs.target(path, source, output) for path in found}
+    if len(set(plan.values())) < len(plan):
+        raise InputError("Two of the images would get the same name: rename one.")
     existing = [str(path) for path in plan.values() if path.exists()]
     if existing:
         raise InputError(

@@ -1,6 +1,5 @@
 """Measures a colorizer on test images: python -m colorization.evaluate."""
 
-import csv
 import dataclasses
 import json
 import pathlib
@@ -9,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from color_s4l import commands
 from color_s4l.commands import option
 from color_s4l.config import Source
+from color_s4l.errors import InputError
+from color_s4l.files import write_atomically
 
 _DESCRIPTION = """Colourises a data set's test images and compares them with the
 originals; writes scores.csv, scores.json and samples.png.
@@ -28,6 +29,13 @@ class Evaluate(Source):
     images: int | None = option(None, "Only the first N test images (default: all).")
     samples: int = option(10, "Images in the picture.")
     batch_size: int = option(100, "Images per step.")
+
+
+def _check(flags: Evaluate) -> None:
+    for name in ("images", "samples", "batch_size"):
+        value = getattr(flags, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name}={value}: expected at least 1.")
 
 
 def _scores(images, colorizer, colorized, flags: Evaluate) -> dict:
@@ -52,9 +60,10 @@ def _table(scores: Mapping) -> list[list[str]]:
 
 def _write(folder: pathlib.Path, lines: list[list[str]], about: dict) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "scores.csv", "w", newline="") as file:
-        csv.writer(file).writerows(lines)
-    (folder / "scores.json").write_text(json.dumps(about, indent=2) + "\n")
+    table = "".join(",".join(line) + "\n" for line in lines).encode()
+    write_atomically(folder / "scores.csv", lambda file: file.write(table))
+    text = (json.dumps(about, indent=2) + "\n").encode()
+    write_atomically(folder / "scores.json", lambda file: file.write(text))
 
 
 def _folder(flags: Evaluate) -> pathlib.Path:
@@ -78,8 +87,10 @@ def evaluate(flags: Evaluate) -> None:
     """
     # Here and not above: Keras takes seconds to start, and --help needs none.
     from color_s4l import data
+    from color_s4l import origin as provenance
     from colorization import metrics, pictures, saving
 
+    _check(flags)
     colorizer = saving.load(flags.colorizer)
     dataset = data.load(flags.dataset, flags.data_dir, flags.image_size)
     images, folder = dataset.test_images[: flags.images], _folder(flags)
@@ -92,6 +103,8 @@ def evaluate(flags: Evaluate) -> None:
     _print(lines)
     about = {name: dataclasses.asdict(values) for name, values in scores.items()}
     about |= {"dataset": dataset.name, "test_images": len(images)}
+    about |= {"command": provenance.command(), "date": provenance.today()}
+    about |= {"versions": provenance.versions()}
     _write(folder, lines, about | {"origin": dataclasses.asdict(colorizer.origin)})
     shown = {"original": images, "grey": metrics.gray(images), "colourised": colorized}
     pictures.rows(

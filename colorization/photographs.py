@@ -4,15 +4,16 @@ import math
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from color_s4l.data import image_files
 from color_s4l.errors import InputError
+from color_s4l.files import save_atomically
 from colorization import lab
 from colorization.colorizer import Colorizer
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 _QUALITY = 95  # of JPEG and WebP
-_SIXTEEN_BITS = 257  # 65535 / 255
 
 
 def find(source: pathlib.Path) -> list[pathlib.Path]:
@@ -37,7 +38,9 @@ def find(source: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-def target(path: pathlib.Path, source: pathlib.Path, output: pathlib.Path):
+def target(
+    path: pathlib.Path, source: pathlib.Path, output: pathlib.Path
+) -> pathlib.Path:
     """Where the result of an image goes: the same name, below `output`.
 
     A GIF becomes a PNG, since its 256 colours are too few.
@@ -60,22 +63,11 @@ def read(path: pathlib.Path) -> np.ndarray:
         ValueError: The file cannot be decoded.
     """
     try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            return np.asarray(_rgb(image))
-    # Pillow has no common type for a damaged or over-large image.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        values = np.clip(np.asarray(image, "float64") / _SIXTEEN_BITS, 0, 255)
-        image = Image.fromarray(values.round().astype("uint8"))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        with image_files.strict():
+            return np.asarray(image_files.decode(path))
+    except Exception as error:  # Pillow's decoders raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(reason) from error
 
 
 def write(path: pathlib.Path, image: np.ndarray) -> None:
@@ -84,7 +76,7 @@ def write(path: pathlib.Path, image: np.ndarray) -> None:
     options = {}
     if path.suffix.lower() in (".jpg", ".jpeg", ".webp"):
         options["quality"] = _QUALITY
-    Image.fromarray(image).save(path, **options)
+    save_atomically(path, lambda name: Image.fromarray(image).save(name, **options))
 
 
 def _smaller(image: np.ndarray, longest: int) -> np.ndarray:

@@ -4,19 +4,17 @@
 attribute of the file; in a `.keras` archive it is a member of its own.
 """
 
-import contextlib
 import json
-import logging
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterator
 
 import h5py
 import keras
 
 import colorization
 from color_s4l.errors import InputError
+from color_s4l.files import h5_wanted, save_atomically
 from colorization import safety
 from colorization.colorizer import Colorizer
 from colorization.lab import SCALING
@@ -43,20 +41,8 @@ def check_suffix(path: str | os.PathLike) -> None:
         )
 
 
-@contextlib.contextmanager
-def _without_legacy_warning() -> Iterator[None]:
-    """Keras warns of H5 at every save; here H5 is asked for, and tested."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 def _write(model: keras.Model, path: pathlib.Path, origin: Origin) -> None:
-    with _without_legacy_warning():
+    with h5_wanted():
         model.save(path)
     if path.suffix == ".h5":
         with h5py.File(path, "a") as file:
@@ -80,12 +66,7 @@ def save(model: keras.Model, path: str | os.PathLike, origin: Origin) -> None:
     check_suffix(path)
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.unfinished{path.suffix}")
-    try:
-        _write(model, unfinished, origin)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    save_atomically(path, lambda name: _write(model, pathlib.Path(name), origin))
 
 
 def _read(path: pathlib.Path) -> tuple[str | None, str | None]:

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from color_s4l.errors import InputError
+from color_s4l.randomness import seed_initialisers
 from colorization import checkpoint, embeddings, networks
 from colorization.colorizer import pad
 from colorization.networks import Parts, Shape
@@ -131,7 +132,7 @@ def build(settings: Settings) -> Parts:
         InputError: A setting does not fit.
     """
     _check(settings)
-    keras.utils.set_random_seed(settings.seed)
+    seed_initialisers(settings.seed)
     return networks.build(settings.network, settings.shape)
 
 

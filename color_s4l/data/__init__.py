@@ -1,6 +1,6 @@
-"""Data: source -> split -> step batches. NumPy only, the same on every backend."""
+"""Data: source -> split -> step batches. The same on every backend."""
 
-from color_s4l.data.batches import StepBatches
+from color_s4l.data.batches import StepBatches, steps_per_epoch
 from color_s4l.data.dataset import UNLABELED, Dataset
 from color_s4l.data.sources import SOURCES, load
 from color_s4l.data.split_files import read as read_split
@@ -18,4 +18,5 @@ __all__ = [
     "load",
     "read_split",
     "save_split",
+    "steps_per_epoch",
 ]

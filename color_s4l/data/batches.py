@@ -50,6 +50,11 @@ class Stream:
         return np.concatenate(passes)[offset : offset + count]
 
 
+def steps_per_epoch(unlabeled: int, batch_size: int) -> int:
+    """Full batches in one pass over that many unlabelled images, at least 1."""
+    return max(1, unlabeled // batch_size)
+
+
 class StepBatches:
     """The batches of a run, by step.
 
@@ -88,7 +93,7 @@ class StepBatches:
     @property
     def steps_per_epoch(self) -> int:
         """Full batches in one pass over the unlabelled images, at least 1."""
-        return max(1, len(self.split.unlabeled) // self.batch_size)
+        return steps_per_epoch(len(self.split.unlabeled), self.batch_size)
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """The images of one step, counted from 0 over the whole run.

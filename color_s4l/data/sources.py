@@ -55,10 +55,10 @@ def load(
     try:
         return tfds.load(name, data_dir, image_size)
     except tfds.UnknownNameError as error:
-        raise unknown(name, error.known) from error
+        raise unknown_source(name, error.known) from error
 
 
-def unknown(name: str, others: Iterable[str]) -> InputError:
+def unknown_source(name: str, others: Iterable[str]) -> InputError:
     """The error for a name that no source knows; names the closest, never all.
 
     Args:

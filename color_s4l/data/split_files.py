@@ -5,6 +5,7 @@ images, another order or other labels.
 """
 
 import os
+import pathlib
 import zlib
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 from color_s4l.data.dataset import UNLABELED, Dataset
 from color_s4l.data.splits import Split
 from color_s4l.errors import InputError
+from color_s4l.files import write_atomically
 
 _PARTS = ("labeled", "unlabeled", "validation")
 COLUMNS = ("index", "label", *_PARTS, "crc32")
@@ -37,7 +39,8 @@ def save(split: Split, dataset: Dataset, path: str | os.PathLike) -> None:
         **{part: flag.astype(int) for part, flag in flags.items()},
         "crc32": _checksums(dataset.images[index]),
     }
-    pd.DataFrame(table).to_csv(path, index=False, lineterminator="\n")
+    text = pd.DataFrame(table).to_csv(index=False, lineterminator="\n")
+    write_atomically(pathlib.Path(path), lambda file: file.write(text.encode()))
 
 
 def read(path: str | os.PathLike, dataset: Dataset) -> Split:

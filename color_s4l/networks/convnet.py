@@ -7,6 +7,8 @@ on, LeakyReLU 0.1, every convolution followed by batch normalisation.
 import keras
 from keras import layers
 
+from color_s4l.errors import InputError
+
 SLOPE = 0.1
 
 
@@ -32,10 +34,10 @@ def convnet(
         6 rows and columns for 32 pixels.
 
     Raises:
-        ValueError: The images are smaller than 12 pixels.
+        InputError: The images are smaller than 12 pixels.
     """
     if min(input_shape[:2]) < 12:
-        raise ValueError(
+        raise InputError(
             f"The ConvNet takes images of 12 px or more. Received: {input_shape[:2]}."
         )
     inputs = features = keras.Input(input_shape)

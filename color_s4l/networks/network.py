@@ -1,6 +1,7 @@
 """A trunk with named heads, and the model that a user gets in the end."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 
 import keras
@@ -50,6 +51,11 @@ class Network(keras.Model):
             )
             outputs[name] = ops.cast(head(dropped), "float32")
         return outputs
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable ones."""
+        return sum(math.prod(variable.shape) for variable in self.trainable_variables)
 
     @property
     def kernels(self) -> list[keras.Variable]:

@@ -10,6 +10,7 @@ import dataclasses
 import keras
 from keras import ops
 
+from color_s4l.errors import InputError, unknown
 from color_s4l.terms.term import Outcome, Term
 from color_s4l.views.geometric import GEOMETRIC
 from color_s4l.views.step import COLORIZED
@@ -27,11 +28,25 @@ class Proxies(Term):
         weight: omega of the paper, 1.
         bn_stats: "both": this pass also moves the batch statistics used for
             inference, as in the published code; "supervised": it leaves them alone.
+
+    Raises:
+        InputError: A task is no view of an unlabelled image, there is none, or
+            `bn_stats` is neither of the two.
     """
 
     tasks: tuple[str, ...] = COLOR_S4L
     weight: float = 1.0
     bn_stats: str = "both"
+
+    def __post_init__(self):
+        for task in self.tasks or ("",):
+            if task not in COLOR_S4L:
+                raise unknown("task", task, COLOR_S4L)
+        if self.bn_stats not in ("both", "supervised"):
+            raise InputError(
+                f"Expected bn_stats to be both or supervised. "
+                f"Received: {self.bn_stats!r}."
+            )
 
     def views(self):
         """One view per task."""

@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -9,6 +10,7 @@ import keras
 import pandas as pd
 from tensorboard.summary import Writer
 
+from color_s4l.data import Split
 from color_s4l.errors import InputError
 from color_s4l.files import write_atomically
 from color_s4l.training import checkpoints
@@ -28,6 +30,7 @@ class StopWhenNotFinite(keras.callbacks.Callback):
         super().__init__()
         self.folder = checkpoint_folder
         self.epoch, self.found = 0, None
+        self.lock = threading.Lock()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Remembers the epoch, for the message."""
@@ -35,11 +38,14 @@ class StopWhenNotFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """The logs are means over the epoch, so one bad step shows at once."""
-        if self.found is None and not math.isfinite(logs["loss"]):
-            terms = [name for name, value in logs.items() if not math.isfinite(value)]
-            steps = self.model.plan.steps_per_epoch
-            self.found = (self.epoch * steps + batch, sorted(set(terms) - {"loss"}))
-            self.model.stop_training = True
+        if math.isfinite(logs["loss"]):
+            return
+        terms = [name for name, value in logs.items() if not math.isfinite(value)]
+        step = self.epoch * self.model.plan.steps_per_epoch + batch
+        with self.lock:
+            if self.found is None or step < self.found[0]:
+                self.found = (step, sorted(set(terms) - {"loss"}))
+        self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         """Raises, if a step of this epoch was bad."""
@@ -104,7 +110,7 @@ class LogFile(keras.callbacks.Callback):
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Every logged scalar for TensorBoard, written without TensorFlow.
+    """Every logged scalar for TensorBoard; works where TensorFlow is not installed.
 
     Args:
         folder: Of the event files.
@@ -130,12 +136,13 @@ class Checkpoints(keras.callbacks.Callback):
 
     Args:
         folder: Exists.
+        split: Kept in the file, so that no run goes on with another one.
     """
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, split: Split):
         super().__init__()
-        self.folder = folder
+        self.folder, self.split = folder, split
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves."""
-        checkpoints.save(self.model, self.folder, epoch + 1)
+        checkpoints.save(self.model, self.folder, epoch + 1, split=self.split)

@@ -10,6 +10,8 @@ import zipfile
 import keras
 import numpy as np
 
+from color_s4l.data import Split
+from color_s4l.errors import InputError
 from color_s4l.files import write_atomically
 from color_s4l.training.learner import Learner
 
@@ -28,27 +30,49 @@ def _variables(learner: Learner) -> list:
     ]
 
 
-def save(learner: Learner, folder: pathlib.Path, epochs: int) -> pathlib.Path:
+def save(
+    learner: Learner,
+    folder: pathlib.Path,
+    epochs: int,
+    *,
+    split: Split | None = None,
+) -> pathlib.Path:
     """Writes the state after a number of complete epochs; keeps the last two files.
 
     Args:
         learner: Compiled.
         folder: Exists.
         epochs: Complete ones.
+        split: Kept beside the state, for `restore` to compare.
 
     Returns:
         The new file.
+
+    Raises:
+        InputError: A value is not finite: such a state is no good one to go on from.
     """
     variables = _variables(learner)
     arrays = {
         f"{i:05d}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)
     }
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise InputError(
+            f"The weights are not finite after epoch {epochs}; none of it is saved. "
+            "A smaller --learning_rate may help."
+        )
     path = folder / f"epoch_{epochs:05d}.npz"
-    names = np.array([variable.name for variable in variables])
-    write_atomically(path, lambda file: np.savez(file, names=names, **arrays))
+    arrays["names"] = np.array([variable.name for variable in variables])
+    write_atomically(path, lambda file: np.savez(file, **arrays, **_parts(split)))
     for old in saved(folder)[:-KEPT]:
         old.unlink()
     return path
+
+
+def _parts(split: Split | None) -> dict[str, np.ndarray]:
+    """The split's arrays by their names in the file."""
+    if split is None:
+        return {}
+    return {f"split_{part}": array for part, array in vars(split).items()}
 
 
 def saved(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -56,35 +80,50 @@ def saved(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.glob("*") if _NAME.fullmatch(path.name))
 
 
-def restore(learner: Learner, folder: pathlib.Path) -> int:
+def restore(
+    learner: Learner, folder: pathlib.Path, *, split: Split | None = None
+) -> int:
     """Loads the last readable checkpoint.
 
     Args:
         learner: Compiled, of the same configuration.
         folder: Of checkpoints; may be empty.
+        split: Which must be the checkpoint's.
 
     Returns:
         The number of complete epochs; 0 where there is nothing to load.
 
     Raises:
+        InputError: The checkpoint was made with another split.
         ValueError: A checkpoint holds the state of another learner.
     """
     for path in reversed(saved(folder)):
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # Opened here: np.load leaves a damaged file open.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = dict(stored)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             print(f"{path} can't be read; trying the one before it.")
             continue
+        _check_split(arrays, split, path)
         _assign(learner, arrays, path)
         return int(_NAME.fullmatch(path.name)[1])
     return 0
 
 
+def _check_split(arrays: dict, split: Split | None, path: pathlib.Path) -> None:
+    for name, part in _parts(split).items():
+        if not np.array_equal(arrays.get(name), part):
+            raise InputError(
+                f"{path} was made with another split of the images: go on with "
+                "--split_file=split.csv of its own folder."
+            )
+
+
 def _assign(learner: Learner, arrays: dict, path: pathlib.Path) -> None:
     variables = _variables(learner)
     names = [variable.name for variable in variables]
-    values = [arrays[key] for key in sorted(arrays) if key != "names"]
+    values = [arrays[key] for key in sorted(arrays) if key.isdigit()]
     shapes = [tuple(variable.shape) for variable in variables]
     if names != list(arrays["names"]) or shapes != [value.shape for value in values]:
         raise ValueError(

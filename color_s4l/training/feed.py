@@ -6,10 +6,11 @@ from color_s4l.data import StepBatches
 
 
 class Feed(keras.utils.PyDataset):
-    """The batches from one step to another, gathered while the step before runs.
+    """The batches from one step to another.
 
     A `PyDataset` and no generator: under `tf.distribute`, `fit` opens its data
-    twice, and a generator would silently lose the batches read the first time.
+    twice, and a generator would silently lose the batches read the first time. One
+    worker and no more: with several, Keras starts anew at number 0 in every epoch.
 
     Args:
         batches: Of the run.

@@ -11,6 +11,8 @@ import keras
 
 from color_s4l.errors import InputError
 
+_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
 
 class TrainStep:
     """The custom training step of a `Learner`, with `value_and_grad` over a scope."""
@@ -26,39 +28,45 @@ class TrainStep:
         Returns:
             Name -> running mean over the epoch, and the new state.
         """
-        trainable, fixed, optimizing, measured = state
-        with self._scope(fixed=fixed, optimizing=optimizing) as scope:
+        trainable, non_trainable, optimizer_variables, metrics = state
+        with self._scope(
+            non_trainable=non_trainable, optimizer_variables=optimizer_variables
+        ) as scope:
             batch = self.views_of(data[0])
-        fixed = _values(scope, self.non_trainable_variables)
+        non_trainable = _values(scope, self.non_trainable_variables)
 
         def loss_of(trainable):
-            with self._scope(trainable, fixed, optimizing) as scope:
+            with self._scope(trainable, non_trainable, optimizer_variables) as scope:
                 outcome, loss = self.losses(batch)
                 scaled = self.optimizer.scale_loss(loss)
             moved = _values(scope, self.non_trainable_variables)
             return scaled, (outcome, loss, moved)
 
         gradient = jax.value_and_grad(loss_of, has_aux=True)
-        (_, (outcome, loss, fixed)), gradients = gradient(trainable)
-        trainable, optimizing = self.optimizer.stateless_apply(
-            optimizing, gradients, trainable
+        (_, (outcome, loss, non_trainable)), gradients = gradient(trainable)
+        trainable, optimizer_variables = self.optimizer.stateless_apply(
+            optimizer_variables, gradients, trainable
         )
-        with self._scope(trainable, fixed, optimizing, measured) as scope:
+        with self._scope(
+            trainable, non_trainable, optimizer_variables, metrics
+        ) as scope:
             self.after_update(batch, outcome)
             logs = self.record(outcome, loss)
-        fixed = _values(scope, self.non_trainable_variables)
-        measured = _values(scope, self.metrics_variables)
-        return logs, (trainable, fixed, optimizing, measured)
+        non_trainable = _values(scope, self.non_trainable_variables)
+        metrics = _values(scope, self.metrics_variables)
+        return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
-    def _scope(self, trainable=(), fixed=(), optimizing=(), measured=()):
+    def _scope(
+        self, trainable=(), non_trainable=(), optimizer_variables=(), metrics=()
+    ):
         """A scope in which the variables have these values (none given: their own)."""
         pairs = (
             (self.trainable_variables, trainable),
-            (self.non_trainable_variables, fixed),
-            (self.optimizer.variables, optimizing),
-            (self.metrics_variables, measured),
+            (self.non_trainable_variables, non_trainable),
+            (self.optimizer.variables, optimizer_variables),
+            (self.metrics_variables, metrics),
         )
-        given = [zip(names, values, strict=True) for names, values in pairs if values]
+        given = [zip(known, new, strict=True) for known, new in pairs if new]
         return keras.StatelessScope(state_mapping=itertools.chain(*given))
 
 
@@ -104,7 +112,8 @@ def _data_parallel(names: list[str]) -> Iterator[None]:
 def make_deterministic() -> None:
     """Makes every operation bit-equal from run to run; before the first one runs."""
     flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    if _DETERMINISTIC not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_DETERMINISTIC}".strip()
 
 
 def device_names() -> list[str]:

@@ -2,46 +2,73 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from color_s4l import cache, data, methods
-from color_s4l.config import Run
+from color_s4l.config import Run, is_digits
 from color_s4l.errors import InputError, unknown
 from color_s4l.files import write_atomically
 from color_s4l.networks import TRUNKS, Network
+from color_s4l.terms import Term
 from color_s4l.training.learner import Learner, Plan, compile_learner
 from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
 from color_s4l.views.preprocessing import Preprocessing, whitening
-from color_s4l.views.step import COLORIZED, StepViews
-from colorization import saving, training
-from colorization.training import Settings
+from color_s4l.views.step import StepViews
+from colorization.colorizer import Colorizer
 
 # Whitening larger images would take a matrix of more than 190 MB.
 LARGEST_WHITENED = 48
 # Labelled draws per unlabelled image of a method without proxy views: as many as
 # Color-S4L's, so that the baseline sees as many labelled images per step.
 BASELINE_DRAWS = 7
-# Enough for colours of the right tone; the published colorizers had 50 to 300.
-COLORIZER_EPOCHS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """All that a run is made of, before its first step.
+
+    Attributes:
+        run: With its defaults resolved.
+        dataset: Its images.
+        batches: Its step batches, with the split.
+        learner: Compiled.
+        classifier: Raw images to probabilities; shares the learner's weights.
+        colorizer: One line on the colorizer, None where none is used.
+    """
+
+    run: Run
+    dataset: data.Dataset
+    batches: data.StepBatches
+    learner: Learner
+    classifier: keras.Model
+    colorizer: str | None
 
 
 def resolved(run: Run, dataset: data.Dataset) -> Run:
     """The run with the defaults that depend on the data set.
 
     Published: no ZCA and no flips on SVHN, dropout 0.5 after the ConvNet's poolings
-    there. Digits are not flipped for the same reason: it makes other signs of them.
+    there. The built-in digits are treated like SVHN's: a flipped digit is another
+    sign, and 1,397 images are too few to whiten 3,072 values.
     """
     svhn = run.dataset.startswith("svhn")
+    digits = is_digits(run.dataset)
     small = dataset.images.shape[1] <= LARGEST_WHITENED
     deep_dropout = 0.5 if svhn and run.network == "convnet" else 0.0
+    if run.zca and not small:
+        raise InputError(
+            f"--zca whitens images of up to {LARGEST_WHITENED} px; these have "
+            f"{dataset.images.shape[1]}. Give --nozca, or a smaller --image_size."
+        )
     return dataclasses.replace(
         run,
-        zca=(small and not svhn) if run.zca is None else run.zca,
-        hflip=not svhn and run.dataset != "digits" if run.hflip is None else run.hflip,
+        zca=(small and not digits) if run.zca is None else run.zca,
+        hflip=not digits if run.hflip is None else run.hflip,
         trunk_dropout=deep_dropout if run.trunk_dropout is None else run.trunk_dropout,
     )
 
@@ -66,6 +93,13 @@ def check(run: Run) -> None:
     for name in ("dropout", "trunk_dropout"):
         if not 0 <= (getattr(run, name) or 0) < 1:
             raise InputError(f"--{name}={getattr(run, name)}: expected 0 <= p < 1.")
+    if run.seed >= 2**32:
+        raise InputError(f"--seed={run.seed}: expected less than 2**32.")
+    chosen = [n for n in ("labels", "unlabeled", "validation") if getattr(run, n)]
+    if run.split_file and chosen:
+        raise InputError(
+            f"--split_file says which images are used: leave --{chosen[0]} out."
+        )
     if run.batch_size % run.devices:
         raise InputError(
             f"--batch_size={run.batch_size} can't be divided over "
@@ -73,8 +107,14 @@ def check(run: Run) -> None:
         )
 
 
-def split_of(run: Run, dataset: data.Dataset) -> data.Split:
-    """Reads `--split_file`, or draws from `--seed`."""
+def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
+    """Reads the split of a run that goes on, or `--split_file`; or draws from `--seed`.
+
+    Raises:
+        InputError: The file is no split of these images, or the counts don't fit.
+    """
+    if run.resume and folder.split.exists():
+        return data.read_split(folder.split, dataset)
     if run.split_file:
         return data.read_split(run.split_file, dataset)
     return data.draw_split(
@@ -88,11 +128,12 @@ def split_of(run: Run, dataset: data.Dataset) -> data.Split:
 
 
 def statistics_of(
-    run: Run, dataset: data.Dataset, folder: RunFolder
+    run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
 ) -> dict[str, np.ndarray]:
     """Mean and matrix of the whitening; empty without one.
 
-    A resumed run takes up its own again, wherever it goes on.
+    Fitted on all training images but the held-out ones. A resumed run takes up its
+    own again, wherever it goes on.
     """
     if not run.zca:
         return {}
@@ -100,10 +141,13 @@ def statistics_of(
         with np.load(folder.statistics, allow_pickle=False) as stored:
             return dict(stored)
     started = time.perf_counter()
+    images = dataset.images
+    if len(split.validation):  # they stand for images that nobody has seen yet
+        images = np.delete(images, split.validation, axis=0)
     fitted = cache.cached(
         "whitening",
-        [dataset.images],
-        lambda: dict(zip(("mean", "matrix"), whitening(dataset.images), strict=True)),
+        [images],
+        lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
     )
     print(f"whitening  ready after {time.perf_counter() - started:.1f} s", flush=True)
     write_atomically(folder.statistics, lambda file: np.savez(file, **fitted))
@@ -121,33 +165,7 @@ def preprocessing_of(
     return layer
 
 
-def colorized_of(
-    run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
-) -> np.ndarray:
-    """The unlabelled images, colourised; trains a colorizer where none is given."""
-    path = run.colorizer or folder.colorizer
-    if not run.colorizer and not folder.colorizer.exists():
-        _train_colorizer(run, dataset, split, folder)
-    return colorized_images(dataset.images[split.unlabeled], saving.load(path))
-
-
-def _train_colorizer(run, dataset, split, folder) -> None:
-    print(
-        f"colorizer  none given: training one on the unlabelled images for "
-        f"{COLORIZER_EPOCHS} epochs, kept in {folder.colorizer}",
-        flush=True,
-    )
-    images = dataset.images[split.unlabeled]
-    settings = Settings(epochs=COLORIZER_EPOCHS, seed=run.seed, verbosity=run.verbosity)
-    interrupted = folder.path / "colorizer.unfinished.npz"
-    model = training.train(images, images[:0], settings, interrupted, resume=True)
-    saving.save(
-        model, folder.colorizer, training.origin(settings, dataset.name, images)
-    )
-    interrupted.unlink(missing_ok=True)
-
-
-def network_of(run: Run, terms, dataset: data.Dataset) -> Network:
+def network_of(run: Run, terms: Sequence[Term], dataset: data.Dataset) -> Network:
     """The untrained network, built."""
     image_shape = dataset.images.shape[1:]
     trunk = TRUNKS[run.network](
@@ -162,7 +180,11 @@ def network_of(run: Run, terms, dataset: data.Dataset) -> Network:
 
 
 def learner_of(
-    run: Run, network: Network, preprocessing: Preprocessing, terms, batches
+    run: Run,
+    network: Network,
+    preprocessing: Preprocessing,
+    terms: Sequence[Term],
+    batches: data.StepBatches,
 ) -> Learner:
     """The compiled learner."""
     views = StepViews(
@@ -184,29 +206,46 @@ def learner_of(
         learner,
         learning_rate=run.learning_rate,
         jit_compile=run.jit_compile,
-        steps_per_execution=run.steps_per_execution,
+        steps_per_execution=steps_per_execution(run, batches.steps_per_epoch),
     )
     learner.build_metrics(batches.batch(0))
     return learner
 
 
-def batches_of(run: Run, dataset, split, terms, colorized) -> data.StepBatches:
+def batches_of(
+    run: Run,
+    dataset: data.Dataset,
+    split: data.Split,
+    terms: Sequence[Term],
+    colorizer: Colorizer | None,
+) -> data.StepBatches:
     """The step batches; as many labelled draws as an unlabelled image has views."""
-    draws = methods.proxy_views(terms) or BASELINE_DRAWS
+    colorized = None
+    if colorizer:
+        colorized = colorized_images(dataset.images[split.unlabeled], colorizer)
     return data.StepBatches(
         dataset.images,
         dataset.labels,
         split,
         run.batch_size,
-        draws,
+        labeled_draws(terms),
         run.seed,
         colorized,
     )
 
 
-def needs_colors(terms) -> bool:
-    """Whether a term reads the colourised view."""
-    return any(COLORIZED in term.views() for term in terms)
+def labeled_draws(terms: Sequence[Term]) -> int:
+    """Labelled images drawn for each unlabelled one: as many as it has views."""
+    return methods.proxy_views(terms) or BASELINE_DRAWS
+
+
+def steps_per_execution(run: Run, steps: int) -> int:
+    """The largest number up to `--steps_per_execution` that divides an epoch's steps.
+
+    Keras would run over the end of the epoch otherwise, and take images of the next.
+    """
+    wanted = min(run.steps_per_execution, steps)
+    return next(number for number in range(wanted, 0, -1) if steps % number == 0)
 
 
 def images_per_step(learner: Learner, batches: data.StepBatches) -> int:

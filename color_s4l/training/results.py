@@ -1,39 +1,34 @@
 """What a finished run leaves: the model, the error rates, the pictures."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pandas as pd
 
 from color_s4l import data, evaluation, pictures
-from color_s4l.config import Run
 from color_s4l.files import h5_wanted, save_atomically
+from color_s4l.networks import inference_model
 from color_s4l.terms import Proxies
-from color_s4l.training.learner import Learner
+from color_s4l.training.preparation import Prepared, network_of, preprocessing_of
 from color_s4l.training.run_folder import RunFolder, write_json
 from color_s4l.views.geometric import GEOMETRIC
 
 PICTURED = 8
 
 
-def write(
-    run: Run,
-    learner: Learner,
-    classifier: keras.Model,
-    dataset: data.Dataset,
-    batches: data.StepBatches,
-    folder: RunFolder,
-) -> dict:
-    """Evaluates the last epoch's weights and writes everything; result.json last.
+def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray]:
+    """Evaluates the last epoch's weights on the test images.
 
     Returns:
-        The content of result.json.
+        The content of result.json, and the predicted classes, integers `(n,)`.
     """
+    run, dataset, split = prepared.run, prepared.dataset, prepared.batches.split
     log = pd.read_csv(folder.log)
-    for suffix in (".keras", ".h5"):
-        save_model(classifier, folder.model(suffix))
-    clean = evaluation.probabilities(classifier, dataset.test_images)
+    model, images, devices = prepared.classifier, dataset.test_images, run.devices
+    clean = evaluation.probabilities(model, images, devices=devices)
     augmented = evaluation.augmented_probabilities(
-        classifier, dataset.test_images, hflip=run.hflip, seed=run.seed
+        model, images, hflip=run.hflip, devices=devices
     )
     result = {
         "run_dir": str(folder.path),
@@ -42,15 +37,37 @@ def write(
         "epoch": run.epochs,
         **selections(log),
         "test_images": len(dataset.test_images),
-        "labels": len(batches.split.labeled),
-        "unlabeled": len(batches.split.unlabeled),
-        "parameters": learner.network.count_params(),
+        "labels": len(split.labeled),
+        "unlabeled": len(split.unlabeled),
+        "parameters": prepared.learner.network.num_parameters,
         "images_per_second": float(log["images_per_second"].median()),
+        "colorizer": prepared.colorizer,
     }
-    _draw(learner, dataset, batches, clean, log, folder)
+    return result, clean.argmax(axis=1)
+
+
+def write(
+    prepared: Prepared, result: dict, predicted: np.ndarray, folder: RunFolder
+) -> None:
+    """Writes models and pictures, and result.json last: then the run is complete."""
+    model = _portable(prepared)
+    for suffix in (".keras", ".h5"):
+        save_model(model, folder.model(suffix))
+    _draw(prepared, predicted, folder)
     write_json(folder.result, result)
     describe(result)
-    return result
+
+
+def _portable(prepared: Prepared) -> keras.Model:
+    """The classifier as one device's: Keras refuses synchronised layers on JAX."""
+    if prepared.run.devices == 1:
+        return prepared.classifier
+    learner = prepared.learner
+    alone = dataclasses.replace(prepared.run, devices=1)
+    network = network_of(alone, learner.terms, prepared.dataset)
+    model = inference_model(network, preprocessing_of(alone, prepared.dataset, {}))
+    model.set_weights(prepared.classifier.get_weights())
+    return model
 
 
 def save_model(model: keras.Model, path) -> None:
@@ -85,19 +102,18 @@ def selections(log: pd.DataFrame) -> dict:
     return found
 
 
-def _draw(learner, dataset, batches, probabilities, log, folder) -> None:
-    predicted = probabilities.argmax(axis=1)
+def _draw(prepared: Prepared, predicted: np.ndarray, folder: RunFolder) -> None:
+    dataset = prepared.dataset
     figures = {
-        "curves": pictures.curves(log),
+        "curves": pictures.curves(pd.read_csv(folder.log)),
         "confusion": pictures.confusion(
             dataset.test_labels, predicted, dataset.classes
         ),
     }
-    for term in learner.terms:
+    for term in prepared.learner.terms:
         if isinstance(term, Proxies):
-            figures["views"] = pictures.views(
-                _views(batches, term.tasks), [*term.tasks]
-            )
+            rows = _views(prepared.batches, term.tasks)
+            figures["views"] = pictures.views(rows, [*term.tasks])
     for name, figure in figures.items():
         pictures.save(figure, folder.pictures / f"{name}.png")
 

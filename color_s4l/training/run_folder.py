@@ -74,7 +74,7 @@ class RunFolder:
 
 
 def default_path(run: Run) -> pathlib.Path:
-    """`runs/<dataset>_<labels>_<method>_<network>_seed<seed>`."""
+    """`runs/<dataset>_<labels>_<method>_<network>[_w<width>]_seed<seed>`."""
     labels = "all" if run.labels is None else run.labels
     width = "" if run.width == 1 else f"_w{run.width:g}"
     name = (
@@ -83,38 +83,60 @@ def default_path(run: Run) -> pathlib.Path:
     return pathlib.Path("runs") / name
 
 
-def open_folder(run: Run) -> RunFolder:
-    """Makes the run's folder, or finds it again.
+def check_folder(run: Run, backend: str) -> RunFolder:
+    """Says whether the run may have its folder, before anything costly is done.
 
     Args:
         run: With `resume`, the folder may exist; without, it must not.
+        backend: Keras', which a run can't change on its way.
 
     Returns:
-        The folder; nothing is in it yet but what an earlier session left.
+        The folder; nothing is made yet.
 
     Raises:
-        InputError: It exists (or can't be made), or holds another run.
+        InputError: It exists, or holds another run or something else.
     """
     folder = RunFolder(pathlib.Path(run.run_dir or default_path(run)))
-    if folder.path.exists() and not run.resume:
+    if not folder.path.exists():
+        return folder
+    if not run.resume:
         raise InputError(
             f"{folder.path} exists: go on with --resume, or give another --run_dir."
         )
     if folder.config.exists():
-        _check_same(run, folder)
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        for inner in (folder.checkpoints, folder.pictures):
-            inner.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Can't write to {folder.path}: {error.strerror}.") from error
-    for unfinished in folder.path.rglob(".unfinished-*"):
-        unfinished.unlink()
+        _check_same(run, backend, folder)
+    elif not folder.path.is_dir() or set(folder.path.iterdir()) - _made(folder):
+        raise InputError(f"{folder.path} is no run's folder: give another --run_dir.")
     return folder
 
 
-def _check_same(run: Run, folder: RunFolder) -> None:
+def _made(folder: RunFolder) -> set[pathlib.Path]:
+    """What a run that was killed before its first line may have left."""
+    return {folder.checkpoints, folder.pictures, *folder.path.glob(".unfinished-*")}
+
+
+def make_folder(folder: RunFolder) -> None:
+    """Makes the folder, and cleans away what a kill left half-written.
+
+    Raises:
+        InputError: It can't be written to.
+    """
+    inner = (folder.checkpoints, folder.pictures)
+    try:
+        for path in (folder.path, *inner):
+            path.mkdir(parents=True, exist_ok=True)
+            for unfinished in path.glob(".unfinished-*"):
+                unfinished.unlink()
+    except OSError as error:
+        raise InputError(f"Can't write to {folder.path}: {error.strerror}.") from error
+
+
+def _check_same(run: Run, backend: str, folder: RunFolder) -> None:
     before = read_config(folder)
+    if before["backend"] != backend:
+        raise InputError(
+            f"{folder.path} was begun on {before['backend']}; this is {backend}."
+        )
     now = json.loads(json.dumps(dataclasses.asdict(run)))
     different = [k for k in now if k not in _FREE and now[k] != before["run"].get(k)]
     if different:

@@ -1,25 +1,29 @@
 """A run from its values to its folder: prepare, train, evaluate, save."""
 
 import contextlib
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
 from color_s4l import data, evaluation, methods, origin
 from color_s4l.config import Run
+from color_s4l.errors import InputError
 from color_s4l.networks import Network, inference_model
-from color_s4l.training import callbacks, checkpoints, preparation, results
+from color_s4l.randomness import seed_initialisers
+from color_s4l.terms import Term
+from color_s4l.training import callbacks, checkpoints, colors, preparation, results
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
-from color_s4l.training.learner import Learner
 from color_s4l.training.run_folder import (
     RunFolder,
-    open_folder,
+    check_folder,
+    make_folder,
+    read_config,
     read_result,
     write_config,
 )
 from colorization import saving
+from colorization.colorizer import Colorizer
 
 
 def fit(run: Run) -> dict:
@@ -34,37 +38,62 @@ def fit(run: Run) -> dict:
     Raises:
         InputError: A value does not fit, the folder exists, the loss is not finite.
     """
-    preparation.check(run)
-    # First of all: a backend that is running can't be given more devices.
-    scope = backend.distributed(run.devices)
-    terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
-    if run.colorizer and preparation.needs_colors(terms):
-        saving.load(run.colorizer)  # refused now rather than after the data is read
-    keras.utils.set_random_seed(run.seed)
     if run.deterministic:
-        backend.make_deterministic()
-    dataset = data.load(run.dataset, run.data_dir, run.image_size)
-    split = preparation.split_of(run, dataset)
-    folder = open_folder(run)
+        backend.make_deterministic()  # before the backend starts
+    preparation.check(run)
+    terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+    folder = check_folder(run, keras.backend.backend())
     if folder.result.exists():
         print(f"complete   {folder.path} holds the result already")
         return read_result(folder)
+    # Before anything is computed: a running backend can't be given more devices.
+    scope = backend.distributed(run.devices)
+    colorizer = None
+    if run.colorizer and colors.needed(terms):
+        colorizer = saving.load(run.colorizer)
+    print(f"reading    {run.dataset}", flush=True)
+    dataset = data.load(run.dataset, run.data_dir, run.image_size)
+    split = preparation.split_of(run, dataset, folder)
+    prepared = _prepare(run, terms, dataset, split, colorizer, folder, scope)
+    with scope(), _precision(run.dtype_policy):
+        _train(prepared, folder)
+        result, predicted = results.measure(prepared, folder)
+    with _precision(run.dtype_policy):
+        results.write(prepared, result, predicted, folder)
+    return result
+
+
+def _prepare(
+    run: Run,
+    terms: Sequence[Term],
+    dataset: data.Dataset,
+    split: data.Split,
+    colorizer: Colorizer | None,
+    folder: RunFolder,
+    scope: Callable[[], contextlib.AbstractContextManager],
+) -> preparation.Prepared:
+    """Says what is going to be done, makes the folder, and all that training needs."""
     full = preparation.resolved(run, dataset)
+    seed_initialisers(run.seed)
     with scope(), _precision(run.dtype_policy):
         network = preparation.network_of(full, terms, dataset)
     _announce(full, dataset, split, terms, network, folder)
-    _write_beginning(run, full, dataset, split, folder)
-    colorized = None
-    if preparation.needs_colors(terms):
-        colorized = preparation.colorized_of(full, dataset, split, folder)
-    batches = preparation.batches_of(full, dataset, split, terms, colorized)
-    statistics = preparation.statistics_of(full, dataset, folder)
+    make_folder(folder)
+    _write_beginning(run, full, dataset, split, colorizer, folder)
+    if colors.needed(terms):
+        colorizer = colorizer or colors.own_colorizer(full, dataset, split, folder)
+    batches = preparation.batches_of(full, dataset, split, terms, colorizer)
+    statistics = preparation.statistics_of(full, dataset, split, folder)
     with scope(), _precision(run.dtype_policy):
         preprocessing = preparation.preprocessing_of(full, dataset, statistics)
-        learner = preparation.learner_of(full, network, preprocessing, terms, batches)
-        classifier = inference_model(network, preprocessing)
-        _train(full, learner, classifier, dataset, batches, folder)
-        return results.write(full, learner, classifier, dataset, batches, folder)
+        return preparation.Prepared(
+            full,
+            dataset,
+            batches,
+            preparation.learner_of(full, network, preprocessing, terms, batches),
+            inference_model(network, preprocessing),
+            colors.described(colorizer) if colorizer else None,
+        )
 
 
 @contextlib.contextmanager
@@ -87,18 +116,18 @@ def _announce(
 ) -> None:
     """Says what is going to be done, before it is done."""
     size = dataset.images.shape[1]
-    steps = max(1, len(split.unlabeled) // run.batch_size)
+    steps = data.steps_per_epoch(len(split.unlabeled), run.batch_size)
     views = methods.proxy_views(terms)
-    draws = run.batch_size * (views or preparation.BASELINE_DRAWS)
+    draws = run.batch_size * preparation.labeled_draws(terms)
     names = " + ".join(type(term).__name__ for term in terms)
-    parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
     lines = {
         "method": f"{run.method} = {names}",
         "images": f"{dataset.name}, {size} px, {len(dataset.classes)} classes: "
         f"{len(dataset.images):,} to train on, {len(dataset.test_images):,} to test on",
         "labels": f"{len(split.labeled):,} labelled, "
         f"{len(split.unlabeled):,} unlabelled, {len(split.validation):,} held out",
-        "network": f"{run.network}, width {run.width:g}, {parameters:,} parameters",
+        "network": f"{run.network}, width {run.width:g}, "
+        f"{network.num_parameters:,} parameters",
         "steps": f"{run.epochs} epochs x {steps:,}; each {draws} labelled images and "
         f"{run.batch_size * views} views of {run.batch_size} unlabelled ones",
         "devices": f"{run.devices} x {backend.device_names()[0]}, "
@@ -109,8 +138,19 @@ def _announce(
         print(f"{name:<10} {text}", flush=True)
 
 
-def _write_beginning(run, full, dataset, split, folder) -> None:
+def _write_beginning(
+    run: Run,
+    full: Run,
+    dataset: data.Dataset,
+    split: data.Split,
+    colorizer: Colorizer | None,
+    folder: RunFolder,
+) -> None:
+    digest = colorizer.digest if colorizer else None
+    if folder.config.exists() and read_config(folder)["colorizer_digest"] != digest:
+        raise InputError(f"{run.colorizer} is another colorizer than at the beginning.")
     about = {
+        "colorizer_digest": digest,
         "resolved": {"zca": full.zca, "hflip": full.hflip},
         "classes": list(dataset.classes),
         "image_size": int(dataset.images.shape[1]),
@@ -123,16 +163,10 @@ def _write_beginning(run, full, dataset, split, folder) -> None:
         data.save_split(split, dataset, folder.split)
 
 
-def _train(
-    run: Run,
-    learner: Learner,
-    classifier: keras.Model,
-    dataset: data.Dataset,
-    batches: data.StepBatches,
-    folder: RunFolder,
-) -> None:
+def _train(prepared: preparation.Prepared, folder: RunFolder) -> None:
     """Runs `fit` from the last complete epoch to the end."""
-    complete = checkpoints.restore(learner, folder.checkpoints) if run.resume else 0
+    run, learner, batches = prepared.run, prepared.learner, prepared.batches
+    complete = checkpoints.restore(learner, folder.checkpoints, split=batches.split)
     if complete:
         print(f"resumed    after epoch {complete} of {run.epochs}", flush=True)
     if complete >= run.epochs:
@@ -148,30 +182,28 @@ def _train(
         callbacks=[
             callbacks.StopWhenNotFinite(folder.checkpoints),
             callbacks.EpochErrors(
-                _measures(classifier, dataset, batches.split),
-                preparation.images_per_step(learner, batches),
+                _measures(prepared), preparation.images_per_step(learner, batches)
             ),
             callbacks.LogFile(folder.log, complete),
             callbacks.TensorBoard(folder.tensorboard),
-            callbacks.Checkpoints(folder.checkpoints),
+            callbacks.Checkpoints(folder.checkpoints, batches.split),
         ],
     )
 
 
-def _measures(
-    classifier: keras.Model, dataset: data.Dataset, split: data.Split
-) -> dict:
+def _measures(prepared: preparation.Prepared) -> dict:
     """Error rates that are measured after each epoch, by their names in the log."""
+    dataset, held_out = prepared.dataset, prepared.batches.split.validation
 
     def error(images, labels):
+        devices = prepared.run.devices
         return lambda: evaluation.error_rate(
-            evaluation.probabilities(classifier, images), labels
+            evaluation.probabilities(prepared.classifier, images, devices=devices),
+            labels,
         )
 
     measures = {"test_error": error(dataset.test_images, dataset.test_labels)}
-    if len(split.validation):
-        held_out = split.validation
-        measures["validation_error"] = error(
-            dataset.images[held_out], dataset.labels[held_out]
-        )
+    if len(held_out):
+        images, labels = dataset.images[held_out], dataset.labels[held_out]
+        measures["validation_error"] = error(images, labels)
     return measures

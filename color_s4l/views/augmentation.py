@@ -11,6 +11,8 @@ import typing
 import keras
 from keras import ops
 
+NOISE = 0.15
+
 
 class Draws(typing.NamedTuple):
     """What chance decided for a batch of images.
@@ -38,7 +40,7 @@ class Augmentation:
 
     shift: int = 2
     flip: bool = False
-    noise: float = 0.15
+    noise: float = NOISE
 
     def draw(self, seed: keras.random.SeedGenerator, shape: tuple[int, ...]) -> Draws:
         """Draws for images of `shape`, `(batch, height, width, channels)`."""

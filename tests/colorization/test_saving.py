@@ -12,6 +12,7 @@ import pytest
 
 import colorization
 from color_s4l.errors import InputError
+from color_s4l.files import h5_wanted
 from colorization import safety, saving
 
 HOW = r"Train a colorizer: python -m colorization\.train .*--output=\.\.\.$"
@@ -93,7 +94,7 @@ def test_other_suffix():
 
 
 def _save_h5(model, path):
-    with saving._without_legacy_warning():
+    with h5_wanted():
         model.save(path)
 
 

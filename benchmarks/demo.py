@@ -1,0 +1,84 @@
+"""The main job on the built-in images, in minutes: python -m benchmarks.demo.
+
+Trains a colorizer, then three methods with three seeds each, prints the table of
+error rates and leaves the pictures. `make demo` runs it.
+"""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Sequence
+
+from benchmarks.error_rates import ErrorRates, error_rates
+from color_s4l import commands
+from color_s4l.commands import option
+
+COLORIZER_EPOCHS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """The command's flags."""
+
+    output: str = option("demo", "Folder of everything it writes.")
+    epochs: int = option(4, "Passes over the 1,397 training images.")
+    seeds: str = option("1,2,3", "Comma-separated.")
+    width: float = option(0.125, "Factor on the ConvNet's numbers of filters.")
+    labels: int = option(100, "Labelled images, of 1,397.")
+
+
+def demo(flags: Demo) -> None:
+    """Runs the command; what is there already is not done again."""
+    started = time.perf_counter()
+    folder = pathlib.Path(flags.output)
+    colorizer = folder / "colorizer.h5"
+    if not colorizer.exists():
+        _train_colorizer(colorizer)
+    if not (folder / "colorizer" / "samples.png").exists():
+        _measure_colorizer(colorizer)
+    error_rates(
+        ErrorRates(
+            labels=str(flags.labels),
+            seeds=flags.seeds,
+            colorizer=str(colorizer),
+            width=flags.width,
+            epochs=flags.epochs,
+            batch_size=16,
+            runs=str(folder / "runs"),
+            output=str(folder / "error_rates.csv"),
+        )
+    )
+    print(f"pictures   {folder}/colorizer/samples.png, {folder}/runs/*/pictures/*.png")
+    print(f"took       {(time.perf_counter() - started) / 60:.1f} minutes")
+
+
+def _train_colorizer(path: pathlib.Path) -> None:
+    """Trains the colorizer, by the command that a user has."""
+    from colorization.train import Train, train
+
+    train(
+        Train(
+            output=str(path),
+            epochs=COLORIZER_EPOCHS,
+            width=0.25,
+            batch_size=20,
+            resume=True,
+            verbosity=2,
+        )
+    )
+
+
+def _measure_colorizer(path: pathlib.Path) -> None:
+    """Measures the colorizer, by the command that a user has."""
+    from colorization.evaluate import Evaluate, evaluate
+
+    evaluate(Evaluate(colorizer=str(path), output=str(path.with_suffix(""))))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command's entry point; returns its exit code."""
+    return commands.run(demo, Demo, __doc__, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,231 @@
+"""What the whole suite shares: small real images, one trained run, and gradients."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from color_s4l import methods, train
+from color_s4l.config import Run
+from color_s4l.data import Dataset, StepBatches, digits, draw_split
+from color_s4l.training import preparation
+from color_s4l.views.preprocessing import whitening
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+SIZE = 16
+CLASSES = ("0", "1", "2", "3")
+TRAIN_PER_CLASS, TEST_PER_CLASS = 12, 8
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory):
+    """No test reads or fills the user's cache; processes of tests share this one."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real images beside the repository; must be there in CI."""
+    folder = REPOSITORY.parent / "shared"
+    if not (folder / "tools" / "prepare_data.py").is_file():
+        message = "the real images of ../shared are missing"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+def _first_of_each(images, labels, count):
+    rows = [np.flatnonzero(labels == k)[:count] for k in range(len(CLASSES))]
+    rows = np.concatenate(rows)
+    return images[rows], labels[rows]
+
+
+@pytest.fixture(scope="session")
+def small() -> Dataset:
+    """Built-in digits 0 to 3 at 16 px: 12 of each to train on, 8 to test on."""
+    whole = digits.load(SIZE)
+    images, labels = _first_of_each(whole.images, whole.labels, TRAIN_PER_CLASS)
+    tests = _first_of_each(whole.test_images, whole.test_labels, TEST_PER_CLASS)
+    return Dataset("small", CLASSES, images, labels, *tests)
+
+
+@pytest.fixture(scope="session")
+def statistics(small):
+    """Mean and whitening matrix of the small images, computed once."""
+    return whitening(small.images)
+
+
+@pytest.fixture(scope="session")
+def small_dir(small, tmp_path_factory):
+    """The same images as class folders."""
+    root = tmp_path_factory.mktemp("small")
+    parts = {
+        "train": (small.images, small.labels),
+        "test": (small.test_images, small.test_labels),
+    }
+    for part, (images, labels) in parts.items():
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            folder = root / part / CLASSES[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{number:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def colorizer_file(tmp_path_factory):
+    """A narrow colorizer, trained for one epoch on 40 digits."""
+    from colorization import train as colorization_train
+
+    path = tmp_path_factory.mktemp("colorizer") / "tiny.h5"
+    flags = ["--dataset=digits", "--images=40", "--width=0.0625", "--verbosity=0"]
+    assert colorization_train.main([*flags, "--epochs=1", f"--output={path}"]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(small_dir, colorizer_file) -> Run:
+    """What most tests train: 6 steps of 8 x 7 views, a trunk of 4 to 15 filters."""
+    return Run(
+        dataset="folder",
+        data_dir=str(small_dir),
+        image_size=SIZE,
+        labels=16,
+        validation=8,
+        colorizer=str(colorizer_file),
+        width=0.03,
+        epochs=2,
+        batch_size=8,
+        unlabeled=24,
+        jit_compile=False,
+        verbosity=0,
+    )
+
+
+def _flags(run: Run) -> list[str]:
+    """The command line that says the same."""
+    words = []
+    for field in dataclasses.fields(run):
+        value = getattr(run, field.name)
+        if value == field.default:
+            continue
+        several = value if isinstance(value, tuple) else [value]
+        words += [f"--{field.name}={one}" for one in several]
+    return words
+
+
+@pytest.fixture(scope="session")
+def flags():
+    """A function: a `Run` to the words of its command line."""
+    return _flags
+
+
+@pytest.fixture(scope="session")
+def finished(tiny, tmp_path_factory) -> Run:
+    """A complete run of color_s4l: read its folder, change nothing in it."""
+    run_dir = tmp_path_factory.mktemp("runs") / "finished"
+    run = dataclasses.replace(tiny, run_dir=str(run_dir))
+    assert train.main(_flags(run)) == 0
+    return run
+
+
+def _learner(run: Run, dataset: Dataset, terms=None):
+    """A learner as `fit` makes it, with its batches; not compiled into a graph."""
+    keras.utils.set_random_seed(run.seed)
+    terms = terms or methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+    full = preparation.resolved(run, dataset)
+    split = draw_split(dataset.labels, dataset.classes, run.labels, None, 0, run.seed)
+    # In place of a colorizer: the images without their colours.
+    grey = dataset.images[split.unlabeled].mean(axis=3, keepdims=True)
+    colorized = np.repeat(grey, 3, axis=3).astype("uint8")
+    batches = StepBatches(
+        dataset.images,
+        dataset.labels,
+        split,
+        run.batch_size,
+        methods.proxy_views(terms) or preparation.BASELINE_DRAWS,
+        run.seed,
+        colorized,
+    )
+    network = preparation.network_of(full, terms, dataset)
+    preprocessing = preparation.preprocessing_of(full, dataset, {})
+    learner = preparation.learner_of(full, network, preprocessing, terms, batches)
+    learner.run_eagerly = True
+    return learner, batches
+
+
+@pytest.fixture(scope="session")
+def make_learner(small):
+    """A function: fields of a `Run`, and `terms`, to a learner and its batches."""
+
+    def make(terms=None, **changes):
+        settings = {"labels": 16, "width": 0.03, "batch_size": 4, "zca": False}
+        return _learner(Run(**{**settings, **changes}), small, terms)
+
+    return make
+
+
+def _gradients(loss, variables):
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def stateless(values):
+            with keras.StatelessScope(zip(variables, values, strict=True)):
+                return loss()
+
+        found = jax.grad(stateless)([variable.value for variable in variables])
+    else:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            value = loss()
+        found = tape.gradient(value, [variable.value for variable in variables])
+    return [None if g is None else keras.ops.convert_to_numpy(g) for g in found]
+
+
+@pytest.fixture(scope="session")
+def gradients():
+    """A function: loss() and variables to arrays; None where nothing arrives."""
+    return _gradients
+
+
+@pytest.fixture(scope="session")
+def python():
+    """A function: words and environment to a process of its own, waited for."""
+
+    def start(*words, **environment):
+        return subprocess.run(
+            [sys.executable, *map(str, words)],
+            cwd=REPOSITORY,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def refused(capsys):
+    """A function: an exit code to the one line on stderr that explains it."""
+
+    def read(code):
+        captured = capsys.readouterr()
+        lines = captured.err.strip().splitlines()
+        assert code == 2
+        assert len(lines) == 1, captured.err
+        assert lines[0].startswith("error: ")
+        return lines[0]
+
+    return read

@@ -1,0 +1,137 @@
+"""Heads, what decays, what moves, and the model that a user gets."""
+
+import keras
+import numpy as np
+import pytest
+
+from color_s4l.networks import Network, convnet, inference_model
+from color_s4l.views.preprocessing import Preprocessing
+
+HEADS = {"class": 5, "proxy": 7}
+
+
+def numpy_of(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).normal(size=(6, 16, 16, 3)).astype("float32")
+
+
+@pytest.fixture
+def network(images):
+    keras.utils.set_random_seed(1)
+    trunk = convnet((16, 16, 3), width=0.03)
+    network = Network(trunk, HEADS, dropout=0.5)
+    network(images[:1])
+    return network
+
+
+def test_every_intermediate_has_its_name(network, images):
+    shapes = {name: tuple(t.shape) for name, t in network(images).items()}
+    assert shapes == {
+        "features": (6, 2, 2, 4),
+        "pooled": (6, 4),
+        "class": (6, 5),
+        "proxy": (6, 7),
+    }
+
+
+def test_heads_are_linear_in_the_pooled_features(network, images):
+    outputs = {name: numpy_of(t) for name, t in network(images).items()}
+    assert outputs["pooled"] == pytest.approx(
+        outputs["features"].mean(axis=(1, 2)), abs=1e-5
+    )
+    for name in HEADS:
+        kernel, bias = (numpy_of(v) for v in network.heads[name].variables)
+        expected = outputs["pooled"] @ kernel + bias
+        assert outputs[name] == pytest.approx(expected, abs=1e-5)
+
+
+def test_dropout_is_on_the_class_branch_only(network, images):
+    first, second = network(images, training=True), network(images, training=True)
+    same = numpy_of(first["proxy"])
+    assert numpy_of(second["proxy"]) == pytest.approx(same, abs=1e-6)
+    assert np.abs(numpy_of(first["class"]) - numpy_of(second["class"])).max() > 1e-3
+
+
+def test_kernels_are_all_kernels_once(network):
+    layers = [*network.trunk.layers, *network.heads.values()]
+    kinds = (keras.layers.Conv2D, keras.layers.Dense)
+    expected = {id(k.kernel) for k in layers if isinstance(k, kinds)}
+    assert len(expected) == 11
+    assert len(network.kernels) == 11
+    assert {id(kernel) for kernel in network.kernels} == expected
+
+
+def moving(network):
+    return [
+        numpy_of(v).copy()
+        for v in network.non_trainable_variables
+        if v.name.startswith("moving_")
+    ]
+
+
+def test_moving_statistics_are_kept_while_batch_statistics_are_used(network, images):
+    before = moving(network)
+    with network.moving_statistics_kept():
+        inside = numpy_of(network(images, training=True)["proxy"])
+    for now, then in zip(moving(network), before, strict=True):
+        assert now == pytest.approx(then, abs=0)
+    assert np.abs(inside - numpy_of(network(images)["proxy"])).max() > 1e-3
+    outside = numpy_of(network(images, training=True)["proxy"])
+    assert inside == pytest.approx(outside, abs=1e-6)
+    changed = [(a != b).any() for a, b in zip(moving(network), before, strict=True)]
+    assert all(changed)
+
+
+def test_dropout_still_advances_where_statistics_are_kept(network, images):
+    with network.moving_statistics_kept():
+        first = numpy_of(network(images, training=True)["class"])
+    with network.moving_statistics_kept():
+        second = numpy_of(network(images, training=True)["class"])
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_logits_stay_float32_in_bfloat16(images):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = Network(convnet((16, 16, 3), width=0.03), HEADS, dropout=0.5)
+        outputs = network(images)
+    finally:
+        keras.config.set_dtype_policy(before)
+    kinds = {n: keras.backend.standardize_dtype(t.dtype) for n, t in outputs.items()}
+    assert kinds == {
+        "features": "bfloat16",
+        "pooled": "bfloat16",
+        "class": "float32",
+        "proxy": "float32",
+    }
+
+
+def test_inference_model_is_the_networks_softmax_on_raw_images(
+    network, small, statistics
+):
+    preprocessing = Preprocessing(zca=True)
+    preprocessing.build((None, 16, 16, 3))
+    preprocessing.set_statistics(*statistics)
+    network(preprocessing(small.images[:20]), training=True)  # moves the statistics
+    model = inference_model(network, preprocessing)
+    assert model.input.dtype == "uint8"
+    found = numpy_of(model(small.images[:7]))
+    logits = numpy_of(network(preprocessing(small.images[:7]))["class"])
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert found.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert found.std(axis=0).max() > 1e-4  # else any constant would pass
+
+
+def test_inference_model_shares_the_networks_weights(network, small):
+    preprocessing = Preprocessing(zca=False)
+    model = inference_model(network, preprocessing)
+    before = numpy_of(model(small.images[:2]))
+    network.heads["class"].bias.assign([5.0, 0.0, 0.0, 0.0, 0.0])
+    after = numpy_of(model(small.images[:2]))
+    assert (after[:, 0] > before[:, 0] + 0.1).all()

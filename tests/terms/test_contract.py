@@ -1,0 +1,165 @@
+"""What every term and every method must do; a new entry joins by itself."""
+
+import dataclasses
+import pathlib
+import typing
+
+import keras
+import numpy as np
+import pytest
+
+import color_s4l.terms
+from color_s4l.methods import METHODS
+from color_s4l.terms import TERMS, Supervised
+from color_s4l.terms.proxies import SESEMI
+
+# A text or a tuple has no "other value" of itself. Numbers are raised by a half.
+OTHER = {"tasks": SESEMI, "bn_stats": "supervised"}
+FIELDS = [
+    (name, field.name)
+    for name, term in TERMS.items()
+    for field in dataclasses.fields(term)
+]
+
+
+def numpy_of(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def weights_of(network):
+    """Trunk's weights and moving statistics: heads may differ in shape."""
+    return [numpy_of(variable).copy() for variable in network.trunk.variables]
+
+
+def trained(learner, batches, steps):
+    """The logs of each step."""
+    logs = []
+    for step in range(steps):
+        learner.reset_metrics()
+        logs.append(learner.train_on_batch(batches.batch(step), return_dict=True))
+    return logs
+
+
+def changed(term, field):
+    value = getattr(term, field)
+    if isinstance(value, bool):
+        return dataclasses.replace(term, **{field: not value})
+    other = OTHER[field] if field in OTHER else type(value)(value * 1.5 + 1)
+    return dataclasses.replace(term, **{field: other})
+
+
+@pytest.fixture(scope="module")
+def third_step(make_learner):
+    """A function: terms to the trunk's variables after three steps."""
+    known = {}
+
+    def run(terms):
+        if terms not in known:
+            learner, batches = make_learner(terms, epochs=5)
+            trained(learner, batches, 3)
+            known[terms] = weights_of(learner.network)
+        return known[terms]
+
+    return run
+
+
+def test_every_file_is_an_entry_of_the_table():
+    folder = pathlib.Path(color_s4l.terms.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "term"}
+    assert files == set(TERMS)
+
+
+def test_every_hyper_parameter_has_a_type_and_a_default():
+    for term in TERMS.values():
+        assert term() == term()
+        assert hash(term()) == hash(term())
+        assert typing.get_type_hints(term).keys() == {
+            field.name for field in dataclasses.fields(term)
+        }
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_step_gives_finite_terms_that_add_up_and_moves_the_weights(
+    name, make_learner
+):
+    learner, batches = make_learner(METHODS[name])
+    before = [numpy_of(v).copy() for v in learner.trainable_variables]
+    logs = trained(learner, batches, 1)[0]
+    assert all(np.isfinite(value) for value in logs.values()), logs
+    outcome = learner(batches.batch(0))
+    parts = [logs[part] for part in outcome.terms]
+    assert len(parts) == len(METHODS[name]) + 1  # and the weight decay
+    assert sum(parts) == pytest.approx(logs["loss"], rel=1e-5)
+    assert set(logs) == {"loss", *outcome.terms, *outcome.watch}
+    after = [numpy_of(v) for v in learner.trainable_variables]
+    moved = [(a != b).any() for a, b in zip(after, before, strict=True)]
+    kernels = [v.name == "kernel" for v in learner.trainable_variables]
+    assert all(m for m, kernel in zip(moved, kernels, strict=True) if kernel)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_gradient_of_each_scalar_reaches_the_whole_trunk(name, make_learner, gradients):
+    learner, batches = make_learner((TERMS[name](),))
+    views = learner.views_of(batches.batch(0))
+    term, state = learner.terms[0], learner.states[0]
+    variables = learner.network.trunk.trainable_variables
+    for part in term.loss(learner.network, views, state, None).terms:
+
+        def loss(part=part):
+            return term.loss(learner.network, views, state, None).terms[part]
+
+        found = gradients(loss, variables)
+        for variable, gradient in zip(variables, found, strict=True):
+            # Batch normalisation cancels the bias before it.
+            if variable.name != "bias":
+                assert gradient is not None, f"{part}: {variable.path}"
+                assert np.abs(gradient).max() > 0, f"{part}: {variable.path}"
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS)
+def test_every_hyper_parameter_is_alive(name, field, third_step):
+    term = TERMS[name]()
+    # The weight of a term alone would still act on its balance with the decay.
+    others = () if name == "supervised" else (Supervised(),)
+    base, other = third_step((*others, term)), third_step((*others, changed(term, field)))
+    gaps = [np.abs(a - b).max() for a, b in zip(base, other, strict=True)]
+    assert max(gaps) > 1e-6
+
+
+class Recording(dict):
+    """The named views, and nothing else; notes which were read."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.read = set()
+
+    def __getitem__(self, name):
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        return self[name]
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_reads_the_views_that_it_names_and_no_others(name, make_learner):
+    learner, batches = make_learner((TERMS[name](),))
+    views = Recording(learner.views_of(batches.batch(0)))
+    term, state = learner.terms[0], learner.states[0]
+    assert set(views) == {*term.views(), "labels", "index"}
+    outcome = term.loss(learner.network, views, state, None)
+    term.after_update(learner.network, views, state, outcome.watch)
+    assert views.read - {"labels", "index"} == set(term.views())
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_asks_for_the_heads_that_it_reads(name, make_learner):
+    learner, batches = make_learner((TERMS[name](),))
+    sizes = dict(TERMS[name]().heads(4))
+    heads = {head: layer.units for head, layer in learner.network.heads.items()}
+    assert heads == sizes
+    term = learner.terms[0]
+    views = learner.views_of(batches.batch(0))
+    learner.network.heads = {}
+    with pytest.raises(KeyError):
+        term.loss(learner.network, views, learner.states[0], None)

@@ -1,0 +1,106 @@
+"""Names and sums of methods, changed hyper-parameters, and every refusal."""
+
+import pytest
+
+from color_s4l.errors import InputError
+from color_s4l.methods import METHODS, heads_of, proxy_views, terms_of
+from color_s4l.terms import Proxies, Supervised
+from color_s4l.terms.proxies import COLOR_S4L, SESEMI
+
+
+def test_published_methods():
+    assert terms_of("supervised") == (Supervised(),)
+    assert terms_of("sesemi") == (Supervised(), Proxies(tasks=SESEMI))
+    assert terms_of("color_s4l") == (Supervised(), Proxies(tasks=COLOR_S4L))
+    # omega = 1 (Chen 2020)
+    assert Proxies().weight == Supervised().weight == 1
+
+
+def test_a_sum_is_the_union_and_equal_terms_count_once():
+    assert terms_of("supervised+color_s4l") == METHODS["color_s4l"]
+    assert terms_of("color_s4l+color_s4l") == METHODS["color_s4l"]
+
+
+def test_a_changed_term_still_counts_once():
+    terms = terms_of("supervised+sesemi", ["supervised.weight=2"])
+    assert terms == (Supervised(weight=2.0), Proxies(tasks=SESEMI))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("proxies.weight=2", Proxies(weight=2.0)),
+        ("proxies.weight=1e-1", Proxies(weight=0.1)),
+        ("proxies.bn_stats=supervised", Proxies(bn_stats="supervised")),
+        (
+            "proxies.tasks=identity,colorized",
+            Proxies(tasks=("identity", "colorized")),
+        ),
+    ],
+)
+def test_set_takes_the_fields_type(change, expected):
+    assert terms_of("color_s4l", [change])[1] == expected
+    assert terms_of("color_s4l", [change])[0] == Supervised()
+
+
+def test_the_last_of_several_settings_holds():
+    changes = ["proxies.weight=2", "supervised.weight=3", "proxies.weight=4"]
+    assert terms_of("sesemi", changes) == (
+        Supervised(weight=3.0),
+        Proxies(tasks=SESEMI, weight=4.0),
+    )
+
+
+def test_bn_stats_goes_to_every_term_that_knows_it():
+    terms = terms_of("color_s4l", bn_stats="supervised")
+    assert terms == (Supervised(), Proxies(bn_stats="supervised"))
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "text"),
+    [
+        ("color_s4", [], "no method 'color_s4'. Did you mean 'color_s4l'"),
+        ("color_s4", [], "There are: supervised, sesemi, color_s4l"),
+        ("color_s4l+", [], "no method ''"),
+        ("color_s4l", ["proxie.weight=2"], "no term 'proxie'. .*mean 'proxies'"),
+        ("supervised", ["proxies.weight=2"], "the method has no term 'proxies'"),
+        (
+            "color_s4l",
+            ["proxies.wieght=2"],
+            "'proxies' has no hyper-parameter 'wieght'. It has: tasks, weight, bn_stats",
+        ),
+        (
+            "color_s4l",
+            ["proxies.weight=much"],
+            '--set=proxies.weight: expected float. Received: "much"',
+        ),
+        ("color_s4l", ["proxies.weight"], "Expected --set=TERM.FIELD=VALUE. Received"),
+        ("color_s4l", ["weight=2"], "Expected --set=TERM.FIELD=VALUE. Received"),
+        ("sesemi+color_s4l", [], "want 'proxy' heads of 6 and of 7 classes"),
+    ],
+)
+def test_refuses(method, changes, text):
+    with pytest.raises(InputError, match=text) as raised:
+        terms_of(method, changes)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("proxies.bn_stats=neither", "bn_stats to be both or supervised. Received: 'neither'"),
+        ("proxies.tasks=identity,rotated", "no task 'rotated'. Did you mean 'rotated_"),
+        ("proxies.tasks=", "no task ''.* There are: identity, rotated_90"),
+    ],
+)
+def test_refuses_values_that_no_term_can_have(change, text):
+    with pytest.raises(InputError, match=text):
+        terms_of("color_s4l", [change])
+
+
+def test_heads_and_views():
+    terms = terms_of("color_s4l")
+    assert heads_of(terms, 100) == {"class": 100, "proxy": 7}
+    assert proxy_views(terms) == 7
+    assert proxy_views(terms_of("sesemi")) == 6
+    assert proxy_views(terms_of("supervised")) == 0
