@@ -67,7 +67,7 @@ def test_bn_stats_goes_to_every_term_that_knows_it():
         (
             "color_s4l",
             ["proxies.wieght=2"],
-            "'proxies' has no hyper-parameter 'wieght'. It has: tasks, weight, bn_stats",
+            "no hyper-parameter 'wieght'. It has: tasks, weight, bn_stats",
         ),
         (
             "color_s4l",
@@ -88,7 +88,10 @@ def test_refuses(method, changes, text):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ("proxies.bn_stats=neither", "bn_stats to be both or supervised. Received: 'neither'"),
+        (
+            "proxies.bn_stats=neither",
+            "bn_stats to be both or supervised. Received: 'neither'",
+        ),
         ("proxies.tasks=identity,rotated", "no task 'rotated'. Did you mean 'rotated_"),
         ("proxies.tasks=", "no task ''.* There are: identity, rotated_90"),
     ],

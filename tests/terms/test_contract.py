@@ -121,7 +121,10 @@ def test_every_hyper_parameter_is_alive(name, field, third_step):
     term = TERMS[name]()
     # The weight of a term alone would still act on its balance with the decay.
     others = () if name == "supervised" else (Supervised(),)
-    base, other = third_step((*others, term)), third_step((*others, changed(term, field)))
+    base, other = (
+        third_step((*others, term)),
+        third_step((*others, changed(term, field))),
+    )
     gaps = [np.abs(a - b).max() for a, b in zip(base, other, strict=True)]
     assert max(gaps) > 1e-6
 

@@ -1,0 +1,105 @@
+"""Error rates by hand; the test-time views against an average made by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+from color_s4l import evaluation
+from color_s4l.networks import Network, convnet, inference_model
+from color_s4l.views import augmentation
+from color_s4l.views.preprocessing import Preprocessing
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    keras.utils.set_random_seed(1)
+    network = Network(convnet((16, 16, 3), width=0.03), {"class": 4}, dropout=0.5)
+    preprocessing = Preprocessing(zca=False)
+    network(np.random.default_rng(0).normal(size=(8, 16, 16, 3)), training=True)
+    # Sharper answers, so that the views of an image differ visibly.
+    kernel = network.heads["class"].kernel
+    kernel.assign(100 * kernel.value)
+    return inference_model(network, preprocessing)
+
+
+def test_error_rate_by_hand():
+    # Right, wrong, right, wrong (equal probabilities: the first counts), wrong.
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.5, 0.5], [1, 0]])
+    labels = np.array([0, 1, 1, 1, 1])
+    assert evaluation.error_rate(probabilities, labels) == pytest.approx(60)
+    assert evaluation.error_rate(probabilities[:1], labels[:1]) == 0
+    assert np.isnan(evaluation.error_rate(probabilities[:0], labels[:0]))
+
+
+@pytest.mark.parametrize("count", [1, 31, 128])
+def test_any_number_of_images(classifier, small, count):
+    images = np.concatenate([small.images] * 3)[:count]
+    expected = keras.ops.convert_to_numpy(classifier(images))
+    found = evaluation.probabilities(classifier, images)
+    assert found.shape == (count, 4)
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_more_than_one_batch_of_an_odd_number(classifier, small):
+    images = np.concatenate([small.images] * 3)[:131]
+    found = evaluation.probabilities(classifier, images)
+    assert found == pytest.approx(
+        keras.ops.convert_to_numpy(classifier(images)), abs=1e-5
+    )
+
+
+def views_by_hand(images, draws, noises, hflip):
+    """The published views of preprocessed images, in NumPy, in any order."""
+    shifts = np.array([-2, -1, 1, 2], "int32")[draws]
+    moved = keras.ops.convert_to_numpy(augmentation.shift(images, shifts))
+    views = [images, moved]
+    if hflip:
+        views += [images[:, :, ::-1], moved[:, :, ::-1]]
+    return views + [v + n for v, n in zip(views, noises, strict=True)]
+
+
+@pytest.mark.parametrize(("hflip", "count"), [(True, 8), (False, 4)])
+def test_mean_over_the_published_views(classifier, small, monkeypatch, hflip, count):
+    images = small.images[:6]
+    generator = np.random.default_rng(0)
+    draws = generator.integers(0, 4, (6, 2))
+    noises = generator.normal(0, 0.15, (count // 2, *images.shape)).astype("float32")
+    remaining, asked = list(noises), []
+
+    def randint(shape, low, high, seed):
+        asked.append((tuple(shape), low, high))
+        return keras.ops.convert_to_tensor(draws, "int32")
+
+    def normal(shape, stddev, seed):
+        asked.append(stddev)
+        return keras.ops.convert_to_tensor(remaining.pop(0))
+
+    monkeypatch.setattr(keras.random, "randint", randint)
+    monkeypatch.setattr(keras.random, "normal", normal)
+    model = evaluation.AugmentedClassifier(classifier, hflip=hflip, seed=1)
+    found = keras.ops.convert_to_numpy(model(images))
+    assert asked == [((6, 2), 0, 4)] + [0.15] * (count // 2)
+    clean = keras.ops.convert_to_numpy(classifier.get_layer("preprocessing")(images))
+    views = views_by_hand(clean, draws, noises, hflip)
+    assert len(views) == count
+    outputs = [keras.ops.convert_to_numpy(model.rest(view)) for view in views]
+    assert found == pytest.approx(np.mean(outputs, axis=0), abs=1e-5)
+    assert np.std(outputs, axis=0).max() > 1e-3
+
+
+def test_no_view_is_shifted_by_0():
+    assert 0 not in evaluation.SHIFTS
+    assert sorted(evaluation.SHIFTS) == [-2, -1, 1, 2]
+
+
+def test_one_seed_gives_one_answer(classifier, small):
+    def answers(seed):
+        return evaluation.augmented_probabilities(
+            classifier, small.test_images[:9], hflip=True, seed=seed
+        )
+
+    first = answers(1)
+    assert first.shape == (9, 4)
+    assert first.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert answers(1) == pytest.approx(first, abs=1e-6)
+    assert np.abs(answers(2) - first).max() > 1e-4

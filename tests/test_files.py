@@ -1,0 +1,86 @@
+"""Files are whole or not there; the cache computes once."""
+
+import numpy as np
+import pytest
+
+from color_s4l import cache, files
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path):
+    path = tmp_path / "a.csv"
+    files.write_atomically(path, lambda file: file.write(b"old"))
+
+    def fail(file):
+        file.write(b"ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        files.write_atomically(path, fail)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_savers_get_a_name_of_the_same_ending(tmp_path):
+    names = []
+
+    def save(name):
+        names.append(name)
+        with open(name, "w") as file:
+            file.write("new")
+
+    files.save_atomically(tmp_path / "model.h5", save)
+    assert names[0].endswith(".h5")
+    assert (tmp_path / "model.h5").read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """A function like `cache.cached` that counts in `calls`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return {"a": np.arange(3)}
+
+    def run(*parts):
+        return cache.cached("numbers", parts, compute)["a"].tolist()
+
+    run.calls = calls
+    return run
+
+
+def test_computes_once_for_the_same_parts(cached):
+    parts = ("text", np.arange(4))
+    assert cached(*parts) == cached(*parts) == [0, 1, 2]
+    assert len(cached.calls) == 1
+
+
+def test_another_text_value_type_or_shape_computes_anew(cached):
+    numbers = np.arange(4)
+    for parts in (
+        ("text", numbers),
+        ("texu", numbers),
+        ("text", numbers[::-1]),
+        ("text", numbers.astype("int32")),
+        ("text", numbers.reshape(2, 2)),
+    ):
+        cached(*parts)
+    assert len(cached.calls) == 5
+
+
+@pytest.mark.parametrize("left", [0, 10, 200])
+def test_a_damaged_cache_is_computed_anew(cached, left):
+    cached("text")
+    (path,) = cache.folder().iterdir()
+    path.write_bytes(path.read_bytes()[:left])
+    assert cached("text") == [0, 1, 2]
+    assert cached("text") == [0, 1, 2]
+    assert len(cached.calls) == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(cached, tmp_path, capsys):
+    (tmp_path / "color_s4l").write_text("a file where the folder should be")
+    assert cached("text") == [0, 1, 2]
+    assert "not cached" in capsys.readouterr().out

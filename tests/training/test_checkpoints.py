@@ -1,0 +1,104 @@
+"""Two checkpoints are kept, each whole; a damaged one gives way to the one before."""
+
+import keras
+import numpy as np
+import pytest
+
+from color_s4l.training import checkpoints
+
+
+@pytest.fixture(scope="module")
+def learner(make_learner):
+    return make_learner()[0]
+
+
+def head(learner):
+    return learner.network.heads["class"].bias
+
+
+def save_with(learner, folder, *epochs):
+    for epoch in epochs:
+        head(learner).assign(np.full(4, epoch, "float32"))
+        checkpoints.save(learner, folder, epoch)
+
+
+def names(folder):
+    return [path.name for path in checkpoints.saved(folder)]
+
+
+def test_keeps_the_last_two_in_order(learner, tmp_path):
+    save_with(learner, tmp_path, 9, 10, 11)
+    assert names(tmp_path) == ["epoch_00010.npz", "epoch_00011.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names(tmp_path)
+
+
+def test_restores_everything(learner, make_learner, tmp_path):
+    save_with(learner, tmp_path, 3)
+    learner.optimizer.iterations.assign(17)
+    checkpoints.save(learner, tmp_path, 4)
+    other, batches = make_learner(seed=2)
+    other.train_on_batch(batches.batch(0))
+    assert checkpoints.restore(other, tmp_path) == 4
+    pairs = zip(
+        [*other.network.variables, *other.optimizer.variables, other.draws_seed.state],
+        [
+            *learner.network.variables,
+            *learner.optimizer.variables,
+            learner.draws_seed.state,
+        ],
+        strict=True,
+    )
+    for found, expected in pairs:
+        equal = keras.ops.convert_to_numpy(found) == keras.ops.convert_to_numpy(
+            expected
+        )
+        assert equal.all(), found.path
+    assert int(other.optimizer.iterations) == 17
+
+
+def test_nothing_to_restore(learner, tmp_path):
+    assert checkpoints.restore(learner, tmp_path) == 0
+
+
+@pytest.mark.parametrize("left", [0, 1, 100, 0.5, 0.99])
+def test_a_truncated_file_gives_way_to_the_one_before(learner, tmp_path, left, capsys):
+    save_with(learner, tmp_path, 1, 2)
+    newest = tmp_path / "epoch_00002.npz"
+    content = newest.read_bytes()
+    count = int(left * len(content)) if isinstance(left, float) else left
+    newest.write_bytes(content[:count])
+    assert checkpoints.restore(learner, tmp_path) == 1
+    assert float(head(learner)[0]) == 1
+    assert "epoch_00002.npz can't be read; trying the one before" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_damaged_byte_is_noticed(learner, tmp_path):
+    save_with(learner, tmp_path, 1, 2)
+    newest = tmp_path / "epoch_00002.npz"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    newest.write_bytes(content)
+    assert checkpoints.restore(learner, tmp_path) == 1
+
+
+def test_an_interrupted_write_leaves_no_trace(learner, tmp_path, monkeypatch):
+    save_with(learner, tmp_path, 1)
+
+    def fail(file, **arrays):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoints.save(learner, tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch_00001.npz"]
+
+
+@pytest.mark.parametrize("changes", [{"method": "sesemi"}, {"width": 0.05}])
+def test_refuses_the_state_of_another_network(learner, make_learner, tmp_path, changes):
+    checkpoints.save(make_learner(**changes)[0], tmp_path, 1)
+    text = "Expected .* variables of this network and method in .*epoch_00001.npz"
+    with pytest.raises(ValueError, match=text):
+        checkpoints.restore(learner, tmp_path)

@@ -1,0 +1,109 @@
+"""One device = two devices; TensorFlow = JAX: from equal weights, step by step."""
+
+import dataclasses
+
+import keras
+import pytest
+
+from color_s4l.training import checkpoints
+
+# On two busy cores, XLA's own limits end programs of two devices; the rest saves
+# compile time.
+XLA_FLAGS = (
+    "--xla_cpu_collective_call_terminate_timeout_seconds=600 "
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+BACKENDS = ("tensorflow", "jax")
+
+
+@pytest.fixture(scope="module")
+def beginning(make_learner, tmp_path_factory):
+    """A checkpoint of zero epochs: every process begins with its weights."""
+    learner, _ = make_learner(batch_size=8, labels=12, dropout=0.0)
+    folder = tmp_path_factory.mktemp("beginning")
+    return checkpoints.save(learner, folder, 0)
+
+
+@pytest.fixture(scope="module")
+def trained(beginning, tiny, runs, tmp_path_factory):
+    """Folders of five-step runs by backend and kind, all in two processes."""
+    base = dataclasses.replace(
+        tiny,
+        epochs=1,
+        unlabeled=40,
+        labels=12,
+        validation=0,
+        dropout=0.0,
+        learning_rate=0.01,
+        resume=True,
+    )
+    kinds = {
+        # Logical devices must be set before TensorFlow starts: two come first.
+        "two": {"devices": 2},
+        "one": {},
+        "plain": {"hflip": False},
+    }
+    folders = {}
+    for backend in BACKENDS:
+        arguments = []
+        for kind, changes in kinds.items():
+            folder = tmp_path_factory.mktemp(f"{backend}_{kind}")
+            (folder / "checkpoints").mkdir()
+            name = "checkpoints/epoch_00000.npz"
+            (folder / name).write_bytes(beginning.read_bytes())
+            run = dataclasses.replace(base, run_dir=str(folder), **changes)
+            if backend == "jax":
+                run = dataclasses.replace(run, jit_compile=None)
+            arguments.append({"run": run, "plain": kind == "plain", "bare": True})
+            folders[backend, kind] = folder
+        environment = {"KERAS_BACKEND": backend}
+        if backend == "jax":
+            environment["XLA_FLAGS"] = XLA_FLAGS
+        done = runs(*arguments, **environment)
+        assert done.returncode == 0, done.stderr
+    return folders
+
+
+@pytest.fixture(scope="module")
+def after(trained, weights):
+    return {key: weights(folder, 1) for key, folder in trained.items()}
+
+
+@pytest.fixture(scope="module")
+def before(trained, weights):
+    return weights(trained["tensorflow", "one"], 0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_devices_are_one(backend, after, before, gap):
+    difference = gap(after[backend, "one"], after[backend, "two"])
+    moved = gap(after[backend, "one"], before)
+    assert moved > 1e-2
+    assert difference < 1e-4
+    # Undivided losses or unsynchronised statistics would change the training
+    # by a good part of what it does.
+    assert difference < moved / 10
+
+
+def test_tensorflow_is_jax(after, before, gap):
+    difference = gap(after["tensorflow", "plain"], after["jax", "plain"])
+    moved = gap(after["tensorflow", "plain"], before)
+    assert moved > 1e-2
+    assert difference < 1e-5
+
+
+def test_augmentation_was_switched_off_only_where_said(after, gap):
+    for backend in BACKENDS:
+        assert gap(after[backend, "one"], after[backend, "plain"]) > 1e-4
+
+
+def test_refuses_more_devices_than_there_are(tiny, tmp_path):
+    from color_s4l.errors import InputError
+    from color_s4l.training.session import fit
+
+    # This process runs with one already.
+    keras.ops.zeros(1)
+    run = dataclasses.replace(tiny, devices=4, run_dir=str(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"--devices=4: there are \d+ .*devices"):
+        fit(run)
+    assert not (tmp_path / "run").exists()
