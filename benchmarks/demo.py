@@ -44,6 +44,7 @@ def demo(flags: Demo) -> None:
             width=flags.width,
             epochs=flags.epochs,
             batch_size=16,
+            processes=2,  # narrow trunks keep one core busy each
             runs=str(folder / "runs"),
             output=str(folder / "error_rates.csv"),
         )

@@ -3,15 +3,18 @@
 import dataclasses
 import gc
 import itertools
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+import joblib
 import pandas as pd
 
 from color_s4l import commands
 from color_s4l.commands import option
 from color_s4l.config import Run, Source
 from color_s4l.errors import InputError
+from color_s4l.files import write_atomically
 
 _DESCRIPTION = """Trains every method with every network, label count and seed, and
 writes the table of error rates. Runs that are complete are not run again; an
@@ -38,7 +41,8 @@ class ErrorRates(Source):
     dtype_policy: str = option("float32", "As of color_s4l.train.")
     runs: str = option("runs", "Folder of the run folders.")
     output: str = option("error_rates.csv", "The table to write, one row per run.")
-    verbosity: int = option(2, "As of color_s4l.train.")
+    processes: int = option(1, "Runs at a time.")
+    verbosity: int = option(2, "As of color_s4l.train; several processes are quiet.")
 
 
 def grid(flags: ErrorRates) -> Iterator[Run]:
@@ -85,34 +89,57 @@ def error_rates(flags: ErrorRates) -> pd.DataFrame:
     """Runs the grid and writes the table after every run.
 
     Returns:
-        One row per run.
+        One row per run, in the order of the grid.
     """
-    import keras
-
     from color_s4l import methods, tables
-    from color_s4l.files import write_atomically
-    from color_s4l.training import preparation
-    from color_s4l.training.session import fit
+    from color_s4l.training import values
 
     runs = list(grid(flags))
     for run in runs:  # a slip in the last one shows now, not after the others
-        preparation.check(run)
+        values.check(run)
         methods.terms_of(run.method)
-    done, output = [], pathlib.Path(flags.output)
-    for number, run in enumerate(runs, start=1):
-        print(f"\nrun {number} of {len(runs)}", flush=True)
-        fit(run)
-        done.append(run.run_dir)
-        table = tables.rows(done)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        text = table.to_csv(index=False).encode()
-        write_atomically(output, lambda file, text=text: file.write(text))
-        # One process for the whole grid: what a run compiled must not pile up.
-        keras.backend.clear_session()
-        gc.collect()
-    print("\n" + tables.text(tables.summary(table)))
+    print(f"runs       {len(runs)}, {flags.processes} at a time", flush=True)
+    done = set()
+    for path in _finished(runs, flags.processes):
+        done.add(path)
+        table = tables.rows(run.run_dir for run in runs if run.run_dir in done)
+        _write(table, pathlib.Path(flags.output))
+        print(f"run {len(done)} of {len(runs)} is complete: {path}\n", flush=True)
+    print(tables.text(tables.summary(table)))
     print(f"\nwritten    {flags.output}", flush=True)
     return table
+
+
+def _finished(runs: Sequence[Run], processes: int) -> Iterator[str]:
+    """Folders of the runs, each as soon as it is complete."""
+    if processes == 1:
+        yield from map(_fit, runs)
+        return
+    # Each process gets its share of the cores; TensorFlow would take them all.
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
+    parallel = joblib.Parallel(processes, return_as="generator_unordered")
+    quiet = [dataclasses.replace(run, verbosity=0) for run in runs]
+    with joblib.parallel_config("loky", inner_max_num_threads=threads):
+        yield from parallel(joblib.delayed(_fit)(run) for run in quiet)
+
+
+def _fit(run: Run) -> str:
+    import keras
+
+    from color_s4l.training.session import fit
+
+    fit(run)
+    # One process for many runs: what each compiled must not pile up.
+    keras.backend.clear_session()
+    gc.collect()
+    return run.run_dir
+
+
+def _write(table: pd.DataFrame, path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = table.to_csv(index=False).encode()
+    write_atomically(path, lambda file: file.write(text))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

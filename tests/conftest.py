@@ -16,7 +16,7 @@ from PIL import Image
 from color_s4l import methods, train
 from color_s4l.config import Run
 from color_s4l.data import Dataset, StepBatches, digits, draw_split
-from color_s4l.training import preparation
+from color_s4l.training import preparation, values
 from color_s4l.views.preprocessing import whitening
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -144,7 +144,7 @@ def _learner(run: Run, dataset: Dataset, terms=None):
     """A learner as `fit` makes it, with its batches; not compiled into a graph."""
     keras.utils.set_random_seed(run.seed)
     terms = terms or methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
-    full = preparation.resolved(run, dataset)
+    full = values.resolved(run, dataset)
     split = draw_split(dataset.labels, dataset.classes, run.labels, None, 0, run.seed)
     # In place of a colorizer: the images without their colours.
     grey = dataset.images[split.unlabeled].mean(axis=3, keepdims=True)

@@ -92,14 +92,32 @@ def test_no_view_is_shifted_by_0():
     assert sorted(evaluation.SHIFTS) == [-2, -1, 1, 2]
 
 
-def test_one_seed_gives_one_answer(classifier, small):
-    def answers(seed):
-        return evaluation.augmented_probabilities(
-            classifier, small.test_images[:9], hflip=True, seed=seed
-        )
+def test_two_evaluations_agree_and_another_seed_draws_others(classifier, small):
+    images = small.test_images[:9]
 
-    first = answers(1)
+    def answers():
+        return evaluation.augmented_probabilities(classifier, images, hflip=True)
+
+    first = answers()
     assert first.shape == (9, 4)
     assert first.sum(axis=1) == pytest.approx(1, abs=1e-5)
-    assert answers(1) == pytest.approx(first, abs=1e-6)
-    assert np.abs(answers(2) - first).max() > 1e-4
+    assert answers() == pytest.approx(first, abs=1e-6)
+    other = evaluation.AugmentedClassifier(classifier, hflip=True, seed=1)
+    found = evaluation.probabilities(other, images)
+    assert np.abs(found - first).max() > 1e-4
+
+
+def test_a_batch_is_divisible_by_the_devices(classifier, small, monkeypatch):
+    sizes = []
+    predict = type(classifier).predict
+
+    def noted(model, images, batch_size, verbose):
+        sizes.append((len(images), batch_size))
+        return predict(model, images, batch_size=batch_size, verbose=verbose)
+
+    monkeypatch.setattr(type(classifier), "predict", noted)
+    found = evaluation.probabilities(classifier, small.test_images[:7], devices=3)
+    assert sizes == [(126, 126)]
+    assert found == pytest.approx(
+        evaluation.probabilities(classifier, small.test_images[:7]), abs=1e-5
+    )

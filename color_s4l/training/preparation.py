@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from color_s4l import cache, data, methods
-from color_s4l.config import Run, is_digits
-from color_s4l.errors import InputError, unknown
+from color_s4l.config import Run
 from color_s4l.files import write_atomically
 from color_s4l.networks import TRUNKS, Network
 from color_s4l.terms import Term
@@ -21,8 +20,6 @@ from color_s4l.views.preprocessing import Preprocessing, whitening
 from color_s4l.views.step import StepViews
 from colorization.colorizer import Colorizer
 
-# Whitening larger images would take a matrix of more than 190 MB.
-LARGEST_WHITENED = 48
 # Labelled draws per unlabelled image of a method without proxy views: as many as
 # Color-S4L's, so that the baseline sees as many labelled images per step.
 BASELINE_DRAWS = 7
@@ -47,64 +44,6 @@ class Prepared:
     learner: Learner
     classifier: keras.Model
     colorizer: str | None
-
-
-def resolved(run: Run, dataset: data.Dataset) -> Run:
-    """The run with the defaults that depend on the data set.
-
-    Published: no ZCA and no flips on SVHN, dropout 0.5 after the ConvNet's poolings
-    there. The built-in digits are treated like SVHN's: a flipped digit is another
-    sign, and 1,397 images are too few to whiten 3,072 values.
-    """
-    svhn = run.dataset.startswith("svhn")
-    digits = is_digits(run.dataset)
-    small = dataset.images.shape[1] <= LARGEST_WHITENED
-    deep_dropout = 0.5 if svhn and run.network == "convnet" else 0.0
-    if run.zca and not small:
-        raise InputError(
-            f"--zca whitens images of up to {LARGEST_WHITENED} px; these have "
-            f"{dataset.images.shape[1]}. Give --nozca, or a smaller --image_size."
-        )
-    return dataclasses.replace(
-        run,
-        zca=(small and not digits) if run.zca is None else run.zca,
-        hflip=not digits if run.hflip is None else run.hflip,
-        trunk_dropout=deep_dropout if run.trunk_dropout is None else run.trunk_dropout,
-    )
-
-
-def check(run: Run) -> None:
-    """Refuses numbers that no run can have.
-
-    Raises:
-        InputError: One line that names the flag.
-    """
-    if run.network not in TRUNKS:
-        raise unknown("network", run.network, TRUNKS)
-    for name in ("epochs", "batch_size", "devices", "steps_per_execution"):
-        if getattr(run, name) < 1:
-            raise InputError(f"--{name}={getattr(run, name)}: expected at least 1.")
-    for name in ("width", "learning_rate"):
-        if not 0 < getattr(run, name) < float("inf"):
-            raise InputError(f"--{name}={getattr(run, name)}: expected more than 0.")
-    for name in ("seed", "weight_decay"):
-        if not 0 <= getattr(run, name) < float("inf"):
-            raise InputError(f"--{name}={getattr(run, name)}: expected 0 or more.")
-    for name in ("dropout", "trunk_dropout"):
-        if not 0 <= (getattr(run, name) or 0) < 1:
-            raise InputError(f"--{name}={getattr(run, name)}: expected 0 <= p < 1.")
-    if run.seed >= 2**32:
-        raise InputError(f"--seed={run.seed}: expected less than 2**32.")
-    chosen = [n for n in ("labels", "unlabeled", "validation") if getattr(run, n)]
-    if run.split_file and chosen:
-        raise InputError(
-            f"--split_file says which images are used: leave --{chosen[0]} out."
-        )
-    if run.batch_size % run.devices:
-        raise InputError(
-            f"--batch_size={run.batch_size} can't be divided over "
-            f"--devices={run.devices}."
-        )
 
 
 def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:

@@ -11,7 +11,14 @@ from color_s4l.errors import InputError
 from color_s4l.networks import Network, inference_model
 from color_s4l.randomness import seed_initialisers
 from color_s4l.terms import Term
-from color_s4l.training import callbacks, checkpoints, colors, preparation, results
+from color_s4l.training import (
+    callbacks,
+    checkpoints,
+    colors,
+    preparation,
+    results,
+    values,
+)
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
 from color_s4l.training.run_folder import (
@@ -40,7 +47,7 @@ def fit(run: Run) -> dict:
     """
     if run.deterministic:
         backend.make_deterministic()  # before the backend starts
-    preparation.check(run)
+    values.check(run)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     folder = check_folder(run, keras.backend.backend())
     if folder.result.exists():
@@ -73,7 +80,7 @@ def _prepare(
     scope: Callable[[], contextlib.AbstractContextManager],
 ) -> preparation.Prepared:
     """Says what is going to be done, makes the folder, and all that training needs."""
-    full = preparation.resolved(run, dataset)
+    full = values.resolved(run, dataset)
     seed_initialisers(run.seed)
     with scope(), _precision(run.dtype_policy):
         network = preparation.network_of(full, terms, dataset)

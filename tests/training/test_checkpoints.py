@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from color_s4l.data import draw_split
+from color_s4l.errors import InputError
 from color_s4l.training import checkpoints
 
 
@@ -94,6 +96,25 @@ def test_an_interrupted_write_leaves_no_trace(learner, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         checkpoints.save(learner, tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["epoch_00001.npz"]
+
+
+def test_refuses_another_split(learner, small, tmp_path):
+    splits = [draw_split(small.labels, small.classes, 16, 24, 0, s) for s in (1, 2)]
+    checkpoints.save(learner, tmp_path, 1, split=splits[0])
+    assert checkpoints.restore(learner, tmp_path, split=splits[0]) == 1
+    with pytest.raises(
+        InputError, match=r"epoch_00001.npz was made with another split"
+    ):
+        checkpoints.restore(learner, tmp_path, split=splits[1])
+
+
+def test_saves_no_weights_that_are_not_finite(make_learner, tmp_path):
+    learner, _ = make_learner()
+    checkpoints.save(learner, tmp_path, 1)
+    head(learner).assign([0, 0, float("nan"), 0])
+    with pytest.raises(InputError, match="not finite after epoch 2"):
+        checkpoints.save(learner, tmp_path, 2)
+    assert names(tmp_path) == ["epoch_00001.npz"]
 
 
 @pytest.mark.parametrize("changes", [{"method": "sesemi"}, {"width": 0.05}])

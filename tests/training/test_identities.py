@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import pytest
 
+from color_s4l.data import draw_split
 from color_s4l.training import checkpoints
 
 # On two busy cores, XLA's own limits end programs of two devices; the rest saves
@@ -17,11 +18,12 @@ BACKENDS = ("tensorflow", "jax")
 
 
 @pytest.fixture(scope="module")
-def beginning(make_learner, tmp_path_factory):
+def beginning(make_learner, small, tmp_path_factory):
     """A checkpoint of zero epochs: every process begins with its weights."""
     learner, _ = make_learner(batch_size=8, labels=12, dropout=0.0)
+    split = draw_split(small.labels, small.classes, 12, 40, 0, 1)
     folder = tmp_path_factory.mktemp("beginning")
-    return checkpoints.save(learner, folder, 0)
+    return checkpoints.save(learner, folder, 0, split=split)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,8 @@ def trained(beginning, tiny, runs, tmp_path_factory):
         # Logical devices must be set before TensorFlow starts: two come first.
         "two": {"devices": 2},
         "one": {},
-        "plain": {"hflip": False},
+        # Whitening divides rounding by small numbers: it would be compared, not us.
+        "plain": {"hflip": False, "zca": False},
     }
     folders = {}
     for backend in BACKENDS:

@@ -5,11 +5,14 @@ import json
 import pathlib
 import signal
 
+import keras
 import pandas as pd
 import pytest
 
+from color_s4l.config import Run
 from color_s4l.errors import InputError
 from color_s4l.training import callbacks
+from color_s4l.training.preparation import steps_per_execution
 from color_s4l.training.session import fit
 
 MOMENTS = ("batch", "write")
@@ -116,3 +119,16 @@ def test_refuses_to_overwrite(finished):
         InputError, match="exists: go on with --resume, or give another"
     ):
         fit(finished)
+
+
+def test_refuses_to_go_on_on_another_backend(finished, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "another")
+    with pytest.raises(InputError, match=r"was begun on .*; this is another"):
+        fit(dataclasses.replace(finished, resume=True))
+
+
+def test_steps_per_execution_may_change_nothing():
+    # An epoch of 12 steps: the largest divisor up to the number asked for.
+    asked = {1: 1, 2: 2, 5: 4, 7: 6, 12: 12, 50: 12}
+    found = {n: steps_per_execution(Run(steps_per_execution=n), 12) for n in asked}
+    assert found == asked
