@@ -10,7 +10,11 @@ from color_s4l.networks import TRUNKS, convnet
 WIDTH = 0.03
 
 
-@pytest.fixture(params=TRUNKS, scope="module")
+# The deeper ones are resnet_v2_50's code with more blocks, and slow to build.
+CONTRACT = [name for name in TRUNKS if name not in ("resnet_v2_101", "resnet_v2_152")]
+
+
+@pytest.fixture(params=CONTRACT, scope="module")
 def name(request):
     return request.param
 
@@ -18,12 +22,12 @@ def name(request):
 @pytest.fixture(scope="module")
 def trunk(name):
     keras.utils.set_random_seed(1)
-    return TRUNKS[name]((24, 24, 3), width=WIDTH)
+    return TRUNKS[name]((32, 32, 3), width=WIDTH)
 
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(0).normal(size=(4, 24, 24, 3)).astype("float32")
+    return np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
 
 
 def numpy_of(tensor):
@@ -37,7 +41,7 @@ def test_features_are_finite_maps_that_differ_between_images(trunk, images):
     assert features.std(axis=0).max() > 0.01
 
 
-@pytest.mark.parametrize("shape", [(24, 24, 3), (40, 40, 3), (32, 32, 3), (28, 36, 3)])
+@pytest.mark.parametrize("shape", [(32, 32, 3), (40, 40, 3), (36, 44, 3)])
 def test_says_the_shape_it_gives_at_any_image_size(name, shape):
     trunk = TRUNKS[name](shape, width=WIDTH)
     features = trunk(np.ones((2, *shape), "float32"))
@@ -60,7 +64,7 @@ def test_gradient_reaches_every_trainable_weight(trunk, images, gradients):
 
 
 def test_training_moves_the_statistics_and_inference_does_not(name, images):
-    trunk = TRUNKS[name]((24, 24, 3), width=WIDTH)
+    trunk = TRUNKS[name]((32, 32, 3), width=WIDTH)
     moving = [v for v in trunk.non_trainable_variables if "moving" in v.name]
     before = [numpy_of(v).copy() for v in moving]
     trunk(images, training=False)
@@ -82,7 +86,7 @@ def test_bfloat16_computes_near_float32(name, trunk, images):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        mixed = TRUNKS[name]((24, 24, 3), width=WIDTH)
+        mixed = TRUNKS[name]((32, 32, 3), width=WIDTH)
     finally:
         keras.config.set_dtype_policy(before)
     assert {v.dtype for v in mixed.variables} == {"float32"}
@@ -96,7 +100,7 @@ def test_bfloat16_computes_near_float32(name, trunk, images):
 
 
 def test_dropout_acts_in_training_only(name, images):
-    trunk = TRUNKS[name]((24, 24, 3), width=WIDTH, dropout=0.5)
+    trunk = TRUNKS[name]((32, 32, 3), width=WIDTH, dropout=0.5)
     first, second = (numpy_of(trunk(images, training=True)) for _ in range(2))
     assert np.abs(first - second).max() > 0.01
     first, second = (numpy_of(trunk(images, training=False)) for _ in range(2))
