@@ -125,6 +125,7 @@ def _finished(runs: Sequence[Run], processes: int) -> Iterator[str]:
 
 
 def _fit(run: Run) -> str:
+    commands.start_keras()  # in a process of its own, perhaps
     import keras
 
     from color_s4l.training.session import fit

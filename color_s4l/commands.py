@@ -7,6 +7,7 @@ defined and read by nobody. Nothing here touches absl's global FLAGS.
 """
 
 import dataclasses
+import importlib
 import os
 import sys
 import typing
@@ -122,6 +123,46 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     )
 
 
+def spelled(values: object) -> list[str]:
+    """The flags that give a record's values; defaults are left out.
+
+    Args:
+        values: An instance of a dataclass made of `option` fields.
+
+    Returns:
+        Words of a command line that `parse` reads back to the same record.
+    """
+    words = []
+    for field in dataclasses.fields(values):
+        value = getattr(values, field.name)
+        if value == field.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no'}{field.name}")
+        else:
+            several = value if isinstance(value, tuple) else (value,)
+            words += [f"--{field.name}={one}" for one in several]
+    return words
+
+
+def start_keras() -> None:
+    """Imports Keras without the greetings that TensorFlow prints on loading.
+
+    They come from its C++ side before any log level is read, so the process's
+    stderr itself is turned away meanwhile.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        importlib.import_module("keras")
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def run(
     action: Callable[[Record], object],
     record: type[Record],
@@ -140,12 +181,11 @@ def run(
         The exit code: 0; 2 after an `InputError` or where a file can't be read or
         written; 130 after Ctrl-C.
     """
-    # TensorFlow's start-up chatter would bury what the command says.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        action(
-            parse(record, sys.argv[1:] if arguments is None else arguments, description)
-        )
+        words = sys.argv[1:] if arguments is None else arguments
+        values = parse(record, words, description)
+        start_keras()
+        action(values)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT

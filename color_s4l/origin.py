@@ -5,10 +5,11 @@ import importlib.metadata
 import os
 import platform
 import shlex
-import sys
 from collections.abc import Sequence
 
 import psutil
+
+from color_s4l import commands
 
 _PACKAGES = ("color-s4l", "keras", "tensorflow", "jax", "numpy")
 
@@ -45,12 +46,14 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def command() -> str:
-    """The command line, as it can be typed again."""
-    module = sys.modules.get("__main__")
-    spec = getattr(module, "__spec__", None)
-    program = f"python -m {spec.name}" if spec else os.path.basename(sys.argv[0])
-    return shlex.join([*program.split(), *sys.argv[1:]])
+def command(module: str, values: object) -> str:
+    """The command line that does the same again, whoever called for it.
+
+    Args:
+        module: The command's: "color_s4l.train".
+        values: Its record, an instance of a dataclass made of `option` fields.
+    """
+    return shlex.join(["python", "-m", module, *commands.spelled(values)])
 
 
 def today() -> str:

@@ -103,7 +103,10 @@ def evaluate(flags: Evaluate) -> None:
     _print(lines)
     about = {name: dataclasses.asdict(values) for name, values in scores.items()}
     about |= {"dataset": dataset.name, "test_images": len(images)}
-    about |= {"command": provenance.command(), "date": provenance.today()}
+    about |= {
+        "command": provenance.command("colorization.evaluate", flags),
+        "date": provenance.today(),
+    }
     about |= {"versions": provenance.versions()}
     _write(folder, lines, about | {"origin": dataclasses.asdict(colorizer.origin)})
     shown = {"original": images, "grey": metrics.gray(images), "colourised": colorized}

@@ -1,11 +1,13 @@
 """Where a number comes from."""
 
 import datetime
+import shlex
 import sys
 
 import keras
 
-from color_s4l import origin
+from color_s4l import commands, origin
+from color_s4l.config import Run
 
 
 def test_versions_are_those_of_what_is_installed(monkeypatch):
@@ -23,10 +25,12 @@ def test_hardware_names_accelerators_first():
     assert origin.hardware(["A", "A"]) == f"A, A; {alone}"
 
 
-def test_command_can_be_typed_again(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["/x/color-s4l-train", "--run_dir=two words"])
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    assert origin.command() == "color-s4l-train '--run_dir=two words'"
+def test_command_can_be_typed_again():
+    run = Run(run_dir="two words", labels=100, zca=False, set=("a.b=1", "c.d=2"))
+    line = origin.command("color_s4l.train", run)
+    start = "python -m color_s4l.train --labels=100 --set=a.b=1 --set=c.d=2 --nozca "
+    assert line == start + "'--run_dir=two words'"
+    assert commands.parse(Run, shlex.split(line)[3:], "") == run
 
 
 def test_today_is_a_date():

@@ -190,11 +190,16 @@ def write_config(folder: RunFolder, run: Run, about: dict) -> None:
     config = {
         "run": dataclasses.asdict(run),
         **about,
-        "command": origin.command(),
+        "command": origin.command("color_s4l.train", _forgetting_where(run)),
         "versions": origin.versions(),
         "date": origin.today(),
     }
     write_json(folder.config, config)
+
+
+def _forgetting_where(run: Run) -> Run:
+    """The run without what changes nothing of its result."""
+    return dataclasses.replace(run, run_dir=None, resume=False, verbosity=1)
 
 
 def write_json(path: pathlib.Path, content: dict) -> None:
