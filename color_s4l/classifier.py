@@ -11,7 +11,8 @@ import numpy as np
 from color_s4l import evaluation
 from color_s4l.errors import InputError
 
-# Imported so that Keras knows the layer of a saved classifier.
+# Imported so that Keras knows the layers of a saved classifier.
+from color_s4l.networks import TRUNKS  # noqa: F401
 from color_s4l.views.preprocessing import Preprocessing  # noqa: F401
 
 # What Keras, h5py and zipfile raise for files that are damaged or of another kind.

@@ -65,7 +65,7 @@ class Run(Source):
     )
     dropout: float = option(0.5, "Share of pooled features dropped before the classes.")
     trunk_dropout: float | None = option(
-        None, "After the ConvNet's poolings (default: 0.5 on SVHN, else 0)."
+        None, "Inside the trunk (default: as published; ConvNet 0.5 on SVHN, else 0)."
     )
     seed: int = option(1, "Of the split, the batches, the weights and every draw.")
     zca: bool | None = option(

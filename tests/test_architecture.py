@@ -25,6 +25,8 @@ SHARED = {"errors", "files", "cache", "randomness", "data.image_files"}
 # Values to pictures and error rates: used by training, after the views.
 MEASURES = {"color_s4l.evaluation": 1, "color_s4l.pictures": 0}
 BACKENDS = {
+    "color_s4l.networks.gradients.tensorflow": {"tensorflow"},
+    "color_s4l.networks.gradients.jax": {"jax"},
     "color_s4l.training.tensorflow": {"tensorflow"},
     "color_s4l.training.jax": {"jax"},
     "color_s4l.data.tfds": {"tensorflow", "tensorflow_datasets"},

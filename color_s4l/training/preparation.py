@@ -107,10 +107,12 @@ def preprocessing_of(
 def network_of(run: Run, terms: Sequence[Term], dataset: data.Dataset) -> Network:
     """The untrained network, built."""
     image_shape = dataset.images.shape[1:]
+    # Without a value each trunk has the dropout that it was published with.
+    given = {} if run.trunk_dropout is None else {"dropout": run.trunk_dropout}
     trunk = TRUNKS[run.network](
         image_shape,
         width=run.width,
-        dropout=run.trunk_dropout,
+        **given,
         synchronized=run.devices > 1 and keras.backend.backend() == "tensorflow",
     )
     network = Network(trunk, methods.heads_of(terms, len(dataset.classes)), run.dropout)

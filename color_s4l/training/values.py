@@ -55,7 +55,7 @@ def resolved(run: Run, dataset: data.Dataset) -> Run:
     svhn = run.dataset.startswith("svhn")
     digits = is_digits(run.dataset)
     small = dataset.images.shape[1] <= LARGEST_WHITENED
-    deep_dropout = 0.5 if svhn and run.network == "convnet" else 0.0
+    deep_dropout = 0.5 if svhn and run.network == "convnet" else None
     if run.zca and not small:
         raise InputError(
             f"--zca whitens images of up to {LARGEST_WHITENED} px; these have "

@@ -7,10 +7,19 @@ import pytest
 from color_s4l.files import h5_wanted
 from color_s4l.networks import TRUNKS, convnet
 
-WIDTH = 0.03
+# VGG has no normalisation: a few ReLUs alone would all be dead by the end.
+WIDTHS = {"vgg16": 0.25}
 
 
-@pytest.fixture(params=TRUNKS, scope="module")
+def narrow(name, shape, dropout=0.0):
+    return TRUNKS[name](shape, width=WIDTHS.get(name, 0.03), dropout=dropout)
+
+
+# The deeper ones are resnet_v2_50's code with more blocks, and slow to build.
+CONTRACT = [name for name in TRUNKS if name not in ("resnet_v2_101", "resnet_v2_152")]
+
+
+@pytest.fixture(params=CONTRACT, scope="module")
 def name(request):
     return request.param
 
@@ -18,12 +27,12 @@ def name(request):
 @pytest.fixture(scope="module")
 def trunk(name):
     keras.utils.set_random_seed(1)
-    return TRUNKS[name]((24, 24, 3), width=WIDTH)
+    return narrow(name, (32, 32, 3))
 
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(0).normal(size=(4, 24, 24, 3)).astype("float32")
+    return np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
 
 
 def numpy_of(tensor):
@@ -34,12 +43,12 @@ def test_features_are_finite_maps_that_differ_between_images(trunk, images):
     features = numpy_of(trunk(images, training=True))
     assert features.ndim == 4
     assert np.isfinite(features).all()
-    assert features.std(axis=0).max() > 0.01
+    assert features.std(axis=0).max() > 0.01 * np.abs(features).max()
 
 
-@pytest.mark.parametrize("shape", [(24, 24, 3), (40, 40, 3), (32, 32, 3), (28, 36, 3)])
+@pytest.mark.parametrize("shape", [(32, 32, 3), (40, 40, 3), (36, 44, 3)])
 def test_says_the_shape_it_gives_at_any_image_size(name, shape):
-    trunk = TRUNKS[name](shape, width=WIDTH)
+    trunk = narrow(name, shape)
     features = trunk(np.ones((2, *shape), "float32"))
     assert trunk.output_shape[1:] == tuple(features.shape[1:])
     assert min(features.shape) > 0
@@ -60,7 +69,7 @@ def test_gradient_reaches_every_trainable_weight(trunk, images, gradients):
 
 
 def test_training_moves_the_statistics_and_inference_does_not(name, images):
-    trunk = TRUNKS[name]((24, 24, 3), width=WIDTH)
+    trunk = narrow(name, (32, 32, 3))
     moving = [v for v in trunk.non_trainable_variables if "moving" in v.name]
     before = [numpy_of(v).copy() for v in moving]
     trunk(images, training=False)
@@ -82,23 +91,23 @@ def test_bfloat16_computes_near_float32(name, trunk, images):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        mixed = TRUNKS[name]((24, 24, 3), width=WIDTH)
+        mixed = narrow(name, (32, 32, 3))
     finally:
         keras.config.set_dtype_policy(before)
-    assert {v.dtype for v in mixed.variables} == {"float32"}
+    assert {v.dtype for v in mixed.weights} == {"float32"}
     mixed.set_weights(trunk.get_weights())
     features = mixed(images)
     assert keras.backend.standardize_dtype(features.dtype) == "bfloat16"
     found = numpy_of(keras.ops.cast(features, "float32"))
     expected = numpy_of(trunk(images))
-    # bfloat16 has 8 bits of mantissa; nine layers add up.
-    assert found == pytest.approx(expected, abs=0.05 * float(np.abs(expected).max()))
+    # bfloat16 has 8 bits of mantissa; some 50 layers add up.
+    assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
 
 
 def test_dropout_acts_in_training_only(name, images):
-    trunk = TRUNKS[name]((24, 24, 3), width=WIDTH, dropout=0.5)
+    trunk = narrow(name, (32, 32, 3), dropout=0.5)
     first, second = (numpy_of(trunk(images, training=True)) for _ in range(2))
-    assert np.abs(first - second).max() > 0.01
+    assert np.abs(first - second).max() > 0.01 * np.abs(first).max()
     first, second = (numpy_of(trunk(images, training=False)) for _ in range(2))
     assert first == pytest.approx(second, abs=0)
 
@@ -143,7 +152,7 @@ def test_convnet_width_scales_every_number_of_filters():
 
 
 def test_convnet_synchronizes_every_norm_when_asked():
-    trunk = convnet((16, 16, 3), width=WIDTH, synchronized=True)
+    trunk = convnet((16, 16, 3), width=0.03, synchronized=True)
     norms = [k for k in trunk.layers if isinstance(k, keras.layers.BatchNormalization)]
     assert {k.synchronized for k in norms} == {True}
 
@@ -151,4 +160,4 @@ def test_convnet_synchronizes_every_norm_when_asked():
 def test_convnet_refuses_images_below_12_px():
     with pytest.raises(ValueError, match=r"12 px or more. Received: \(11, 32\)"):
         convnet((11, 32, 3))
-    assert convnet((12, 12, 3), width=WIDTH).output_shape[1:3] == (1, 1)
+    assert convnet((12, 12, 3), width=0.03).output_shape[1:3] == (1, 1)
