@@ -16,7 +16,7 @@ from PIL import Image
 from color_s4l import methods, train
 from color_s4l.config import Run
 from color_s4l.data import Dataset, StepBatches, digits, draw_split
-from color_s4l.training import preparation, values
+from color_s4l.training import fitting, preparation, values
 from color_s4l.views.preprocessing import whitening
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -159,7 +159,7 @@ def _learner(run: Run, dataset: Dataset, terms=None):
         colorized,
     )
     network = preparation.network_of(full, terms, dataset)
-    preprocessing = preparation.preprocessing_of(full, dataset, {})
+    preprocessing = fitting.preprocessing_of(full, dataset, {})
     learner = preparation.learner_of(full, network, preprocessing, terms, batches)
     learner.run_eagerly = True
     return learner, batches

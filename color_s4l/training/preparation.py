@@ -1,22 +1,20 @@
 """From a run's values to what its learner is made of."""
 
 import dataclasses
-import time
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from color_s4l import cache, data, methods
+from color_s4l import data, methods
 from color_s4l.config import Run
-from color_s4l.files import write_atomically
 from color_s4l.networks import TRUNKS, Network
 from color_s4l.terms import Term
 from color_s4l.training.learner import Learner, Plan, compile_learner
 from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
-from color_s4l.views.preprocessing import Preprocessing, whitening
+from color_s4l.views.preprocessing import Preprocessing
 from color_s4l.views.step import StepViews
 from colorization.colorizer import Colorizer
 
@@ -49,6 +47,14 @@ class Prepared:
 def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
     """Reads the split of a run that goes on, or `--split_file`; or draws from `--seed`.
 
+    Args:
+        run: As given.
+        dataset: The images.
+        folder: The run's; may not exist yet.
+
+    Returns:
+        The split.
+
     Raises:
         InputError: The file is no split of these images, or the counts don't fit.
     """
@@ -66,46 +72,20 @@ def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
     )
 
 
-def statistics_of(
-    run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
-) -> dict[str, np.ndarray]:
-    """Mean and matrix of the whitening; empty without one.
-
-    Fitted on all training images but the held-out ones. A resumed run takes up its
-    own again, wherever it goes on.
-    """
-    if not run.zca:
-        return {}
-    if folder.statistics.exists():
-        with np.load(folder.statistics, allow_pickle=False) as stored:
-            return dict(stored)
-    started = time.perf_counter()
-    images = dataset.images
-    if len(split.validation):  # they stand for images that nobody has seen yet
-        images = np.delete(images, split.validation, axis=0)
-    fitted = cache.cached(
-        "whitening",
-        [images],
-        lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
-    )
-    print(f"whitening  ready after {time.perf_counter() - started:.1f} s", flush=True)
-    write_atomically(folder.statistics, lambda file: np.savez(file, **fitted))
-    return fitted
-
-
-def preprocessing_of(
-    run: Run, dataset: data.Dataset, statistics: dict[str, np.ndarray]
-) -> Preprocessing:
-    """The preprocessing layer with its statistics."""
-    layer = Preprocessing(zca=run.zca)
-    layer.build((None, *dataset.images.shape[1:]))
-    if statistics:
-        layer.set_statistics(**statistics)
-    return layer
-
-
 def network_of(run: Run, terms: Sequence[Term], dataset: data.Dataset) -> Network:
-    """The untrained network, built."""
+    """The untrained network, its weights drawn from Keras' global seed.
+
+    Args:
+        run: Resolved.
+        terms: Whose heads it gets.
+        dataset: Of which the images' shape and the number of classes are read.
+
+    Returns:
+        The network, built.
+
+    Raises:
+        InputError: The trunk does not take images of this size.
+    """
     image_shape = dataset.images.shape[1:]
     # Without a value each trunk has the dropout that it was published with.
     given = {} if run.trunk_dropout is None else {"dropout": run.trunk_dropout}
@@ -127,7 +107,18 @@ def learner_of(
     terms: Sequence[Term],
     batches: data.StepBatches,
 ) -> Learner:
-    """The compiled learner."""
+    """The learner, compiled, with its metrics.
+
+    Args:
+        run: Resolved.
+        network: Built.
+        preprocessing: Built.
+        terms: Their sum is the loss.
+        batches: Of the run.
+
+    Returns:
+        What `fit` trains.
+    """
     views = StepViews(
         names=frozenset(view for term in terms for view in term.views()),
         preprocessing=preprocessing,
@@ -160,7 +151,19 @@ def batches_of(
     terms: Sequence[Term],
     colorizer: Colorizer | None,
 ) -> data.StepBatches:
-    """The step batches; as many labelled draws as an unlabelled image has views."""
+    """The step batches; as many labelled draws as an unlabelled image has views.
+
+    Args:
+        run: Resolved.
+        dataset: The images.
+        split: Which of them are labelled and unlabelled.
+        terms: Whose views are counted.
+        colorizer: Colourises the unlabelled images now, once; None where no term
+            reads colourised ones.
+
+    Returns:
+        The batches.
+    """
     colorized = None
     if colorizer:
         colorized = colorized_images(dataset.images[split.unlabeled], colorizer)
@@ -184,6 +187,13 @@ def steps_per_execution(run: Run, steps: int) -> int:
     """The largest number up to `--steps_per_execution` that divides an epoch's steps.
 
     Keras would run over the end of the epoch otherwise, and take images of the next.
+
+    Args:
+        run: Its flag is the largest number allowed.
+        steps: Of one epoch.
+
+    Returns:
+        At least 1.
     """
     wanted = min(run.steps_per_execution, steps)
     return next(number for number in range(wanted, 0, -1) if steps % number == 0)

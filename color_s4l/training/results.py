@@ -10,7 +10,8 @@ from color_s4l import data, evaluation, pictures
 from color_s4l.files import h5_wanted, save_atomically
 from color_s4l.networks import inference_model
 from color_s4l.terms import Proxies
-from color_s4l.training.preparation import Prepared, network_of, preprocessing_of
+from color_s4l.training.fitting import preprocessing_of
+from color_s4l.training.preparation import Prepared, network_of
 from color_s4l.training.run_folder import RunFolder, write_json
 from color_s4l.views.geometric import GEOMETRIC
 

@@ -15,6 +15,7 @@ from color_s4l.training import (
     callbacks,
     checkpoints,
     colors,
+    fitting,
     preparation,
     results,
     values,
@@ -90,9 +91,9 @@ def _prepare(
     if colors.needed(terms):
         colorizer = colorizer or colors.own_colorizer(full, dataset, split, folder)
     batches = preparation.batches_of(full, dataset, split, terms, colorizer)
-    statistics = preparation.statistics_of(full, dataset, split, folder)
+    statistics = fitting.statistics_of(full, dataset, split, folder)
     with scope(), _precision(run.dtype_policy):
-        preprocessing = preparation.preprocessing_of(full, dataset, statistics)
+        preprocessing = fitting.preprocessing_of(full, dataset, statistics)
         return preparation.Prepared(
             full,
             dataset,

@@ -52,12 +52,29 @@ class Augmentation:
 
 
 def draw_shift(seed: keras.random.SeedGenerator, batch: int, limit: int):
-    """int32 `(batch, 2)`, uniform in [-limit, limit]."""
+    """Draws by how many pixels to move each image.
+
+    Args:
+        seed: Advanced by the draw.
+        batch: Number of images.
+        limit: Largest shift in pixels, at least 0.
+
+    Returns:
+        int32 `(batch, 2)`: down and to the right, each uniform in [-limit, limit].
+    """
     return keras.random.randint((batch, 2), -limit, limit + 1, dtype="int32", seed=seed)
 
 
 def draw_flip(seed: keras.random.SeedGenerator, batch: int):
-    """Boolean `(batch,)`, true with probability 1/2."""
+    """Draws which images to flip.
+
+    Args:
+        seed: Advanced by the draw.
+        batch: Number of images.
+
+    Returns:
+        Boolean `(batch,)`, true with probability 1/2.
+    """
     return keras.random.uniform((batch,), seed=seed) < 0.5
 
 

@@ -1,5 +1,3 @@
-import os
-import pathlib
 import subprocess
 import sys
 
@@ -7,19 +5,6 @@ import numpy as np
 import pytest
 
 from color_s4l.data import Dataset
-
-SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
-
-
-@pytest.fixture(scope="session")
-def shared():
-    """The real images beside the repository; must be there in CI."""
-    if not (SHARED / "tools" / "prepare_data.py").is_file():
-        message = "the real images of ../shared are missing"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return SHARED
 
 
 @pytest.fixture(scope="session")
