@@ -1,4 +1,4 @@
-"""The published settings: every flagfile is a run of the method that its folder names."""
+"""The published settings: each flagfile is the row that its path names."""
 
 import pathlib
 import re
@@ -13,9 +13,11 @@ FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
 FILES = sorted(FLAGS.rglob("*.cfg"))
 
 
-@pytest.mark.parametrize(
-    "path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}"
-)
+def name_of(path):
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_flagfile_is_the_row_that_its_name_says(path):
     run = commands.parse(Run, [f"--flagfile={path}"], "")
     values.check(run)
@@ -32,9 +34,7 @@ def test_a_flagfile_is_the_row_that_its_name_says(path):
     assert (run.zca, run.hflip, run.trunk_dropout == 0.5) == (not svhn, not svhn, svhn)
 
 
-@pytest.mark.parametrize(
-    "path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}"
-)
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_flagfile_says_the_published_number_and_its_source(path):
     header = path.read_text(encoding="utf-8")
     assert re.search(r"^# Published: \d+\.\d\d ± \d\.\d\d % \(Chen 2020", header, re.M)
