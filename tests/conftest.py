@@ -154,7 +154,7 @@ def _learner(run: Run, dataset: Dataset, terms=None):
         dataset.labels,
         split,
         run.batch_size,
-        methods.proxy_views(terms) or preparation.BASELINE_DRAWS,
+        preparation.labeled_draws(terms),
         run.seed,
         colorized,
     )

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from color_s4l.errors import InputError
+from color_s4l.networks import parts
 
 SLOPE = 0.1
 
@@ -45,7 +46,7 @@ def convnet(
         for number in range(1, 4):
             features = _unit(
                 features,
-                filters * width,
+                parts.scaled(filters, width),
                 3,
                 "same",
                 f"block{block}_{number}",
@@ -55,7 +56,12 @@ def convnet(
         features = layers.Dropout(dropout, name=f"block{block}_dropout")(features)
     for number, (filters, size) in enumerate([(512, 3), (256, 1), (128, 1)], start=1):
         features = _unit(
-            features, filters * width, size, "valid", f"block3_{number}", synchronized
+            features,
+            parts.scaled(filters, width),
+            size,
+            "valid",
+            f"block3_{number}",
+            synchronized,
         )
     return keras.Model(inputs, features, name="trunk")
 
@@ -63,13 +69,11 @@ def convnet(
 def _unit(features, filters, size, padding, name, synchronized):
     """Convolution, batch normalisation, LeakyReLU."""
     features = layers.Conv2D(
-        max(1, round(filters)),
+        filters,
         size,
         padding=padding,
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(features)
-    features = layers.BatchNormalization(
-        momentum=0.99, epsilon=1e-3, synchronized=synchronized, name=f"{name}_norm"
-    )(features)
+    features = parts.normalize(features, name, synchronized)
     return layers.LeakyReLU(SLOPE, name=name)(features)

@@ -36,6 +36,6 @@ def tempens(
         6 rows and columns for 32 pixels.
 
     Raises:
-        ValueError: The images are smaller than 12 pixels.
+        InputError: The images are smaller than 12 pixels.
     """
     return convnet(input_shape, width=width, dropout=dropout, synchronized=synchronized)
