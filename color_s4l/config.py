@@ -42,6 +42,10 @@ class Run(Source):
     unlabeled: int | None = option(
         None, "Images used without their labels (default: all training images)."
     )
+    labeled_only: bool = option(
+        False,
+        "Unlabelled images are the labelled ones alone (augmented supervised learning).",
+    )
     validation: int = option(
         0, "Labelled images in total that are held out of training, for selection."
     )

@@ -17,6 +17,7 @@ from color_s4l.networks.wrn_usb import wrn_usb
 
 TRUNKS = {
     "convnet": convnet,
+    "convnet_relu": functools.partial(convnet, slope=0.0),
     "nin": nin,
     "wrn_28_2": functools.partial(wrn, depth=28, widening=2),
     "wrn_28_4": functools.partial(wrn, depth=28, widening=4),

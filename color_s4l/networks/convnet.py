@@ -1,7 +1,8 @@
 """The 13-layer max-pooling ConvNet.
 
 Laine & Aila 2017, table 5, in the form of Tran 2019's published code: biases
-on, LeakyReLU 0.1, every convolution followed by batch normalisation.
+on, LeakyReLU 0.1 (0, plain ReLU, in its first version), every convolution followed by
+batch normalisation.
 """
 
 import keras
@@ -18,6 +19,7 @@ def convnet(
     *,
     width: float = 1.0,
     dropout: float = 0.0,
+    slope: float = SLOPE,
     synchronized: bool = False,
 ) -> keras.Model:
     """Builds the trunk.
@@ -28,6 +30,7 @@ def convnet(
         width: Factor on every number of filters. 1 gives 3,122,560 trainable
             parameters and 4,096 moving statistics.
         dropout: After both max-poolings (0.5 on SVHN, else 0).
+        slope: Of LeakyReLU below 0.
         synchronized: Batch statistics over all TensorFlow replicas.
 
     Returns:
@@ -50,6 +53,7 @@ def convnet(
                 3,
                 "same",
                 f"block{block}_{number}",
+                slope,
                 synchronized,
             )
         features = layers.MaxPooling2D(2, name=f"block{block}_pool")(features)
@@ -61,12 +65,13 @@ def convnet(
             size,
             "valid",
             f"block3_{number}",
+            slope,
             synchronized,
         )
     return keras.Model(inputs, features, name="trunk")
 
 
-def _unit(features, filters, size, padding, name, synchronized):
+def _unit(features, filters, size, padding, name, slope, synchronized):
     """Convolution, batch normalisation, LeakyReLU."""
     features = layers.Conv2D(
         filters,
@@ -76,4 +81,4 @@ def _unit(features, filters, size, padding, name, synchronized):
         name=f"{name}_conv",
     )(features)
     features = parts.normalize(features, name, synchronized)
-    return layers.LeakyReLU(SLOPE, name=name)(features)
+    return layers.LeakyReLU(slope, name=name)(features)

@@ -1,7 +1,7 @@
 """Cross-entropy of the classes on labelled images.
 
-The first term of Color-S4L's loss (Chen 2020, equation 1); alone it is Tran
-2019's augmented supervised learning (ASL).
+The first term of Color-S4L's loss (Chen 2020, equation 1); alone it is the
+supervised baseline, which no unlabelled image reaches.
 """
 
 import dataclasses

@@ -149,12 +149,27 @@ def compile_learner(
         steps_per_execution: Steps per call of the compiled function.
     """
     steps = max(1, learner.plan.epochs * learner.plan.steps_per_epoch)
-    schedule = keras.optimizers.schedules.PolynomialDecay(
-        learning_rate, steps, end_learning_rate=0.0, power=0.5
-    )
+    schedule = polynomial_decay(learning_rate, steps)
     learner.compile(
         optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
         jit_compile="auto" if jit_compile is None else jit_compile,
         steps_per_execution=steps_per_execution,
     )
     learner.optimizer.build(learner.trainable_variables)
+
+
+def polynomial_decay(
+    learning_rate: float, steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """lr(t) = learning_rate * (1 - t / steps)^(1/2): Tran 2019's published code.
+
+    Args:
+        learning_rate: At step 0.
+        steps: Of the whole run; from there on the rate is 0.
+
+    Returns:
+        Step to rate.
+    """
+    return keras.optimizers.schedules.PolynomialDecay(
+        learning_rate, steps, end_learning_rate=0.0, power=0.5
+    )

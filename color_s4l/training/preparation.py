@@ -62,7 +62,7 @@ def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
         return data.read_split(folder.split, dataset)
     if run.split_file:
         return data.read_split(run.split_file, dataset)
-    return data.draw_split(
+    split = data.draw_split(
         dataset.labels,
         dataset.classes,
         run.labels,
@@ -70,6 +70,9 @@ def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
         run.validation,
         run.seed,
     )
+    if run.labeled_only:
+        return dataclasses.replace(split, unlabeled=split.labeled)
+    return split
 
 
 def network_of(run: Run, terms: Sequence[Term], dataset: data.Dataset) -> Network:

@@ -33,11 +33,17 @@ def check(run: Run) -> None:
             raise InputError(f"--{name}={getattr(run, name)}: expected 0 <= p < 1.")
     if run.seed >= 2**32:
         raise InputError(f"--seed={run.seed}: expected less than 2**32.")
-    chosen = [n for n in ("labels", "unlabeled", "validation") if getattr(run, n)]
+    chosen = [
+        n
+        for n in ("labels", "unlabeled", "labeled_only", "validation")
+        if getattr(run, n)
+    ]
     if run.split_file and chosen:
         raise InputError(
             f"--split_file says which images are used: leave --{chosen[0]} out."
         )
+    if run.labeled_only and run.unlabeled:
+        raise InputError("--labeled_only takes no other images: leave --unlabeled out.")
     if run.batch_size % run.devices:
         raise InputError(
             f"--batch_size={run.batch_size} can't be divided over "
@@ -55,7 +61,7 @@ def resolved(run: Run, dataset: data.Dataset) -> Run:
     svhn = run.dataset.startswith("svhn")
     digits = is_digits(run.dataset)
     small = dataset.images.shape[1] <= LARGEST_WHITENED
-    deep_dropout = 0.5 if svhn and run.network == "convnet" else None
+    deep_dropout = 0.5 if svhn and run.network.startswith("convnet") else None
     if run.zca and not small:
         raise InputError(
             f"--zca whitens images of up to {LARGEST_WHITENED} px; these have "
