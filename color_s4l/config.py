@@ -44,7 +44,7 @@ class Run(Source):
     )
     labeled_only: bool = option(
         False,
-        "Unlabelled images are the labelled ones alone (augmented supervised learning).",
+        "Unlabelled images are the labelled ones alone (ASL, Tran 2019).",
     )
     validation: int = option(
         0, "Labelled images in total that are held out of training, for selection."

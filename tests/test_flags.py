@@ -64,7 +64,7 @@ def images(run, count=20):
 
 def test_every_row_of_the_tables_is_there():
     tables = {table: len(list((FLAGS / table).rglob("*.cfg"))) for table in SETTINGS}
-    # CIFAR-10 and SVHN have four label counts, CIFAR-100 two; Shake-WRN is on SVHN only.
+    # CIFAR-10 and SVHN have four label counts, CIFAR-100 two; Shake-WRN: SVHN only.
     assert tables.pop("color_s4l") == 4 + 4 + 2 + 4
     assert tables.pop("sesemi") == 4 + 4 + 2 + 4 + 2
     assert tables.pop("six_networks") == 6 * 8
