@@ -1,6 +1,7 @@
 """The pictures of a run: views, learning curves, confusion matrix."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ def save(figure: Figure, path: pathlib.Path) -> None:
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
 
 
-def views(rows: list[list[np.ndarray]], names: list[str]) -> Figure:
+def views(rows: Sequence[Sequence[np.ndarray]], names: list[str]) -> Figure:
     """Images in rows, their views in columns, with the proxy labels above.
 
     Args:

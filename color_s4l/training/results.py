@@ -6,23 +6,21 @@ import keras
 import numpy as np
 import pandas as pd
 
-from color_s4l import data, evaluation, pictures
+from color_s4l import evaluation, pictures
 from color_s4l.files import h5_wanted, save_atomically
 from color_s4l.networks import inference_model
 from color_s4l.terms import Proxies
+from color_s4l.training import samples
 from color_s4l.training.fitting import preprocessing_of
 from color_s4l.training.preparation import Prepared, network_of
 from color_s4l.training.run_folder import RunFolder, write_json
-from color_s4l.views.geometric import GEOMETRIC
-
-PICTURED = 8
 
 
 def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray]:
     """Evaluates the last epoch's weights on the test images.
 
     Returns:
-        The content of result.json, and the predicted classes, integers `(n,)`.
+        The content of result.json, and the test images' probabilities `(n, classes)`.
     """
     run, dataset, split = prepared.run, prepared.dataset, prepared.batches.split
     log = pd.read_csv(folder.log)
@@ -44,17 +42,18 @@ def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray]:
         "images_per_second": float(log["images_per_second"].median()),
         "colorizer": prepared.colorizer,
     }
-    return result, clean.argmax(axis=1)
+    return result, clean
 
 
 def write(
-    prepared: Prepared, result: dict, predicted: np.ndarray, folder: RunFolder
+    prepared: Prepared, result: dict, probabilities: np.ndarray, folder: RunFolder
 ) -> None:
-    """Writes models and pictures, and result.json last: then the run is complete."""
+    """Writes models, samples, pictures; result.json last: then the run is complete."""
     model = _portable(prepared)
     for suffix in (".keras", ".h5"):
         save_model(model, folder.model(suffix))
-    _draw(prepared, predicted, folder)
+    samples.save(prepared, probabilities, folder)
+    _draw(prepared, probabilities.argmax(axis=1), folder)
     write_json(folder.result, result)
     describe(result)
 
@@ -113,23 +112,10 @@ def _draw(prepared: Prepared, predicted: np.ndarray, folder: RunFolder) -> None:
     }
     for term in prepared.learner.terms:
         if isinstance(term, Proxies):
-            rows = _views(prepared.batches, term.tasks)
+            rows = samples.views(prepared.batches, term.tasks)
             figures["views"] = pictures.views(rows, [*term.tasks])
     for name, figure in figures.items():
         pictures.save(figure, folder.pictures / f"{name}.png")
-
-
-def _views(batches: data.StepBatches, tasks: tuple[str, ...]) -> list[list[np.ndarray]]:
-    """The first images' views, before preprocessing, so that a person sees them."""
-    batch = batches.batch(0)
-    count = min(PICTURED, len(batch["unlabeled"]))
-    made = {
-        name: np.asarray(keras.ops.convert_to_numpy(turn(batch["unlabeled"][:count])))
-        for name, turn in GEOMETRIC.items()
-    }
-    if "colorized" in batch:
-        made["colorized"] = batch["colorized"][:count]
-    return [[made[task][row] for task in tasks] for row in range(count)]
 
 
 def describe(result: dict) -> None:

@@ -64,6 +64,11 @@ class RunFolder:
         return self.path / "tensorboard"
 
     @property
+    def samples(self) -> pathlib.Path:
+        """Predictions and sample images, for a report (NPZ)."""
+        return self.path / "samples.npz"
+
+    @property
     def pictures(self) -> pathlib.Path:
         """Folder of the pictures (PNG)."""
         return self.path / "pictures"

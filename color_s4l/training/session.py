@@ -65,9 +65,9 @@ def fit(run: Run) -> dict:
     prepared = _prepare(run, terms, dataset, split, colorizer, folder, scope)
     with scope(), _precision(run.dtype_policy):
         _train(prepared, folder)
-        result, predicted = results.measure(prepared, folder)
+        result, probabilities = results.measure(prepared, folder)
     with _precision(run.dtype_policy):
-        results.write(prepared, result, predicted, folder)
+        results.write(prepared, result, probabilities, folder)
     return result
 
 

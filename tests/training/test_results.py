@@ -35,6 +35,7 @@ def test_everything_named_is_there_and_nothing_else(folder):
         "model.keras",
         "model.h5",
         "preprocessing.npz",
+        "samples.npz",
         "checkpoints/epoch_00001.npz",
         "checkpoints/epoch_00002.npz",
         "pictures/views.png",
@@ -115,6 +116,40 @@ def test_models_take_raw_images_and_agree(folder, small):
     assert outputs[0].sum(axis=1) == pytest.approx(1, abs=1e-5)
     error = 100 * np.mean(outputs[0].argmax(axis=1) != small.test_labels)
     assert error == json.loads((folder / "result.json").read_text())["error"]
+
+
+def test_samples_are_the_images_that_a_report_shows(folder, small, log):
+    with np.load(folder / "samples.npz", allow_pickle=False) as stored:
+        samples = dict(stored)
+    model = keras.models.load_model(folder / "model.keras")
+    outputs = model.predict(small.test_images, verbose=0)
+    assert samples["predicted"].tolist() == outputs.argmax(axis=1).tolist()
+    assert samples["confidence"] == pytest.approx(outputs.max(axis=1), abs=1e-5)
+    own = outputs[np.arange(32), small.test_labels]
+    assert samples["true_probability"] == pytest.approx(own, abs=1e-5)
+    mistakes = samples["mistakes"]
+    assert (samples["predicted"] != samples["labels"])[mistakes].all()
+    assert (np.diff(samples["confidence"][mistakes]) <= 0).all()
+    wrong = (samples["predicted"] != samples["labels"]).sum()
+    assert len(mistakes) == min(24, wrong)
+    assert (samples["mistake_images"] == small.test_images[mistakes]).all()
+    assert samples["tasks"].tolist()[0] == "identity"
+    assert samples["views"].shape == (8, 7, 16, 16, 3)
+    assert (samples["views"][:, 6] == samples["colorized"]).all()
+    assert (samples["views"][:, 1] == np.rot90(samples["original"], axes=(1, 2))).all()
+    # The proxy head's own: a distribution over the seven tasks for each view.
+    assert samples["proxy_probabilities"].shape == (8, 7, 7)
+    assert samples["proxy_probabilities"].sum(axis=2) == pytest.approx(1, abs=1e-5)
+    assert np.ptp(samples["grey"].astype(int), axis=3).max() <= 1
+
+
+def test_large_images_are_kept_small():
+    from color_s4l.training import samples
+
+    large = np.full((2, 240, 120, 3), 7, "uint8")
+    assert samples._small(large).shape == (2, 96, 48, 3)
+    assert (samples._small(large) == 7).all()
+    assert samples._small(large[:0]).shape == (0, 240, 120, 3)
 
 
 def test_pictures_are_pictures(folder):
