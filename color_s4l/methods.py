@@ -6,13 +6,14 @@ import typing
 from collections.abc import Sequence
 
 from color_s4l.errors import InputError, unknown
-from color_s4l.terms import TERMS, Proxies, Supervised, Term
+from color_s4l.terms import TERMS, Polyak, Proxies, Supervised, Term
 from color_s4l.terms.proxies import COLOR_S4L, SESEMI
 
 METHODS: dict[str, tuple[Term, ...]] = {
     "supervised": (Supervised(),),
     "sesemi": (Supervised(), Proxies(tasks=SESEMI)),
     "color_s4l": (Supervised(), Proxies(tasks=COLOR_S4L)),
+    "polyak": (Supervised(), Polyak()),
 }
 
 

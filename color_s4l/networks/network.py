@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 from keras import layers, ops
@@ -76,6 +76,47 @@ class Network(keras.Model):
         yield
         for variable, value in zip(moving, before, strict=True):
             variable.assign(value)
+
+    @contextlib.contextmanager
+    def apart(self, values: Sequence = ()) -> Iterator[None]:
+        """Inside, passes move no statistics, and variables may have other values.
+
+        Draws advance as in any pass, but where `values` holds their random states:
+        then the masks are those drawn from these, and no trace remains.
+
+        Args:
+            values: Pairs of a variable of the network and the value in its place.
+        """
+        given = {id(variable) for variable, _ in values}
+        own = [(v, v.value) for v in self.variables if id(v) not in given]
+        with keras.StatelessScope([*own, *values]) as scope:
+            yield
+        for variable in self._random_states():
+            if id(variable) not in given:
+                variable.assign(scope.get_current_value(variable))
+
+    @contextlib.contextmanager
+    def replaced(self, values: Sequence) -> Iterator[None]:
+        """Inside, variables hold other values: for evaluating and saving these.
+
+        Args:
+            values: Pairs of a variable of the network and the value in its place.
+        """
+        before = [(v, ops.convert_to_numpy(v)) for v, _ in values]
+        try:
+            for variable, value in values:
+                variable.assign(value)
+            yield
+        finally:
+            for variable, value in before:
+                variable.assign(value)
+
+    def random_states(self) -> list:
+        """Pairs of each variable that its draws depend on, and the value it has now."""
+        return [(v, ops.copy(v.value)) for v in self._random_states()]
+
+    def _random_states(self) -> list:
+        return [v for v in self.variables if "seed_generator_state" in v.name]
 
 
 def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Model:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -10,15 +10,18 @@ from color_s4l.networks.network import Network
 
 
 class Outcome(typing.NamedTuple):
-    """Named scalars of one step.
+    """What the terms make of one step.
 
     Attributes:
-        terms: Minimised: their sum is the loss.
-        watch: Only logged.
+        terms: Named scalars, minimised: their sum is the loss.
+        watch: Named scalars, only logged.
+        kept: Named tensors for `after_update`, the batch first: of the whole step
+            there, where each device has only its rows here. None: nothing.
     """
 
     terms: dict[str, typing.Any]
     watch: dict[str, typing.Any]
+    kept: dict[str, typing.Any] | None = None
 
 
 class Progress(typing.NamedTuple):
@@ -81,8 +84,29 @@ class Term:
     def after_update(
         self,
         network: Network,
-        batch: Mapping[str, typing.Any],
         state: keras.layers.Layer | None,
-        watch: Mapping[str, typing.Any],
+        kept: Mapping[str, typing.Any],
+        progress: Progress,
     ) -> None:
-        """Changes `state` after the optimizer's update; the only place that does."""
+        """Changes `state` after the optimizer's update; the only place that does.
+
+        Args:
+            network: The student, updated.
+            state: Of `create_state`.
+            kept: What the terms kept in `loss`, of the images of all devices.
+            progress: `step` is the number of updates made, from 1.
+        """
+
+    def evaluated(
+        self, network: Network, state: keras.layers.Layer | None
+    ) -> Mapping[str, Sequence]:
+        """Further weights to be evaluated, logged and saved beside the student's.
+
+        Args:
+            network: The student.
+            state: Of `create_state`.
+
+        Returns:
+            Name -> pairs of a variable of the network and the value in its place.
+        """
+        return {}

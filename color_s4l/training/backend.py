@@ -1,7 +1,7 @@
 """The file of the running Keras backend: `tensorflow.py` or `jax.py`.
 
-Both define the same names: `TrainStep`, `share_of`, `distributed`,
-`make_deterministic`, `device_names`.
+Both define the same names: `TrainStep`, `share_of`, `gathered`,
+`distributed`, `make_deterministic`, `device_names`.
 """
 
 import importlib

@@ -50,7 +50,7 @@ class TrainStep:
         with self._scope(
             trainable, non_trainable, optimizer_variables, metrics
         ) as scope:
-            self.after_update(batch, outcome)
+            self.after_update(outcome)
             logs = self.record(outcome, loss)
         non_trainable = _values(scope, self.non_trainable_variables)
         metrics = _values(scope, self.metrics_variables)
@@ -77,6 +77,11 @@ def _values(scope: keras.StatelessScope, variables) -> list:
 def share_of(draws):
     """All of them: under JAX the step sees the whole batch, whatever the devices."""
     return draws
+
+
+def gathered(tensors):
+    """The tensors: they are those of the whole batch already."""
+    return tensors
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:

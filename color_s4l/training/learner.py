@@ -9,6 +9,7 @@ from keras import ops
 
 from color_s4l.networks.network import Network
 from color_s4l.terms import Outcome, Progress, Term
+from color_s4l.terms.parts.passes import StepBatch
 from color_s4l.training.backend import backend
 from color_s4l.views.step import StepViews
 
@@ -93,19 +94,13 @@ class Learner(backend.TrainStep, keras.Model):
 
     def losses(self, batch) -> tuple[Outcome, typing.Any]:
         """Every term's scalars, weight decay among them, and their sum."""
-        progress = self._progress()
-        parts, watch = {}, {}
+        progress, batch = self._progress(), StepBatch(batch)
+        whole = Outcome({}, {}, {})
         for term, state in zip(self.terms, self.states, strict=True):
             outcome = term.loss(self.network, batch, state, progress)
-            repeated = (parts.keys() | watch.keys()) & (
-                outcome.terms.keys() | outcome.watch.keys()
-            )
-            if repeated:
-                raise ValueError(f"Two terms report the same name: {sorted(repeated)}.")
-            parts |= outcome.terms
-            watch |= outcome.watch
-        parts["weight_decay"] = self._weight_decay()
-        return Outcome(parts, watch), sum(parts.values())
+            _merge(whole, outcome)
+        whole.terms["weight_decay"] = self._weight_decay()
+        return whole, sum(whole.terms.values())
 
     def _weight_decay(self):
         squares = [ops.sum(ops.square(kernel)) for kernel in self.network.kernels]
@@ -115,10 +110,18 @@ class Learner(backend.TrainStep, keras.Model):
         steps = self.plan.epochs * self.plan.steps_per_epoch
         return Progress(self.optimizer.iterations, steps, self.plan.steps_per_epoch)
 
-    def after_update(self, batch, outcome: Outcome) -> None:
+    def after_update(self, outcome: Outcome) -> None:
         """Lets every term change its state."""
+        progress, kept = self._progress(), backend.gathered(outcome.kept)
         for term, state in zip(self.terms, self.states, strict=True):
-            term.after_update(self.network, batch, state, outcome.watch)
+            term.after_update(self.network, state, kept, progress)
+
+    def evaluated(self) -> dict[str, list]:
+        """Further weights that terms offer: name -> pairs of a variable and a value."""
+        found = {}
+        for term, state in zip(self.terms, self.states, strict=True):
+            found |= term.evaluated(self.network, state)
+        return found
 
     def record(self, outcome: Outcome, loss) -> dict:
         """Adds a step's scalars to the means, and reads them."""
@@ -129,6 +132,16 @@ class Learner(backend.TrainStep, keras.Model):
     def get_config(self):
         """A learner is not saved: its network is, as the inference model."""
         raise NotImplementedError("Save the inference model, or a checkpoint.")
+
+
+def _merge(whole: Outcome, outcome: Outcome) -> None:
+    """Adds one term's outcome to the step's."""
+    known = {name for part in whole for name in part}
+    new = {name for part in outcome for name in part or ()}
+    if known & new:
+        raise ValueError(f"Two terms report the same name: {sorted(known & new)}.")
+    for part, added in zip(whole, outcome, strict=True):
+        part.update(added or {})
 
 
 def compile_learner(

@@ -24,16 +24,12 @@ def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray]:
     """
     run, dataset, split = prepared.run, prepared.dataset, prepared.batches.split
     log = pd.read_csv(folder.log)
-    model, images, devices = prepared.classifier, dataset.test_images, run.devices
-    clean = evaluation.probabilities(model, images, devices=devices)
-    augmented = evaluation.augmented_probabilities(
-        model, images, hflip=run.hflip, devices=devices
-    )
+    errors, clean = _errors(prepared)
     result = {
         "run_dir": str(folder.path),
-        "error": evaluation.error_rate(clean, dataset.test_labels),
-        "error_augmented": evaluation.error_rate(augmented, dataset.test_labels),
+        **errors,
         "epoch": run.epochs,
+        **_further_errors(prepared),
         **selections(log),
         "test_images": len(dataset.test_images),
         "labels": len(split.labeled),
@@ -45,17 +41,49 @@ def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray]:
     return result, clean
 
 
+def _errors(prepared: Prepared) -> tuple[dict[str, float], np.ndarray]:
+    """Error rates of the weights as they are, and the clean probabilities."""
+    run, dataset = prepared.run, prepared.dataset
+    model, images, devices = prepared.classifier, dataset.test_images, run.devices
+    clean = evaluation.probabilities(model, images, devices=devices)
+    augmented = evaluation.augmented_probabilities(
+        model, images, hflip=run.hflip, devices=devices
+    )
+    errors = {
+        "error": evaluation.error_rate(clean, dataset.test_labels),
+        "error_augmented": evaluation.error_rate(augmented, dataset.test_labels),
+    }
+    return errors, clean
+
+
+def _further_errors(prepared: Prepared) -> dict[str, dict[str, dict[str, float]]]:
+    """`further`: the error rates of each of the further weights, by their name."""
+    learner, found = prepared.learner, {}
+    for name, values in learner.evaluated().items():
+        with learner.network.replaced(values):
+            found[name], _ = _errors(prepared)
+    return {"further": found} if found else {}
+
+
 def write(
     prepared: Prepared, result: dict, probabilities: np.ndarray, folder: RunFolder
 ) -> None:
     """Writes models, samples, pictures; result.json last: then the run is complete."""
-    model = _portable(prepared)
-    for suffix in (".keras", ".h5"):
-        save_model(model, folder.model(suffix))
+    _save_models(prepared, folder)
     samples.save(prepared, probabilities, folder)
     _draw(prepared, probabilities.argmax(axis=1), folder)
     write_json(folder.result, result)
     describe(result)
+
+
+def _save_models(prepared: Prepared, folder: RunFolder) -> None:
+    """Writes the classifier, and one with each of the further weights."""
+    learner = prepared.learner
+    for name, values in {None: [], **learner.evaluated()}.items():
+        with learner.network.replaced(values):
+            model = _portable(prepared)
+            for suffix in (".keras", ".h5"):
+                save_model(model, folder.model(suffix, name))
 
 
 def _portable(prepared: Prepared) -> keras.Model:
@@ -124,6 +152,11 @@ def describe(result: dict) -> None:
         f"error      {result['error']:.2f} % after the last epoch "
         f"({result['error_augmented']:.2f} % with test-time augmentation)"
     )
+    for name, errors in result.get("further", {}).items():
+        print(
+            f"{name:<10} {errors['error']:.2f} % after the last epoch "
+            f"({errors['error_augmented']:.2f} % with test-time augmentation)"
+        )
     for name in ("best", "selected"):
         if name in result:
             best = result[name]

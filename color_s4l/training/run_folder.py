@@ -73,9 +73,15 @@ class RunFolder:
         """Folder of the pictures (PNG)."""
         return self.path / "pictures"
 
-    def model(self, suffix: str = ".keras") -> pathlib.Path:
-        """The classifier: raw uint8 RGB in, probabilities out (.keras, .h5)."""
-        return self.path / f"model{suffix}"
+    def model(self, suffix: str = ".keras", weights: str | None = None) -> pathlib.Path:
+        """The classifier: raw uint8 RGB in, probabilities out (.keras, .h5).
+
+        Args:
+            suffix: The kind of file.
+            weights: Name of further weights that a term offers ("teacher").
+        """
+        name = f"model_{weights}" if weights else "model"
+        return self.path / f"{name}{suffix}"
 
 
 def default_path(run: Run) -> pathlib.Path:

@@ -214,4 +214,19 @@ def _measures(prepared: preparation.Prepared) -> dict:
     if len(held_out):
         images, labels = dataset.images[held_out], dataset.labels[held_out]
         measures["validation_error"] = error(images, labels)
+    for name in prepared.learner.evaluated():
+        measures[f"{name}_test_error"] = _of_weights(
+            name, measures["test_error"], prepared
+        )
     return measures
+
+
+def _of_weights(name: str, error: Callable[[], float], prepared: preparation.Prepared):
+    """The same error rate with further weights in place of the student's."""
+
+    def measured() -> float:
+        learner = prepared.learner
+        with learner.network.replaced(learner.evaluated()[name]):
+            return error()
+
+    return measured

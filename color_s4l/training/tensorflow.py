@@ -28,7 +28,7 @@ class TrainStep:
             scaled = self.optimizer.scale_loss(shared)
         gradients = tape.gradient(scaled, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
-        self.after_update(batch, outcome)
+        self.after_update(outcome)
         return self.record(outcome, loss)
 
 
@@ -51,6 +51,18 @@ def share_of(draws):
         return tf.ensure_shape(part[start : start + size], (size, *part.shape[1:]))
 
     return tf.nest.map_structure(rows, draws)
+
+
+def gathered(tensors):
+    """The rows of all replicas, in the order of the replicas.
+
+    Args:
+        tensors: Nested, each with this replica's part of the batch first.
+    """
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1 or not tensors:
+        return tensors
+    return replica.all_gather(tensors, axis=0)
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:

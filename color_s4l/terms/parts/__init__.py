@@ -1,0 +1,1 @@
+"""The pieces that several terms are made of."""
