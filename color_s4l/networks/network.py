@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from color_s4l.views.preprocessing import Preprocessing
@@ -102,7 +103,9 @@ class Network(keras.Model):
         Args:
             values: Pairs of a variable of the network and the value in its place.
         """
-        before = [(v, ops.convert_to_numpy(v)) for v, _ in values]
+        # Copies: JAX gives a step's arrays away, and what shares them with them.
+        before = [(v, np.array(ops.convert_to_numpy(v))) for v, _ in values]
+        values = [(v, np.array(ops.convert_to_numpy(value))) for v, value in values]
         try:
             for variable, value in values:
                 variable.assign(value)

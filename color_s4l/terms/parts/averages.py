@@ -4,7 +4,10 @@ What Mean Teacher's teacher and Polyak averaging remember. An average is no seco
 network: its values take the place of the student's own wherever it is asked.
 """
 
+from collections.abc import Callable
+
 import keras
+import numpy as np
 
 from color_s4l.networks.network import Network
 
@@ -22,7 +25,7 @@ class Averages(keras.layers.Layer):
             self.add_weight(
                 name=f"average_{variable.name}",
                 shape=variable.shape,
-                initializer=lambda *_, value=variable, **__: keras.ops.copy(value),
+                initializer=_like(variable),
                 trainable=False,
             )
             for variable in _averaged(network)
@@ -45,6 +48,12 @@ class Averages(keras.layers.Layer):
             (variable, average.value)
             for variable, average in zip(_averaged(network), self.averages, strict=True)
         ]
+
+
+def _like(variable) -> Callable:
+    """An initialiser that gives a copy of a variable's value."""
+    value = np.array(keras.ops.convert_to_numpy(variable))
+    return lambda shape, dtype=None: keras.ops.convert_to_tensor(value, dtype)
 
 
 def _averaged(network: Network) -> list:
