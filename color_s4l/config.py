@@ -63,6 +63,9 @@ class Run(Source):
     width: float = option(1.0, "Factor on the trunk's numbers of filters.")
     epochs: int = option(30, "Passes over the unlabelled images.")
     batch_size: int = option(32, "Unlabelled images per step, before the views.")
+    labeled_batch: int | None = option(
+        None, "Labelled images per step (default: as many as unlabelled views)."
+    )
     learning_rate: float = option(0.05, "At the start; decays polynomially to 0.")
     weight_decay: float = option(
         5e-4, "Factor on the sum of squares of all kernels, added to the loss."

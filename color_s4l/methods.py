@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from color_s4l.errors import InputError, unknown
 from color_s4l.terms import TERMS, Polyak, Proxies, Supervised, Term
 from color_s4l.terms.proxies import COLOR_S4L, SESEMI
+from color_s4l.views.step import VIEWS
 
 METHODS: dict[str, tuple[Term, ...]] = {
     "supervised": (Supervised(),),
@@ -71,9 +72,23 @@ def heads_of(terms: Sequence[Term], num_classes: int) -> dict[str, int]:
     return heads
 
 
-def proxy_views(terms: Sequence[Term]) -> int:
-    """Views of one unlabelled image that go through the network each step."""
-    return max((len(t.tasks) for t in terms if isinstance(t, Proxies)), default=0)
+def views_of(terms: Sequence[Term]) -> frozenset[str]:
+    """Names of all views that the terms read."""
+    return frozenset(view for term in terms for view in term.views())
+
+
+def copies_of(terms: Sequence[Term], source: str) -> int:
+    """Images that all views together make of one image of a source.
+
+    Args:
+        terms: Of `terms_of`.
+        source: "labeled" or "unlabeled".
+
+    Returns:
+        At least 0.
+    """
+    views = (VIEWS[name] for name in views_of(terms))
+    return sum(view.copies for view in views if view.source == source)
 
 
 def _with_bn_stats(term: Term, bn_stats: str) -> Term:

@@ -154,7 +154,7 @@ def _learner(run: Run, dataset: Dataset, terms=None):
         dataset.labels,
         split,
         run.batch_size,
-        preparation.labeled_draws(terms),
+        preparation.labeled_batch(run, terms),
         run.seed,
         colorized,
     )

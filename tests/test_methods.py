@@ -3,7 +3,7 @@
 import pytest
 
 from color_s4l.errors import InputError
-from color_s4l.methods import METHODS, heads_of, proxy_views, terms_of
+from color_s4l.methods import METHODS, copies_of, heads_of, terms_of
 from color_s4l.terms import Proxies, Supervised
 from color_s4l.terms.proxies import COLOR_S4L, SESEMI
 
@@ -104,6 +104,7 @@ def test_refuses_values_that_no_term_can_have(change, text):
 def test_heads_and_views():
     terms = terms_of("color_s4l")
     assert heads_of(terms, 100) == {"class": 100, "proxy": 7}
-    assert proxy_views(terms) == 7
-    assert proxy_views(terms_of("sesemi")) == 6
-    assert proxy_views(terms_of("supervised")) == 0
+    assert copies_of(terms, "unlabeled") == 7
+    assert copies_of(terms, "labeled") == 1
+    assert copies_of(terms_of("sesemi"), "unlabeled") == 6
+    assert copies_of(terms_of("supervised"), "unlabeled") == 0

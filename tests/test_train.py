@@ -43,6 +43,7 @@ from color_s4l import train
         ("--seed=-1", "--seed=-1: expected 0 or more"),
         ("--seed=4294967296", r"--seed=4294967296: expected less than 2\*\*32"),
         ("--devices=3", "--batch_size=8 can't be divided over --devices=3"),
+        ("--labeled_batch=0", "--labeled_batch=0: expected at least 1"),
         ("--image_size=8", "12 px or more"),
     ],
 )

@@ -1,13 +1,15 @@
 """Step batches: which images step t sees is a pure function of (seed, t).
 
-The labelled batch is V x B separate draws from the labelled images, the
-unlabelled one B images; an epoch is one pass over the unlabelled images
-(Tran 2019, https://arxiv.org/abs/1906.10343, and its published code). Nothing
-is kept between steps, so a resumed run sees what the uninterrupted one would,
-on every backend.
+The labelled batch is L separate draws from the labelled images, the unlabelled one
+B images; an epoch is one pass over the unlabelled images (Tran 2019,
+https://arxiv.org/abs/1906.10343, and its published code: L = V x B for V views of
+an unlabelled image). The images of a step come in gcd(L, B) equal groups, which
+devices can share. Nothing is kept between steps, so a resumed run sees what the
+uninterrupted one would, on every backend.
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -63,8 +65,7 @@ class StepBatches:
         labels: int32 `(n,)`; -1 where an image has none.
         split: Which of them are labelled and unlabelled.
         batch_size: B, unlabelled images per step.
-        draws: V, labelled images per unlabelled one (the number of views of an
-            unlabelled image, so that both passes are of one size).
+        labeled_batch: L, labelled images per step.
         seed: The run's seed, at least 0.
         colorized: uint8 `(len(split.unlabeled), height, width, 3)`, row i being
             the colourised `images[split.unlabeled[i]]`; None to leave it out.
@@ -80,13 +81,14 @@ class StepBatches:
         labels: np.ndarray,
         split: Split,
         batch_size: int,
-        draws: int,
+        labeled_batch: int,
         seed: int,
         colorized: np.ndarray | None = None,
     ):
-        _check(images, labels, split, batch_size, draws, colorized)
+        _check(images, labels, split, batch_size, labeled_batch, colorized)
         self.images, self.labels, self.split = images, labels, split
-        self.batch_size, self.draws, self.colorized = batch_size, draws, colorized
+        self.batch_size, self.labeled_batch = batch_size, labeled_batch
+        self.colorized = colorized
         self._labeled = Stream(len(split.labeled), seed, Purpose.LABELED_BATCHES)
         self._unlabeled = Stream(len(split.unlabeled), seed, Purpose.UNLABELED_BATCHES)
 
@@ -94,6 +96,11 @@ class StepBatches:
     def steps_per_epoch(self) -> int:
         """Full batches in one pass over the unlabelled images, at least 1."""
         return steps_per_epoch(len(self.split.unlabeled), self.batch_size)
+
+    @property
+    def groups(self) -> int:
+        """The most equal groups that the images of a step can be divided into."""
+        return math.gcd(self.batch_size, self.labeled_batch)
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """The images of one step, counted from 0 over the whole run.
@@ -105,11 +112,12 @@ class StepBatches:
             step: At least 0.
 
         Returns:
-            "labeled": uint8 `(B, V, height, width, 3)`.
-            "labels": int32 `(B, V)`, the classes of "labeled".
-            "unlabeled": uint8 `(B, height, width, 3)`.
-            "index": int32 `(B,)`, where in `split.unlabeled` they stand.
-            "colorized": uint8 `(B, height, width, 3)`, only if it was given.
+            With G = `groups`:
+            "labeled": uint8 `(G, L / G, height, width, 3)`.
+            "labels": int32 `(G, L / G)`, the classes of "labeled".
+            "unlabeled": uint8 `(G, B / G, height, width, 3)`.
+            "index": int32 `(G, B / G)`, where in `split.unlabeled` they stand.
+            "colorized": uint8 `(G, B / G, height, width, 3)`, only if it was given.
 
         Raises:
             ValueError: `step` is negative.
@@ -129,20 +137,20 @@ class StepBatches:
         return batch
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images `(B, V)` of the labelled batch, positions `(B,)` of the other."""
-        per_step = self.batch_size * self.draws
-        labeled = self.split.labeled[self._labeled.take(step * per_step, per_step)]
+        """Images `(G, L / G)` of the labelled batch, positions `(G, B / G)`."""
+        start = step * self.labeled_batch
+        labeled = self.split.labeled[self._labeled.take(start, self.labeled_batch)]
         epoch, within = divmod(step, self.steps_per_epoch)
         start = epoch * self._unlabeled.length + within * self.batch_size
         index = self._unlabeled.take(start, self.batch_size)
-        return labeled.reshape(self.batch_size, self.draws), index
+        return labeled.reshape(self.groups, -1), index.reshape(self.groups, -1)
 
 
-def _check(images, labels, split, batch_size, draws, colorized) -> None:
-    if batch_size < 1 or draws < 1:
+def _check(images, labels, split, batch_size, labeled_batch, colorized) -> None:
+    if batch_size < 1 or labeled_batch < 1:
         raise ValueError(
-            "Expected batch_size and draws of at least 1. "
-            f"Received: {batch_size} and {draws}."
+            "Expected batch_size and labeled_batch of at least 1. "
+            f"Received: {batch_size} and {labeled_batch}."
         )
     if not len(split.labeled) or not len(split.unlabeled):
         raise ValueError(

@@ -53,6 +53,22 @@ class Term:
         """Name -> number of classes of the heads that it needs."""
         return {}
 
+    def draw(
+        self, seed: keras.random.SeedGenerator, shapes: Mapping[str, tuple[int, ...]]
+    ) -> typing.Any:
+        """What chance decides for it in a whole step, all devices together.
+
+        Args:
+            seed: Advanced by the draws.
+            shapes: Of the step's "labeled" and "unlabeled" images:
+                `(groups, images per group, height, width, 3)`.
+
+        Returns:
+            Nested arrays, `groups` first: each device gets its groups of them, as
+            `batch["draws"][self]`. None: nothing.
+        """
+        return None
+
     def create_state(
         self, network: Network, num_examples: int
     ) -> keras.layers.Layer | None:
@@ -75,7 +91,8 @@ class Term:
 
         Args:
             network: The student.
-            batch: The views by name, `labels` and `index`.
+            batch: The views by name, `labels`, `index`, and in `draws` what each
+                term drew.
             state: Of `create_state`.
             progress: The current step.
         """

@@ -11,7 +11,7 @@ from color_s4l.networks.network import Network
 from color_s4l.terms import Outcome, Progress, Term
 from color_s4l.terms.parts.passes import StepBatch
 from color_s4l.training.backend import backend
-from color_s4l.views.step import StepViews
+from color_s4l.views.step import SOURCES, StepViews
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Plan:
     """Sizes and numbers of a training that the compiled step needs.
 
     Attributes:
-        batch_size: Unlabelled images per step, over all devices.
+        groups: Of the images of a step, over all devices: they share whole groups.
         epochs: Passes over the unlabelled images.
         steps_per_epoch: Steps of one pass.
         num_examples: Number of unlabelled images.
@@ -28,7 +28,7 @@ class Plan:
         seed: Of every draw in the step.
     """
 
-    batch_size: int
+    groups: int
     epochs: int
     steps_per_epoch: int
     num_examples: int
@@ -86,11 +86,21 @@ class Learner(backend.TrainStep, keras.Model):
         return self.losses(self.views_of(data))[0]
 
     def views_of(self, data) -> dict:
-        """The views of one device's part of a batch, outside the gradient."""
+        """The views of one device's part of a batch, outside the gradient.
+
+        With them `draws`: each term -> what it drew.
+        """
         # The whole step's shape: every device draws for all, and takes its part.
-        shape = (self.plan.batch_size, *data["labeled"].shape[1:])
-        draws = self.views.draw(self.draws_seed, shape)
-        return self.views.apply(data, backend.share_of(draws))
+        shapes = {s: (self.plan.groups, *data[s].shape[1:]) for s in SOURCES}
+        drawn = self.views.draw(self.draws_seed, shapes)
+        terms = [term.draw(self.draws_seed, shapes) for term in self.terms]
+        drawn, terms = backend.share_of((drawn, terms))
+        own = {
+            term: draws
+            for term, draws in zip(self.terms, terms, strict=True)
+            if draws is not None
+        }
+        return {**self.views.apply(data, drawn), "draws": own}
 
     def losses(self, batch) -> tuple[Outcome, typing.Any]:
         """Every term's scalars, weight decay among them, and their sum."""

@@ -15,10 +15,10 @@ from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
 from color_s4l.views.preprocessing import Preprocessing
-from color_s4l.views.step import StepViews
+from color_s4l.views.step import LABELED, UNLABELED, StepViews
 from colorization.colorizer import Colorizer
 
-# Labelled draws per unlabelled image of a method without proxy views: as many as
+# Labelled draws per unlabelled image of a method that reads none: as many as
 # Color-S4L's, so that the baseline sees as many labelled images per step.
 BASELINE_DRAWS = 7
 
@@ -123,13 +123,13 @@ def learner_of(
         What `fit` trains.
     """
     views = StepViews(
-        names=frozenset(view for term in terms for view in term.views()),
+        names=methods.views_of(terms),
         preprocessing=preprocessing,
         labeled=Augmentation(flip=run.hflip),
         unlabeled=Augmentation(),
     )
     plan = Plan(
-        batch_size=run.batch_size,
+        groups=batches.groups,
         epochs=run.epochs,
         steps_per_epoch=batches.steps_per_epoch,
         num_examples=len(batches.split.unlabeled),
@@ -154,7 +154,7 @@ def batches_of(
     terms: Sequence[Term],
     colorizer: Colorizer | None,
 ) -> data.StepBatches:
-    """The step batches; as many labelled draws as an unlabelled image has views.
+    """The step batches.
 
     Args:
         run: Resolved.
@@ -175,15 +175,27 @@ def batches_of(
         dataset.labels,
         split,
         run.batch_size,
-        labeled_draws(terms),
+        labeled_batch(run, terms),
         run.seed,
         colorized,
     )
 
 
-def labeled_draws(terms: Sequence[Term]) -> int:
-    """Labelled images drawn for each unlabelled one: as many as it has views."""
-    return methods.proxy_views(terms) or BASELINE_DRAWS
+def labeled_batch(run: Run, terms: Sequence[Term]) -> int:
+    """Labelled images per step.
+
+    Args:
+        run: Its flag is the number, where it is given.
+        terms: Otherwise as many as make both passes of one size: those that the
+            unlabelled images have views, divided by the views of a labelled one.
+
+    Returns:
+        At least 1.
+    """
+    if run.labeled_batch is not None:
+        return run.labeled_batch
+    views = methods.copies_of(terms, UNLABELED) or BASELINE_DRAWS
+    return run.batch_size * max(1, views // max(1, methods.copies_of(terms, LABELED)))
 
 
 def steps_per_execution(run: Run, steps: int) -> int:
@@ -204,5 +216,6 @@ def steps_per_execution(run: Run, steps: int) -> int:
 
 def images_per_step(learner: Learner, batches: data.StepBatches) -> int:
     """Images that go through the trunk in one step, labelled and views."""
-    views = methods.proxy_views(learner.terms)
-    return batches.batch_size * (batches.draws + views)
+    labeled = methods.copies_of(learner.terms, LABELED)
+    unlabeled = methods.copies_of(learner.terms, UNLABELED)
+    return batches.labeled_batch * labeled + batches.batch_size * unlabeled

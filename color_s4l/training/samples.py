@@ -11,7 +11,7 @@ from color_s4l.training.learner import Learner
 from color_s4l.training.preparation import Prepared
 from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.geometric import GEOMETRIC
-from color_s4l.views.step import COLORIZED
+from color_s4l.views.step import COLORIZED, UNLABELED
 from colorization import metrics
 
 PICTURED = 8
@@ -86,11 +86,11 @@ def _colorized(batches: data.StepBatches) -> dict:
     batch = batches.batch(0)
     if COLORIZED not in batch:
         return {}
-    images = batch["unlabeled"][:PICTURED]
+    images = _first(batch[UNLABELED])
     return {
         "original": _small(images),
         "grey": _small(metrics.gray(images)),
-        "colorized": _small(batch[COLORIZED][:PICTURED]),
+        "colorized": _small(_first(batch[COLORIZED])),
     }
 
 
@@ -105,14 +105,19 @@ def views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
         uint8 `(m, t, height, width, 3)`, m at most `PICTURED`.
     """
     batch = batches.batch(0)
-    images = batch["unlabeled"][:PICTURED]
+    images = _first(batch[UNLABELED])
     made = {
         name: keras.ops.convert_to_numpy(turn(images))
         for name, turn in GEOMETRIC.items()
     }
     if COLORIZED in batch:
-        made[COLORIZED] = batch[COLORIZED][:PICTURED]
+        made[COLORIZED] = _first(batch[COLORIZED])
     return np.stack([made[task] for task in tasks], axis=1)
+
+
+def _first(grouped: np.ndarray) -> np.ndarray:
+    """The first images of a batch's `(groups, per group, h, w, 3)`."""
+    return np.concatenate(grouped)[:PICTURED]
 
 
 def _small(images: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ from color_s4l.training.run_folder import (
     read_result,
     write_config,
 )
+from color_s4l.views.step import UNLABELED
 from colorization import saving
 from colorization.colorizer import Colorizer
 
@@ -125,8 +126,8 @@ def _announce(
     """Says what is going to be done, before it is done."""
     size = dataset.images.shape[1]
     steps = data.steps_per_epoch(len(split.unlabeled), run.batch_size)
-    views = methods.proxy_views(terms)
-    draws = run.batch_size * preparation.labeled_draws(terms)
+    views = methods.copies_of(terms, UNLABELED)
+    draws = preparation.labeled_batch(run, terms)
     names = " + ".join(type(term).__name__ for term in terms)
     lines = {
         "method": f"{run.method} = {names}",

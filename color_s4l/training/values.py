@@ -1,6 +1,7 @@
 """A run's values: what none can have, and the defaults that depend on the images."""
 
 import dataclasses
+import math
 
 from color_s4l import data
 from color_s4l.config import Run, is_digits
@@ -44,9 +45,24 @@ def check(run: Run) -> None:
         )
     if run.labeled_only and run.unlabeled:
         raise InputError("--labeled_only takes no other images: leave --unlabeled out.")
+    _check_batches(run)
+
+
+def _check_batches(run: Run) -> None:
+    """Refuses batches that the devices can't share."""
+    labeled = run.labeled_batch
+    if labeled is not None and labeled < 1:
+        raise InputError(f"--labeled_batch={labeled}: expected at least 1.")
     if run.batch_size % run.devices:
         raise InputError(
             f"--batch_size={run.batch_size} can't be divided over "
+            f"--devices={run.devices}."
+        )
+    groups = math.gcd(run.batch_size, labeled or 0)
+    if groups % run.devices:
+        raise InputError(
+            f"--labeled_batch={labeled} and --batch_size={run.batch_size} make "
+            f"{groups} equal groups; they can't be divided over "
             f"--devices={run.devices}."
         )
 

@@ -1,25 +1,48 @@
 """From the raw images of one step to the named views that the terms read.
 
 Runs inside the compiled step. Each view is computed once, whichever terms read
-it. All views of an unlabelled image share one shift and one noise field; the
-colourised view is made from raw RGB and then treated like the others
-(Chen 2020; Tran 2019 for the six geometric ones).
+it. Views come in families (`families.py`): within one, all views of an image
+share what was drawn; each family draws for itself, and only when one of its
+views is named.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import keras
-from keras import ops
+from keras import ops, tree
 
 from color_s4l.errors import unknown
-from color_s4l.views import augmentation
-from color_s4l.views.augmentation import Augmentation, Draws
-from color_s4l.views.geometric import GEOMETRIC
+from color_s4l.views.augmentation import Augmentation
+from color_s4l.views.families import (
+    COLORIZED,
+    LABELED,
+    UNLABELED,
+    Labeled,
+    Shared,
+    Weak,
+)
+from color_s4l.views.family import Family, Shape, View
 from color_s4l.views.preprocessing import Preprocessing
 
-LABELED = "labeled"
-COLORIZED = "colorized"
-VIEWS = (LABELED, *GEOMETRIC, COLORIZED)
+SOURCES = (LABELED, UNLABELED)
+
+
+def _families(preprocessing, labeled, unlabeled) -> dict[str, Family]:
+    """Every family by the name under which its draws stand."""
+    return {
+        LABELED: Labeled(preprocessing, labeled),
+        UNLABELED: Shared(preprocessing, unlabeled),
+        "weak": Weak(preprocessing, labeled, "weak"),
+        "weak_2": Weak(preprocessing, labeled, "weak_2"),
+    }
+
+
+VIEWS: dict[str, View] = {
+    name: view
+    for family in _families(None, None, None).values()
+    for name, view in family.views().items()
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +51,9 @@ class StepViews:
 
     Attributes:
         names: Names from `VIEWS`.
-        preprocessing: Applied to every raw image, once.
-        labeled: Augmentation of the labelled images.
-        unlabeled: Augmentation of the unlabelled ones, shared by all views.
+        preprocessing: Applied to every raw image.
+        labeled: Augmentation of the labelled images and of the weak views.
+        unlabeled: Augmentation of the unlabelled ones, shared by the proxy views.
     """
 
     names: frozenset[str]
@@ -42,59 +65,70 @@ class StepViews:
         for name in sorted(self.names - set(VIEWS)):
             raise unknown("view", name, VIEWS)
 
-    def draw(self, seed: keras.random.SeedGenerator, shape: tuple[int, ...]) -> dict:
+    def draw(
+        self, seed: keras.random.SeedGenerator, shapes: Mapping[str, Shape]
+    ) -> dict:
         """Draws for a whole step, all devices together.
 
         Args:
             seed: Advanced by the draws.
-            shape: Of the step's labelled images: `(batch, draws, height, width, 3)`.
+            shapes: Of the step's images by source, "labeled" and "unlabeled":
+                `(groups, images per group, height, width, 3)`.
 
         Returns:
-            `labeled` and `unlabeled` `Draws`, every array with `batch` first.
+            Each needed family's draws, every array `(groups, per group, ...)`.
         """
-        batch, repeats, *image = shape
-        labeled = self.labeled.draw(seed, (batch * repeats, *image))
-        return {
-            "labeled": Draws(*(_folded(part, batch, repeats) for part in labeled)),
-            "unlabeled": self.unlabeled.draw(seed, (batch, *image)),
-        }
+        drawn = {}
+        for key, family in self._needed().items():
+            groups, images, *image = shapes[_source(family)]
+            flat = family.draw(seed, (groups * images, *image), self.names)
+            drawn[key] = _each(flat, lambda part, g=groups: _folded(part, g))
+        return drawn
 
-    def apply(self, batch: dict, draws: dict) -> dict:
+    def apply(self, batch: Mapping, draws: Mapping) -> dict:
         """Computes the views.
 
         Args:
-            batch: Of `StepBatches`: uint8 `labeled` (b, v, h, w, 3), `unlabeled` and
-                `colorized` (b, h, w, 3), int32 `labels` (b, v) and `index` (b,).
+            batch: Of `StepBatches`: uint8 `labeled`, `unlabeled` and `colorized`
+                (groups, per group, h, w, 3), int32 `labels` and `index`
+                (groups, per group).
             draws: Of `draw`, or one device's part of it.
 
         Returns:
-            Each named view, float32: `labeled` (b * v, h, w, 3), the others
-            (b, h, w, 3); with `labels`, int32 (b * v,), and `index`, int32 (b,):
+            Each named view, float32 (images * copies, h, w, 3), with `labels`,
+            int32 (labelled images,), and `index`, int32 (unlabelled images,):
             the places of the unlabelled images.
         """
-        made = {"labels": ops.reshape(batch["labels"], (-1,)), "index": batch["index"]}
-        if LABELED in self.names:
-            flat = Draws(*(_unfolded(part) for part in draws["labeled"]))
-            made[LABELED] = self._augmented(_unfolded(batch["labeled"]), flat)
-        geometric = [name for name in GEOMETRIC if name in self.names]
-        if geometric:
-            images = self._augmented(batch["unlabeled"], draws["unlabeled"])
-            made |= {name: GEOMETRIC[name](images) for name in geometric}
-        if COLORIZED in self.names:
-            made[COLORIZED] = self._augmented(batch["colorized"], draws["unlabeled"])
+        flat = {name: _unfolded(array) for name, array in batch.items()}
+        made = {"labels": flat["labels"], "index": flat["index"]}
+        for key, family in self._needed().items():
+            made |= family.apply(flat, _each(draws[key], _unfolded), self.names)
         return made
 
-    def _augmented(self, raw, draws: Draws):
-        return augmentation.apply(self.preprocessing(raw), draws)
+    def _needed(self) -> dict[str, Family]:
+        """Families of which at least one view is named."""
+        every = _families(self.preprocessing, self.labeled, self.unlabeled)
+        return {k: f for k, f in every.items() if self.names & f.views().keys()}
 
 
-def _folded(part, batch: int, repeats: int):
-    """`(batch * draws, ...)` to `(batch, draws, ...)`; None stays None."""
-    if part is None:
-        return None
-    return ops.reshape(part, (batch, repeats, *part.shape[1:]))
+def _source(family: Family) -> str:
+    """The source of a family's views; it is one."""
+    return next(iter(family.views().values())).source
+
+
+def _each(parts, change):
+    """Nested arrays, each changed; None stays None."""
+    return tree.map_structure(lambda p: None if p is None else change(p), parts)
+
+
+def _folded(part, groups: int):
+    """`(images, ...)` to `(groups, per group, ...)`."""
+    return ops.reshape(part, (groups, -1, *part.shape[1:]))
 
 
 def _unfolded(part):
-    """`(batch, draws, ...)` to `(batch * draws, ...)`; None stays None."""
-    return None if part is None else ops.reshape(part, (-1, *part.shape[2:]))
+    """`(groups, per group, ...)` to `(images, ...)`."""
+    return ops.reshape(part, (-1, *part.shape[2:]))
+
+
+__all__ = ["COLORIZED", "LABELED", "SOURCES", "UNLABELED", "VIEWS", "StepViews"]

@@ -18,7 +18,12 @@ def split():
 
 
 def batches(toy, split, **changed):
-    fields = {"batch_size": 4, "draws": 3, "seed": 5, "colorized": None} | changed
+    fields = {
+        "batch_size": 4,
+        "labeled_batch": 12,
+        "seed": 5,
+        "colorized": None,
+    } | changed
     return StepBatches(toy.images, toy.labels, split, **fields)
 
 
@@ -54,10 +59,30 @@ def test_shapes_and_types(toy, split):
     assert described == {
         "labeled": ("uint8", (4, 3, 4, 4, 3)),
         "labels": ("int32", (4, 3)),
-        "unlabeled": ("uint8", (4, 4, 4, 3)),
-        "index": ("int32", (4,)),
-        "colorized": ("uint8", (4, 4, 4, 3)),
+        "unlabeled": ("uint8", (4, 1, 4, 4, 3)),
+        "index": ("int32", (4, 1)),
+        "colorized": ("uint8", (4, 1, 4, 4, 3)),
     }
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "labeled_batch", "groups"),
+    [(4, 12, 4), (14, 2, 2), (6, 4, 2), (3, 4, 1)],
+)
+def test_groups_hold_the_same_images_in_the_same_order(
+    toy, split, batch_size, labeled_batch, groups
+):
+    # Whatever the groups, step t shows positions t * size ... of both streams.
+    source = batches(toy, split, batch_size=batch_size, labeled_batch=labeled_batch)
+    assert source.groups == groups
+    labeled = Stream(3, 5, Purpose.LABELED_BATCHES)
+    unlabeled = Stream(10, 5, Purpose.UNLABELED_BATCHES)
+    batch = source.batch(1)
+    expected = split.labeled[labeled.take(labeled_batch, labeled_batch)]
+    assert pixel(batch["labeled"]).tolist() == expected.reshape(groups, -1).tolist()
+    epoch, within = divmod(1, source.steps_per_epoch)
+    expected = unlabeled.take(10 * epoch + within * batch_size, batch_size)
+    assert batch["index"].tolist() == expected.reshape(groups, -1).tolist()
 
 
 def test_arrays_of_a_batch_belong_together(toy, split):
@@ -74,7 +99,7 @@ def test_an_epoch_is_one_pass_without_repeats(toy, split):
     source = batches(toy, split)
     assert source.steps_per_epoch == 2
     epochs = [
-        np.concatenate([source.batch(2 * e)["index"], source.batch(2 * e + 1)["index"]])
+        np.concatenate([source.batch(2 * e + part)["index"].ravel() for part in (0, 1)])
         for e in range(3)
     ]
     for epoch, seen in enumerate(epochs):
@@ -83,7 +108,7 @@ def test_an_epoch_is_one_pass_without_repeats(toy, split):
 
 
 def test_labelled_draws_go_on_from_step_to_step(toy, split):
-    # 3 labelled images, V * B = 12 draws a step: every step shows each 4 times.
+    # 3 labelled images, 12 draws a step: every step shows each 4 times.
     source = batches(toy, split)
     stream = Stream(3, 5, Purpose.LABELED_BATCHES)
     for step in range(3):
@@ -96,7 +121,7 @@ def test_labelled_draws_go_on_from_step_to_step(toy, split):
 def test_a_batch_larger_than_the_set_wraps(toy, split):
     source = batches(toy, split, batch_size=25)
     assert source.steps_per_epoch == 1
-    counts = np.bincount(source.batch(0)["index"])
+    counts = np.bincount(source.batch(0)["index"].ravel())
     assert counts.sum() == 25
     assert set(counts) == {2, 3}
 
@@ -121,8 +146,11 @@ def test_colorized_changes_no_draw(toy, split):
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"batch_size": 0}, "batch_size and draws of at least 1. Received: 0 and 3"),
-        ({"draws": 0}, "Received: 4 and 0"),
+        (
+            {"batch_size": 0},
+            "batch_size and labeled_batch of at least 1. Received: 0 and 12",
+        ),
+        ({"labeled_batch": 0}, "Received: 4 and 0"),
         (
             {"colorized": np.zeros((9, 4, 4, 3), np.uint8)},
             r"uint8 \(10, 4, 4, 3\).*Received: uint8 \(9, 4, 4, 3\)",

@@ -14,6 +14,8 @@ from color_s4l.terms import TERMS, Polyak, Progress, Supervised
 from color_s4l.terms.proxies import SESEMI
 
 # A text or a tuple has no "other value" of itself. Numbers are raised by a half.
+# What every term may read besides its views.
+ALWAYS = {"labels", "index", "draws"}
 OTHER = {"tasks": SESEMI, "bn_stats": "supervised"}
 FIELDS = [
     (name, field.name)
@@ -173,9 +175,9 @@ def test_a_term_reads_the_views_that_it_names_and_no_others(name, make_learner):
     learner, batches = make_learner((TERMS[name](),))
     views = Recording(learner.views_of(batches.batch(0)))
     term = learner.terms[0]
-    assert set(views) == {*term.views(), "labels", "index"}
+    assert set(views) == {*term.views(), *ALWAYS}
     outcome_of(learner, views)
-    assert views.read - {"labels", "index"} == set(term.views())
+    assert views.read - ALWAYS == set(term.views())
 
 
 @pytest.mark.parametrize("name", TERMS)

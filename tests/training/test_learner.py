@@ -15,6 +15,7 @@ OTHER = {
     "trunk_dropout": 0.5,
     "seed": 2,
     "batch_size": 6,
+    "labeled_batch": 10,
     "epochs": 9,
     "hflip": True,
     "bn_stats": "supervised",

@@ -1,16 +1,21 @@
-"""All views of an unlabelled image share one shift and one noise field."""
+"""Views of one family share their draws; families draw for themselves."""
 
 import keras
 import numpy as np
 import pytest
 
 from color_s4l.errors import InputError
-from color_s4l.views.augmentation import Augmentation, Draws
+from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.geometric import GEOMETRIC, INVERSE
 from color_s4l.views.preprocessing import Preprocessing
 from color_s4l.views.step import VIEWS, StepViews
 
-B, V = 3, 2
+# Groups, labelled and unlabelled images in each.
+B, V, U = 3, 4, 2
+
+
+def shapes_of(batch):
+    return {source: batch[source].shape for source in ("labeled", "unlabeled")}
 
 
 def numpy_of(tensors):
@@ -31,9 +36,9 @@ def batch(small):
     return {
         "labeled": small.images[rows].reshape(B, V, 16, 16, 3),
         "labels": small.labels[rows].reshape(B, V),
-        "unlabeled": small.images[20 : 20 + B],
-        "colorized": 255 - small.images[20 : 20 + B],
-        "index": np.array([5, 7, 9], "int32"),
+        "unlabeled": small.images[20 : 20 + B * U].reshape(B, U, 16, 16, 3),
+        "colorized": 255 - small.images[20 : 20 + B * U].reshape(B, U, 16, 16, 3),
+        "index": np.array([[5, 6], [7, 8], [9, 10]], "int32"),
     }
 
 
@@ -49,7 +54,7 @@ def views_of(names, preprocessing, **augmentation):
 @pytest.fixture(scope="module")
 def made(batch, preprocessing):
     views = views_of(VIEWS, preprocessing)
-    draws = views.draw(keras.random.SeedGenerator(3), batch["labeled"].shape)
+    draws = views.draw(keras.random.SeedGenerator(3), shapes_of(batch))
     return numpy_of(views.apply(batch, draws)), draws
 
 
@@ -77,11 +82,50 @@ def test_identity_and_colorized_share_shift_and_noise(made, batch, preprocessing
     views, draws = made
     shift = keras.ops.convert_to_numpy(draws["unlabeled"].shift)
     noise = keras.ops.convert_to_numpy(draws["unlabeled"].noise)
-    assert len(np.unique(shift, axis=0)) > 1  # else the test would be weak
+    assert len(np.unique(shift.reshape(-1, 2), axis=0)) > 1  # else a weak test
     for name, source in (("identity", "unlabeled"), ("colorized", "colorized")):
-        for i in range(B):
-            expected = by_hand(batch[source][i], preprocessing, *shift[i], noise[i])
-            assert views[name][i] == pytest.approx(expected, abs=1e-3)
+        for i, j in np.ndindex(B, U):
+            raw = batch[source][i, j]
+            expected = by_hand(raw, preprocessing, *shift[i, j], noise[i, j])
+            assert views[name][i * U + j] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["weak", "weak_2"])
+def test_a_weak_view_is_augmented_like_a_labelled_image(
+    name, made, batch, preprocessing
+):
+    views, draws = made
+    shift, flip, noise = (keras.ops.convert_to_numpy(d) for d in draws[name])
+    assert 0 < flip.sum() < B * U
+    for i, j in np.ndindex(B, U):
+        clean = by_hand(batch["unlabeled"][i, j], preprocessing, *shift[i, j], 0)
+        clean = clean[:, ::-1] if flip[i, j] else clean
+        expected = clean + noise[i, j]
+        assert views[name][i * U + j] == pytest.approx(expected, abs=1e-3)
+
+
+def test_every_family_has_draws_of_its_own(made):
+    _, draws = made
+    noise = [keras.ops.convert_to_numpy(d.noise).ravel()[:9] for d in draws.values()]
+    assert len(noise) > 3
+    assert len(np.unique(np.stack(noise), axis=0)) == len(noise)
+
+
+def test_labelled_rotations_are_those_of_the_labelled_image(made):
+    views, _ = made
+    for name in ("rotated_90", "rotated_180", "rotated_270"):
+        undone = INVERSE[name](views[f"labeled_{name}"])
+        undone = keras.ops.convert_to_numpy(undone)
+        assert undone == pytest.approx(views["labeled"], abs=0), name
+
+
+def test_views_have_as_many_images_as_the_table_says(made):
+    views, _ = made
+    count = {"labeled": B * V, "unlabeled": B * U}
+    assert set(views) == {*VIEWS, "labels", "index"}
+    for name, view in VIEWS.items():
+        expected = (count[view.source] * view.copies, 16, 16, 3)
+        assert views[name].shape == expected, name
 
 
 def test_labelled_images_have_draws_of_their_own(made, batch, preprocessing):
@@ -104,7 +148,7 @@ def test_only_labelled_images_are_flipped(made):
 def test_labels_and_index_are_handed_on(made, batch):
     views, _ = made
     assert views["labels"].tolist() == batch["labels"].ravel().tolist()
-    assert views["index"].tolist() == [5, 7, 9]
+    assert views["index"].tolist() == [5, 6, 7, 8, 9, 10]
 
 
 def test_one_device_draws_what_several_share(made, batch, preprocessing):
@@ -113,17 +157,20 @@ def test_one_device_draws_what_several_share(made, batch, preprocessing):
     part = {name: array[1:2] for name, array in batch.items()}
 
     def rows(drawn):
-        return Draws(*(None if d is None else d[1:2] for d in drawn))
+        return None if drawn is None else drawn[1:2]
 
-    shares = {name: rows(drawn) for name, drawn in draws.items()}
+    shares = keras.tree.map_structure(rows, draws)
     again = numpy_of(views_of(VIEWS, preprocessing).apply(part, shares))
-    assert again["colorized"] == pytest.approx(views["colorized"][1:2], abs=1e-5)
-    assert again["labeled"] == pytest.approx(views["labeled"][V : 2 * V], abs=1e-5)
+    count = {"labeled": V, "unlabeled": U}
+    for name, view in VIEWS.items():
+        rows = count[view.source] * view.copies
+        expected = views[name][rows : 2 * rows]
+        assert again[name] == pytest.approx(expected, abs=1e-4), name
 
 
 def test_only_named_views_are_made(batch, preprocessing):
     views = views_of(["rotated_90"], preprocessing)
-    draws = views.draw(keras.random.SeedGenerator(1), batch["labeled"].shape)
+    draws = views.draw(keras.random.SeedGenerator(1), shapes_of(batch))
     assert set(views.apply(batch, draws)) == {"rotated_90", "labels", "index"}
 
 
