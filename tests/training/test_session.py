@@ -59,6 +59,15 @@ def test_says_what_it_is_going_to_do_before_it_does(
         assert text in lines
 
 
+def test_refuses_groups_that_devices_cannot_share(tiny, tmp_path):
+    # gcd(9, 8) = 1: one group, two devices.
+    run = dataclasses.replace(
+        tiny, labeled_batch=9, devices=2, run_dir=str(tmp_path / "run")
+    )
+    with pytest.raises(InputError, match=r"make 1 equal groups.*over --devices=2"):
+        fit(run)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path):
     run = dataclasses.replace(
         tiny, learning_rate=1e30, method="sesemi", run_dir=str(tmp_path / "run")
