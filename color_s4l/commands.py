@@ -44,6 +44,26 @@ def option(default: object, text: str, choices: Sequence[str] = ()) -> typing.An
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def operands(name: str, text: str) -> typing.Any:
+    """A dataclass field that takes the words of the command line that are no flags.
+
+    Args:
+        name: What one word is, for `--help`: "RUN".
+        text: One line for `--help`.
+
+    Returns:
+        A `dataclasses.field` for a tuple of texts.
+    """
+    return dataclasses.field(default=(), metadata={"text": text, "operand": name})
+
+
+def _split_fields(record: type) -> tuple[list, list]:
+    """The fields that are flags, and the one, if any, that takes the other words."""
+    fields = dataclasses.fields(record)
+    flagged = [field for field in fields if "operand" not in field.metadata]
+    return flagged, [field for field in fields if "operand" in field.metadata]
+
+
 def _value_type(annotation: object) -> tuple[type, bool]:
     """The type of one value, and whether the flag may be given several times."""
     if typing.get_origin(annotation) is tuple:
@@ -54,7 +74,7 @@ def _value_type(annotation: object) -> tuple[type, bool]:
 
 def _define(record: type, values: flags.FlagValues) -> None:
     annotations = typing.get_type_hints(record)
-    for field in dataclasses.fields(record):
+    for field in _split_fields(record)[0]:
         text, choices = field.metadata["text"], field.metadata["choices"]
         value_type, several = _value_type(annotations[field.name])
         if several:
@@ -71,12 +91,12 @@ def _define(record: type, values: flags.FlagValues) -> None:
 
 
 def _help(record: type, description: str) -> str:
-    lines = [
-        description.strip(),
-        "",
-        "Flags (--name=value; --flagfile=FILE reads more):",
-    ]
-    for field in dataclasses.fields(record):
+    flagged, worded = _split_fields(record)
+    lines = [description.strip(), ""]
+    for field in worded:
+        lines += [f"{field.metadata['operand']}...  {field.metadata['text']}", ""]
+    lines.append("Flags (--name=value; --flagfile=FILE reads more):")
+    for field in flagged:
         default = field.default
         shown = "" if default is None or default == () else f" [{default}]"
         if field.metadata["choices"]:
@@ -111,15 +131,13 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     except flags.Error as error:
         text = " ".join(str(error).removeprefix("ERROR:: ").split())
         raise InputError(text) from error
-    if rest:
+    flagged, worded = _split_fields(record)
+    if rest and not worded:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
+    found = {field.name: values[field.name].value for field in flagged}
+    found |= {field.name: rest for field in worded}
     return record(
-        **{
-            field.name: tuple(values[field.name].value)
-            if isinstance(values[field.name].value, list)
-            else values[field.name].value
-            for field in dataclasses.fields(record)
-        }
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     )
 
 
@@ -137,7 +155,9 @@ def spelled(values: object) -> list[str]:
         value = getattr(values, field.name)
         if value == field.default:
             continue
-        if isinstance(value, bool):
+        if "operand" in field.metadata:
+            words += value
+        elif isinstance(value, bool):
             words.append(f"--{'' if value else 'no'}{field.name}")
         else:
             several = value if isinstance(value, tuple) else (value,)
@@ -168,6 +188,8 @@ def run(
     record: type[Record],
     description: str,
     arguments: Sequence[str] | None = None,
+    *,
+    needs_keras: bool = True,
 ) -> int:
     """Runs a command, and turns a user's mistake into one line and exit code 2.
 
@@ -176,6 +198,7 @@ def run(
         record: The command's dataclass.
         description: What `--help` says first.
         arguments: The words after the program's name; default: `sys.argv`.
+        needs_keras: Whether to start Keras first, without its greetings.
 
     Returns:
         The exit code: 0; 2 after an `InputError` or where a file can't be read or
@@ -184,7 +207,8 @@ def run(
     try:
         words = sys.argv[1:] if arguments is None else arguments
         values = parse(record, words, description)
-        start_keras()
+        if needs_keras:
+            start_keras()
         action(values)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

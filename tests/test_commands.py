@@ -121,15 +121,29 @@ def test_help_names_every_flag_with_its_default(capsys):
     assert "python -m color_s4l.train --dataset=cifar100" in text
 
 
-@pytest.mark.parametrize("module", ["color_s4l.train", "color_s4l.evaluate"])
-def test_help_is_quick_and_loads_no_framework(module, python):
+@pytest.mark.parametrize("command", ["train", "evaluate", "report"])
+def test_help_is_quick_and_loads_no_framework(command, python):
     started = time.monotonic()
-    done = python("-X", "importtime", "-m", module, "--help")
+    done = python("-X", "importtime", "-m", f"color_s4l.{command}", "--help")
     assert done.returncode == 0
     assert "python -m color_s4l" in done.stdout
     assert time.monotonic() - started < 8
     loaded = set(re.findall(r"\| +(keras|tensorflow|jax)$", done.stderr, re.MULTILINE))
     assert not loaded
+
+
+def test_words_that_are_no_flags_go_where_they_are_wanted(capsys):
+    from color_s4l.report import Report
+
+    words = ["a/run", "--output=page.html", "another run"]
+    found = commands.parse(Report, words, "")
+    assert found == Report(runs=("a/run", "another run"), output="page.html")
+    assert commands.parse(Report, commands.spelled(found), "") == found
+    with pytest.raises(InputError, match=r"Expected flags .* Received: a/run another"):
+        parse("a/run", "another")
+    with pytest.raises(SystemExit):
+        commands.parse(Report, ["--help"], "")
+    assert "RUN...  Run folders" in capsys.readouterr().out
 
 
 def test_our_own_faults_keep_their_traceback():

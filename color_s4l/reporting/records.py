@@ -1,0 +1,83 @@
+"""What a run left, read for its report: no data set, no model, no Keras."""
+
+import dataclasses
+import pathlib
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from color_s4l.errors import InputError
+from color_s4l.training.run_folder import RunFolder, read_config, read_result
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """A finished run.
+
+    Attributes:
+        name: By which the page tells it from the others.
+        config: config.json.
+        result: result.json.
+        log: log.csv, one row per epoch.
+        samples: Arrays of samples.npz by name; empty where there is no such file.
+    """
+
+    name: str
+    config: dict
+    result: dict
+    log: pd.DataFrame
+    samples: dict[str, np.ndarray]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names; label i is `classes[i]`."""
+        return tuple(self.config["classes"])
+
+
+def read(paths: Sequence[str]) -> list[Record]:
+    """Reads run folders.
+
+    Args:
+        paths: At least one.
+
+    Returns:
+        Their records, in the order given.
+
+    Raises:
+        InputError: There is none, one is given twice, one is no finished run's
+            folder, or its files are damaged.
+    """
+    if not paths:
+        raise InputError(
+            "Expected run folders: python -m color_s4l.report runs/NAME ..."
+        )
+    folders = [pathlib.Path(path) for path in paths]
+    whole = [folder.resolve() for folder in folders]
+    for folder in folders:
+        if whole.count(folder.resolve()) > 1:
+            raise InputError(f"{folder} is given twice.")
+    names = [folder.name for folder in whole]
+    unique = len(set(names)) == len(names)
+    return [
+        _read(RunFolder(folder), name if unique else str(folder))
+        for folder, name in zip(folders, names, strict=True)
+    ]
+
+
+def _read(folder: RunFolder, name: str) -> Record:
+    config, result = read_config(folder), read_result(folder)
+    try:
+        log = pd.read_csv(folder.log)
+        return Record(name, config, result, log, _samples(folder.samples))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"The files of {folder.path} are damaged: {error}.") from error
+
+
+def _samples(path: pathlib.Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        return {}
+    # Opened here: np.load leaves a damaged file open.
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+        return dict(stored)
