@@ -3,28 +3,13 @@
 import dataclasses
 import os
 import pathlib
-import zipfile
 
 import keras
 import numpy as np
 
 from color_s4l import evaluation
 from color_s4l.errors import InputError
-
-# Imported so that Keras knows the layers of a saved classifier.
-from color_s4l.networks import TRUNKS  # noqa: F401
-from color_s4l.views.preprocessing import Preprocessing  # noqa: F401
-
-# What Keras, h5py and zipfile raise for files that are damaged or of another kind.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RuntimeError,
-    zipfile.BadZipFile,
-)
+from color_s4l.networks import saved
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,27 +87,13 @@ def load(path: str | os.PathLike) -> Classifier:
     """
     path = pathlib.Path(path)
     if not path.is_dir():
-        return Classifier(_load_model(path))
+        return Classifier(saved.load(path))
     from color_s4l.training import run_folder
 
     folder = run_folder.RunFolder(path)
     config = run_folder.read_config(folder)
     return Classifier(
-        _load_model(folder.model()),
+        saved.load(folder.model()),
         classes=tuple(config["classes"]),
         hflip=config["resolved"]["hflip"],
     )
-
-
-def _load_model(path: pathlib.Path) -> keras.Model:
-    if not path.is_file():
-        raise InputError(f"There is no model at {path}: is the run complete?")
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-        model.get_layer("preprocessing")
-    except _UNREADABLE as error:
-        raise InputError(
-            f"{path} is no classifier of this library, or damaged "
-            f"({type(error).__name__})."
-        ) from error
-    return model

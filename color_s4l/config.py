@@ -61,12 +61,30 @@ class Run(Source):
     )
     network: str = option("convnet", "The trunk.")
     width: float = option(1.0, "Factor on the trunk's numbers of filters.")
+    init_from: str | None = option(
+        None, "A run folder or model file, whose trunk's weights are the beginning."
+    )
+    freeze_blocks: int = option(
+        0, "First blocks of the trunk that stay as they are; -1: the whole trunk."
+    )
     epochs: int = option(30, "Passes over the unlabelled images.")
     batch_size: int = option(32, "Unlabelled images per step, before the views.")
     labeled_batch: int | None = option(
         None, "Labelled images per step (default: as many as unlabelled views)."
     )
-    learning_rate: float = option(0.05, "At the start; decays polynomially to 0.")
+    learning_rate: float = option(0.05, "At the start, before the schedule.")
+    schedule: str = option(
+        "polynomial",
+        "The rate's course: (1-x)^(1/2), cos(7/16 pi x), /10 at milestones, or 1.",
+        choices=("polynomial", "cosine", "steps", "constant"),
+    )
+    warmup_epochs: float = option(
+        0.0, "At the beginning the rate rises linearly from 0 for so many epochs."
+    )
+    milestones: str | None = option(
+        None,
+        "Of --schedule=steps: comma-separated epochs (default: 30, 60, 80 % of all).",
+    )
     weight_decay: float = option(
         5e-4, "Factor on the sum of squares of all kernels, added to the loss."
     )

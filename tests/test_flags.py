@@ -14,8 +14,7 @@ import pytest
 from color_s4l import commands, data, methods
 from color_s4l.config import Run
 from color_s4l.data import Dataset, draw_split
-from color_s4l.training import preparation, values
-from color_s4l.training.learner import polynomial_decay
+from color_s4l.training import preparation, schedules, values
 from color_s4l.views.preprocessing import Preprocessing
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
@@ -165,7 +164,7 @@ def test_its_learning_rate_falls_as_the_square_root_of_what_is_left(path):
     # CIFAR at 16 images per step: 3,125 steps an epoch, 156,250 in all (Tran 2019).
     if (run.batch_size, run.epochs, count) == (16, 50, 50_000):
         assert steps == 156_250
-    schedule = polynomial_decay(run.learning_rate, steps)
+    schedule = schedules.schedule_of(run, steps // run.epochs)
     for share, rate in [(0, 0.05), (0.75, 0.025), (0.99, 0.005), (1, 0)]:
         at = round(share * steps)
         expected = 0.05 * (1 - at / steps) ** 0.5

@@ -43,7 +43,8 @@ class Network(keras.Model):
             `features` (batch, rows, columns, channels), `pooled` (batch, channels),
             and each head's logits, float32 (batch, classes), by the head's name.
         """
-        features = self.trunk(images, training=training)
+        # A frozen trunk is a fixed function, so its dropout is off too.
+        features = self.trunk(images, training=training and self.trunk.trainable)
         pooled = self.pool(features)
         outputs = {"features": features, "pooled": pooled}
         for name, head in self.heads.items():
@@ -55,12 +56,16 @@ class Network(keras.Model):
 
     @property
     def num_parameters(self) -> int:
-        """Trainable ones."""
-        return sum(math.prod(variable.shape) for variable in self.trainable_variables)
+        """All but the moving statistics, frozen ones too."""
+        return sum(
+            math.prod(weight.shape)
+            for weight in self.weights
+            if not weight.name.startswith("moving_")
+        )
 
     @property
     def kernels(self) -> list[keras.Variable]:
-        """The weights that decay: kernels, no biases, no scales, each once."""
+        """The weights that decay: trained kernels, no biases, no scales, each once."""
         return [v for v in self.trainable_variables if v.name == "kernel"]
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ from color_s4l.networks.network import Network
 from color_s4l.terms import Outcome, Progress, Term
 from color_s4l.terms.parts.passes import StepBatch
 from color_s4l.training.backend import backend
+from color_s4l.training.schedules import Schedule
 from color_s4l.views.step import SOURCES, StepViews
 
 
@@ -157,42 +158,21 @@ def _merge(whole: Outcome, outcome: Outcome) -> None:
 def compile_learner(
     learner: Learner,
     *,
-    learning_rate: float,
+    schedule: Schedule,
     jit_compile: bool | None,
     steps_per_execution: int,
 ) -> None:
-    """SGD with Nesterov momentum 0.9 and polynomial decay of power 1/2 to zero.
-
-    Tran 2019: lr(t) = learning_rate * (1 - t / T)^(1/2), t counted in steps.
+    """SGD with Nesterov momentum 0.9 (Tran 2019).
 
     Args:
-        learner: To be compiled.
-        learning_rate: At step 0; 0.05 as published.
+        learner: To be compiled; what is frozen in it gets no momentum.
+        schedule: Of the learning rate.
         jit_compile: XLA; None: Keras' own choice.
         steps_per_execution: Steps per call of the compiled function.
     """
-    steps = max(1, learner.plan.epochs * learner.plan.steps_per_epoch)
-    schedule = polynomial_decay(learning_rate, steps)
     learner.compile(
         optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
         jit_compile="auto" if jit_compile is None else jit_compile,
         steps_per_execution=steps_per_execution,
     )
     learner.optimizer.build(learner.trainable_variables)
-
-
-def polynomial_decay(
-    learning_rate: float, steps: int
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    """lr(t) = learning_rate * (1 - t / steps)^(1/2): Tran 2019's published code.
-
-    Args:
-        learning_rate: At step 0.
-        steps: Of the whole run; from there on the rate is 0.
-
-    Returns:
-        Step to rate.
-    """
-    return keras.optimizers.schedules.PolynomialDecay(
-        learning_rate, steps, end_learning_rate=0.0, power=0.5
-    )

@@ -8,10 +8,12 @@ import numpy as np
 
 from color_s4l import data, methods
 from color_s4l.config import Run
-from color_s4l.networks import TRUNKS, Network
+from color_s4l.networks import TRUNKS, Network, freezing
 from color_s4l.terms import Term
+from color_s4l.training.initial import Initial
 from color_s4l.training.learner import Learner, Plan, compile_learner
 from color_s4l.training.run_folder import RunFolder
+from color_s4l.training.schedules import schedule_of
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
 from color_s4l.views.preprocessing import Preprocessing
@@ -75,19 +77,27 @@ def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
     return split
 
 
-def network_of(run: Run, terms: Sequence[Term], dataset: data.Dataset) -> Network:
-    """The untrained network, its weights drawn from Keras' global seed.
+def network_of(
+    run: Run,
+    terms: Sequence[Term],
+    dataset: data.Dataset,
+    initial: Initial | None = None,
+) -> Network:
+    """The network before its first step, with `--freeze_blocks` of its trunk frozen.
 
     Args:
         run: Resolved.
         terms: Whose heads it gets.
         dataset: Of which the images' shape and the number of classes are read.
+        initial: The trunk's weights; None: drawn from Keras' global seed, as the
+            heads' are.
 
     Returns:
         The network, built.
 
     Raises:
-        InputError: The trunk does not take images of this size.
+        InputError: The trunk does not take images of this size, has fewer blocks, or
+            is another one than `initial` is of.
     """
     image_shape = dataset.images.shape[1:]
     # Without a value each trunk has the dropout that it was published with.
@@ -100,6 +110,9 @@ def network_of(run: Run, terms: Sequence[Term], dataset: data.Dataset) -> Networ
     )
     network = Network(trunk, methods.heads_of(terms, len(dataset.classes)), run.dropout)
     network(np.zeros((1, *image_shape), "float32"))
+    if initial:
+        initial.give_to(network)
+    freezing.freeze(trunk, run.freeze_blocks)
     return network
 
 
@@ -139,7 +152,7 @@ def learner_of(
     learner = Learner(network, views, terms, plan)
     compile_learner(
         learner,
-        learning_rate=run.learning_rate,
+        schedule=schedule_of(run, batches.steps_per_epoch),
         jit_compile=run.jit_compile,
         steps_per_execution=steps_per_execution(run, batches.steps_per_epoch),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from color_s4l import evaluation, pictures
 from color_s4l.files import h5_wanted, save_atomically
-from color_s4l.networks import inference_model
+from color_s4l.networks import freezing, inference_model
 from color_s4l.terms import Proxies
 from color_s4l.training import samples
 from color_s4l.training.fitting import preprocessing_of
@@ -69,6 +69,7 @@ def write(
     prepared: Prepared, result: dict, probabilities: np.ndarray, folder: RunFolder
 ) -> None:
     """Writes models, samples, pictures; result.json last: then the run is complete."""
+    freezing.release(prepared.learner.network.trunk)
     _save_models(prepared, folder)
     samples.save(prepared, probabilities, folder)
     _draw(prepared, probabilities.argmax(axis=1), folder)
@@ -91,7 +92,7 @@ def _portable(prepared: Prepared) -> keras.Model:
     if prepared.run.devices == 1:
         return prepared.classifier
     learner = prepared.learner
-    alone = dataclasses.replace(prepared.run, devices=1)
+    alone = dataclasses.replace(prepared.run, devices=1, freeze_blocks=0)
     network = network_of(alone, learner.terms, prepared.dataset)
     model = inference_model(network, preprocessing_of(alone, prepared.dataset, {}))
     model.set_weights(prepared.classifier.get_weights())

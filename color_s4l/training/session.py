@@ -7,8 +7,7 @@ import keras
 
 from color_s4l import data, evaluation, methods, origin
 from color_s4l.config import Run
-from color_s4l.errors import InputError
-from color_s4l.networks import Network, inference_model
+from color_s4l.networks import Network, freezing, inference_model
 from color_s4l.randomness import seed_initialisers
 from color_s4l.terms import Term
 from color_s4l.training import (
@@ -16,23 +15,22 @@ from color_s4l.training import (
     checkpoints,
     colors,
     fitting,
+    inputs,
     preparation,
     results,
     values,
 )
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
+from color_s4l.training.inputs import Inputs
 from color_s4l.training.run_folder import (
     RunFolder,
     check_folder,
     make_folder,
-    read_config,
     read_result,
     write_config,
 )
 from color_s4l.views.step import UNLABELED
-from colorization import saving
-from colorization.colorizer import Colorizer
 
 
 def fit(run: Run) -> dict:
@@ -57,13 +55,8 @@ def fit(run: Run) -> dict:
         return read_result(folder)
     # Before anything is computed: a running backend can't be given more devices.
     scope = backend.distributed(run.devices)
-    colorizer = None
-    if run.colorizer and colors.needed(terms):
-        colorizer = saving.load(run.colorizer)
-    print(f"reading    {run.dataset}", flush=True)
-    dataset = data.load(run.dataset, run.data_dir, run.image_size)
-    split = preparation.split_of(run, dataset, folder)
-    prepared = _prepare(run, terms, dataset, split, colorizer, folder, scope)
+    given = inputs.read(run, terms, folder)
+    prepared = _prepare(run, terms, given, folder, scope)
     with scope(), _precision(run.dtype_policy):
         _train(prepared, folder)
         result, probabilities = results.measure(prepared, folder)
@@ -75,20 +68,19 @@ def fit(run: Run) -> dict:
 def _prepare(
     run: Run,
     terms: Sequence[Term],
-    dataset: data.Dataset,
-    split: data.Split,
-    colorizer: Colorizer | None,
+    given: Inputs,
     folder: RunFolder,
     scope: Callable[[], contextlib.AbstractContextManager],
 ) -> preparation.Prepared:
     """Says what is going to be done, makes the folder, and all that training needs."""
+    dataset, split, colorizer = given.dataset, given.split, given.colorizer
     full = values.resolved(run, dataset)
     seed_initialisers(run.seed)
     with scope(), _precision(run.dtype_policy):
-        network = preparation.network_of(full, terms, dataset)
-    _announce(full, dataset, split, terms, network, folder)
+        network = preparation.network_of(full, terms, dataset, given.initial)
+    _announce(full, given, terms, network, folder)
     make_folder(folder)
-    _write_beginning(run, full, dataset, split, colorizer, folder)
+    _write_beginning(run, full, given, folder)
     if colors.needed(terms):
         colorizer = colorizer or colors.own_colorizer(full, dataset, split, folder)
     batches = preparation.batches_of(full, dataset, split, terms, colorizer)
@@ -116,14 +108,10 @@ def _precision(policy: str) -> Iterator[None]:
 
 
 def _announce(
-    run: Run,
-    dataset: data.Dataset,
-    split: data.Split,
-    terms,
-    network: Network,
-    folder: RunFolder,
+    run: Run, given: Inputs, terms, network: Network, folder: RunFolder
 ) -> None:
     """Says what is going to be done, before it is done."""
+    dataset, split = given.dataset, given.split
     size = dataset.images.shape[1]
     steps = data.steps_per_epoch(len(split.unlabeled), run.batch_size)
     views = methods.copies_of(terms, UNLABELED)
@@ -136,7 +124,7 @@ def _announce(
         "labels": f"{len(split.labeled):,} labelled, "
         f"{len(split.unlabeled):,} unlabelled, {len(split.validation):,} held out",
         "network": f"{run.network}, width {run.width:g}, "
-        f"{network.num_parameters:,} parameters",
+        f"{network.num_parameters:,} parameters{_beginning(run)}",
         "steps": f"{run.epochs} epochs x {steps:,}; each {draws} labelled images and "
         f"{run.batch_size * views} views of {run.batch_size} unlabelled ones",
         "devices": f"{run.devices} x {backend.device_names()[0]}, "
@@ -147,19 +135,19 @@ def _announce(
         print(f"{name:<10} {text}", flush=True)
 
 
-def _write_beginning(
-    run: Run,
-    full: Run,
-    dataset: data.Dataset,
-    split: data.Split,
-    colorizer: Colorizer | None,
-    folder: RunFolder,
-) -> None:
-    digest = colorizer.digest if colorizer else None
-    if folder.config.exists() and read_config(folder)["colorizer_digest"] != digest:
-        raise InputError(f"{run.colorizer} is another colorizer than at the beginning.")
+def _beginning(run: Run) -> str:
+    """What is said of a network that does not begin from nothing."""
+    start = f", as {run.init_from} left them" if run.init_from else ""
+    if not run.freeze_blocks:
+        return start
+    blocks = "all" if run.freeze_blocks == freezing.ALL else run.freeze_blocks
+    return f"{start}, {blocks} blocks frozen"
+
+
+def _write_beginning(run: Run, full: Run, given: Inputs, folder: RunFolder) -> None:
+    dataset = given.dataset
     about = {
-        "colorizer_digest": digest,
+        "digests": given.digests,
         "resolved": {"zca": full.zca, "hflip": full.hflip},
         "classes": list(dataset.classes),
         "image_size": int(dataset.images.shape[1]),
@@ -169,7 +157,7 @@ def _write_beginning(
     if not folder.config.exists():
         write_config(folder, run, about)
     if not folder.split.exists():
-        data.save_split(split, dataset, folder.split)
+        data.save_split(given.split, dataset, folder.split)
 
 
 def _train(prepared: preparation.Prepared, folder: RunFolder) -> None:

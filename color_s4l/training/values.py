@@ -26,12 +26,18 @@ def check(run: Run) -> None:
     for name in ("width", "learning_rate"):
         if not 0 < getattr(run, name) < float("inf"):
             raise InputError(f"--{name}={getattr(run, name)}: expected more than 0.")
-    for name in ("seed", "weight_decay"):
+    for name in ("seed", "weight_decay", "warmup_epochs"):
         if not 0 <= getattr(run, name) < float("inf"):
             raise InputError(f"--{name}={getattr(run, name)}: expected 0 or more.")
     for name in ("dropout", "trunk_dropout"):
         if not 0 <= (getattr(run, name) or 0) < 1:
             raise InputError(f"--{name}={getattr(run, name)}: expected 0 <= p < 1.")
+    if run.freeze_blocks < -1:
+        raise InputError(
+            f"--freeze_blocks={run.freeze_blocks}: expected 0 or more, or -1 for all."
+        )
+    if milestones_of(run) is not None and run.schedule != "steps":
+        raise InputError("--milestones belong to --schedule=steps.")
     if run.seed >= 2**32:
         raise InputError(f"--seed={run.seed}: expected less than 2**32.")
     chosen = [
@@ -65,6 +71,26 @@ def _check_batches(run: Run) -> None:
             f"{groups} equal groups; they can't be divided over "
             f"--devices={run.devices}."
         )
+
+
+def milestones_of(run: Run) -> list[float] | None:
+    """The epochs that `--milestones` names; None where it is not given.
+
+    Raises:
+        InputError: A word is no number above 0.
+    """
+    if run.milestones is None:
+        return None
+    try:
+        milestones = [float(word) for word in run.milestones.split(",")]
+    except ValueError:
+        milestones = [0.0]
+    if not all(0 < milestone < float("inf") for milestone in milestones):
+        raise InputError(
+            "--milestones: expected epochs above 0, comma-separated. "
+            f"Received: {run.milestones!r}."
+        )
+    return milestones
 
 
 def resolved(run: Run, dataset: data.Dataset) -> Run:
