@@ -6,7 +6,18 @@ import typing
 from collections.abc import Sequence
 
 from color_s4l.errors import InputError, unknown
-from color_s4l.terms import TERMS, Polyak, Proxies, Supervised, Term
+from color_s4l.terms import (
+    TERMS,
+    Entropy,
+    MeanTeacher,
+    PiModel,
+    Polyak,
+    Proxies,
+    Supervised,
+    TemporalEnsembling,
+    Term,
+    Vat,
+)
 from color_s4l.terms.proxies import COLOR_S4L, SESEMI
 from color_s4l.views.step import VIEWS
 
@@ -14,6 +25,11 @@ METHODS: dict[str, tuple[Term, ...]] = {
     "supervised": (Supervised(),),
     "sesemi": (Supervised(), Proxies(tasks=SESEMI)),
     "color_s4l": (Supervised(), Proxies(tasks=COLOR_S4L)),
+    "pi_model": (Supervised(), PiModel()),
+    "temporal_ensembling": (Supervised(), TemporalEnsembling()),
+    "mean_teacher": (Supervised(), MeanTeacher()),
+    "vat": (Supervised(), Vat()),
+    "vat_entmin": (Supervised(), Vat(), Entropy()),
     "polyak": (Supervised(), Polyak()),
 }
 
