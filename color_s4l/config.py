@@ -120,4 +120,4 @@ class Run(Source):
         None, "Folder of the results (default: runs/<what>); must not exist yet."
     )
     resume: bool = option(False, "Go on from the last complete epoch of --run_dir.")
-    verbosity: int = option(1, "0: results only; 1: progress; 2: one line per epoch.")
+    verbosity: int = option(1, "0: no progress; 1: a bar, on a terminal; 2: lines.")

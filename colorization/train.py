@@ -44,9 +44,7 @@ class Train(Source):
         299, "inception_fusion: side in pixels it embeds at; 75 is 20 times cheaper."
     )
     resume: bool = option(False, "Go on after the last complete epoch of --output.")
-    verbosity: int = option(
-        1, "0: results only; 1: progress bar; 2: one line per epoch."
-    )
+    verbosity: int = option(1, "0: no progress; 1: a bar, on a terminal; 2: lines.")
 
 
 def _output(flags: Train) -> pathlib.Path:

@@ -10,12 +10,14 @@ import dataclasses
 import math
 import os
 import pathlib
+import sys
 import zlib
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 
+from color_s4l import progress
 from color_s4l.errors import InputError
 from color_s4l.randomness import seed_initialisers
 from colorization import checkpoint, embeddings, networks
@@ -36,7 +38,8 @@ class Settings:
         seed: Of the weights and of the order of the images.
         network: A name of `networks.NETWORKS`.
         shape: The network's sizes.
-        verbosity: 0 silent, 1 progress bar, 2 one line per epoch.
+        verbosity: Of `color_s4l.progress.shown`: 0 silent, 1 a bar, on a terminal,
+            2 a line per epoch.
     """
 
     epochs: int = 100
@@ -140,7 +143,9 @@ def _inputs(parts: Parts, images: np.ndarray, verbosity: int) -> dict:
     images = pad(images)
     if parts.embedder is None or not len(images):
         return {"images": images}
-    embedding = embeddings.cached(parts.embedder, images, verbosity)
+    # Keras' own bar, for a pass that may take an hour; none into a file.
+    bar = int(verbosity == 1 and sys.stdout.isatty())
+    embedding = embeddings.cached(parts.embedder, images, bar)
     return {"images": images, "embedding": embedding}
 
 
@@ -153,14 +158,19 @@ def _task(parts: Parts, settings: Settings) -> Task:
 
 
 class _OneEpoch(keras.callbacks.Callback):
-    """Ends `fit` after one epoch, whose number it still displays of the total."""
+    """Ends `fit` after one epoch, whose number it still knows."""
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.model.stop_training = True
 
 
 def _epochs(
-    task: Task, inputs: dict, validation: dict, settings: Settings, start: int
+    task: Task,
+    inputs: dict,
+    validation: dict,
+    settings: Settings,
+    start: int,
+    watchers: list[keras.callbacks.Callback],
 ) -> Iterator[int]:
     """Trains one epoch after the other, and yields how many are complete."""
     count = len(inputs["images"])
@@ -173,10 +183,10 @@ def _epochs(
             batch_size=settings.batch_size,
             epochs=settings.epochs,
             initial_epoch=epoch,
-            callbacks=[_OneEpoch()],
+            callbacks=[_OneEpoch(), *watchers],
             shuffle=False,
             validation_data=(validation,) if len(validation["images"]) else None,
-            verbose=settings.verbosity,
+            verbose=0,
         )
         if not math.isfinite(history.history["loss"][-1]):
             raise InputError(
@@ -225,7 +235,10 @@ def train(
         start = checkpoint.restore(path, task, identity)
     inputs = _inputs(parts, images, settings.verbosity)
     validation = _inputs(parts, validation_images, settings.verbosity)
-    for epoch in _epochs(task, inputs, validation, settings, start):
-        if path:
-            checkpoint.save(path, task, epoch, identity)
+    steps = steps_per_epoch(len(images), settings.batch_size)
+    span = progress.Span(settings.epochs, steps, settings.batch_size, start)
+    with progress.shown(settings.verbosity, span) as watchers:
+        for epoch in _epochs(task, inputs, validation, settings, start, watchers):
+            if path:
+                checkpoint.save(path, task, epoch, identity)
     return parts.whole

@@ -19,9 +19,18 @@ ORDER = (
 )
 AFTER = len(ORDER)
 # What stands beside the way: read by many, reads nothing of it.
-BASE = {"errors", "files", "cache", "origin", "randomness", "commands", "config"}
+BASE = {
+    "errors",
+    "files",
+    "cache",
+    "origin",
+    "randomness",
+    "commands",
+    "config",
+    "progress",
+}
 # What the colorization library shares with the other one.
-SHARED = {"errors", "files", "cache", "randomness", "data.image_files"}
+SHARED = {"errors", "files", "cache", "progress", "randomness", "data.image_files"}
 # Values to pictures and error rates: used by training, after the views.
 MEASURES = {"color_s4l.evaluation": 1, "color_s4l.pictures": 0}
 BACKENDS = {

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from color_s4l import data, evaluation, methods, origin
+from color_s4l import data, evaluation, methods, origin, progress
 from color_s4l.config import Run
 from color_s4l.networks import Network, freezing, inference_model
 from color_s4l.randomness import seed_initialisers
@@ -169,23 +169,25 @@ def _train(prepared: preparation.Prepared, folder: RunFolder) -> None:
     if complete >= run.epochs:
         return
     steps = batches.steps_per_epoch
-    learner.fit(
-        Feed(batches, first=complete * steps, last=run.epochs * steps),
-        epochs=run.epochs,
-        initial_epoch=complete,
-        steps_per_epoch=steps,
-        shuffle=False,
-        verbose=run.verbosity,
-        callbacks=[
-            callbacks.StopWhenNotFinite(folder.checkpoints),
-            callbacks.EpochErrors(
-                _measures(prepared), preparation.images_per_step(learner, batches)
-            ),
-            callbacks.LogFile(folder.log, complete),
-            callbacks.TensorBoard(folder.tensorboard),
-            callbacks.Checkpoints(folder.checkpoints, batches.split),
-        ],
-    )
+    images = preparation.images_per_step(learner, batches)
+    span = progress.Span(run.epochs, steps, images, complete)
+    with progress.shown(run.verbosity, span) as watchers:
+        learner.fit(
+            Feed(batches, first=complete * steps, last=run.epochs * steps),
+            epochs=run.epochs,
+            initial_epoch=complete,
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                callbacks.StopWhenNotFinite(folder.checkpoints),
+                callbacks.EpochErrors(_measures(prepared), images),
+                callbacks.LogFile(folder.log, complete),
+                callbacks.TensorBoard(folder.tensorboard),
+                callbacks.Checkpoints(folder.checkpoints, batches.split),
+                *watchers,
+            ],
+        )
 
 
 def _measures(prepared: preparation.Prepared) -> dict:

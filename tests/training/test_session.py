@@ -101,17 +101,23 @@ def test_a_stopped_run_names_its_last_good_checkpoint(tmp_path):
 
 
 def test_several_steps_per_execution_and_bfloat16_learn_the_same(
-    tiny, finished, tmp_path
+    tiny, finished, tmp_path, capsys
 ):
     run = dataclasses.replace(
         tiny,
         dtype_policy="mixed_bfloat16",
         steps_per_execution=2,
         unlabeled=32,
+        verbosity=2,
         run_dir=str(tmp_path / "run"),
     )
     result = fit(run)
     log = pd.read_csv(tmp_path / "run" / "log.csv")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "epoch " in line]
+    for number, line in enumerate(lines[:2]):
+        assert line.startswith(f"epoch {number + 1}/2  ")
+        assert f"  test error {log['test_error'][number]:.3g} %  " in line
+        assert f"  proxy loss {log['proxy_loss'][number]:.3g}  " in line
     assert np.isfinite(log.to_numpy(dtype=float)).all()
     assert 0 <= result["error"] <= 100
     # ln 4 + ln 7 = 3.3, and the weight decay: near that of the float32 run.
