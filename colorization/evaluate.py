@@ -38,11 +38,21 @@ def _check(flags: Evaluate) -> None:
             raise InputError(f"--{name}={value}: expected at least 1.")
 
 
-def _scores(images, colorizer, colorized, flags: Evaluate) -> dict:
-    """Scores of the colorizer, and of the grey images, which it has to beat."""
+def compare(images, colorizer, colorized, batch_size: int) -> dict:
+    """Scores of a colorizer, and of the grey images, which it has to beat.
+
+    Args:
+        images: The originals, uint8 `(n, height, width, 3)`.
+        colorizer: Of `saving.load`.
+        colorized: What it made of them, of the same type and shape.
+        batch_size: Images per step.
+
+    Returns:
+        `metrics.Scores` by the names "colorized" and "grey".
+    """
     from colorization import metrics
 
-    predicted = colorizer.predict(images, flags.batch_size)
+    predicted = colorizer.predict(images, batch_size)
     gray = metrics.gray(images)
     return {
         "colorized": metrics.scores(images, colorized, predicted),
@@ -98,7 +108,7 @@ def evaluate(flags: Evaluate) -> None:
     print(f"{colorizer.origin.dataset} for {colorizer.origin.epochs} epochs")
     print(f"{len(images)} test images of {dataset.name}; the results go to {folder}/")
     colorized = colorizer.colorize(images, flags.batch_size)
-    scores = _scores(images, colorizer, colorized, flags)
+    scores = compare(images, colorizer, colorized, flags.batch_size)
     lines = _table(scores)
     _print(lines)
     about = {name: dataclasses.asdict(values) for name, values in scores.items()}
