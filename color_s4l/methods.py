@@ -8,18 +8,30 @@ from collections.abc import Sequence
 from color_s4l.errors import InputError, unknown
 from color_s4l.terms import (
     TERMS,
+    AttentionDistance,
     Entropy,
+    Exemplar,
+    FixMatch,
+    InterpolationConsistency,
+    LabeledRotations,
+    ManifoldMixup,
     MeanTeacher,
+    MixMatch,
+    Mixup,
     PiModel,
     Polyak,
     Proxies,
+    PseudoLabel,
+    PseudoLabelEpochs,
     Supervised,
     TemporalEnsembling,
     Term,
     Vat,
 )
+from color_s4l.terms.labeled_rotations import ROTATIONS
 from color_s4l.terms.proxies import COLOR_S4L, SESEMI
 from color_s4l.views.step import VIEWS
+from color_s4l.views.warped import WARPED
 
 METHODS: dict[str, tuple[Term, ...]] = {
     "supervised": (Supervised(),),
@@ -31,6 +43,17 @@ METHODS: dict[str, tuple[Term, ...]] = {
     "vat": (Supervised(), Vat()),
     "vat_entmin": (Supervised(), Vat(), Entropy()),
     "polyak": (Supervised(), Polyak()),
+    "color_s4l_affine": (Supervised(), Proxies(tasks=(*COLOR_S4L, *WARPED))),
+    "mixup": (Mixup(),),
+    "manifold_mixup": (ManifoldMixup(),),
+    "ict": (Supervised(), InterpolationConsistency()),
+    "pseudo_label": (Supervised(), PseudoLabel()),
+    "pseudo_label_epochs": (Supervised(), PseudoLabelEpochs()),
+    "mixmatch": (MixMatch(),),
+    "fixmatch": (Supervised(), FixMatch()),
+    "fixmatch_attention": (Supervised(), FixMatch(), AttentionDistance()),
+    "s4l_rotation": (LabeledRotations(), Proxies(tasks=ROTATIONS, weight=0.5)),
+    "s4l_exemplar": (Exemplar(),),
 }
 
 

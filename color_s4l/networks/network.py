@@ -1,6 +1,7 @@
 """A trunk with named heads, and the model that a user gets in the end."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from color_s4l.networks.stages import stages
 from color_s4l.views.preprocessing import Preprocessing
 
 
@@ -21,11 +23,19 @@ class Network(keras.Model):
         trunk: From preprocessed images to feature maps.
         heads: Name of each head -> its number of classes: `{"class": 10, "proxy": 7}`.
         dropout: Share of the pooled features dropped before the class head.
+        attention: Gives a map by which features are multiplied; None: they are not.
     """
 
-    def __init__(self, trunk: keras.Model, heads: Mapping[str, int], dropout: float):
+    def __init__(
+        self,
+        trunk: keras.Model,
+        heads: Mapping[str, int],
+        dropout: float,
+        attention: keras.Model | None = None,
+    ):
         super().__init__(name="network")
         self.trunk = trunk
+        self.attention = attention
         self.pool = layers.GlobalAveragePooling2D(name="pool")
         self.dropout = layers.Dropout(dropout, name="class_dropout")
         self.heads = {
@@ -41,18 +51,31 @@ class Network(keras.Model):
 
         Returns:
             `features` (batch, rows, columns, channels), `pooled` (batch, channels),
-            and each head's logits, float32 (batch, classes), by the head's name.
+            and each head's logits, float32 (batch, classes), by the head's name;
+            `attention` (batch, rows, columns, 1), where there is such a module.
         """
         # A frozen trunk is a fixed function, so its dropout is off too.
         features = self.trunk(images, training=training and self.trunk.trainable)
-        pooled = self.pool(features)
-        outputs = {"features": features, "pooled": pooled}
+        return self.outputs_of(features, training)
+
+    def outputs_of(self, features, training=False):
+        """What `call` returns, from the trunk's features."""
+        outputs = {"features": features}
+        if self.attention is not None:
+            outputs["attention"] = self.attention(features, training=training)
+            features = features * outputs["attention"]
+        pooled = outputs["pooled"] = self.pool(features)
         for name, head in self.heads.items():
             dropped = (
                 self.dropout(pooled, training=training) if name == "class" else pooled
             )
             outputs[name] = ops.cast(head(dropped), "float32")
         return outputs
+
+    @functools.cached_property
+    def stages(self) -> tuple[keras.Model, ...]:
+        """The trunk in pieces (`color_s4l.networks.stages`)."""
+        return stages(self.trunk)
 
     @property
     def num_parameters(self) -> int:
@@ -140,6 +163,9 @@ def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Mod
     """
     images = keras.Input(network.trunk.input_shape[1:], dtype="uint8", name="images")
     features = network.trunk(preprocessing(images), training=False)
+    if network.attention is not None:
+        maps = network.attention(features, training=False)
+        features = layers.Multiply()([features, maps])
     logits = network.heads["class"](network.pool(features))
     softmax = layers.Softmax(dtype="float32", name="probabilities")
     return keras.Model(images, softmax(logits), name="classifier")

@@ -14,9 +14,11 @@ from color_s4l.errors import InputError, unknown
 from color_s4l.terms.term import Outcome, Term
 from color_s4l.views.geometric import GEOMETRIC
 from color_s4l.views.step import COLORIZED
+from color_s4l.views.warped import WARPED
 
 SESEMI = tuple(GEOMETRIC)
 COLOR_S4L = (*SESEMI, COLORIZED)
+TASKS = (*COLOR_S4L, *WARPED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Proxies(Term):
 
     def __post_init__(self):
         for task in self.tasks or ("",):
-            if task not in COLOR_S4L:
-                raise unknown("task", task, COLOR_S4L)
+            if task not in TASKS:
+                raise unknown("task", task, TASKS)
         if self.bn_stats not in ("both", "supervised"):
             raise InputError(
                 f"Expected bn_stats to be both or supervised. "

@@ -53,6 +53,10 @@ class Term:
         """Name -> number of classes of the heads that it needs."""
         return {}
 
+    def attention(self) -> bool:
+        """Whether the network needs an attention module after its trunk."""
+        return False
+
     def draw(
         self, seed: keras.random.SeedGenerator, shapes: Mapping[str, tuple[int, ...]]
     ) -> typing.Any:

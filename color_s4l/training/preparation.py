@@ -9,6 +9,7 @@ import numpy as np
 from color_s4l import data, methods
 from color_s4l.config import Run
 from color_s4l.networks import TRUNKS, Network, freezing
+from color_s4l.networks.attention import attention
 from color_s4l.terms import Term
 from color_s4l.training.initial import Initial
 from color_s4l.training.learner import Learner, Plan, compile_learner
@@ -102,13 +103,15 @@ def network_of(
     image_shape = dataset.images.shape[1:]
     # Without a value each trunk has the dropout that it was published with.
     given = {} if run.trunk_dropout is None else {"dropout": run.trunk_dropout}
+    shared = run.devices > 1 and keras.backend.backend() == "tensorflow"
     trunk = TRUNKS[run.network](
-        image_shape,
-        width=run.width,
-        **given,
-        synchronized=run.devices > 1 and keras.backend.backend() == "tensorflow",
+        image_shape, width=run.width, **given, synchronized=shared
     )
-    network = Network(trunk, methods.heads_of(terms, len(dataset.classes)), run.dropout)
+    module = None
+    if any(term.attention() for term in terms):
+        module = attention(trunk.output_shape[1:], synchronized=shared)
+    heads = methods.heads_of(terms, len(dataset.classes))
+    network = Network(trunk, heads, run.dropout, module)
     network(np.zeros((1, *image_shape), "float32"))
     if initial:
         initial.give_to(network)

@@ -10,6 +10,7 @@ from color_s4l.terms import Proxies
 from color_s4l.training.learner import Learner
 from color_s4l.training.preparation import Prepared
 from color_s4l.training.run_folder import RunFolder
+from color_s4l.views import warped
 from color_s4l.views.geometric import GEOMETRIC
 from color_s4l.views.step import COLORIZED, UNLABELED
 from colorization import metrics
@@ -112,6 +113,10 @@ def views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
     }
     if COLORIZED in batch:
         made[COLORIZED] = _first(batch[COLORIZED])
+    seed, pixels = keras.random.SeedGenerator(0), images.astype("float32")
+    warps = warped.draw(seed, len(images), frozenset(warped.WARPED))
+    for name, warp in warped.WARPED.items():
+        made[name] = keras.ops.convert_to_numpy(warp(pixels, warps)).astype("uint8")
     return np.stack([made[task] for task in tasks], axis=1)
 
 

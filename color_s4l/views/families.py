@@ -1,9 +1,13 @@
 """The families of the published methods: labelled, proxy and weak views."""
 
 import dataclasses
+import typing
 
+from color_s4l.views import augmentation, warped
+from color_s4l.views.augmentation import Draws
 from color_s4l.views.family import Family, View
 from color_s4l.views.geometric import GEOMETRIC
+from color_s4l.views.warped import WARPED, Warps
 
 LABELED = "labeled"
 UNLABELED = "unlabeled"
@@ -33,26 +37,44 @@ class Labeled(Family):
         return {name: turn(images) for name, turn in turns if name in names}
 
 
+class SharedDraws(typing.NamedTuple):
+    """What chance decided for the proxy views of a batch of images.
+
+    Attributes:
+        augmentation: Shift and noise of all of them.
+        warps: Of the affine and the translated view.
+    """
+
+    augmentation: Draws
+    warps: Warps
+
+
 class Shared(Family):
     """The proxy views of an unlabelled image: one shift and one noise for all.
 
     Tran 2019 for the six geometric ones. The colourised view is made from raw RGB
-    and then treated like the others (Chen 2020).
+    and then treated like the others (Chen 2020), and so are the warped ones.
     """
 
     def views(self):
-        """Six geometric views and the colourised one."""
-        return dict.fromkeys((*GEOMETRIC, COLORIZED), View(UNLABELED))
+        """Six geometric views, the colourised and the warped ones."""
+        return dict.fromkeys((*GEOMETRIC, COLORIZED, *WARPED), View(UNLABELED))
+
+    def draw(self, seed, shape, names):
+        """One shift and noise, and each warp that is wanted."""
+        drawn = self.augmentation.draw(seed, shape)
+        return SharedDraws(drawn, warped.draw(seed, shape[0], names))
 
     def apply(self, batch, draws, names):
-        """Augments each source once, then turns."""
-        made = {}
-        geometric = [name for name in GEOMETRIC if name in names]
-        if geometric:
-            images = self.augmented(batch[UNLABELED], draws)
-            made |= {name: GEOMETRIC[name](images) for name in geometric}
+        """Preprocesses and augments each source once, then turns."""
+        shared = draws.augmentation
+        images = self.preprocessing(batch[UNLABELED])
+        plain = augmentation.apply(images, shared)
+        made = {name: turn(plain) for name, turn in GEOMETRIC.items() if name in names}
+        for name in [name for name in WARPED if name in names]:
+            made[name] = augmentation.apply(WARPED[name](images, draws.warps), shared)
         if COLORIZED in names:
-            made[COLORIZED] = self.augmented(batch[COLORIZED], draws)
+            made[COLORIZED] = self.augmented(batch[COLORIZED], shared)
         return made
 
 

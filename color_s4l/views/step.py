@@ -14,6 +14,7 @@ from keras import ops, tree
 
 from color_s4l.errors import unknown
 from color_s4l.views.augmentation import Augmentation
+from color_s4l.views.crops import Crops
 from color_s4l.views.families import (
     COLORIZED,
     LABELED,
@@ -24,6 +25,7 @@ from color_s4l.views.families import (
 )
 from color_s4l.views.family import Family, Shape, View
 from color_s4l.views.preprocessing import Preprocessing
+from color_s4l.views.strong import Strong
 
 SOURCES = (LABELED, UNLABELED)
 
@@ -35,6 +37,9 @@ def _families(preprocessing, labeled, unlabeled) -> dict[str, Family]:
         UNLABELED: Shared(preprocessing, unlabeled),
         "weak": Weak(preprocessing, labeled, "weak"),
         "weak_2": Weak(preprocessing, labeled, "weak_2"),
+        "strong": Strong(preprocessing, labeled),
+        "crops": Crops(preprocessing, labeled),
+        "labeled_crops": Crops(preprocessing, labeled, "labeled_crops", LABELED),
     }
 
 

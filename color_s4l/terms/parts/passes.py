@@ -4,6 +4,7 @@ Terms of a sum that read the same view read the same pass: with what one of them
 costs, the others are free.
 """
 
+import contextlib
 import typing
 from collections.abc import Mapping
 
@@ -56,7 +57,17 @@ def student_pass(
 
 def _pass(network: Network, images, bn_stats: str) -> Pass:
     before = network.random_states()
+    with keeping(network, bn_stats):
+        return Pass(network(images, training=True), before)
+
+
+def keeping(network: Network, bn_stats: str) -> contextlib.AbstractContextManager:
+    """What keeps the moving statistics during a pass, or lets it move them.
+
+    Args:
+        network: The student.
+        bn_stats: "both" or "supervised", as of `student_pass`.
+    """
     if bn_stats == "both":
-        return Pass(network(images, training=True), before)
-    with network.moving_statistics_kept():
-        return Pass(network(images, training=True), before)
+        return contextlib.nullcontext()
+    return network.moving_statistics_kept()
