@@ -1,8 +1,8 @@
 """Attention distance: look at the same places of the weak and of the strong view.
 
 A student report's extension of FixMatch: an attention module after the trunk
-(`color_s4l/networks/attention.py`) weights the features' places; its maps of both
-views, as distributions over the places, should agree for confident images.
+(`color_s4l.networks.features.attention`) weights the features' places; its maps of
+both views, as distributions over the places, should agree for confident images.
 """
 
 import dataclasses

@@ -9,7 +9,7 @@ import numpy as np
 from color_s4l import data, methods
 from color_s4l.config import Run
 from color_s4l.networks import TRUNKS, Network, freezing
-from color_s4l.networks.attention import attention
+from color_s4l.networks.features.attention import attention
 from color_s4l.terms import Term
 from color_s4l.training.initial import Initial
 from color_s4l.training.learner import Learner, Plan, compile_learner

@@ -1,0 +1,1 @@
+"""What is done to features: inside the trunk, and after it."""
