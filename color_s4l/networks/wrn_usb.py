@@ -11,7 +11,6 @@ import keras
 from keras import initializers, layers
 
 from color_s4l.networks import parts
-from color_s4l.networks.normalization import BatchNormalization
 from color_s4l.networks.wrn import units_per_stage
 
 SLOPE = 0.1
@@ -96,7 +95,7 @@ def _convolve(features, filters, size, name, strides=1, bias=False):
 
 def _activate(features, name, synchronized, epsilon=1e-5):
     """Batch normalisation, LeakyReLU."""
-    features = BatchNormalization(
+    features = layers.BatchNormalization(
         momentum=MOMENTUM,
         epsilon=epsilon,
         synchronized=synchronized,

@@ -28,12 +28,12 @@ class Vat(Term):
     the divergence is exactly 0; only the clean pass may move the batch statistics.
 
     Attributes:
-        weight: At the end of the ramp; 1. S4L: 0.5 (MOAM 0.3).
-        epsilon: Length of the change, Euclidean over all values of an image. The
-            authors' 8 is for whitened, augmented CIFAR-10, 3,072 values of about unit
-            variance, as ours are (theirs without augmentation: 10; SVHN: 3.5). USB: 6,
+        weight: At the end of the ramp; 1. S4L: 0.5; MOAM, realistic-ssl: 0.3.
+        epsilon: Length of the change, Euclidean over all values of an image; 8, the
+            authors' for whitened, augmented CIFAR-10, whose images are as long as ours:
+            55, at any size (theirs without augmentation: 10; SVHN: 3.5). USB: 6,
             student report: 10, both at this scale. S4L's 40 is for 150,528 values in
-            [-1, 1]. It goes with the square root of the number of values.
+            [-1, 1], about 200 long.
         xi: Length of the change where the gradient is taken; 1e-6, the authors' and
             S4L's. In float32 the divergence is rounding there: after one iteration the
             direction is as good as at 0.01 (divergence at `epsilon`, measured), after

@@ -1,8 +1,8 @@
 """Runs, in a process of its own: python one_run.py JSON.
 
 The list holds one object per run: `run` (fields of `Run`), and optionally
-`plain` (no shift, no noise), `bare` (weights come from a checkpoint;
-neither evaluation nor pictures)
+`plain` (no shift, no noise, no random direction), `bare` (weights come from a
+checkpoint; neither evaluation nor pictures)
 and `kill` ("batch": kill -9 in the middle of the second epoch; "write": while
 its checkpoint is written). Not a test; `test_resume.py` and `test_identities.py`
 start it.
@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from color_s4l.config import Run
+from color_s4l.terms import Vat
 from color_s4l.training import callbacks, preparation, results, session
 from color_s4l.views.augmentation import Augmentation
 
@@ -24,6 +25,12 @@ from color_s4l.views.augmentation import Augmentation
 def _zeros(self, shape, dtype=None, **_):
     """In place of draws that XLA compiles for seconds, once per shape."""
     return keras.ops.zeros(shape, dtype)
+
+
+def _pattern(self, seed, shapes):
+    """In place of random directions, which differ from backend to backend."""
+    shape = shapes["unlabeled"]
+    return keras.ops.sin(keras.ops.reshape(np.arange(np.prod(shape)), shape))
 
 
 def _die():
@@ -55,9 +62,11 @@ def _kill_while_writing():
     np.savez = half
 
 
+DRAW = Vat.draw
 for _arguments in json.loads(sys.argv[1]):
-    preparation.Augmentation = Augmentation
+    preparation.Augmentation, Vat.draw = Augmentation, DRAW
     if _arguments.get("plain"):
+        Vat.draw = _pattern
         preparation.Augmentation = lambda flip=False: Augmentation(0, False, 0.0)
     if _arguments.get("bare"):
         session._measures = lambda *_: {}
