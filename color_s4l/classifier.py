@@ -9,7 +9,7 @@ import numpy as np
 
 from color_s4l import evaluation
 from color_s4l.errors import InputError
-from color_s4l.networks import saved
+from color_s4l.saving import classifier_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +19,24 @@ class Classifier:
     Attributes:
         network: The plain Keras model: uint8 `(batch, height, width, 3)` to class
             probabilities.
-        classes: Their names; empty where only a model file is known.
+        classes: Their names; empty where the model's file does not hold them.
         hflip: Whether left-right flips keep the class (for test-time augmentation).
     """
 
     network: keras.Model
     classes: tuple[str, ...] = ()
     hflip: bool = True
+
+    @property
+    def about(self) -> classifier_file.About:
+        """What its file says of it."""
+        return classifier_file.About(self.classes, self.hflip)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """`classes`, or their numbers where the names are not known."""
+        numbers = map(str, range(self.network.output_shape[-1]))
+        return self.classes or tuple(numbers)
 
     @property
     def image_size(self) -> int:
@@ -60,6 +71,21 @@ class Classifier:
             )
         return evaluation.probabilities(self.network, images)
 
+    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Error rates, with and without test-time augmentation.
+
+        Args:
+            images: As for `predict`.
+            labels: Places in `classes`, integers `(n,)`.
+
+        Returns:
+            `error` and `error_augmented`, in percent, as in a run's result.
+        """
+        return {
+            "error": self.error_rate(images, labels),
+            "error_augmented": self.error_rate(images, labels, augment=True),
+        }
+
     def error_rate(
         self, images: np.ndarray, labels: np.ndarray, *, augment: bool = False
     ) -> float:
@@ -87,13 +113,11 @@ def load(path: str | os.PathLike) -> Classifier:
     """
     path = pathlib.Path(path)
     if not path.is_dir():
-        return Classifier(saved.load(path))
+        network, about = classifier_file.load(path)
+        return Classifier(network, about.classes, about.hflip)
     from color_s4l.training import run_folder
 
     folder = run_folder.RunFolder(path)
     config = run_folder.read_config(folder)
-    return Classifier(
-        saved.load(folder.model()),
-        classes=tuple(config["classes"]),
-        hflip=config["resolved"]["hflip"],
-    )
+    network, _ = classifier_file.load(folder.model())
+    return Classifier(network, tuple(config["classes"]), config["resolved"]["hflip"])

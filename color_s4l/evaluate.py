@@ -65,6 +65,11 @@ def _print_errors(trained, dataset) -> None:
             f"The model knows {known} classes; {dataset.name} has "
             f"{len(dataset.classes)}."
         )
+    if trained.classes and trained.classes != dataset.classes:
+        raise InputError(
+            f"The model knows the classes {', '.join(trained.classes[:10])}; "
+            f"{dataset.name} has {', '.join(dataset.classes[:10])}."
+        )
     images, labels = dataset.test_images, dataset.test_labels
     print(f"images     {len(images):,} test images of {dataset.name}")
     for name, augment in (("error", False), ("augmented", True)):

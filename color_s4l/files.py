@@ -21,9 +21,20 @@ def write_atomically(
     Raises:
         OSError: The disk is full or the folder read-only; the old file survives.
     """
+    with written_atomically(path) as file:
+        write(file)
+
+
+@contextlib.contextmanager
+def written_atomically(path: pathlib.Path) -> Iterator[typing.BinaryIO]:
+    """As `write_atomically`, for what is written little by little.
+
+    Yields:
+        The open file; after an exception it is gone, and the old one stays.
+    """
     with _temporary(path) as temporary:
         with open(temporary, "wb") as file:
-            write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -4,25 +4,21 @@
 attribute of the file; in a `.keras` archive it is a member of its own.
 """
 
-import json
 import os
 import pathlib
-import zipfile
 
-import h5py
 import keras
 
 import colorization
 from color_s4l.errors import InputError
-from color_s4l.files import h5_wanted, save_atomically
+from color_s4l.saving import keras_files
+from color_s4l.saving.keras_files import SUFFIXES
 from colorization import safety
 from colorization.colorizer import Colorizer
 from colorization.lab import SCALING
 from colorization.origin import Origin, from_json
 
-SUFFIXES = (".h5", ".keras")
-_ATTRIBUTE = "colorization_origin"
-_MEMBER = "colorization_origin.json"
+NOTE = "colorization_origin"
 _HOW_TO_TRAIN = (
     "Train a colorizer: python -m colorization.train --dataset=... --output=..."
 )
@@ -41,17 +37,6 @@ def check_suffix(path: str | os.PathLike) -> None:
         )
 
 
-def _write(model: keras.Model, path: pathlib.Path, origin: Origin) -> None:
-    with h5_wanted():
-        model.save(path)
-    if path.suffix == ".h5":
-        with h5py.File(path, "a") as file:
-            file.attrs[_ATTRIBUTE] = origin.to_json()
-    else:
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(_MEMBER, origin.to_json())
-
-
 def save(model: keras.Model, path: str | os.PathLike, origin: Origin) -> None:
     """Writes a colorizer's file, whole or not at all.
 
@@ -66,28 +51,14 @@ def save(model: keras.Model, path: str | os.PathLike, origin: Origin) -> None:
     check_suffix(path)
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_atomically(path, lambda name: _write(model, pathlib.Path(name), origin))
+    keras_files.save(model, path, NOTE, origin.to_json())
 
 
-def _read(path: pathlib.Path) -> tuple[str | None, str | None]:
-    """The origin and the model's configuration as they stand in the file."""
-    if path.suffix == ".h5":
-        with h5py.File(path, "r") as file:
-            return file.attrs.get(_ATTRIBUTE), file.attrs.get("model_config")
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        texts = [
-            archive.read(name).decode() if name in names else None
-            for name in (_MEMBER, "config.json")
-        ]
-    return texts[0], texts[1]
-
-
-def _parse(origin: str | None, config: str | None) -> Origin:
+def _parse(config: dict | None, origin: str | None) -> Origin:
     """Checks what the file says of itself, before anything is built from it."""
     if origin is None or config is None:
         raise InputError("it is not a colorizer: no origin is recorded in it")
-    foreign = safety.foreign_classes(json.loads(config))
+    foreign = safety.foreign_classes(config)
     if foreign:
         raise InputError(
             "it is not a colorizer, and could run code: it contains "
@@ -102,7 +73,7 @@ def _parse(origin: str | None, config: str | None) -> Origin:
 def _open(path: pathlib.Path) -> Colorizer:
     if not path.is_file():
         raise InputError("there is no such file")
-    origin = _parse(*_read(path))
+    origin = _parse(*keras_files.read(path, NOTE))
     model = keras.models.load_model(
         path,
         custom_objects=colorization.custom_objects(),

@@ -13,6 +13,7 @@ ORDER = (
     "color_s4l.data",
     "color_s4l.views",
     "color_s4l.networks",
+    "color_s4l.saving",
     "color_s4l.terms",
     "color_s4l.methods",
     "color_s4l.training",
@@ -31,6 +32,7 @@ BASE = {
 }
 # What the colorization library shares with the other one.
 SHARED = {"errors", "files", "cache", "progress", "randomness", "data.image_files"}
+SHARED |= {"saving.keras_files"}
 # Values to pictures and error rates: used by training, after the views.
 MEASURES = {"color_s4l.evaluation": 1, "color_s4l.pictures": 0}
 BACKENDS = {

@@ -27,7 +27,7 @@ def test_a_run_folder_is_a_classifier(classifier, small):
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_model_file_predicts_alike(classifier, finished, small, suffix):
     alone = color_s4l.load(pathlib.Path(finished.run_dir) / f"model{suffix}")
-    assert alone.classes == ()
+    assert (alone.classes, alone.hflip) == (classifier.classes, True)
     assert alone.predict(small.test_images) == pytest.approx(
         classifier.predict(small.test_images), abs=1e-6
     )

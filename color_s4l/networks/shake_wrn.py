@@ -145,8 +145,11 @@ def _halve(activated, filters, name, synchronized):
     here = layers.AveragePooling2D(1, strides=2, name=f"{name}_here")(activated)
     here = parts.convolve(here, filters // 2, 1, f"{name}_here")
     moved = layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}_cropped")(activated)
-    moved = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_padded")(moved)
     moved = layers.AveragePooling2D(1, strides=2, name=f"{name}_moved")(moved)
+    # The last pixel of an odd side has no neighbour. Padded after the pooling: ONNX
+    # has no pooling of one pixel with a margin.
+    odd = [(0, side % 2) for side in activated.shape[1:3]]
+    moved = layers.ZeroPadding2D(odd, name=f"{name}_padded")(moved)
     moved = parts.convolve(moved, filters - filters // 2, 1, f"{name}_moved")
     both = layers.Concatenate(name=name)([here, moved])
     return parts.normalize(both, name, synchronized)

@@ -9,7 +9,8 @@ import numpy as np
 
 from color_s4l import cache
 from color_s4l.errors import InputError
-from color_s4l.networks import Network, saved
+from color_s4l.networks import Network
+from color_s4l.saving import classifier_file
 from color_s4l.training.run_folder import RunFolder
 
 
@@ -58,7 +59,8 @@ def read(path: str | os.PathLike) -> Initial:
         InputError: There is no such thing, or it is none of ours.
     """
     folder = pathlib.Path(path)
-    model = saved.load(RunFolder(folder).model() if folder.is_dir() else folder)
+    file = RunFolder(folder).model() if folder.is_dir() else folder
+    model, _ = classifier_file.load(file)
     weights = model.get_layer("trunk").weights
     trunk = tuple(keras.ops.convert_to_numpy(weight) for weight in weights)
     return Initial(str(path), trunk, cache.digest(*trunk))

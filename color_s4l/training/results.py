@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 
 from color_s4l import evaluation, pictures
-from color_s4l.files import h5_wanted, save_atomically
 from color_s4l.networks import freezing, inference_model
+from color_s4l.saving import classifier_file
+from color_s4l.saving.classifier_file import About
+from color_s4l.saving.keras_files import SUFFIXES
 from color_s4l.terms import Proxies
 from color_s4l.training import samples
 from color_s4l.training.fitting import preprocessing_of
@@ -80,11 +82,12 @@ def write(
 def _save_models(prepared: Prepared, folder: RunFolder) -> None:
     """Writes the classifier, and one with each of the further weights."""
     learner = prepared.learner
+    about = About(prepared.dataset.classes, hflip=prepared.run.hflip)
     for name, values in {None: [], **learner.evaluated()}.items():
         with learner.network.replaced(values):
             model = _portable(prepared)
-            for suffix in (".keras", ".h5"):
-                save_model(model, folder.model(suffix, name))
+            for suffix in SUFFIXES:
+                classifier_file.save(model, folder.model(suffix, name), about)
 
 
 def _portable(prepared: Prepared) -> keras.Model:
@@ -97,12 +100,6 @@ def _portable(prepared: Prepared) -> keras.Model:
     model = inference_model(network, preprocessing_of(alone, prepared.dataset, {}))
     model.set_weights(prepared.classifier.get_weights())
     return model
-
-
-def save_model(model: keras.Model, path) -> None:
-    """Writes a Keras file, .keras or .h5 by its ending, whole or not at all."""
-    with h5_wanted():
-        save_atomically(path, lambda name: model.save(name))
 
 
 def selections(log: pd.DataFrame) -> dict:

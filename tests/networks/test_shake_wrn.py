@@ -67,5 +67,5 @@ def test_shortcut_takes_every_second_pixel_and_its_neighbour():
     images = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
     padded = trunk.get_layer("block2_1_shortcut_padded")
     cropped = trunk.get_layer("block2_1_shortcut_cropped")
-    found = ops.convert_to_numpy(moved(padded(cropped(images))))
+    found = ops.convert_to_numpy(padded(moved(cropped(images))))
     np.testing.assert_array_equal(found[0, ..., 0], [[5, 7], [13, 15]])

@@ -1,0 +1,1 @@
+"""A classifier on image files: streamed, tabulated, and the doubtful ones shown."""
