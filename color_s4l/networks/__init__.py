@@ -2,7 +2,7 @@
 
 import functools
 
-from color_s4l.networks import freezing, saved
+from color_s4l.networks import freezing
 from color_s4l.networks.convnet import convnet
 from color_s4l.networks.network import Network, inference_model
 from color_s4l.networks.nin import nin
@@ -34,4 +34,4 @@ TRUNKS = {
     "revnet18": revnet18,
 }
 
-__all__ = ["TRUNKS", "Network", "convnet", "freezing", "inference_model", "saved"]
+__all__ = ["TRUNKS", "Network", "convnet", "freezing", "inference_model"]

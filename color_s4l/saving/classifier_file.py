@@ -16,7 +16,7 @@ import numpy as np
 from color_s4l.errors import InputError
 
 # Imported so that Keras knows the layers of a saved classifier.
-from color_s4l.networks import TRUNKS, Network  # noqa: F401
+from color_s4l.networks import TRUNKS  # noqa: F401
 from color_s4l.saving import keras_files
 from colorization.saving import NOTE as COLORIZER_NOTE
 

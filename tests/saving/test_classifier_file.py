@@ -116,7 +116,7 @@ def test_functions_and_classes_of_elsewhere_are_refused(suffix, copy):
         classifier_file.load(path)
     path = copy(suffix)
     change_config(path, '"module": "keras.initializers"', '"module": "antigravity"')
-    with pytest.raises(InputError, match=r"contains antigravity\.HeNormal"):
+    with pytest.raises(InputError, match=r"contains antigravity\.GlorotUniform"):
         classifier_file.load(path)
 
 
