@@ -112,7 +112,7 @@ def two_moons(flags: TwoMoons) -> pd.DataFrame:
     table = pd.DataFrame(rows).assign(
         labels=LABELS,
         settings=[" ".join(METHODS[row["method"]]) for row in rows],
-        command=origin.command("benchmarks.two_moons", flags),
+        command=origin.command("benchmarks.two_moons", _forgetting_where(flags)),
         versions=" ".join(f"{k}={v}" for k, v in origin.versions().items()),
         hardware=origin.hardware(["CPU"]),
         date=origin.today(),
@@ -124,6 +124,11 @@ def two_moons(flags: TwoMoons) -> pd.DataFrame:
     pictures.save(picture(drawn), folder / "two_moons.png")
     print(f"written    {folder}/two_moons.csv, {folder}/two_moons.png", flush=True)
     return table
+
+
+def _forgetting_where(flags: TwoMoons) -> TwoMoons:
+    """The flags without what changes nothing of the result."""
+    return dataclasses.replace(flags, output=TwoMoons().output)
 
 
 def _spelled(errors: dict[str, float]) -> str:
