@@ -9,7 +9,7 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from benchmarks.error_rates import ErrorRates, error_rates
+from benchmarks.error_rates import EXIT_FAILED, ErrorRates, error_rates
 from color_s4l import commands
 from color_s4l.commands import option
 
@@ -36,7 +36,7 @@ def demo(flags: Demo) -> None:
         _train_colorizer(colorizer)
     if not (folder / "colorizer" / "samples.png").exists():
         _measure_colorizer(colorizer)
-    error_rates(
+    failed = error_rates(
         ErrorRates(
             labels=str(flags.labels),
             seeds=flags.seeds,
@@ -49,6 +49,8 @@ def demo(flags: Demo) -> None:
             output=str(folder / "error_rates.csv"),
         )
     )
+    if failed:
+        raise SystemExit(EXIT_FAILED)
     print(f"pictures   {folder}/colorizer/samples.png, {folder}/runs/*/pictures/*.png")
     print(f"took       {(time.perf_counter() - started) / 60:.1f} minutes")
 

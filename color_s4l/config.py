@@ -33,12 +33,21 @@ def is_digits(dataset: str) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run(Source):
-    """One training run, complete: with the code's version it determines the result."""
+class Axes(Source):
+    """What the rows and columns of a table of error rates differ by."""
 
     labels: int | None = option(
         None, "Labelled images in total, balanced over the classes (default: all)."
     )
+    method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+other.")
+    network: str = option("convnet", "The trunk.")
+    seed: int = option(1, "Of the split, the batches, the weights and every draw.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Source):
+    """What all runs of a table share; every flag here is one of the tables' too."""
+
     unlabeled: int | None = option(
         None, "Images used without their labels (default: all training images)."
     )
@@ -55,11 +64,9 @@ class Run(Source):
     colorizer: str | None = option(
         None, "H5 file of colorization.train (default: train one here, 10 epochs)."
     )
-    method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+other.")
     set: tuple[str, ...] = option(
         (), "TERM.FIELD=VALUE: a hyper-parameter of a term; may be repeated."
     )
-    network: str = option("convnet", "The trunk.")
     width: float = option(1.0, "Factor on the trunk's numbers of filters.")
     init_from: str | None = option(
         None, "A run folder or model file, whose trunk's weights are the beginning."
@@ -92,7 +99,6 @@ class Run(Source):
     trunk_dropout: float | None = option(
         None, "Inside the trunk (default: as published; ConvNet 0.5 on SVHN, else 0)."
     )
-    seed: int = option(1, "Of the split, the batches, the weights and every draw.")
     zca: bool | None = option(
         None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
     )
@@ -116,8 +122,14 @@ class Run(Source):
     steps_per_execution: int = option(1, "Steps per call of the compiled function.")
     devices: int = option(1, "GPUs (or logical CPU devices) that share each batch.")
     deterministic: bool = option(False, "Bit-equal repetition; slower.")
+    verbosity: int = option(1, "0: no progress; 1: a bar, on a terminal; 2: lines.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(Settings, Axes):
+    """One training run, complete: with the code's version it determines the result."""
+
     run_dir: str | None = option(
         None, "Folder of the results (default: runs/<what>); must not exist yet."
     )
     resume: bool = option(False, "Go on from the last complete epoch of --run_dir.")
-    verbosity: int = option(1, "0: no progress; 1: a bar, on a terminal; 2: lines.")

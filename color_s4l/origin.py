@@ -1,16 +1,20 @@
 """Where a number comes from: command, versions, hardware, date."""
 
+import dataclasses
 import datetime
 import importlib.metadata
 import os
+import pathlib
 import platform
 import shlex
+import typing
 from collections.abc import Sequence
 
 import psutil
 
 from color_s4l import commands
 
+Record = typing.TypeVar("Record")
 _PACKAGES = ("color-s4l", "keras", "tensorflow", "jax", "numpy")
 
 
@@ -44,6 +48,28 @@ def _processor() -> str:
         return named[0].partition(":")[2].strip()
     except (OSError, IndexError):
         return platform.processor() or platform.machine()
+
+
+def portable(values: Record) -> Record:
+    """The values with absolute paths cut to their last part: files without folders.
+
+    A table travels; the folders of the machine that made it do not.
+
+    Args:
+        values: An instance of a dataclass made of `option` fields.
+    """
+    cut = {}
+    for field in dataclasses.fields(values):
+        value = getattr(values, field.name)
+        if isinstance(value, tuple):
+            cut[field.name] = tuple(_last_part(one) for one in value)
+        elif isinstance(value, str):
+            cut[field.name] = _last_part(value)
+    return dataclasses.replace(values, **cut)
+
+
+def _last_part(word: str) -> str:
+    return pathlib.Path(word).name if os.path.isabs(word) else word
 
 
 def command(module: str, values: object) -> str:

@@ -1,14 +1,21 @@
-"""Run folders -> rows -> mean and standard deviation over seeds."""
+"""Run folders -> one row per run -> mean and standard deviation over seeds."""
 
+import dataclasses
+import functools
 import os
 import pathlib
+import shlex
 from collections.abc import Iterable
 
 import pandas as pd
 
+from color_s4l import commands, origin
+from color_s4l.config import Run
+from color_s4l.errors import InputError
+from color_s4l.training import identity
 from color_s4l.training.run_folder import RunFolder, read_config, read_result
 
-# What must be equal for two runs to be repetitions of one another.
+# Settings that have a column of their own; the column `command` holds them all.
 SETTINGS = [
     "dataset",
     "labels",
@@ -19,33 +26,77 @@ SETTINGS = [
     "epochs",
     "batch_size",
 ]
+MEASURES = ("error", "error_augmented", "best_error")
+# What must be equal, beside the command, for two runs to be repetitions.
+_REPETITION = ["labels", "unlabeled", "test_images", "colorizer", "backend", "stage"]
+_MODULE = "color_s4l.train"
 
 
-def rows(paths: Iterable[str | os.PathLike]) -> pd.DataFrame:
+def rows(paths: Iterable[str | os.PathLike], *, stages: bool = False) -> pd.DataFrame:
     """One row per finished run, with everything that its numbers depend on.
 
     Args:
         paths: Run folders.
+        stages: Also a row for each stage of a recipe: a folder in the run's own that
+            holds a result. The column `stage` names it.
 
     Returns:
         Settings, `seed`, error rates in percent, speed, and the origin: command,
-        versions, hardware, date.
+        versions, hardware, date. The command names files without their folders,
+        which are another machine's.
 
     Raises:
         InputError: A folder is no finished run.
     """
-    return pd.DataFrame([_row(RunFolder(pathlib.Path(path))) for path in paths])
+    found = []
+    for path in paths:
+        folder = RunFolder(pathlib.Path(path))
+        config = read_config(folder)
+        found.append(_row(config, read_result(folder), stage=None))
+        inner = sorted(folder.path.glob("*/result.json")) if stages else []
+        for stage in (RunFolder(result.parent) for result in inner):
+            own = read_config(stage) if stage.config.exists() else config
+            found.append(_row(own, read_result(stage), stage=stage.path.name))
+    return pd.DataFrame(found)
 
 
-def _row(folder: RunFolder) -> dict:
-    config, result = read_config(folder), read_result(folder)
-    run = config["run"]
+def begun(path: str | os.PathLike) -> dict:
+    """What is known of a run before it is finished, as columns.
+
+    Args:
+        path: A run folder.
+
+    Returns:
+        Settings, `seed`, `setting` (equal for runs that differ by their seed only),
+        and the origin.
+
+    Raises:
+        InputError: It is no run's folder.
+    """
+    config = read_config(RunFolder(pathlib.Path(path)))
+    run = _run_of(config)
+    about = {name: getattr(run, name) for name in SETTINGS}
+    return {**about, "seed": run.seed, "setting": _setting(run), **_origin(config, run)}
+
+
+def _origin(config: dict, run: Run) -> dict:
     versions = [f"{name} {version}" for name, version in config["versions"].items()]
     return {
-        **{name: run[name] for name in SETTINGS if name in run},
+        "hardware": config["hardware"],
+        "versions": ", ".join(versions),
+        "command": origin.command(_MODULE, run),
+        "date": config["date"],
+    }
+
+
+def _row(config: dict, result: dict, *, stage: str | None) -> dict:
+    run = _run_of(config)
+    return {
+        **{name: getattr(run, name) for name in SETTINGS},
         "labels": result["labels"],
         "unlabeled": result["unlabeled"],
-        "seed": run["seed"],
+        "stage": stage,
+        "seed": run.seed,
         "error": result["error"],
         "error_augmented": result["error_augmented"],
         "best_error": result["best"]["error"],
@@ -55,12 +106,57 @@ def _row(folder: RunFolder) -> dict:
         "images_per_second": round(result["images_per_second"], 1),
         "colorizer": result.get("colorizer"),
         "backend": config["backend"],
-        "dtype_policy": run["dtype_policy"],
-        "hardware": config["hardware"],
-        "versions": ", ".join(versions),
-        "command": config["command"],
-        "date": config["date"],
+        "dtype_policy": run.dtype_policy,
+        **_origin(config, run),
     }
+
+
+def _run_of(config: dict) -> Run:
+    """The run of a config.json, without what is the machine's."""
+    known = {field.name for field in dataclasses.fields(Run)}
+    values = identity.values_of(config)
+    values = {name: value for name, value in values.items() if name in known}
+    run = Run(**{**values, "set": tuple(values["set"])})
+    return origin.portable(
+        dataclasses.replace(run, run_dir=None, resume=False, verbosity=Run.verbosity)
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def run_of(command: str) -> Run:
+    """The run that a row's command starts.
+
+    Args:
+        command: As in the column `command`.
+
+    Raises:
+        InputError: It is no command of `color_s4l.train`.
+    """
+    *start, module = (words := shlex.split(command))[:3]
+    if start != ["python", "-m"] or module != _MODULE:
+        raise InputError(f"Expected a command of {_MODULE}. Received: {command!r}.")
+    return commands.parse(Run, words[3:], "")
+
+
+def repetitions(table: pd.DataFrame) -> pd.Series:
+    """What runs that differ by nothing but their seed have in common.
+
+    Args:
+        table: Of `rows`.
+
+    Returns:
+        A key for each row; equal for repetitions of one another.
+    """
+    plain = [_setting(run_of(command)) for command in table["command"]]
+    own = table.reindex(columns=_REPETITION).astype(object).fillna("")
+    return pd.Series(plain, table.index).str.cat(own.astype(str), sep="|")
+
+
+def _setting(run: Run) -> str:
+    """A run in words, without its seed and what makes no difference."""
+    names = (*identity.FREE, *identity.ROUNDING, "seed", "colorizer")
+    free = {name: getattr(Run(), name) for name in names}
+    return " ".join(commands.spelled(dataclasses.replace(run, **free)))
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -70,25 +166,29 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         table: Of `rows`.
 
     Returns:
-        One row per setting: the settings, `n` (runs), and `error` and
-        `error_augmented` as text, "12.34 ± 0.56"; one run has no deviation.
+        One row for each setting: what its runs share, `n` (runs), `seeds`, and
+        `error`, `error_augmented`, `best_error` with `..._std`, the sample standard
+        deviation (n - 1 in the denominator), missing for one run. Different
+        versions, dates and machines are listed.
     """
-    groups = table.groupby(SETTINGS, sort=False, dropna=False)
-    columns = {name: groups[name].agg(_spread) for name in ("error", "error_augmented")}
-    return pd.DataFrame({"n": groups.size(), **columns}).reset_index()
+    groups = table.groupby(repetitions(table), sort=False)
+    return pd.DataFrame([_of_group(group) for _, group in groups])
 
 
-def _spread(errors: pd.Series) -> str:
-    """Mean ± sample standard deviation (n - 1 in the denominator)."""
-    if len(errors) == 1:
-        return f"{errors.iloc[0]:.2f}"
-    return f"{errors.mean():.2f} ± {errors.std():.2f}"
+def _of_group(group: pd.DataFrame) -> pd.Series:
+    first = group.iloc[0].drop([*MEASURES, "seed", "best_note"], errors="ignore")
+    for name in ("hardware", "versions", "date"):
+        first[name] = "; ".join(group[name].unique())
+    spread = {}
+    for name in MEASURES:
+        spread |= {name: group[name].mean(), f"{name}_std": group[name].std()}
+    seeds = ",".join(str(seed) for seed in group["seed"])
+    return pd.Series({**first, "n": len(group), "seeds": seeds, **spread})
 
 
-def text(table: pd.DataFrame) -> str:
-    """A summary for the terminal, without the settings that all rows share."""
-    varying = [
-        name for name in table if name not in SETTINGS or table[name].nunique() > 1
-    ]
-    shown = table[varying if "method" in varying else ["method", *varying]]
-    return shown.to_string(index=False)
+def spread(mean: float, deviation: float | None, n: int | None = None) -> str:
+    """Text such as "12.34 ± 0.56 (4)"; what is missing is left out."""
+    text = f"{mean:.2f}"
+    if deviation is not None and not pd.isna(deviation):
+        text += f" ± {deviation:.2f}"
+    return text if n is None or pd.isna(n) else f"{text} ({n:.0f})"

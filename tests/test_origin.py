@@ -33,5 +33,12 @@ def test_command_can_be_typed_again():
     assert commands.parse(Run, shlex.split(line)[3:], "") == run
 
 
+def test_portable_values_keep_files_and_lose_folders():
+    run = Run(data_dir="/somewhere/cifar", colorizer="here/colorizer.h5")
+    cut = origin.portable(run)
+    assert (cut.data_dir, cut.colorizer) == ("cifar", "here/colorizer.h5")
+    assert cut == Run(data_dir="cifar", colorizer="here/colorizer.h5")
+
+
 def test_today_is_a_date():
     assert datetime.date.fromisoformat(origin.today())

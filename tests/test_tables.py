@@ -1,6 +1,8 @@
 """Rows of run folders; mean and standard deviation by hand."""
 
 import math
+import pathlib
+import shutil
 
 import pandas as pd
 import pytest
@@ -10,16 +12,23 @@ from color_s4l.errors import InputError
 
 
 def table(**columns):
-    settings = {
-        "dataset": "digits",
-        "labels": 100,
-        "unlabeled": 1397,
-        "network": "convnet",
-        "width": 1.0,
-        "epochs": 6,
-        "batch_size": 32,
-    }
-    return pd.DataFrame({**columns}).assign(**settings)
+    """Runs of color_s4l.train that differ by what is given."""
+    runs = pd.DataFrame(columns)
+    commands = [
+        f"python -m color_s4l.train --method={method} --seed={number}"
+        for number, method in enumerate(runs["method"])
+    ]
+    return runs.assign(
+        command=commands,
+        seed=range(len(runs)),
+        labels=100,
+        unlabeled=1397,
+        test_images=400,
+        backend="tensorflow",
+        hardware="2 cores",
+        versions="keras 3",
+        date=["2026-11-20"] * (len(runs) - 1) + ["2026-11-21"],
+    )
 
 
 def test_mean_and_sample_deviation_over_the_seeds():
@@ -28,19 +37,23 @@ def test_mean_and_sample_deviation_over_the_seeds():
         method=["sesemi", "sesemi", "supervised", "sesemi"],
         error=[10.0, 12.0, 40.0, 17.0],
         error_augmented=[9.0, 9.0, 39.0, 9.0],
+        best_error=[8.0, 8.0, 38.0, 8.0],
     )
     found = tables.summary(runs)
     assert found["method"].tolist() == ["sesemi", "supervised"]
     assert found["n"].tolist() == [3, 1]
-    assert found["error"].tolist() == [f"13.00 ± {math.sqrt(13):.2f}", "40.00"]
-    assert found["error_augmented"].tolist() == ["9.00 ± 0.00", "39.00"]
+    assert found["seeds"].tolist() == ["0,1,3", "2"]
+    assert found["error"].tolist() == [13.0, 40.0]
+    assert found["error_std"][0] == pytest.approx(math.sqrt(13))
+    assert math.isnan(found["error_std"][1])
+    assert found["error_augmented_std"][0] == 0
+    assert found["date"].tolist() == ["2026-11-20; 2026-11-21", "2026-11-20"]
 
 
-def test_text_leaves_out_what_all_rows_share():
-    runs = table(method=["a", "b"], error=[1.0, 2.0], error_augmented=[1.0, 2.0])
-    head, *lines = tables.text(tables.summary(runs)).splitlines()
-    assert head.split() == ["method", "n", "error", "error_augmented"]
-    assert lines[0].split() == ["a", "1", "1.00", "1.00"]
+def test_a_spread_leaves_out_what_is_missing():
+    assert tables.spread(13.0, math.sqrt(13), 3) == "13.00 ± 3.61 (3)"
+    assert tables.spread(13.0, float("nan"), 1) == "13.00 (1)"
+    assert tables.spread(13.0, None) == "13.00"
 
 
 def test_a_row_carries_the_runs_origin(finished):
@@ -51,6 +64,7 @@ def test_a_row_carries_the_runs_origin(finished):
     assert "keras " in row["versions"]
     assert "cores" in row["hardware"]
     assert "1 epochs on 40 images of digits" in row["colorizer"]
+    assert "/" not in row["command"]  # the machine's folders stay on it
     for name in ("error", "command", "date", "backend", "images_per_second"):
         assert row[name] == row[name], name  # not missing
 
@@ -58,3 +72,33 @@ def test_a_row_carries_the_runs_origin(finished):
 def test_refuses_a_folder_without_a_result(tmp_path, finished):
     with pytest.raises(InputError, match="is no run's folder"):
         tables.rows([tmp_path])
+
+
+def test_a_rows_command_is_read_back_to_its_run(finished):
+    row = tables.rows([finished.run_dir]).iloc[0]
+    run = tables.run_of(row["command"])
+    names = ("labels", "unlabeled", "validation", "width", "epochs", "method", "seed")
+    for name in names:
+        assert getattr(run, name) == getattr(finished, name), name
+    with pytest.raises(InputError, match="Expected a command of"):
+        tables.run_of("python -m color_s4l.evaluate --run=a")
+
+
+def test_a_recipes_stages_are_rows_on_request(finished, tmp_path):
+    folder = tmp_path / "run"
+    for path in (folder, folder / "1_first", folder / "2_last"):
+        path.mkdir()
+        shutil.copy(pathlib.Path(finished.run_dir) / "result.json", path)
+    shutil.copy(pathlib.Path(finished.run_dir) / "config.json", folder)
+    assert tables.rows([folder])["stage"].tolist() == [None]
+    table = tables.rows([folder], stages=True)
+    assert table["stage"].fillna("").tolist() == ["", "1_first", "2_last"]
+    assert tables.summary(table)["n"].tolist() == [1, 1, 1]
+
+
+def test_what_is_known_of_a_run_before_its_end(finished, tmp_path):
+    shutil.copy(pathlib.Path(finished.run_dir) / "config.json", tmp_path)
+    about = tables.begun(tmp_path)
+    assert (about["method"], about["seed"], about["width"]) == ("color_s4l", 1, 0.03)
+    assert "--width=0.03" in about["setting"]
+    assert "seed" not in about["setting"]

@@ -8,9 +8,10 @@ from color_s4l import origin
 from color_s4l.config import Run
 from color_s4l.errors import InputError
 from color_s4l.files import write_atomically
+from color_s4l.training import identity
 
-# What may differ when a run goes on: none of it changes the result.
-_FREE = {"resume", "run_dir", "verbosity", "data_dir", "steps_per_execution"}
+# What may differ when a run goes on. Images may have moved: the split knows them.
+_FREE = identity.FREE | {"data_dir"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,12 +149,11 @@ def _check_same(run: Run, backend: str, folder: RunFolder) -> None:
         raise InputError(
             f"{folder.path} was begun on {before['backend']}; this is {backend}."
         )
-    now = json.loads(json.dumps(dataclasses.asdict(run)))
-    different = [k for k in now if k not in _FREE and now[k] != before["run"].get(k)]
+    then, now = identity.values_of(before), identity.json_values(run)
+    different = [name for name in now if name not in _FREE and now[name] != then[name]]
     if different:
         changes = ", ".join(
-            f"--{name}: {before['run'].get(name)} then, {now[name]} now"
-            for name in different
+            f"--{name}: {then[name]} then, {now[name]} now" for name in different
         )
         raise InputError(f"{folder.path} holds another run ({changes}).")
 

@@ -96,19 +96,29 @@ def milestones_of(run: Run) -> list[float] | None:
 def resolved(run: Run, dataset: data.Dataset) -> Run:
     """The run with the defaults that depend on the data set.
 
+    Raises:
+        InputError: It whitens images that are too large for it.
+    """
+    side = dataset.images.shape[1]
+    if run.zca and side > LARGEST_WHITENED:
+        raise InputError(
+            f"--zca whitens images of up to {LARGEST_WHITENED} px; these have "
+            f"{side}. Give --nozca, or a smaller --image_size."
+        )
+    return of_images(run, side)
+
+
+def of_images(run: Run, side: int) -> Run:
+    """The run with the defaults for images of this side, in pixels.
+
     Published: no ZCA and no flips on SVHN, dropout 0.5 after the ConvNet's poolings
     there. The built-in digits are treated like SVHN's: a flipped digit is another
     sign, and 1,397 images are too few to whiten 3,072 values.
     """
     svhn = run.dataset.startswith("svhn")
     digits = is_digits(run.dataset)
-    small = dataset.images.shape[1] <= LARGEST_WHITENED
+    small = side <= LARGEST_WHITENED
     deep_dropout = 0.5 if svhn and run.network.startswith("convnet") else None
-    if run.zca and not small:
-        raise InputError(
-            f"--zca whitens images of up to {LARGEST_WHITENED} px; these have "
-            f"{dataset.images.shape[1]}. Give --nozca, or a smaller --image_size."
-        )
     return dataclasses.replace(
         run,
         zca=(small and not digits) if run.zca is None else run.zca,

@@ -1,63 +1,127 @@
-"""The grid of runs, and the table that it writes."""
+"""The command: from flags to runs, and the four files that it writes."""
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from benchmarks import error_rates
-from benchmarks.error_rates import ErrorRates, grid
 from color_s4l.errors import InputError
 
-
-def test_grid_is_every_combination_with_the_seeds_innermost():
-    flags = ErrorRates(labels="100,all", methods="supervised,sesemi", seeds="1,5")
-    runs = list(grid(flags))
-    found = [(run.labels, run.method, run.seed) for run in runs]
-    assert found[:3] == [
-        (100, "supervised", 1),
-        (100, "supervised", 5),
-        (100, "sesemi", 1),
-    ]
-    assert len(found) == len(set(found)) == 8
-    assert found[-1] == (None, "sesemi", 5)
-    assert len({run.run_dir for run in runs}) == 8
-    assert all(run.resume for run in runs)
+TINY = [
+    "--dataset=folder",
+    "--image_size=16",
+    "--labels=16",
+    "--methods=supervised",
+    "--width=0.03",
+    "--epochs=1",
+    "--batch_size=16",
+    "--nojit_compile",
+    "--verbosity=0",
+]
 
 
-def test_every_shared_flag_reaches_the_runs():
-    flags = ErrorRates(width=0.5, epochs=3, learning_rate=0.1, dataset="cifar10")
-    run = next(grid(flags))
-    assert (run.width, run.epochs, run.learning_rate) == (0.5, 3, 0.1)
-    assert run.dataset == "cifar10"
-
-
-@pytest.mark.parametrize("changes", [{"seeds": "1,two"}, {"labels": "many"}])
-def test_refuses_what_is_no_number(changes):
-    with pytest.raises(InputError, match="expected numbers, comma-separated"):
-        list(grid(ErrorRates(**changes)))
-
-
-def test_writes_one_row_per_run_and_runs_none_twice(
-    tmp_path, small_dir, monkeypatch, capsys
-):
-    words = [
-        "--dataset=folder",
+@pytest.fixture(scope="module")
+def words(tmp_path_factory, small_dir):
+    folder = tmp_path_factory.mktemp("tables")
+    return [
+        *TINY,
         f"--data_dir={small_dir}",
-        "--image_size=16",
-        "--labels=16",
-        "--methods=supervised",
-        "--seeds=3",
-        "--width=0.03",
-        "--epochs=1",
-        "--batch_size=16",
-        "--verbosity=0",
-        f"--runs={tmp_path / 'runs'}",
-        f"--output={tmp_path / 'table.csv'}",
+        f"--runs={folder / 'runs'}",
+        f"--output={folder / 'tables' / 'small.csv'}",
     ]
-    assert error_rates.main(words) == 0
-    first = pd.read_csv(tmp_path / "table.csv")
-    assert first["seed"].tolist() == [3]
-    assert set(first["method"]) == {"supervised"}
-    assert f"{first['error'][0]:.2f}" in capsys.readouterr().out
-    assert error_rates.main(words) == 0
-    assert capsys.readouterr().out.count("holds the result already") == 1
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), first)
+
+
+@pytest.fixture(scope="module")
+def folder(words):
+    """After the command was run, with one seed of two failing."""
+    from color_s4l.training import session
+
+    fit = session.fit
+
+    def fails(run):
+        if run.seed == 2:
+            raise InputError("this one fails.")
+        if run.seed == 3:
+            raise ZeroDivisionError("a fault\nof ours")
+        return fit(run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "fit", fails)
+        assert error_rates.main([*words, "--seeds=2,3,4"]) == error_rates.EXIT_FAILED
+    return error_rates.pathlib.Path(words[-1].partition("=")[2]).parent
+
+
+def test_a_failed_run_stops_no_other_and_is_named_with_its_reason(
+    folder, words, capsys
+):
+    assert pd.read_csv(folder / "small.csv")["seed"].tolist() == [4]
+    # Now the two that failed are done, and the third is not done again.
+    assert error_rates.main([*words, "--seeds=2,4"]) == 0
+    said = capsys.readouterr().out
+    assert "runs       2, 1 of them complete" in said
+    assert said.count("complete   folder_16_supervised") == 1
+    assert pd.read_csv(folder / "small.csv")["seed"].tolist() == [2, 4]
+
+
+def test_the_reasons_stand_at_the_end(words, capsys, monkeypatch):
+    from color_s4l.training import session
+
+    def fails(run):
+        if run.seed == 12:
+            raise ZeroDivisionError("a fault\nof ours")
+        raise InputError("this one fails.")
+
+    monkeypatch.setattr(session, "fit", fails)
+    assert error_rates.main([*words, "--seeds=11,12"]) == error_rates.EXIT_FAILED
+    captured = capsys.readouterr()
+    *_, head, first, second = captured.out.splitlines()
+    assert head == "failed     2 of 2 runs:"
+    assert first.endswith(": this one fails.")
+    assert second.endswith(": ZeroDivisionError: a fault")
+    assert "Traceback" in captured.err  # of our own fault, not of the user's
+
+
+def test_four_files_carry_the_numbers_and_where_they_come_from(folder):
+    table = pd.read_csv(folder / "small.csv")
+    assert table["settings"].str.startswith("reduced: width 0.03, 1 epochs").all()
+    number = f"{table['error'].mean():.2f}"
+    for suffix in (".md", ".tex"):
+        text = (folder / "small").with_suffix(suffix).read_text()
+        assert number in text
+        for origin in ("hardware: ", "versions: ", "seeds: ", "date: "):
+            assert origin in text
+        assert "command: python -m benchmarks.error_rates" in text
+        assert str(folder) not in text  # folders of this machine stay on it
+    with Image.open(folder / "small.png") as picture:
+        assert "n = " in picture.text["runs"]
+        assert "benchmarks.error_rates" in picture.text["command"]
+
+
+def test_nothing_is_drawn_where_there_is_no_terminal(words, capsys):
+    assert error_rates.main([*words, "--seeds=4"]) == 0
+    assert "%|" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "text"),
+    [
+        ("--methods=sesemi,sesmi", "Did you mean 'sesemi'"),
+        ("--networks=convnot", "Did you mean 'convnet'"),
+        ("--labels=all,some", "expected numbers"),
+        ("--output=table.txt", "ends with .csv"),
+        ("--processes=0", "expected at least 1"),
+        ("--joblib_backend=spark", "loky|dask|ray"),
+        ("--cluster=host:1", "needs --joblib_backend=dask or ray"),
+        ("--measure=accuracy", "error_augmented"),
+        ("--set=proxies.weight=2", "no term 'proxies'"),
+        ("--dropout=1.5", "--dropout=1.5: expected 0 <= p < 1"),
+        ("--method=sesemi", "Unknown command line flag 'method'"),
+    ],
+)
+def test_a_slip_is_one_line_before_anything_runs(words, flag, text, refused):
+    assert text in refused(error_rates.main([*words, flag]))
+
+
+def test_a_missing_colorizer_is_named_before_anything_runs(words, refused):
+    flags = [*words, "--methods=supervised,color_s4l", "--colorizer=none.h5"]
+    assert "there is no such file" in refused(error_rates.main(flags))

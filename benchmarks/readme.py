@@ -1,0 +1,137 @@
+"""The README's table of results, from benchmarks/results: python -m benchmarks.readme.
+
+Every measured setting stands in it once, beside the published number that belongs to
+it. A test holds the README to be what this command writes.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import pandas as pd
+
+from benchmarks import layout, sources
+from benchmarks.texts import NAMES
+from color_s4l import commands, tables
+from color_s4l.commands import option
+from color_s4l.errors import InputError
+from color_s4l.files import write_atomically
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN = "<!-- Written by python -m benchmarks.readme from benchmarks/results -->"
+END = "<!-- end of the results -->"
+
+
+@dataclasses.dataclass(frozen=True)
+class Readme:
+    """The command's flags."""
+
+    readme: str = option(str(ROOT / "README.md"), "The file with the two marks.")
+    results: str = option(str(RESULTS), "Folder of the result files.")
+
+
+def readme(flags: Readme) -> None:
+    """Runs the command."""
+    path = pathlib.Path(flags.readme)
+    text = replaced(path.read_text(encoding="utf-8"), section(results(flags.results)))
+    write_atomically(path, lambda file: file.write(text.encode()))
+    print(f"written    {path}", flush=True)
+
+
+def results(folder: str | pathlib.Path) -> pd.DataFrame:
+    """All rows of the result files that are tables of error rates.
+
+    Raises:
+        InputError: There is none.
+    """
+    files = sorted(pathlib.Path(folder).glob("*.csv"))
+    parts = []
+    for path in files:
+        if set(pd.read_csv(path, nrows=0)) >= sources.REQUIRED:
+            parts.append(sources.read(str(path)).assign(file=path.name))
+    if not parts:
+        raise InputError(f"{folder} holds no table of error rates.")
+    return pd.concat(parts).reset_index(drop=True)
+
+
+def section(rows: pd.DataFrame) -> str:
+    """The Markdown between the two marks.
+
+    Args:
+        rows: Of `results`.
+    """
+    found = pd.concat(layout.annotated(own) for _, own in rows.groupby("file"))
+    parts = []
+    for _, block in found.groupby(["file", "dataset", "labels", "shared"], sort=False):
+        bold = layout.best(block, "error")
+        cells = zip(block.iterrows(), bold, strict=True)
+        lines = [_line(row, best) for (_, row), best in cells]
+        table = pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
+        parts += [_heading(block), table]
+    return "\n\n".join(parts)
+
+
+def _heading(block: pd.DataFrame) -> str:
+    first = block.iloc[0]
+    dataset = NAMES.get(first["dataset"], f"Built-in {first['dataset']}")
+    seeds = " and ".join(block["seeds"].unique())
+    file = f"[{first['file']}](benchmarks/results/{first['file']})"
+    hardware = "; ".join(block["hardware"].unique())
+    return (
+        f"**{dataset}, {first['labels']:,} labels.** {first['shared'].capitalize()} "
+        f"(seeds {seeds}). {hardware}; {_versions(block)}. {file}"
+    )
+
+
+def _line(row: pd.Series, best: bool) -> dict:
+    number = tables.spread(row["error"], row["error_std"], row["n"])
+    augmented = tables.spread(row["error_augmented"], row["error_augmented_std"])
+    return {
+        "method": f"`{row['method']}`" + (f", {row['own']}" if row["own"] else ""),
+        "network": row["network"],
+        "error (n)": f"**{number}**" if best else number,
+        "augmented": augmented,
+        "published (n)": _published(row),
+    }
+
+
+def _published(row: pd.Series) -> str:
+    """The published number of the same cell, the first of several."""
+    rows = layout.beside(pd.DataFrame([row]))
+    if rows.empty:
+        return "–"
+    first = rows.iloc[0]
+    number = tables.spread(first["error"], first["std"], first["n"])
+    return f"{number}, {first['source']}, {first['table']}"
+
+
+def _versions(block: pd.DataFrame) -> str:
+    """Versions of what computes, and the days."""
+    words = "; ".join(block["versions"]).replace(";", ",").split(", ")
+    used = {"keras", *block["backend"]}
+    kept = dict.fromkeys(word for word in words if word.split()[0] in used)
+    days = sorted({day for days in block["date"] for day in days.split("; ")})
+    return f"{', '.join(kept)}; {', '.join(days)}"
+
+
+def replaced(text: str, new: str) -> str:
+    """A README with another section between its marks.
+
+    Raises:
+        InputError: It lacks one of the marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(f"The README needs the lines {BEGIN!r} and {END!r}.")
+    return f"{before}{begin}\n\n{new}\n\n{end}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command's entry point; returns its exit code."""
+    return commands.run(readme, Readme, __doc__, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

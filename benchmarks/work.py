@@ -1,0 +1,160 @@
+"""Runs done one after the other or side by side; one that fails stops no other."""
+
+import contextlib
+import dataclasses
+import gc
+import importlib.util
+import io
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+
+import joblib
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from color_s4l import commands
+from color_s4l.config import Run
+from color_s4l.errors import InputError
+
+BACKENDS = ("loky", "dask", "ray")
+_NEEDS = {"dask": ("distributed", "dask[distributed]"), "ray": ("ray", "ray")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        run_dir: Its folder.
+        failure: Why it failed, in one line; None where it holds its result.
+        seconds: How long it took.
+    """
+
+    run_dir: str
+    failure: str | None
+    seconds: float
+
+
+def check(processes: int, backend: str, cluster: str | None) -> None:
+    """Refuses what can't be started.
+
+    Raises:
+        InputError: Less than one process, a backend that is not installed, or a
+            cluster without a backend that has one.
+    """
+    if processes < 1:
+        raise InputError(f"--processes={processes}: expected at least 1.")
+    if backend in _NEEDS:
+        module, package = _NEEDS[backend]
+        if importlib.util.find_spec(module) is None:
+            raise InputError(
+                f"--joblib_backend={backend} is not installed: pip install '{package}'."
+            )
+    elif cluster:
+        raise InputError("--cluster needs --joblib_backend=dask or ray.")
+
+
+def outcomes(
+    runs: Sequence[Run], processes: int, backend: str, cluster: str | None
+) -> Iterator[Outcome]:
+    """Does the runs; yields each as soon as it is over, in any order.
+
+    Args:
+        runs: With their folders.
+        processes: Runs at a time.
+        backend: One of `BACKENDS`, joblib's; one process needs none.
+        cluster: Address of a scheduler of dask or ray; None for this machine alone.
+    """
+    if processes == 1 and backend == "loky":
+        yield from (_outcome(run) for run in runs)
+        return
+    waiting = {run.run_dir: run for run in runs}
+    try:
+        for outcome in _side_by_side(runs, processes, backend, cluster):
+            del waiting[outcome.run_dir]
+            yield outcome
+    except BrokenProcessPool:
+        # A process was killed, and the pool with it: which run did it shows alone.
+        for run in waiting.values():
+            yield from _alone(run)
+
+
+def _alone(run: Run) -> Iterator[Outcome]:
+    try:
+        yield from _side_by_side([run], 2, "loky", None)
+    except BrokenProcessPool:
+        yield Outcome(run.run_dir, "its process was killed (out of memory?)", 0.0)
+
+
+def _side_by_side(
+    runs: Sequence[Run], processes: int, backend: str, cluster: str | None
+) -> Iterator[Outcome]:
+    # Each process gets its share of the cores; TensorFlow would take them all.
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    with _pool(backend, processes, threads, cluster):
+        parallel = joblib.Parallel(processes, return_as="generator_unordered")
+        yield from parallel(joblib.delayed(_quietly)(run, threads) for run in runs)
+
+
+@contextlib.contextmanager
+def _pool(
+    backend: str, processes: int, threads: int, cluster: str | None
+) -> Iterator[None]:
+    """joblib's backend, and the cluster behind it where it needs one."""
+    with contextlib.ExitStack() as stack:
+        if backend == "loky":
+            how = {"inner_max_num_threads": threads}
+        elif backend == "dask":
+            how = {}
+            stack.enter_context(_dask_client(processes, cluster))
+        else:
+            how = {}
+            _start_ray(processes, cluster)
+        stack.enter_context(joblib.parallel_config(backend, **how))
+        yield
+
+
+def _dask_client(processes: int, cluster: str | None):
+    from distributed import Client
+
+    if cluster:
+        return Client(cluster)
+    return Client(n_workers=processes, threads_per_worker=1, dashboard_address=None)
+
+
+def _start_ray(processes: int, cluster: str | None) -> None:
+    import ray
+    from ray.util.joblib import register_ray
+
+    where = {"address": cluster} if cluster else {"num_cpus": processes}
+    ray.init(ignore_reinit_error=True, **where)
+    register_ray()
+
+
+def _quietly(run: Run, threads: int) -> Outcome:
+    """In a process of its own: nothing but the outcome is told."""
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return _outcome(dataclasses.replace(run, verbosity=0))
+
+
+def _outcome(run: Run) -> Outcome:
+    commands.start_keras()
+    import keras
+
+    from color_s4l.training.session import fit
+
+    started, failure = time.perf_counter(), None
+    try:
+        fit(run)
+    except InputError as error:
+        failure = str(error)
+    except Exception as error:  # a fault of ours must not cost the other runs
+        traceback.print_exc(file=sys.stderr)
+        failure = f"{type(error).__name__}: {error}".splitlines()[0]
+    # One process for many runs: what each compiled must not pile up.
+    keras.backend.clear_session()
+    gc.collect()
+    return Outcome(run.run_dir, failure, time.perf_counter() - started)

@@ -1,0 +1,52 @@
+"""Which of a run's values determine its result, and whether two runs are one.
+
+A run is recognised by its configuration and not by its folder's name. A field that
+did not exist yet when a folder was written counts as its default: that is what the
+code did then.
+"""
+
+import dataclasses
+import json
+import os
+
+from color_s4l.config import Run
+
+# How a run is told, where it lies, how its steps are called: nothing of the result.
+FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution"})
+# These change a result by rounding, or by the place where dropout is drawn.
+ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
+# Files and folders: the same by whatever way a person names them.
+PATHS = frozenset({"data_dir", "split_file"})
+
+
+def values_of(config: dict) -> dict:
+    """Every field of `Run` as a config.json holds it, in JSON's types.
+
+    Args:
+        config: Of `run_folder.read_config`.
+    """
+    return {**json_values(Run()), **config["run"]}
+
+
+def json_values(run: Run) -> dict:
+    """The fields of a run in JSON's types, as a config.json would hold them."""
+    return json.loads(json.dumps(dataclasses.asdict(run)))
+
+
+def identity(values: dict, digest: str | None, backend: str) -> dict:
+    """What must be equal for two runs to have one result.
+
+    Args:
+        values: Of `values_of` or `json_values`.
+        digest: Of the colorizer's content, which counts in place of its path; None
+            where the run trains its own or reads no colourised images.
+        backend: Keras'.
+
+    Returns:
+        Name -> value, comparable by `==`.
+    """
+    ignored = FREE | ROUNDING | {"colorizer"}
+    kept = {name: value for name, value in values.items() if name not in ignored}
+    for name in PATHS:
+        kept[name] = kept[name] and os.path.abspath(kept[name])
+    return {**kept, "colorizer_digest": digest, "backend": backend}

@@ -1,0 +1,154 @@
+"""The runs of a grid, and how those that are there already are recognised."""
+
+import shutil
+
+import pytest
+
+from benchmarks.error_rates import ErrorRates
+from benchmarks.grid import grid, places
+from color_s4l.config import Run, Settings
+from color_s4l.errors import InputError
+
+
+def runs_of(**words):
+    flags = ErrorRates(**words)
+    return grid(
+        flags,
+        labels=flags.labels,
+        networks=flags.networks,
+        methods=flags.methods,
+        seeds=flags.seeds,
+    )
+
+
+def place_of(folder, axes, **changes):
+    (found,) = places(runs_of(**{**axes, **changes}), folder / "runs")
+    return found
+
+
+def test_grid_is_every_combination_with_the_seeds_innermost():
+    runs = runs_of(labels="100,all", methods="supervised,sesemi", seeds="1,5")
+    found = [(run.labels, run.method, run.seed) for run in runs]
+    assert found[:3] == [
+        (100, "supervised", 1),
+        (100, "supervised", 5),
+        (100, "sesemi", 1),
+    ]
+    assert len(found) == len(set(found)) == 8
+    assert found[-1] == (None, "sesemi", 5)
+
+
+def test_every_flag_of_training_that_is_no_axis_reaches_the_runs():
+    values = {
+        "dataset": "cifar10",
+        "dropout": 0.2,
+        "zca": True,
+        "jit_compile": False,
+        "steps_per_execution": 10,
+        "validation": 500,
+        "set": ("proxies.weight=2",),
+    }
+    run = runs_of(**values)[0]
+    assert {name: getattr(run, name) for name in values} == values
+    shared = set(Settings.__dataclass_fields__)
+    own = set(Run.__dataclass_fields__) - shared
+    assert own == {"labels", "method", "network", "seed", "run_dir", "resume"}
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ({"seeds": "1,two"}, "--seeds: expected numbers.*1,two"),
+        ({"labels": "many"}, "--labels: expected numbers"),
+        ({"seeds": "1,5,1"}, "'1' twice"),
+        ({"methods": "sesemi,"}, "an empty word"),
+        ({"networks": ""}, "an empty word"),
+    ],
+)
+def test_refuses_axes_that_are_no_lists(words, text):
+    with pytest.raises(InputError, match=text):
+        runs_of(**words)
+
+
+def test_a_finished_run_is_recognised_whatever_its_folder_is_called(
+    tmp_path, axes, copied
+):
+    path = copied("some other name")
+    found = place_of(tmp_path, axes)
+    assert found.done
+    assert found.run.run_dir == str(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verbosity": 2},
+        {"steps_per_execution": 3},
+        {"devices": 2},
+        {"jit_compile": True},
+    ],
+)
+def test_what_changes_no_result_does_not_count(tmp_path, axes, copied, changes):
+    copied("a")
+    assert place_of(tmp_path, axes, **changes).done
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 3},
+        {"seeds": "2"},
+        {"methods": "sesemi"},
+        {"dropout": 0.2},
+        {"set": ("proxies.weight=2",)},
+        {"data_dir": "elsewhere"},
+        {"dtype_policy": "mixed_bfloat16"},
+        {"colorizer": None},
+    ],
+)
+def test_what_changes_a_result_counts(tmp_path, axes, copied, changes):
+    path = copied("a")
+    found = place_of(tmp_path, axes, **changes)
+    assert not found.done
+    assert found.run.run_dir != str(path)
+    # A run of another configuration gets another name, so that none is in the way.
+    assert found.run.run_dir != place_of(tmp_path, axes, epochs=7).run.run_dir
+
+
+def test_fields_that_an_older_folder_lacks_count_as_their_defaults(
+    tmp_path, axes, copied
+):
+    copied("old", forget=("weight_decay", "bn_stats"))
+    assert place_of(tmp_path, axes).done
+    assert not place_of(tmp_path, axes, weight_decay=1e-4).done
+
+
+def test_a_colorizer_counts_by_its_content(tmp_path, axes, copied, colorizer_file):
+    copied("a")
+    elsewhere = tmp_path / "renamed.h5"
+    shutil.copy(colorizer_file, elsewhere)
+    assert place_of(tmp_path, axes, colorizer=str(elsewhere)).done
+
+
+def test_a_data_directory_counts_by_where_it_is(tmp_path, axes, copied, monkeypatch):
+    copied("a")
+    parent, _, name = axes["data_dir"].rpartition("/")
+    monkeypatch.chdir(parent)
+    assert place_of(tmp_path, axes, data_dir=f"./{name}").done
+
+
+def test_an_interrupted_run_goes_on_in_its_own_folder(tmp_path, axes, copied):
+    path = copied("begun", finish=False)
+    found = place_of(tmp_path, axes)
+    assert not found.done
+    assert found.run.run_dir == str(path)
+    assert found.run.resume
+    # Begun on one device: on two it would be refused, and is begun anew.
+    assert place_of(tmp_path, axes, devices=2).run.run_dir != str(path)
+
+
+def test_a_damaged_folder_is_named_and_left_out(tmp_path, axes, copied, capsys):
+    path = copied("a")
+    (path / "config.json").write_text("{")
+    assert not place_of(tmp_path, axes).done
+    assert "config.json is damaged" in capsys.readouterr().out

@@ -1,0 +1,58 @@
+"""The README's results are what the command makes of benchmarks/results."""
+
+import pathlib
+
+import pytest
+
+from benchmarks import readme
+from color_s4l.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_the_readme_is_what_the_command_writes():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = readme.section(readme.results(readme.RESULTS))
+    assert readme.replaced(text, made) == text, "run python -m benchmarks.readme"
+
+
+def test_every_result_file_and_every_row_is_in_it():
+    rows = readme.results(readme.RESULTS)
+    assert {"demo.csv", "cifar10_1000_narrow.csv"} <= set(rows["file"])
+    assert "demo_colorizer.csv" not in set(rows["file"])  # no error rates
+    text = readme.section(rows)
+    # 58.25, 67.5, 70.5 in demo.csv: mean 65.4167, and the published number beside.
+    assert "| 65.42 ± 6.39 (3)" in text
+    assert "| 18.45 ± 0.26 (4), Chen 2020, table 1" in text
+    for path in set(rows["file"]):
+        assert f"(benchmarks/results/{path})" in text
+
+
+def test_only_what_is_between_the_marks_is_replaced(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    assert readme.main([f"--readme={path}"]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{readme.BEGIN}\n")
+    assert text.endswith(f"{readme.END}\nafter\n")
+    assert "old" not in text
+
+
+@pytest.mark.parametrize("text", ["nothing", readme.BEGIN, readme.END])
+def test_refuses_a_readme_without_the_marks(text):
+    with pytest.raises(InputError, match="needs the lines"):
+        readme.replaced(text, "new")
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--readme=none.md"], "No such file"),
+        (["--results=none"], "holds no table of error rates"),
+        (["--results=docs"], "holds no table of error rates"),
+        (["--file=README.md"], "Unknown command line flag"),
+        (["README.md"], "Expected flags"),
+    ],
+)
+def test_a_slip_is_one_line(flags, text, refused):
+    assert text in refused(readme.main(flags))

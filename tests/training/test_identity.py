@@ -1,0 +1,44 @@
+"""Which values make two runs one."""
+
+import dataclasses
+
+import pytest
+
+from color_s4l.config import Run
+from color_s4l.training import identity
+
+OTHER = {str: "other", int: 7, float: 0.125, bool: True, tuple: ("a.b=1",)}
+
+
+def of(run):
+    return identity.identity(identity.json_values(run), None, "tensorflow")
+
+
+def changed(field):
+    """A run with another value of one field."""
+    value = field.default
+    other = OTHER.get(type(value), 7)
+    return dataclasses.replace(Run(), **{field.name: other if value != other else 3})
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Run), ids=lambda f: f.name)
+def test_every_field_of_a_run_counts_but_those_named(field):
+    free = identity.FREE | identity.ROUNDING | {"colorizer"}
+    run = changed(field)
+    if field.name in identity.PATHS:
+        run = dataclasses.replace(run, **{field.name: "somewhere"})
+    assert (of(run) == of(Run())) == (field.name in free)
+
+
+def test_the_colorizers_content_and_the_backend_count():
+    values = identity.json_values(Run())
+    same = identity.identity(values, "abc", "jax")
+    assert same == identity.identity(values, "abc", "jax")
+    assert same != identity.identity(values, "abd", "jax")
+    assert same != identity.identity(values, "abc", "tensorflow")
+
+
+def test_a_field_that_is_missing_counts_as_its_default():
+    config = {"run": {"labels": 100}}
+    found = identity.values_of(config)
+    assert found == identity.json_values(Run(labels=100))
