@@ -1,13 +1,17 @@
-"""The published numbers: published.csv, with source, table and remarks."""
+"""The published numbers: color_s4l/published.csv, with source, table and remarks.
+
+The file stands in the package, where the report finds it once installed; the one here
+is a link to it.
+"""
 
 import functools
-import pathlib
+from importlib import resources
 
 import pandas as pd
 
 from color_s4l.config import Run
 
-PATH = pathlib.Path(__file__).with_name("published.csv")
+FILE = "published.csv"
 # Of the data sets that the tables are about.
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn_cropped": 73_257}
 TEST_IMAGES = {"cifar10": 10_000, "cifar100": 10_000, "svhn_cropped": 26_032}
@@ -15,7 +19,8 @@ TEST_IMAGES = {"cifar10": 10_000, "cifar100": 10_000, "svhn_cropped": 26_032}
 
 @functools.cache
 def _whole() -> pd.DataFrame:
-    table = pd.read_csv(PATH, dtype={"n": "Int64", "epochs": "Int64"})
+    with resources.files("color_s4l").joinpath(FILE).open(encoding="utf-8") as file:
+        table = pd.read_csv(file, dtype={"n": "Int64", "epochs": "Int64"})
     texts = ["network", "name", "selection", "source", "table", "remark"]
     return table.assign(valid=table["valid"] == "yes").fillna(dict.fromkeys(texts, ""))
 

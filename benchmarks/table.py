@@ -19,7 +19,9 @@ _DESCRIPTION = """Makes the tables of error rates (.csv, .md, .tex) and their pl
 class Table:
     """The command's words and flags."""
 
-    measured: tuple[str, ...] = operands("MEASURED", "Run folders, folders of them, result CSVs.")
+    measured: tuple[str, ...] = operands(
+        "MEASURED", "Run folders, folders of them, result CSVs."
+    )
     measure: str = option("error", "What the tables show.", tuple(layout.MEASURES))
     stages: bool = option(False, "Also each stage of a recipe's run.")
     output: str = option("table.csv", "One row per run; .md, .tex, .png beside.")

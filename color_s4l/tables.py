@@ -52,11 +52,11 @@ def rows(paths: Iterable[str | os.PathLike], *, stages: bool = False) -> pd.Data
     for path in paths:
         folder = RunFolder(pathlib.Path(path))
         config = read_config(folder)
-        found.append(_row(config, read_result(folder), stage=None))
+        found.append(row(config, read_result(folder)))
         inner = sorted(folder.path.glob("*/result.json")) if stages else []
         for stage in (RunFolder(result.parent) for result in inner):
             own = read_config(stage) if stage.config.exists() else config
-            found.append(_row(own, read_result(stage), stage=stage.path.name))
+            found.append(row(own, read_result(stage), stage=stage.path.name))
     return pd.DataFrame(found)
 
 
@@ -89,7 +89,14 @@ def _origin(config: dict, run: Run) -> dict:
     }
 
 
-def _row(config: dict, result: dict, *, stage: str | None) -> dict:
+def row(config: dict, result: dict, *, stage: str | None = None) -> dict:
+    """One run's columns of `rows`.
+
+    Args:
+        config: Of its config.json.
+        result: Of its result.json.
+        stage: Of a recipe; None for the whole run.
+    """
     run = _run_of(config)
     return {
         **{name: getattr(run, name) for name in SETTINGS},

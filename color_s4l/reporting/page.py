@@ -84,21 +84,22 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 def _repeated(records: Sequence[Record]) -> list[dict]:
     """Mean and deviation, where some of the runs differ in nothing but the seed."""
-    rows = pd.DataFrame([_row(record) for record in records])
+    rows = pd.DataFrame([tables.row(one.config, one.result) for one in records])
     summary = tables.summary(rows)
     if (summary["n"] == 1).all():
         return []
-    shown = [name for name in summary if name not in tables.SETTINGS]
     varying = [name for name in tables.SETTINGS if summary[name].nunique() > 1]
-    table = summary[["method", *(v for v in varying if v != "method"), *shown]]
+    names = ["method", *(name for name in varying if name != "method"), "n"]
+    table = summary[names].assign(
+        **{
+            measure.replace("_", " "): [
+                tables.spread(row[measure], row[f"{measure}_std"])
+                for _, row in summary.iterrows()
+            ]
+            for measure in ("error", "error_augmented")
+        }
+    )
     return table.rename(columns=lambda name: name.replace("_", " ")).to_dict("records")
-
-
-def _row(record: Record) -> dict:
-    result, run = record.result, record.config["run"]
-    counted = {name: result[name] for name in ("labels", "unlabeled")}
-    errors = {name: result[name] for name in ("error", "error_augmented")}
-    return {**{name: run.get(name) for name in tables.SETTINGS}, **counted, **errors}
 
 
 def _settings(records: Sequence[Record]) -> list[dict]:

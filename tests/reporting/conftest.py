@@ -29,6 +29,7 @@ def _record(name="a run", classes=3, samples=True, **changes):
         "run": run,
         "resolved": {"zca": True, "hflip": False},
         "classes": [f"class {number}" for number in range(classes)],
+        "backend": "tensorflow",
         "versions": {"python": "3.11"},
         "hardware": "2 cores",
         "date": "2020-01-02",
