@@ -104,7 +104,7 @@ def _place(run: Run, folder: pathlib.Path, known: list, backend: str) -> Place:
     from color_s4l.training.run_folder import default_path
 
     values = identity.json_values(run)
-    wanted = identity.identity(values, _digest(run), backend)
+    wanted = identity.identity(values, _digests(run), backend)
     exactly = {name: values[name] for name in identity.ROUNDING}
     same = [(path, done, also) for path, done, what, also in known if what == wanted]
     finished = [path for path, done, _ in same if done]
@@ -133,24 +133,35 @@ def _known(folder: pathlib.Path) -> list[tuple[pathlib.Path, bool, dict, dict]]:
             print(f"left out   {error}", flush=True)
             continue
         values = identity.values_of(config)
-        digest = config.get("colorizer_digest")
-        what = identity.identity(values, digest, config.get("backend"))
+        digests = identity.digests_of(config)
+        what = identity.identity(values, digests, config.get("backend"))
         exactly = {name: values[name] for name in identity.ROUNDING}
         found.append((path.parent, run_folder.result.exists(), what, exactly))
     return found
 
 
-def _digest(run: Run) -> str | None:
-    """The digest of the colorizer's content, where the method reads its images."""
+def _digests(run: Run) -> dict[str, str]:
+    """Digests of the files that the run would read, by flag."""
     from color_s4l import methods
     from color_s4l.training import colors
 
-    needed = colors.needed(methods.terms_of(run.method, run.set))
-    return _digest_of_file(run.colorizer) if run.colorizer and needed else None
+    found = {}
+    if run.colorizer and colors.needed(methods.terms_of(run.method, run.set)):
+        found["colorizer"] = _colorizers(run.colorizer)
+    if run.init_from:
+        found["init_from"] = _weights(run.init_from)
+    return found
 
 
 @functools.cache
-def _digest_of_file(path: str) -> str:
+def _colorizers(path: str) -> str:
     from colorization import saving
 
     return saving.load(path).digest
+
+
+@functools.cache
+def _weights(path: str) -> str:
+    from color_s4l.training import initial
+
+    return initial.read(path).digest

@@ -161,6 +161,7 @@ def repetitions(table: pd.DataFrame) -> pd.Series:
 
 def _setting(run: Run) -> str:
     """A run in words, without its seed and what makes no difference."""
+    # The colorizer has a column that says what it was trained on.
     names = (*identity.FREE, *identity.ROUNDING, "seed", "colorizer")
     free = {name: getattr(Run(), name) for name in names}
     return " ".join(commands.spelled(dataclasses.replace(run, **free)))

@@ -15,8 +15,10 @@ from color_s4l.config import Run
 FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution"})
 # These change a result by rounding, or by the place where dropout is drawn.
 ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
-# Files and folders: the same by whatever way a person names them.
+# Folders and files that are the same by whatever way a person names them.
 PATHS = frozenset({"data_dir", "split_file"})
+# Files that count by their content; config.json has their digests.
+CONTENTS = frozenset({"colorizer", "init_from"})
 
 
 def values_of(config: dict) -> dict:
@@ -33,20 +35,29 @@ def json_values(run: Run) -> dict:
     return json.loads(json.dumps(dataclasses.asdict(run)))
 
 
-def identity(values: dict, digest: str | None, backend: str) -> dict:
+def digests_of(config: dict) -> dict:
+    """Digests of the contents that a run was begun with, by name.
+
+    Args:
+        config: Of `run_folder.read_config`; older ones know the colorizer's alone.
+    """
+    return config.get("digests") or {"colorizer": config.get("colorizer_digest")}
+
+
+def identity(values: dict, digests: dict, backend: str) -> dict:
     """What must be equal for two runs to have one result.
 
     Args:
         values: Of `values_of` or `json_values`.
-        digest: Of the colorizer's content, which counts in place of its path; None
-            where the run trains its own or reads no colourised images.
+        digests: Of `digests_of`; a file that is not given or not read has none.
         backend: Keras'.
 
     Returns:
         Name -> value, comparable by `==`.
     """
-    ignored = FREE | ROUNDING | {"colorizer"}
+    ignored = FREE | ROUNDING | CONTENTS
     kept = {name: value for name, value in values.items() if name not in ignored}
     for name in PATHS:
         kept[name] = kept[name] and os.path.abspath(kept[name])
-    return {**kept, "colorizer_digest": digest, "backend": backend}
+    contents = {name: digest for name, digest in digests.items() if digest}
+    return {**kept, "contents": contents, "backend": backend}
