@@ -1,10 +1,11 @@
 # Each target is one command on a fresh machine: Python 3.11+ with venv, and make.
 
 PYTHON ?= python3
+MINUTES ?= 60
 BIN = .venv/bin
 INSTALLED = .venv/installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-gpu clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
@@ -14,6 +15,10 @@ test: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.error_rates $(ARGS)
+
+bench-gpu: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[gpu]'
+	$(BIN)/python -m benchmarks.gpu --minutes=$(MINUTES) $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

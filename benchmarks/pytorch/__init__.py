@@ -1,0 +1,1 @@
+"""The same network and step written plainly in PyTorch, to be compared with ours."""

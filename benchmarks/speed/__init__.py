@@ -1,0 +1,1 @@
+"""What benchmarks.throughput is made of: cases, the processes that run them, tables."""

@@ -1,0 +1,200 @@
+"""What is measured, what is computed of it by hand, and what is refused."""
+
+import dataclasses
+import importlib.util
+
+import pandas as pd
+import pytest
+
+from benchmarks import throughput
+from benchmarks.speed import measuring, rows, table
+from benchmarks.speed.case import Case, plain_case
+from benchmarks.speed.measured import Measured
+from benchmarks.speed.processes import FailedError, Process
+
+CASE = Case("tensorflow", "convnet", "color_s4l", "float32", 0.03, 4, 12, 2)
+TORCH = importlib.util.find_spec("torch") is not None
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The table of a tiny measurement."""
+    path = tmp_path_factory.mktemp("throughput") / "new" / "speed.csv"
+    words = ["--methods=color_s4l", "--dtype_policies=float32", "--width=0.03"]
+    words += ["--image_size=12", "--batch_size=4", "--steps=2", "--repeats=3"]
+    words += [f"--backends=tensorflow{',torch' * TORCH}", f"--output={path}"]
+    assert throughput.main(words) == 0
+    return path
+
+
+def test_every_case_is_a_line_with_its_origin(written):
+    found = pd.read_csv(written)
+    assert found["backend"].tolist() == ["tensorflow", "torch"][: 1 + TORCH]
+    assert found["remark"].isna().all()
+    # 4 images with 7 views, and as many labelled ones.
+    assert set(found["images_per_step"]) == {56}
+    speed = found["images_per_step"] / found["seconds_per_step"]
+    assert found["images_per_second"].tolist() == pytest.approx(speed, rel=1e-2)
+    assert (found["slowest"] <= found["images_per_second"]).all()
+    assert (found["fastest"] >= found["images_per_second"]).all()
+    assert (found["process_MB"] > 100).all()
+    assert set(found["n"]) == {3}
+    for name in ("hardware", "versions", "date", "command"):
+        assert found[name].str.len().min() > 5
+
+
+def test_costs_are_relative_to_supervised(written):
+    ours = pd.read_csv(written).iloc[0]
+    # How long a step this small takes is chance; that the two numbers agree is not:
+    # twice as many images go through the trunk.
+    assert ours["memory_to_supervised"] > 0.9
+    both = ours["speed_to_supervised"] * ours["step_to_supervised"]
+    assert both == pytest.approx(2, rel=0.01)
+
+
+def test_shares_of_a_step_add_up(written):
+    ours = pd.read_csv(written).iloc[0]
+    parts = ours[["data", "views", "gradient", "rest"]]
+    assert (parts >= 0).all()
+    assert parts.sum() == pytest.approx(100, abs=0.3)
+    assert parts["gradient"] > 5
+
+
+@pytest.mark.skipif(not TORCH, reason="PyTorch is not installed")
+def test_ratio_to_pytorch(written):
+    ours, plain = (line for _, line in pd.read_csv(written).iterrows())
+    expected = ours["images_per_second"] / plain["images_per_second"]
+    assert ours["ratio_to_torch"] == pytest.approx(expected, rel=1e-2)
+    assert plain["ratio_to_torch"] == 1
+
+
+def test_markdown_has_a_line_per_case_and_the_origin(written):
+    text = written.with_suffix(".md").read_text()
+    found = pd.read_csv(written)
+    lines = [line for line in text.splitlines() if line.startswith("| convnet")]
+    assert len(lines) == len(found)
+    assert f"{found['images_per_second'][0]}" in lines[0]
+    assert "* command: python -m benchmarks.throughput" in text
+    assert "peak device MB" not in text  # empty on a CPU, and left out
+
+
+def of(case=CASE, seconds=(2.0, 1.0, 4.0), memory=300_000_000):
+    known = {"process": memory, "device": None}
+    return Measured(case, list(seconds), 10, known, ["CPU"])
+
+
+def test_numbers_of_a_line_by_hand():
+    # Median 2 s for 2 steps of 10 images: 10 images/s; 20 / 4 = 5 and 20 / 1 = 20.
+    plain = of(seconds=(4.0,))  # 5 images/s
+    supervised = of(seconds=(1.0,), memory=200_000_000)  # 20 images/s
+    parts = {"data": 0.1, "views": 0.2, "gradient": 0.6}
+    line = rows.row(of(), plain, supervised, parts)
+    expected = {
+        "images_per_second": 10,
+        "slowest": 5,
+        "fastest": 20,
+        "seconds_per_step": 1,
+        "ratio_to_torch": 2,
+        "speed_to_supervised": 0.5,
+        "step_to_supervised": 2,
+        "memory_to_supervised": 1.5,
+        "process_MB": 300,
+        "device_MB": None,
+        "data": 10,
+        "rest": 10,
+        "n": 3,
+    }
+    assert {name: line[name] for name in expected} == expected
+
+
+def test_supervised_costs_what_it_costs():
+    line = rows.row(of(dataclasses.replace(CASE, method="supervised")), None, None, {})
+    assert line["step_to_supervised"] == line["memory_to_supervised"] == 1
+    assert line["ratio_to_torch"] is None
+
+
+def test_parts_longer_than_the_step_are_the_whole():
+    parts = {"data": 1.0, "views": 1.0, "gradient": 2.0}
+    expected = {"data": 25, "views": 25, "gradient": 50, "rest": 0}
+    assert rows.shares(parts, step=3.0) == expected
+
+
+def test_a_case_that_fails_is_a_line_and_the_others_go_on(monkeypatch, tmp_path):
+    class Stopped:
+        images_per_step, devices = 10, ["CPU"]
+
+        def __init__(self, case, cache):
+            if case.network == "nin":
+                raise FailedError("ended with code 1: out of memory")
+            self.case = case
+
+        def ask(self, word):
+            return {"run": 2.0, "parts": {}}.get(word, {"process": 1, "device": None})
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(measuring, "Process", Stopped)
+    cases = {"tensorflow": CASE, "jax": dataclasses.replace(CASE, network="nin")}
+    lines = measuring.group(cases, {}, str(tmp_path), repeats=1, parts=False)
+    found = pd.DataFrame(lines).set_index("network")
+    assert found.loc["nin", "remark"] == "ended with code 1: out of memory"
+    assert found.loc["convnet", "images_per_second"] == 10
+    assert "out of memory" in table.markdown(found.reset_index())
+
+
+def test_a_process_that_ends_says_why(tmp_path):
+    broken = dataclasses.replace(CASE, method="color_s5l")
+    with pytest.raises(FailedError, match=r"code 1: .*There is no method 'color_s5l'"):
+        Process(broken, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "tasks", "labeled"),
+    [
+        ({"method": "supervised"}, 0, 28),
+        ({"method": "sesemi", "network": "nin"}, 6, 24),
+        ({}, 7, 28),
+    ],
+)
+def test_what_pytorch_is_compared_in(changes, tasks, labeled):
+    case = plain_case(dataclasses.replace(CASE, backend="torch", **changes))
+    assert (len(case.tasks), case.labeled_batch) == (tasks, labeled)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": "wrn_28_2"},
+        {"dtype_policy": "mixed_float16"},
+        {"devices": 2},
+        {"method": "color_s4l+polyak"},
+    ],
+)
+def test_where_pytorch_has_no_such_step(changes):
+    assert plain_case(dataclasses.replace(CASE, backend="torch", **changes)) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--networks=convnet,resnet", "There is no network 'resnet'"),
+        ("--methods=supervised,sesmi", "Did you mean 'sesemi'"),
+        ("--backends=tensorflw", "There is no backend 'tensorflw'"),
+        ("--dtype_policies=bfloat16", "There is no dtype policy 'bfloat16'"),
+        ("--repeats=0", "--repeats=0: expected at least 1"),
+        ("--width=0", "--width=0.0: expected more than 0"),
+        ("--batch_size=five", "--batch_size"),
+        ("--step=3", "Did you mean: steps"),
+    ],
+)
+def test_refuses(word, message, refused):
+    assert message in refused(throughput.main([word]))
+
+
+def test_refuses_a_backend_that_is_not_installed(monkeypatch, refused):
+    monkeypatch.setattr(throughput, "_installed", lambda: ["tensorflow"])
+    line = refused(throughput.main(["--backends=tensorflow,torch"]))
+    assert (
+        line == "error: --backends=torch: it is not installed. There are: tensorflow."
+    )
