@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from color_s4l.networks import parts
+from color_s4l.networks.normalization import BatchNormalization
 
 
 def adapted(
@@ -43,6 +44,7 @@ def adapted(
             config["filters"] = parts.scaled(config["filters"], width)
         if isinstance(layer, layers.BatchNormalization):
             config["synchronized"] = synchronized
+            return BatchNormalization.from_config(config)
         return type(layer).from_config(config)
 
     model = keras.models.clone_model(original, clone_function=anew)

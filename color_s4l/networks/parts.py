@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from color_s4l.errors import InputError
+from color_s4l.networks.normalization import BatchNormalization
 
 
 def scaled(filters: int, width: float) -> int:
@@ -71,7 +72,7 @@ def normalize(features, name: str, synchronized: bool):
     Returns:
         The shape of `features`.
     """
-    return layers.BatchNormalization(
+    return BatchNormalization(
         momentum=0.99, epsilon=1e-3, synchronized=synchronized, name=f"{name}_norm"
     )(features)
 

@@ -14,6 +14,7 @@ import keras
 from keras import layers, ops
 
 from color_s4l.networks import gradients
+from color_s4l.networks.normalization import BatchNormalization
 
 # Of one branch: two 3x3 convolutions.
 BRANCH_WINDOW = 5
@@ -34,7 +35,7 @@ class Branch(layers.Layer):
         self.steps = []
         for number in ("first", "second"):
             self.steps += [
-                layers.BatchNormalization(
+                BatchNormalization(
                     momentum=0.99,
                     epsilon=1e-3,
                     synchronized=synchronized,
@@ -63,7 +64,7 @@ class Branch(layers.Layer):
         """`(batch, rows, columns, filters)` to the same shape."""
         for step in self.steps:
             # Of the three only the normalisation knows of training.
-            if isinstance(step, layers.BatchNormalization):
+            if isinstance(step, BatchNormalization):
                 features = step(features, training=training)
             else:
                 features = step(features)

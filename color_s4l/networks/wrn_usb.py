@@ -11,6 +11,7 @@ import keras
 from keras import initializers, layers
 
 from color_s4l.networks import parts
+from color_s4l.networks.normalization import BatchNormalization
 from color_s4l.networks.wrn import units_per_stage
 
 SLOPE = 0.1
@@ -95,7 +96,7 @@ def _convolve(features, filters, size, name, strides=1, bias=False):
 
 def _activate(features, name, synchronized, epsilon=1e-5):
     """Batch normalisation, LeakyReLU."""
-    features = layers.BatchNormalization(
+    features = BatchNormalization(
         momentum=MOMENTUM,
         epsilon=epsilon,
         synchronized=synchronized,
