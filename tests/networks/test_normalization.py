@@ -78,7 +78,7 @@ def test_one_value_a_channel_has_no_variance(gradients):
     outputs, *_, mean, variance = outcome(BatchNormalization, one, gradients)
     # The channel minus its mean is 0: the offset is left.
     offset = built(BatchNormalization, one.shape, {}).beta
-    np.testing.assert_allclose(outputs[0, 0, 0], ops.convert_to_numpy(offset), 1e-6)
+    np.testing.assert_allclose(outputs[0, 0, 0], ops.convert_to_numpy(offset), 1e-4)
     start = built(BatchNormalization, one.shape, {})
     for after, before, new in (
         (mean, start.moving_mean, 5.0),
