@@ -82,7 +82,7 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
         if value is not None and value < 1:
             raise InputError(f"--{name}={value}: expected at least 1.")
     epochs = counts(flags)
-    dataset = data.load(flags.dataset, flags.data_dir, flags.image_size)
+    dataset = data.load_source(flags)
     pathlib.Path(flags.output).mkdir(parents=True, exist_ok=True)
     for count in epochs:
         if not path_of(flags, count).exists():

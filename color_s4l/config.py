@@ -25,6 +25,22 @@ class Source:
         None,
         "Side in pixels to resize to (default: folder 32; TFDS as stored).",
     )
+    labels_csv: str | None = option(
+        None, "folder: a table filename,label instead of one folder for each class."
+    )
+    test_fraction: float | None = option(
+        None, "folder: share of the labelled images to test on; no test folder then."
+    )
+    fit: str = option(
+        "crop",
+        "folder: the square in the middle, or the whole image with bars.",
+        choices=("crop", "pad"),
+    )
+    cache: str | None = option(
+        None,
+        "folder: decoded images in memory, on disk, or none (default: by size).",
+        choices=("memory", "disk", "none"),
+    )
 
 
 def is_digits(dataset: str) -> bool:
@@ -66,6 +82,9 @@ class Settings(Source):
     )
     set: tuple[str, ...] = option(
         (), "TERM.FIELD=VALUE: a hyper-parameter of a term; may be repeated."
+    )
+    balance: bool = option(
+        False, "Weigh the class loss so that every class counts alike."
     )
     width: float = option(1.0, "Factor on the trunk's numbers of filters.")
     init_from: str | None = option(

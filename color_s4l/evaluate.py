@@ -38,7 +38,7 @@ def evaluate(flags: Evaluate) -> None:
 
     trained = classifier.load(flags.run or flags.model)
     source = _source_of(flags.run, flags.data_dir) if flags.run else flags
-    dataset = data.load(source.dataset, source.data_dir, source.image_size)
+    dataset = data.load_source(source)
     if not flags.run:
         trained = dataclasses.replace(trained, hflip=not is_digits(source.dataset))
     if flags.hflip is not None:
@@ -53,9 +53,9 @@ def _source_of(run: str, data_dir: str | None) -> Source:
     from color_s4l.training.run_folder import RunFolder, read_config
 
     values = read_config(RunFolder(pathlib.Path(run)))["run"]
-    return Source(
-        values["dataset"], data_dir or values["data_dir"], values["image_size"]
-    )
+    names = [field.name for field in dataclasses.fields(Source) if field.name in values]
+    source = Source(**{name: values[name] for name in names})
+    return dataclasses.replace(source, data_dir=data_dir or source.data_dir)
 
 
 def _print_errors(trained, dataset) -> None:

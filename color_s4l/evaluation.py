@@ -4,17 +4,20 @@ import keras
 import numpy as np
 from keras import ops
 
+from color_s4l import data
 from color_s4l.views import augmentation
 
 # Tran 2019's published code evaluates batches of this size.
 BATCH_SIZE = 128
+# That are in memory at a time: 600 MB of 224 px, decoded and to be decoded.
+BATCHES = 16
 SHIFTS = (-2, -1, 1, 2)
 # Of the views' draws: one for all, so that two evaluations of a model agree.
 SEED = 0
 
 
 def probabilities(
-    model: keras.Model, images: np.ndarray, *, devices: int = 1
+    model: keras.Model, images: data.Images, *, devices: int = 1
 ) -> np.ndarray:
     """Class probabilities of any number of images.
 
@@ -27,6 +30,12 @@ def probabilities(
         Float32 `(n, classes)`.
     """
     batch_size = BATCH_SIZE // devices * devices
+    # As much of what is not in memory as fits there, in whole batches.
+    chunks = data.chunks(images, BATCHES * batch_size)
+    return np.concatenate([_predicted(model, part, batch_size) for part in chunks])
+
+
+def _predicted(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
     # Full batches only: a part of one can't be divided over several devices.
     missing = -len(images) % batch_size
     padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
@@ -49,7 +58,7 @@ def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def augmented_probabilities(
-    classifier: keras.Model, images: np.ndarray, *, hflip: bool, devices: int = 1
+    classifier: keras.Model, images: data.Images, *, hflip: bool, devices: int = 1
 ) -> np.ndarray:
     """Mean class probabilities over the published test-time views.
 

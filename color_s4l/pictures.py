@@ -1,7 +1,9 @@
 """The pictures of a run: views, learning curves, confusion matrix."""
 
 import pathlib
-from collections.abc import Sequence
+import typing
+import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,17 @@ MOST_NAMED = 40
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:
-    """Writes a figure as PNG, whole or not at all."""
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
+    """Writes a figure as PNG, whole or not at all.
+
+    Letters that no installed font has become boxes, without a warning for each.
+    """
+
+    def write(file: typing.BinaryIO) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            figure.savefig(file, format="png", dpi=120)
+
+    write_atomically(path, write)
 
 
 def views(rows: Sequence[Sequence[np.ndarray]], names: list[str]) -> Figure:
@@ -40,6 +51,28 @@ def views(rows: Sequence[Sequence[np.ndarray]], names: list[str]) -> Figure:
     for label, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
         axis.set_title(f"{label}\n{name.replace('_', ' ')}", fontsize=7)
     figure.tight_layout(pad=0.4)
+    return figure
+
+
+def sheet(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
+    """A contact sheet: images in rows, with the rows' names.
+
+    Args:
+        rows: Name -> images uint8 `(k, height, width, 3)`, k up to `columns`.
+        columns: Places in a row.
+
+    Returns:
+        The figure.
+    """
+    figure = Figure(figsize=(columns, 1.25 * len(rows)))
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
+        for axis in row:
+            axis.set_axis_off()
+        for axis, image in zip(row, images, strict=False):
+            axis.imshow(image, interpolation="nearest")
+        row[0].set_title(_plain(name), loc="left", fontsize=7, pad=2)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.97, wspace=0.05, hspace=0.2)
     return figure
 
 
@@ -70,6 +103,11 @@ def curves(log: pd.DataFrame) -> Figure:
     return figure
 
 
+def _plain(name: str) -> str:
+    """A user's text, in which a dollar is a dollar and begins no formula."""
+    return name.replace("$", r"\$")
+
+
 def _spelled(name: str) -> str:
     return name.replace("_", " ")
 
@@ -93,7 +131,9 @@ def confusion(
     side = float(np.clip(1.5 + 0.5 * len(classes), 5, 12))
     figure = Figure(figsize=(side + 0.6, side))
     axis = figure.subplots()
-    display = ConfusionMatrixDisplay(matrix, display_labels=classes)
+    display = ConfusionMatrixDisplay(
+        matrix, display_labels=[_plain(name) for name in classes]
+    )
     display.plot(
         ax=axis,
         cmap="Blues",
@@ -105,5 +145,6 @@ def confusion(
         axis.set_xticks([])
         axis.set_yticks([])
     axis.set_title("Test images of each class, in %")
-    figure.tight_layout()
+    # Done when it is written: names that no font has are warned of here, too.
+    figure.set_layout_engine("tight")
     return figure

@@ -1,6 +1,7 @@
 """Trains a colorizer on a data set's images: python -m colorization.train."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Sequence
 
@@ -82,13 +83,25 @@ def _settings(flags: Train):
 
 
 def _training_images(flags: Train, images):
-    if flags.images is None:
-        return images
-    if not 0 < flags.images <= len(images):
+    """The first of the images, in memory."""
+    count = len(images) if flags.images is None else flags.images
+    if not 0 < count <= len(images):
         raise InputError(
             f"Expected --images from 1 to {len(images)}. Received: {flags.images}."
         )
-    return images[: flags.images]
+    needed, free = count * math.prod(images.shape[1:]), _free_memory()
+    if needed > free:
+        raise InputError(
+            f"{count:,} images take {needed / 1e9:.1f} GB of memory, of which "
+            f"{free / 1e9:.1f} GB are free for them: give --images or --image_size."
+        )
+    return images[:count]
+
+
+def _free_memory() -> int:
+    import psutil
+
+    return psutil.virtual_memory().available // 2  # an epoch holds a shuffled copy
 
 
 def _announce(flags: Train, images, path: pathlib.Path, parameters: int) -> None:
@@ -118,7 +131,7 @@ def train(flags: Train) -> None:
     from colorization import checkpoint, saving, training
 
     path, settings = _output(flags), _settings(flags)
-    dataset = data.load(flags.dataset, flags.data_dir, flags.image_size)
+    dataset = data.load_source(flags)
     images = _training_images(flags, dataset.images)
     parts = training.build(settings)
     _announce(flags, images, path, parts.trained.count_params())

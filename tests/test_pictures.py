@@ -60,3 +60,26 @@ def test_save_writes_a_png(tmp_path):
     log = pd.DataFrame({"epoch": [1], "loss": [1.0], "test_error": [2.0]})
     pictures.save(pictures.curves(log), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_may_hold_dollars_and_any_letters(tmp_path):
+    names = ("a$b$c", "$", "犬")
+    labels = np.array([0, 1, 2])
+    images = {name: np.zeros((1, 4, 4, 3), "uint8") for name in names}
+    for figure in (
+        pictures.confusion(labels, labels, names),
+        pictures.sheet(images, 2),
+    ):
+        pictures.save(figure, tmp_path / "names.png")
+        (tmp_path / "names.png").unlink()
+
+
+def test_a_sheet_holds_a_row_for_each_name():
+    rows = {
+        "cat": np.full((2, 4, 4, 3), 7, "uint8"),
+        "dog": np.full((1, 4, 4, 3), 9, "uint8"),
+    }
+    axes = pictures.sheet(rows, 3).axes
+    shown = [int(a.images[0].get_array()[0, 0, 0]) if a.images else 0 for a in axes]
+    assert shown == [7, 7, 0, 9, 0, 0]
+    assert [axis.get_title(loc="left") for axis in axes[::3]] == ["cat", "dog"]

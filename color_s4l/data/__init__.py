@@ -1,8 +1,10 @@
 """Data: source -> split -> step batches. The same on every backend."""
 
+from color_s4l.data.balance import class_weights, described, imbalanced
 from color_s4l.data.batches import StepBatches, steps_per_epoch
-from color_s4l.data.dataset import UNLABELED, Dataset
-from color_s4l.data.sources import SOURCES, load
+from color_s4l.data.dataset import UNLABELED, Dataset, Files
+from color_s4l.data.lazy_images import Images, LazyImages, chunks, content, subset
+from color_s4l.data.sources import SOURCES, load, load_source
 from color_s4l.data.split_files import read as read_split
 from color_s4l.data.split_files import save as save_split
 from color_s4l.data.splits import Split
@@ -12,11 +14,21 @@ __all__ = [
     "SOURCES",
     "UNLABELED",
     "Dataset",
+    "Files",
+    "Images",
+    "LazyImages",
     "Split",
     "StepBatches",
+    "chunks",
+    "class_weights",
+    "content",
+    "described",
     "draw_split",
+    "imbalanced",
     "load",
+    "load_source",
     "read_split",
     "save_split",
     "steps_per_epoch",
+    "subset",
 ]

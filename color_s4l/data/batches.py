@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from color_s4l.data.dataset import UNLABELED
+from color_s4l.data.lazy_images import Images
 from color_s4l.data.splits import Split
 from color_s4l.data.streams import Purpose, permutation
 
@@ -61,7 +62,7 @@ class StepBatches:
     """The batches of a run, by step.
 
     Args:
-        images: uint8 `(n, height, width, 3)`: all training images.
+        images: uint8 `(n, height, width, 3)`: all training images, in memory or not.
         labels: int32 `(n,)`; -1 where an image has none.
         split: Which of them are labelled and unlabelled.
         batch_size: B, unlabelled images per step.
@@ -69,6 +70,8 @@ class StepBatches:
         seed: The run's seed, at least 0.
         colorized: uint8 `(len(split.unlabeled), height, width, 3)`, row i being
             the colourised `images[split.unlabeled[i]]`; None to leave it out.
+        class_weights: Float32 `(classes,)`: weight of each class's labelled images in
+            the class loss; None for equal ones.
 
     Raises:
         ValueError: A size is not positive, a part of the split is empty, a
@@ -77,18 +80,20 @@ class StepBatches:
 
     def __init__(
         self,
-        images: np.ndarray,
+        images: Images,
         labels: np.ndarray,
         split: Split,
         batch_size: int,
         labeled_batch: int,
         seed: int,
-        colorized: np.ndarray | None = None,
+        colorized: Images | None = None,
+        class_weights: np.ndarray | None = None,
     ):
         _check(images, labels, split, batch_size, labeled_batch, colorized)
         self.images, self.labels, self.split = images, labels, split
         self.batch_size, self.labeled_batch = batch_size, labeled_batch
         self.colorized = colorized
+        self.class_weights = class_weights
         self._labeled = Stream(len(split.labeled), seed, Purpose.LABELED_BATCHES)
         self._unlabeled = Stream(len(split.unlabeled), seed, Purpose.UNLABELED_BATCHES)
 
@@ -118,6 +123,7 @@ class StepBatches:
             "unlabeled": uint8 `(G, B / G, height, width, 3)`.
             "index": int32 `(G, B / G)`, where in `split.unlabeled` they stand.
             "colorized": uint8 `(G, B / G, height, width, 3)`, only if it was given.
+            "label_weights": float32 `(G, L / G)`, only if class weights were given.
 
         Raises:
             ValueError: `step` is negative.
@@ -134,6 +140,8 @@ class StepBatches:
         }
         if self.colorized is not None:
             batch["colorized"] = self.colorized[index]
+        if self.class_weights is not None:
+            batch["label_weights"] = self.class_weights[batch["labels"]]
         return batch
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,27 @@
-"""A data set in memory: what every source gives and every later stage reads."""
+"""A data set: what every source gives and every later stage reads."""
 
 import dataclasses
 
 import numpy as np
 
+from color_s4l.data.lazy_images import Images
+
 UNLABELED = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The files that a data set was read from.
+
+    Attributes:
+        training: Paths; `training[i]` holds `Dataset.images[i]`.
+        test: Likewise of `Dataset.test_images`.
+        unreadable: Path and reason of each file that cannot be decoded.
+    """
+
+    training: tuple[str, ...]
+    test: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -17,11 +34,13 @@ class Dataset:
     Attributes:
         name: What the user called it.
         classes: The names of the classes; label i is `classes[i]`.
-        images: Training images, uint8 RGB `(n, size, size, 3)` in [0, 255].
+        images: Training images, uint8 RGB `(n, size, size, 3)` in [0, 255], in
+            memory or read row by row (`data/lazy_images.py`).
         labels: Training labels, int32 `(n,)` in [0, classes), or -1 for an image
             without a label.
         test_images: uint8 RGB `(m, size, size, 3)`; the same size.
         test_labels: int32 `(m,)` in [0, classes).
+        files: Where the images come from, if from files.
 
     Raises:
         ValueError: A shape, a type or a label is not as above.
@@ -29,10 +48,11 @@ class Dataset:
 
     name: str
     classes: tuple[str, ...]
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
-    test_images: np.ndarray
+    test_images: Images
     test_labels: np.ndarray
+    files: Files | None = None
 
     def __post_init__(self):
         _check_classes(self.classes)
@@ -63,7 +83,7 @@ def _check_classes(classes: tuple[str, ...]) -> None:
         )
 
 
-def _check_images(field: str, images: np.ndarray) -> None:
+def _check_images(field: str, images: Images) -> None:
     shape = images.shape
     square = len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3
     if images.dtype != np.uint8 or not square or 0 in shape:

@@ -1,11 +1,11 @@
-"""A user's own images, one folder per class.
+"""A user's own images, by one folder per class or by a table of labels.
 
     DIR/train/<class>/...    labelled training images
-    DIR/test/<class>/...     test images
+    DIR/test/<class>/...     test images; or a share of the others is held out
     DIR/unlabeled/...        optional: more training images, without labels
 
-Folders below a class's or below `unlabeled` are searched too. Images are cropped
-to the square in their middle, then resized.
+With `--labels_csv`, DIR is one folder of everything (`data/labels_csv.py`). Folders
+are searched at any depth. Images become squares: cropped or padded, then resized.
 """
 
 import pathlib
@@ -13,108 +13,139 @@ import sys
 
 import numpy as np
 
-from color_s4l.data import image_files
-from color_s4l.data.dataset import UNLABELED, Dataset
+from color_s4l.config import Source
+from color_s4l.data import decoding, image_files, labels_csv
+from color_s4l.data.dataset import UNLABELED, Dataset, Files
+from color_s4l.data.listing import Labelled, Listing, folders, of_classes, with_test
 from color_s4l.errors import InputError
 
 SIZE = 32
+_PARTS = ("train", "test", "unlabeled")
 _EXPECTED = "Expected DIR/train/<class>/*, DIR/test/<class>/* and maybe DIR/unlabeled/*"
 
-Labelled = list[tuple[pathlib.Path, int]]
 
-
-def load(data_dir: str | None, image_size: int | None) -> Dataset:
-    """Reads class folders.
+def load(source: Source) -> Dataset:
+    """Reads a folder.
 
     Args:
-        data_dir: DIR above.
-        image_size: Side in pixels; None for 32.
+        source: `data_dir` is DIR above; without `image_size` images get 32 px.
 
     Returns:
-        The `Dataset`; its classes are the folders of `train`, sorted as text.
-        Images stand in the order of their paths, those without labels last. A
-        file that cannot be decoded is named on stderr and left out, and the
-        number of those is printed at the end.
+        The `Dataset`; its classes are sorted as text. Images stand in the order of
+        their paths, in class folders those without labels last. A file that cannot
+        be decoded is named on stderr and left out, and the number of those is
+        printed at the end; so is a class without an image.
 
     Raises:
-        InputError: A folder is missing or holds no image that can be decoded,
-            or `test` has a class that `train` has not.
+        InputError: A folder or table is missing or wrong, or holds no image that
+            can be decoded, or `test` has a class that `train` has not.
     """
-    root = _root(data_dir)
-    classes = _classes(root / "train")
-    training = _labelled(root / "train", classes)
-    unlabeled = root / "unlabeled"
-    if unlabeled.is_dir():
-        training += [(path, UNLABELED) for path in image_files.find(unlabeled)]
-    test = _labelled(root / "test", classes)
-    size = image_size or SIZE
-    images, labels = _read(root / "train", training, size)
-    test_images, test_labels = _read(root / "test", test, size)
-    skipped = len(training) + len(test) - len(images) - len(test_images)
-    if skipped:
-        total = len(training) + len(test)
-        print(
-            f"{root}: skipped {skipped} of {total} files that cannot be decoded.",
-            file=sys.stderr,
-        )
+    root = _root(source)
+    listed = _listing(source, root)
+    _check_some(root, "training", len(listed.training))
+    listed = with_test(listed, source.test_fraction)
+    size = source.image_size or SIZE
+    count = len(listed.training) + len(listed.test)
+    where = source.cache or decoding.choose(count, size)
+    images, labels, paths, bad = _read(listed.training, size, source.fit, where)
+    tests, test_labels, test_paths, worse = _read(listed.test, size, source.fit, where)
+    for what, found in (("training", images), ("test", tests)):
+        _check_some(root, what, len(found))
+    _report(root, count, [*bad, *worse])
+    classes, labels, test_labels = _present(listed, labels, test_labels)
     return Dataset(
         name="folder",
         classes=classes,
         images=images,
         labels=labels,
-        test_images=test_images,
+        test_images=tests,
         test_labels=test_labels,
+        files=Files(paths, test_paths, (*bad, *worse)),
     )
 
 
-def _root(data_dir: str | None) -> pathlib.Path:
-    if data_dir is None:
+def _root(source: Source) -> pathlib.Path:
+    if source.data_dir is None:
         raise InputError(f"--dataset=folder needs --data_dir=DIR. {_EXPECTED}.")
-    root = pathlib.Path(data_dir)
-    for folder in (root, root / "train", root / "test"):
+    root = pathlib.Path(source.data_dir)
+    needed = [root]
+    if not source.labels_csv:
+        needed.append(root / "train")
+    for folder in needed:
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}. {_EXPECTED}.")
     return root
 
 
-def _classes(folder: pathlib.Path) -> tuple[str, ...]:
-    names = [path.name for path in folder.iterdir() if path.is_dir()]
-    classes = tuple(sorted(name for name in names if not name.startswith(".")))
+def _listing(source: Source, root: pathlib.Path) -> Listing:
+    if source.labels_csv:
+        path = pathlib.Path(source.labels_csv).expanduser()
+        return labels_csv.list_files(root, path)
+    others = [name for name in folders(root) if name not in _PARTS]
+    if others:
+        names = ", ".join(others)
+        print(f"{root}: passed over folders beside train: {names}", file=sys.stderr)
+    return _class_folders(root)
+
+
+def _class_folders(root: pathlib.Path) -> Listing:
+    classes = tuple(folders(root / "train"))
     if not classes:
-        raise InputError(f"{folder} holds no folders of classes. {_EXPECTED}.")
-    return classes
+        raise InputError(f"{root / 'train'} holds no folders of classes. {_EXPECTED}.")
+    training = of_classes(root / "train", classes)
+    if (root / "unlabeled").is_dir():
+        found = image_files.find(root / "unlabeled")
+        training += [(path, UNLABELED) for path in found]
+    test = root / "test"
+    return Listing(
+        root, classes, training, of_classes(test, classes) if test.is_dir() else []
+    )
 
 
-def _labelled(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
-    """The image files of each class in turn, with the class's number."""
-    strange = sorted(set(_classes(folder)) - set(classes))
-    if strange:
+def _read(files: Labelled, size: int, fit: str, where: str):
+    """Images, int32 labels and paths of what can be decoded; paths that can't, why."""
+    images, reasons = decoding.images_of([path for path, _ in files], size, fit, where)
+    good = image_files.named([path for path, _ in files], reasons)
+    labels = np.array([label for _, label in files], dtype=np.int32)[good]
+    paths = tuple(str(files[number][0]) for number in good)
+    pairs = zip(files, reasons, strict=True)
+    return images, labels, paths, [(str(f[0]), why) for f, why in pairs if why]
+
+
+def _check_some(root: pathlib.Path, what: str, count: int) -> None:
+    if not count:
         raise InputError(
-            f"{folder} has classes that train has not: {', '.join(strange)}. "
-            f"train has: {', '.join(classes)}."
-        )
-    loose = [
-        path for path in folder.iterdir() if path.suffix.lower() in image_files.ENDINGS
-    ]
-    if loose:
-        print(
-            f"{folder}: passed over {len(loose)} images outside of a class's folder",
-            file=sys.stderr,
-        )
-    return [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in image_files.find(folder / name)
-    ]
-
-
-def _read(folder: pathlib.Path, files: Labelled, size: int):
-    """Images uint8 `(k, size, size, 3)` and labels int32 `(k,)` that can be decoded."""
-    images, good = image_files.read([path for path, _ in files], size)
-    if not len(images):
-        raise InputError(
-            f"{folder} holds no image that can be read. {_EXPECTED}, "
+            f"{root} holds no {what} image that can be read. {_EXPECTED}, "
             f"with files ending in {', '.join(image_files.ENDINGS)}."
         )
-    labels = np.array([label for _, label in files], dtype=np.int32)
-    return images, labels[good]
+
+
+def _report(root: pathlib.Path, count: int, unreadable: list) -> None:
+    if unreadable:
+        print(
+            f"{root}: skipped {len(unreadable)} of {count} files that cannot be "
+            "decoded.",
+            file=sys.stderr,
+        )
+
+
+def _present(listed: Listing, labels: np.ndarray, test_labels: np.ndarray):
+    """The classes that have an image to learn from, and the labels in their numbers."""
+    has = np.isin(np.arange(len(listed.classes)), labels)
+    empty = [name for name, some in zip(listed.classes, has, strict=True) if not some]
+    tested = [name for k, name in enumerate(listed.classes) if k in test_labels]
+    impossible = [name for name in empty if name in tested]
+    if impossible:
+        raise InputError(
+            f"{listed.root / 'test'} has images of classes of which no training image "
+            f"can be read: {', '.join(impossible)}."
+        )
+    if not has.any():
+        raise InputError(f"No labelled image below {listed.root} can be read.")
+    if empty:
+        names = ", ".join(repr(name) for name in empty)
+        print(f"classes without an image are left out: {names}", file=sys.stderr)
+    # The last one is for UNLABELED = -1.
+    numbers = np.append(np.cumsum(has) - 1, UNLABELED).astype(np.int32)
+    classes = tuple(np.array(listed.classes, dtype=object)[has])
+    return classes, numbers[labels], numbers[test_labels]

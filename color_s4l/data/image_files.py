@@ -1,4 +1,4 @@
-"""Image files of every kind to 8-bit RGB; what cannot be decoded is named."""
+"""Image files of every kind to 8-bit RGB squares; what cannot be decoded is named."""
 
 import collections
 import concurrent.futures
@@ -12,7 +12,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+# Whatever a file is called, no other decoder sees it: Pillow would hand PostScript
+# to Ghostscript, which runs it. (JPEG's own also reads the MPO of cameras.)
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+FITS = ("crop", "pad")
+# JPEG is decoded at an eighth, a quarter or half where that leaves at least so many
+# times the size wanted: the resizing that follows then loses nothing that is seen.
+DRAFT = 2
 
 
 def find(directory: pathlib.Path) -> list[pathlib.Path]:
@@ -29,15 +36,18 @@ def find(directory: pathlib.Path) -> list[pathlib.Path]:
     found, others = [], collections.Counter()
     for folder, folders, files in os.walk(directory):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (pathlib.Path(folder, f) for f in files if not f.startswith(".")):
-            if path.suffix.lower() in ENDINGS:
-                found.append(path)
+        for name in (name for name in files if not name.startswith(".")):
+            ending = os.path.splitext(name)[1]
+            if ending.lower() in ENDINGS:
+                found.append(os.path.join(folder, name))
             else:
-                others[path.suffix or path.name] += 1
+                others[ending or name] += 1
     if others:
         kinds = ", ".join(f"{n} {ending}" for ending, n in sorted(others.items()))
         print(f"{directory}: passed over what is no image: {kinds}", file=sys.stderr)
-    return sorted(found, key=lambda path: path.relative_to(directory).parts)
+    # Texts, and paths only at the end: a hundred thousand of them take a second.
+    found.sort(key=lambda path: path.split(os.sep))
+    return [pathlib.Path(path) for path in found]
 
 
 @contextlib.contextmanager
@@ -53,11 +63,13 @@ def strict() -> Iterator[None]:
         yield
 
 
-def decode(path: str | os.PathLike) -> Image.Image:
+def decode(path: str | os.PathLike, size: int | None = None) -> Image.Image:
     """Reads one image file as a person would see it.
 
     Args:
-        path: A file of any kind that Pillow knows; of several frames the first.
+        path: A file of one of `FORMATS`; of several frames the first.
+        size: The side in pixels that is wanted in the end: a JPEG much larger than
+            that is decoded smaller, which is several times faster. None: in full.
 
     Returns:
         An RGB image, turned upright as its EXIF says. Transparent pixels stand
@@ -66,7 +78,9 @@ def decode(path: str | os.PathLike) -> Image.Image:
     Raises:
         Exception: Whatever Pillow's decoders raise for a broken file.
     """
-    with Image.open(path) as file:
+    with Image.open(path, formats=FORMATS) as file:
+        if size is not None:
+            file.draft("RGB", (DRAFT * size, DRAFT * size))
         image = ImageOps.exif_transpose(file)
     if image.mode.startswith("I"):
         # Pillow would clip 16-bit values at 255. 65535 / 257 = 255.
@@ -79,47 +93,101 @@ def decode(path: str | os.PathLike) -> Image.Image:
     return image.convert("RGB")
 
 
-def square(image: Image.Image, size: int) -> np.ndarray:
-    """The square in the middle of an image, resized (bicubic, antialiased).
+def square(image: Image.Image, size: int, fit: str = "crop") -> np.ndarray:
+    """An image as a square, resized (bicubic, antialiased).
 
     Args:
         image: RGB, of any shape.
         size: The new side in pixels.
+        fit: "crop": the square in the middle. "pad": all of it, between bars of its
+            mean colour, which contrast normalisation takes for nothing.
 
     Returns:
         uint8 `(size, size, 3)`.
     """
+    if fit == "pad":
+        return _padded(image, size)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     box = (left, top, left + side, top + side)
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
 
 
-def read(paths: Sequence[pathlib.Path], size: int) -> tuple[np.ndarray, np.ndarray]:
+def _padded(image: Image.Image, size: int) -> np.ndarray:
+    longest = max(image.size)
+    width, height = (max(1, round(size * side / longest)) for side in image.size)
+    small = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    canvas = np.empty((size, size, 3), np.uint8)
+    canvas[:] = np.rint(small.mean(axis=(0, 1)))
+    left, top = (size - width) // 2, (size - height) // 2
+    canvas[top : top + height, left : left + width] = small
+    return canvas
+
+
+def load(path: str | os.PathLike, size: int, fit: str = "crop") -> np.ndarray:
+    """One file to what a network is given: uint8 `(size, size, 3)`.
+
+    Args:
+        path: As for `decode`.
+        size: As for `square`.
+        fit: As for `square`.
+
+    Raises:
+        Exception: Whatever Pillow's decoders raise for a broken file.
+    """
+    return square(decode(path, size), size, fit)
+
+
+def load_many(
+    paths: Sequence[str | os.PathLike], into: np.ndarray, fit: str = "crop"
+) -> list[str]:
+    """Reads files in parallel.
+
+    Args:
+        paths: Image files.
+        into: uint8 `(len(paths), size, size, 3)`, filled; the row of a file that
+            cannot be decoded becomes 0.
+        fit: As for `square`.
+
+    Returns:
+        For each file why it cannot be decoded, in one line; empty where it can.
+    """
+
+    def read_one(number: int) -> str:
+        try:
+            into[number] = load(paths[number], into.shape[1], fit)
+        except Exception as error:  # Pillow's decoders raise nearly anything
+            into[number] = 0
+            return " ".join(str(error).split()) or type(error).__name__
+        return ""
+
+    with strict(), concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(read_one, range(len(paths))))
+
+
+def read(
+    paths: Sequence[pathlib.Path], size: int, fit: str = "crop"
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads many files in parallel; names those that cannot be decoded on stderr.
 
     Args:
         paths: Image files.
-        size: The side in pixels to which the square in the middle is resized.
+        size: The side in pixels of the squares that they become.
+        fit: As for `square`.
 
     Returns:
         The images that could be decoded, uint8 `(k, size, size, 3)`, in the
         order of the paths, and which of the paths they are, int64 `(k,)`.
     """
     images = np.empty((len(paths), size, size, 3), np.uint8)
-
-    def read_one(number: int) -> str | None:
-        try:
-            images[number] = square(decode(paths[number]), size)
-        except Exception as error:  # Pillow's decoders raise nearly anything
-            return " ".join(str(error).split()) or type(error).__name__
-        return None
-
-    with strict(), concurrent.futures.ThreadPoolExecutor() as pool:
-        reasons = list(pool.map(read_one, range(len(paths))))
-    for path, reason in zip(paths, reasons, strict=True):
-        if reason is not None:
-            print(f"cannot read {path}: {reason}", file=sys.stderr)
-    good = np.flatnonzero([reason is None for reason in reasons])
+    good = named(paths, load_many(paths, images, fit))
     # Indexing copies, so only where something was lost.
     return images if len(good) == len(paths) else images[good], good
+
+
+def named(paths: Sequence[pathlib.Path], reasons: Sequence[str]) -> np.ndarray:
+    """Names the files that have a reason on stderr; returns where the others stand."""
+    for path, reason in zip(paths, reasons, strict=True):
+        if reason:
+            print(f"cannot read {path}: {reason}", file=sys.stderr)
+    return np.flatnonzero([not reason for reason in reasons])

@@ -1,31 +1,34 @@
 """Where images come from: a name -> a `Dataset`."""
 
+import dataclasses
 import difflib
 import os
 from collections.abc import Iterable
 
+from color_s4l.config import Source
 from color_s4l.data import digits, folder, tfds
 from color_s4l.data.dataset import Dataset
 from color_s4l.errors import InputError
 
 
-def _load_digits(data_dir: str | None, image_size: int | None) -> Dataset:
-    if data_dir is not None:
+def _load_digits(source: Source) -> Dataset:
+    if source.data_dir is not None:
         # Or a forgotten --dataset=folder would train on the digits instead.
         raise InputError(
             "--dataset=digits is built in and reads no --data_dir. "
             "For your own images give --dataset=folder."
         )
-    return digits.load(image_size)
+    return digits.load(source.image_size)
 
 
 SOURCES = {"digits": _load_digits, "folder": folder.load}
+_OF_FOLDERS = {"labels_csv", "test_fraction", "fit", "cache"}
 
 
 def load(
     name: str, data_dir: str | None = None, image_size: int | None = None
 ) -> Dataset:
-    """Reads a data set into memory.
+    """Reads a data set.
 
     Args:
         name: "digits" (built in), "folder" (class folders), or the name of an
@@ -43,19 +46,47 @@ def load(
     Raises:
         InputError: There is no such data set, or it cannot be had or read.
     """
-    if image_size is not None and image_size < 1:
-        raise InputError(
-            f"Expected --image_size of at least 1. Received: {image_size}."
-        )
+    return load_source(Source(name, data_dir, image_size))
+
+
+def load_source(source: Source) -> Dataset:
+    """Reads the data set that a command's flags name.
+
+    Args:
+        source: Any command's record is one.
+
+    Returns:
+        The `Dataset`.
+
+    Raises:
+        InputError: There is no such data set, it cannot be had or read, or a flag
+            does not go with it.
+    """
+    size, data_dir = source.image_size, source.data_dir
+    if size is not None and size < 1:
+        raise InputError(f"Expected --image_size of at least 1. Received: {size}.")
     if data_dir is not None:
         # The shell leaves the ~ of --data_dir=~/images as it is.
         data_dir = os.path.expanduser(data_dir)
-    if name in SOURCES:
-        return SOURCES[name](data_dir, image_size)
+    if source.dataset != "folder":
+        _refuse_folder_flags(source)
+    source = dataclasses.replace(source, data_dir=data_dir)
+    if source.dataset in SOURCES:
+        return SOURCES[source.dataset](source)
     try:
-        return tfds.load(name, data_dir, image_size)
+        return tfds.load(source.dataset, data_dir, size)
     except tfds.UnknownNameError as error:
-        raise unknown_source(name, error.known) from error
+        raise unknown_source(source.dataset, error.known) from error
+
+
+def _refuse_folder_flags(source: Source) -> None:
+    for field in dataclasses.fields(Source):
+        value = getattr(source, field.name)
+        if field.name in _OF_FOLDERS and value != field.default:
+            raise InputError(
+                f"--{field.name}={value} is for --dataset=folder. "
+                f"Received: --dataset={source.dataset}."
+            )
 
 
 def unknown_source(name: str, others: Iterable[str]) -> InputError:

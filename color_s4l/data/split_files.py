@@ -6,12 +6,12 @@ images, another order or other labels.
 
 import os
 import pathlib
-import zlib
 
 import numpy as np
 import pandas as pd
 
 from color_s4l.data.dataset import UNLABELED, Dataset
+from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.data.splits import Split
 from color_s4l.errors import InputError
 from color_s4l.files import write_atomically
@@ -37,7 +37,7 @@ def save(split: Split, dataset: Dataset, path: str | os.PathLike) -> None:
         "index": index,
         "label": _names(dataset, index, flags["labeled"] | flags["validation"]),
         **{part: flag.astype(int) for part, flag in flags.items()},
-        "crc32": _checksums(dataset.images[index]),
+        "crc32": checksums(subset(dataset.images, index)),
     }
     text = pd.DataFrame(table).to_csv(index=False, lineterminator="\n")
     write_atomically(pathlib.Path(path), lambda file: file.write(text.encode()))
@@ -60,9 +60,9 @@ def read(path: str | os.PathLike, dataset: Dataset) -> Split:
     table = _read_table(path)
     index = _integers(path, table["index"], len(dataset.images) - 1)
     flags = {part: _integers(path, table[part], 1) == 1 for part in _PARTS}
-    checksums = _integers(path, table["crc32"], 2**32 - 1)
+    expected = _integers(path, table["crc32"], 2**32 - 1)
     _check_rows(path, index, flags)
-    _check_images(path, dataset, index, checksums)
+    _check_images(path, dataset, index, expected)
     used = flags["labeled"] | flags["validation"]
     _check_labels(path, dataset, index, used, table["label"].to_numpy())
     return Split(*[np.sort(index[flags[part]]) for part in _PARTS])
@@ -72,10 +72,6 @@ def _names(dataset: Dataset, index: np.ndarray, used: np.ndarray) -> np.ndarray:
     """The classes' names `(k,)` of the images at `index`, empty where not used."""
     labels = np.where(used, dataset.labels[index], UNLABELED)
     return np.array([*dataset.classes, ""], dtype=object)[labels]
-
-
-def _checksums(images: np.ndarray) -> np.ndarray:
-    return np.array([zlib.crc32(image.tobytes()) for image in images], dtype=np.int64)
 
 
 def _read_table(path: str | os.PathLike) -> pd.DataFrame:
@@ -125,9 +121,10 @@ def _check_rows(
 
 
 def _check_images(
-    path: str | os.PathLike, dataset: Dataset, index: np.ndarray, checksums: np.ndarray
+    path: str | os.PathLike, dataset: Dataset, index: np.ndarray, expected: np.ndarray
 ) -> None:
-    different = int((checksums != _checksums(dataset.images[index])).sum())
+    found = checksums(subset(dataset.images, index))
+    different = int((expected != found).sum())
     if different:
         raise InputError(
             f"{path} was saved with other images than these of {dataset.name!r}, or "

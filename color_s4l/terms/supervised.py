@@ -10,11 +10,14 @@ import keras
 from keras import ops
 
 from color_s4l.terms.term import Outcome, Term
+from color_s4l.views.step import WEIGHTS
 
 
 @dataclasses.dataclass(frozen=True)
 class Supervised(Term):
     """Class cross-entropy, averaged over the labelled images of the step.
+
+    With `--balance` each image's entropy has the weight of its class first.
 
     Attributes:
         weight: Factor on the loss; 1 as published.
@@ -36,6 +39,8 @@ class Supervised(Term):
         entropy = keras.losses.sparse_categorical_crossentropy(
             batch["labels"], logits, from_logits=True
         )
+        if WEIGHTS in batch:  # --balance
+            entropy = batch[WEIGHTS] * entropy
         wrong = ops.cast(ops.argmax(logits, axis=-1) != batch["labels"], "float32")
         return Outcome(
             terms={"class_loss": self.weight * ops.mean(entropy)},

@@ -14,6 +14,7 @@ from color_s4l.data import Split
 from color_s4l.errors import InputError
 from color_s4l.files import write_atomically
 from color_s4l.training import checkpoints
+from color_s4l.training.feed import Feed
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
@@ -86,6 +87,33 @@ class EpochErrors(keras.callbacks.Callback):
         logs["images_per_second"] = images / seconds
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         logs.update({name: measure() for name, measure in self.measures.items()})
+
+
+class LoadingSpeed(keras.callbacks.Callback):
+    """Adds to the logs how fast images are read, and whether that is fast enough.
+
+    `loading_images_per_second`: images over the seconds spent on reading them, since
+    the beginning. `loading_busy`: those seconds in percent of the epoch's; near 100
+    the step waits.
+
+    Args:
+        feed: Of the `fit`.
+    """
+
+    def __init__(self, feed: Feed):
+        super().__init__()
+        self.feed, self.started, self.reading = feed, 0.0, 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Remembers where the feed stands."""
+        self.started, self.reading = time.perf_counter(), self.feed.reading
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Compares."""
+        seconds = time.perf_counter() - self.started
+        reading = self.feed.reading - self.reading
+        logs["loading_images_per_second"] = self.feed.read / self.feed.reading
+        logs["loading_busy"] = 100 * reading / seconds
 
 
 class LogFile(keras.callbacks.Callback):

@@ -1,8 +1,18 @@
-"""Step batches in the form that Keras' `fit` takes."""
+"""Step batches in the form that Keras' `fit` takes, read ahead of the step."""
+
+import concurrent.futures
+import contextlib
+import math
+import time
+from collections.abc import Iterator
 
 import keras
+import numpy as np
 
 from color_s4l.data import StepBatches
+
+# Batches read while the step runs: one to come, and one for a slow disk.
+AHEAD = 2
 
 
 class Feed(keras.utils.PyDataset):
@@ -10,17 +20,30 @@ class Feed(keras.utils.PyDataset):
 
     A `PyDataset` and no generator: under `tf.distribute`, `fit` opens its data
     twice, and a generator would silently lose the batches read the first time. One
-    worker and no more: with several, Keras starts anew at number 0 in every epoch.
+    Keras worker and no more: with several, Keras starts anew at number 0 in every
+    epoch. The thread that reads ahead is our own, and changes no batch: each is a
+    function of its number.
 
     Args:
         batches: Of the run.
         first: The first step.
         last: The step after the last one.
+        ahead: Batches to read ahead; 0: each when it is asked for.
+
+    Attributes:
+        read: Images read so far.
+        reading: Seconds spent on reading them.
+        failure: What went wrong in reading, None if nothing did. Keras' backends
+            wrap it in errors of their own.
     """
 
-    def __init__(self, batches: StepBatches, first: int, last: int):
+    def __init__(self, batches: StepBatches, first: int, last: int, ahead: int = AHEAD):
         super().__init__(workers=1)
-        self.batches, self.first, self.last = batches, first, last
+        self.batches, self.first, self.last, self.ahead = batches, first, last, ahead
+        self.read, self.reading = 0, 0.0
+        self.failure: Exception | None = None
+        self._pool = concurrent.futures.ThreadPoolExecutor(1, "feed")
+        self._pending: dict[int, concurrent.futures.Future] = {}
 
     @property
     def num_batches(self) -> int:
@@ -29,4 +52,34 @@ class Feed(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[dict]:
         """One batch, alone in a tuple: Keras' inputs without targets."""
-        return (self.batches.batch(self.first + number),)
+        for following in range(number, min(number + self.ahead + 1, self.num_batches)):
+            if following not in self._pending:
+                self._pending[following] = self._pool.submit(self._batch, following)
+        return (self._pending.pop(number).result(),)
+
+    @contextlib.contextmanager
+    def failing_as_itself(self) -> Iterator[None]:
+        """Inside, what goes wrong in reading is raised as it was, without a wrapping.
+
+        A user's file that vanishes would be TensorFlow's error otherwise.
+        """
+        try:
+            yield
+        except Exception:
+            if self.failure is None:
+                raise
+            raise self.failure from None
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _batch(self, number: int) -> dict:
+        started = time.perf_counter()
+        try:
+            batch = self.batches.batch(self.first + number)
+        except Exception as error:
+            self.failure = error
+            raise
+        self.reading += time.perf_counter() - started
+        images = (array for array in batch.values() if array.dtype == np.uint8)
+        self.read += sum(math.prod(array.shape[:-3]) for array in images)
+        return batch

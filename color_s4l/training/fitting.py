@@ -37,10 +37,11 @@ def statistics_of(
     started = time.perf_counter()
     images = dataset.images
     if len(split.validation):  # they stand for images that nobody has seen yet
-        images = np.delete(images, split.validation, axis=0)
+        seen = np.setdiff1d(np.arange(len(images)), split.validation)
+        images = data.subset(images, seen)
     fitted = cache.cached(
         "whitening",
-        [images],
+        [data.content(images)],
         lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
     )
     print(f"whitening  ready after {time.perf_counter() - started:.1f} s", flush=True)

@@ -11,12 +11,13 @@ import os
 
 from color_s4l.config import Run
 
-# How a run is told, where it lies, how its steps are called: nothing of the result.
-FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution"})
+# How a run is told, where it and its images lie, how its steps are called: nothing of
+# the result.
+FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
 # These change a result by rounding, or by the place where dropout is drawn.
 ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
 # Folders and files that are the same by whatever way a person names them.
-PATHS = frozenset({"data_dir", "split_file"})
+PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
 # Files that count by their content; config.json has their digests.
 CONTENTS = frozenset({"colorizer", "init_from"})
 

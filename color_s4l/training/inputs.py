@@ -1,15 +1,20 @@
-"""What a run reads before it computes anything."""
+"""What a run reads before it computes anything, and says of it before it does."""
 
 import dataclasses
 from collections.abc import Sequence
 
-from color_s4l import data
+import keras
+
+from color_s4l import data, methods
 from color_s4l.config import Run
 from color_s4l.errors import InputError
+from color_s4l.networks import Network, freezing
 from color_s4l.terms import Term
 from color_s4l.training import colors, initial, preparation
+from color_s4l.training.backend import backend
 from color_s4l.training.initial import Initial
 from color_s4l.training.run_folder import RunFolder, read_config
+from color_s4l.views.step import UNLABELED
 from colorization import saving
 from colorization.colorizer import Colorizer
 
@@ -59,7 +64,7 @@ def read(run: Run, terms: Sequence[Term], folder: RunFolder) -> Inputs:
         colorizer = saving.load(run.colorizer)
     weights = initial.read(run.init_from) if run.init_from else None
     print(f"reading    {run.dataset}", flush=True)
-    dataset = data.load(run.dataset, run.data_dir, run.image_size)
+    dataset = data.load_source(run)
     split = preparation.split_of(run, dataset, folder)
     inputs = Inputs(dataset, split, colorizer, weights)
     if folder.config.exists():
@@ -75,3 +80,56 @@ def _check_same(run: Run, inputs: Inputs, config: dict) -> None:
                 f"--{name}={getattr(run, name)} holds something else than at the "
                 "beginning of this run."
             )
+
+
+def announce(
+    run: Run, given: Inputs, terms: Sequence[Term], network: Network, folder: RunFolder
+) -> None:
+    """Prints one line on each: method, images, labels, classes, network, steps, ...
+
+    Args:
+        run: Resolved.
+        given: The images and their split.
+        terms: The method's.
+        network: Built.
+        folder: Where the results will be.
+    """
+    dataset, split = given.dataset, given.split
+    size = dataset.images.shape[1]
+    steps = data.steps_per_epoch(len(split.unlabeled), run.batch_size)
+    views = methods.copies_of(terms, UNLABELED)
+    draws = preparation.labeled_batch(run, terms)
+    names = " + ".join(type(term).__name__ for term in terms)
+    lines = {
+        "method": f"{run.method} = {names}",
+        "images": f"{dataset.name}, {size} px, {len(dataset.classes)} classes: "
+        f"{len(dataset.images):,} to train on, {len(dataset.test_images):,} to test on",
+        "labels": f"{len(split.labeled):,} labelled, "
+        f"{len(split.unlabeled):,} unlabelled, {len(split.validation):,} held out",
+        "classes": data.described(dataset.labels[split.labeled], dataset.classes),
+        "network": f"{run.network}, width {run.width:g}, "
+        f"{network.num_parameters:,} parameters{_beginning(run)}",
+        "steps": f"{run.epochs} epochs x {steps:,}; each {draws} labelled images and "
+        f"{run.batch_size * views} views of {run.batch_size} unlabelled ones",
+        "devices": f"{run.devices} x {backend.device_names()[0]}, "
+        f"{keras.backend.backend()}, {run.dtype_policy}",
+        "results": str(folder.path),
+    }
+    for name, text in lines.items():
+        print(f"{name:<10} {text}", flush=True)
+    shown = dataset.labels[split.labeled]
+    if not run.balance and data.imbalanced(shown, dataset.classes):
+        print(
+            "warning    the largest class has more than 10 times the labelled images "
+            "of the smallest: --balance makes the class loss count them alike",
+            flush=True,
+        )
+
+
+def _beginning(run: Run) -> str:
+    """What is said of a network that does not begin from nothing."""
+    start = f", as {run.init_from} left them" if run.init_from else ""
+    if not run.freeze_blocks:
+        return start
+    blocks = "all" if run.freeze_blocks == freezing.ALL else run.freeze_blocks
+    return f"{start}, {blocks} blocks frozen"

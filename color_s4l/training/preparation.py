@@ -185,7 +185,9 @@ def batches_of(
     """
     colorized = None
     if colorizer:
-        colorized = colorized_images(dataset.images[split.unlabeled], colorizer)
+        unlabeled = data.subset(dataset.images, split.unlabeled)
+        colorized = colorized_images(unlabeled, colorizer)
+    shown = dataset.labels[split.labeled]
     return data.StepBatches(
         dataset.images,
         dataset.labels,
@@ -194,6 +196,7 @@ def batches_of(
         labeled_batch(run, terms),
         run.seed,
         colorized,
+        data.class_weights(shown, dataset.classes) if run.balance else None,
     )
 
 

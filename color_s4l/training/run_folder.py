@@ -10,8 +10,9 @@ from color_s4l.errors import InputError
 from color_s4l.files import write_atomically
 from color_s4l.training import identity
 
-# What may differ when a run goes on. Images may have moved: the split knows them.
-_FREE = identity.FREE | {"data_dir"}
+# What may differ when a run goes on. Images may have moved: the split knows them,
+# and their labels.
+_FREE = identity.FREE | {"data_dir", "labels_csv"}
 
 
 @dataclasses.dataclass(frozen=True)

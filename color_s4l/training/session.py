@@ -7,7 +7,7 @@ import keras
 
 from color_s4l import data, evaluation, methods, origin, progress
 from color_s4l.config import Run
-from color_s4l.networks import Network, freezing, inference_model
+from color_s4l.networks import inference_model
 from color_s4l.randomness import seed_initialisers
 from color_s4l.terms import Term
 from color_s4l.training import (
@@ -30,7 +30,6 @@ from color_s4l.training.run_folder import (
     read_result,
     write_config,
 )
-from color_s4l.views.step import UNLABELED
 
 
 def fit(run: Run) -> dict:
@@ -49,6 +48,7 @@ def fit(run: Run) -> dict:
         backend.make_deterministic()  # before the backend starts
     values.check(run)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+    values.check_balance(run, terms)
     folder = check_folder(run, keras.backend.backend())
     if folder.result.exists():
         print(f"complete   {folder.path} holds the result already")
@@ -78,7 +78,7 @@ def _prepare(
     seed_initialisers(run.seed)
     with scope(), _precision(run.dtype_policy):
         network = preparation.network_of(full, terms, dataset, given.initial)
-    _announce(full, given, terms, network, folder)
+    inputs.announce(full, given, terms, network, folder)
     make_folder(folder)
     _write_beginning(run, full, given, folder)
     if colors.needed(terms):
@@ -107,43 +107,6 @@ def _precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _announce(
-    run: Run, given: Inputs, terms, network: Network, folder: RunFolder
-) -> None:
-    """Says what is going to be done, before it is done."""
-    dataset, split = given.dataset, given.split
-    size = dataset.images.shape[1]
-    steps = data.steps_per_epoch(len(split.unlabeled), run.batch_size)
-    views = methods.copies_of(terms, UNLABELED)
-    draws = preparation.labeled_batch(run, terms)
-    names = " + ".join(type(term).__name__ for term in terms)
-    lines = {
-        "method": f"{run.method} = {names}",
-        "images": f"{dataset.name}, {size} px, {len(dataset.classes)} classes: "
-        f"{len(dataset.images):,} to train on, {len(dataset.test_images):,} to test on",
-        "labels": f"{len(split.labeled):,} labelled, "
-        f"{len(split.unlabeled):,} unlabelled, {len(split.validation):,} held out",
-        "network": f"{run.network}, width {run.width:g}, "
-        f"{network.num_parameters:,} parameters{_beginning(run)}",
-        "steps": f"{run.epochs} epochs x {steps:,}; each {draws} labelled images and "
-        f"{run.batch_size * views} views of {run.batch_size} unlabelled ones",
-        "devices": f"{run.devices} x {backend.device_names()[0]}, "
-        f"{keras.backend.backend()}, {run.dtype_policy}",
-        "results": str(folder.path),
-    }
-    for name, text in lines.items():
-        print(f"{name:<10} {text}", flush=True)
-
-
-def _beginning(run: Run) -> str:
-    """What is said of a network that does not begin from nothing."""
-    start = f", as {run.init_from} left them" if run.init_from else ""
-    if not run.freeze_blocks:
-        return start
-    blocks = "all" if run.freeze_blocks == freezing.ALL else run.freeze_blocks
-    return f"{start}, {blocks} blocks frozen"
-
-
 def _write_beginning(run: Run, full: Run, given: Inputs, folder: RunFolder) -> None:
     dataset = given.dataset
     about = {
@@ -169,18 +132,28 @@ def _train(prepared: preparation.Prepared, folder: RunFolder) -> None:
     if complete >= run.epochs:
         return
     steps = batches.steps_per_epoch
+    feed = Feed(batches, first=complete * steps, last=run.epochs * steps)
+    with feed.failing_as_itself():
+        _fit(prepared, folder, feed, complete)
+
+
+def _fit(
+    prepared: preparation.Prepared, folder: RunFolder, feed: Feed, complete: int
+) -> None:
+    run, learner, batches = prepared.run, prepared.learner, prepared.batches
     images = preparation.images_per_step(learner, batches)
-    span = progress.Span(run.epochs, steps, images, complete)
+    span = progress.Span(run.epochs, batches.steps_per_epoch, images, complete)
     with progress.shown(run.verbosity, span) as watchers:
         learner.fit(
-            Feed(batches, first=complete * steps, last=run.epochs * steps),
+            feed,
             epochs=run.epochs,
             initial_epoch=complete,
-            steps_per_epoch=steps,
+            steps_per_epoch=batches.steps_per_epoch,
             shuffle=False,
             verbose=0,
             callbacks=[
                 callbacks.StopWhenNotFinite(folder.checkpoints),
+                callbacks.LoadingSpeed(feed),
                 callbacks.EpochErrors(_measures(prepared), images),
                 callbacks.LogFile(folder.log, complete),
                 callbacks.TensorBoard(folder.tensorboard),
@@ -203,8 +176,8 @@ def _measures(prepared: preparation.Prepared) -> dict:
 
     measures = {"test_error": error(dataset.test_images, dataset.test_labels)}
     if len(held_out):
-        images, labels = dataset.images[held_out], dataset.labels[held_out]
-        measures["validation_error"] = error(images, labels)
+        images = data.subset(dataset.images, held_out)
+        measures["validation_error"] = error(images, dataset.labels[held_out])
     for name in prepared.learner.evaluated():
         measures[f"{name}_test_error"] = _of_weights(
             name, measures["test_error"], prepared

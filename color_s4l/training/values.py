@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from color_s4l import data
 from color_s4l.config import Run, is_digits
 from color_s4l.errors import InputError, unknown
 from color_s4l.networks import TRUNKS
+from color_s4l.terms import Supervised, Term
 
 # Whitening larger images would take a matrix of more than 190 MB.
 LARGEST_WHITENED = 48
@@ -91,6 +93,19 @@ def milestones_of(run: Run) -> list[float] | None:
             f"Received: {run.milestones!r}."
         )
     return milestones
+
+
+def check_balance(run: Run, terms: Sequence[Term]) -> None:
+    """Refuses `--balance` where no term reads the weights: it would do nothing.
+
+    Raises:
+        InputError: The method has no term `supervised`.
+    """
+    if run.balance and not any(isinstance(term, Supervised) for term in terms):
+        raise InputError(
+            "--balance weighs the class loss of the term 'supervised'; "
+            f"--method={run.method} has none."
+        )
 
 
 def resolved(run: Run, dataset: data.Dataset) -> Run:

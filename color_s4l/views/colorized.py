@@ -6,14 +6,17 @@ anew in every epoch, with the same result).
 """
 
 import keras
-import numpy as np
 
-from color_s4l import cache
+from color_s4l import cache, data
+from color_s4l.data import decoding
 from colorization.colorizer import Colorizer
 
 
-def colorized_images(images: np.ndarray, colorizer: Colorizer) -> np.ndarray:
+def colorized_images(images: data.Images, colorizer: Colorizer) -> data.Images:
     """Colourises images, or reads them where it was done before.
+
+    Those of images that are not in memory are kept on disk: there are no files that
+    they could be decoded from.
 
     Args:
         images: uint8 `(n, height, width, 3)`.
@@ -23,7 +26,10 @@ def colorized_images(images: np.ndarray, colorizer: Colorizer) -> np.ndarray:
         uint8 of the same shape.
     """
     # Backends round differently: what one made is not what the other would make.
-    parts = [keras.backend.backend(), colorizer.digest, images]
+    parts = [keras.backend.backend(), colorizer.digest, data.content(images)]
+    if isinstance(images, data.LazyImages):
+        chunks = (colorizer.colorize(chunk) for chunk in data.chunks(images))
+        return decoding.on_disk("colorized", parts, images.shape, chunks)
     return cache.cached(
         "colorized", parts, lambda: {"images": colorizer.colorize(images)}
     )["images"]

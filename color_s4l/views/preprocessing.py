@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from color_s4l import data
+
 CONTRAST_SCALE = 55.0
 SMALLEST_NORM = 1e-10
 ZCA_REGULARISATION = 0.1
@@ -37,7 +39,7 @@ def _size(images) -> int:
     return int(np.prod(images.shape[1:]))
 
 
-def whitening(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
     """Mean and ZCA matrix of contrast-normalised images.
 
     With the covariance C = U S U^T of the normalised images (n in the
@@ -53,8 +55,8 @@ def whitening(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     size = _size(images)
     total, products = np.zeros(size), np.zeros((size, size))
-    for start in range(0, len(images), CHUNK):
-        chunk = ops.convert_to_numpy(normalise_contrast(images[start : start + CHUNK]))
+    for raw in data.chunks(images, CHUNK):
+        chunk = ops.convert_to_numpy(normalise_contrast(raw))
         chunk = chunk.reshape(len(chunk), size)
         total += chunk.sum(axis=0, dtype="float64")
         products += chunk.T @ chunk

@@ -28,6 +28,7 @@ from color_s4l.views.preprocessing import Preprocessing
 from color_s4l.views.strong import Strong
 
 SOURCES = (LABELED, UNLABELED)
+WEIGHTS = "label_weights"
 
 
 def _families(preprocessing, labeled, unlabeled) -> dict[str, Family]:
@@ -96,16 +97,18 @@ class StepViews:
         Args:
             batch: Of `StepBatches`: uint8 `labeled`, `unlabeled` and `colorized`
                 (groups, per group, h, w, 3), int32 `labels` and `index`
-                (groups, per group).
+                (groups, per group); maybe float32 `label_weights`, like `labels`.
             draws: Of `draw`, or one device's part of it.
 
         Returns:
             Each named view, float32 (images * copies, h, w, 3), with `labels`,
             int32 (labelled images,), and `index`, int32 (unlabelled images,):
-            the places of the unlabelled images.
+            the places of the unlabelled images; and `label_weights`, float32, like
+            `labels`, where the batch has them.
         """
         flat = {name: _unfolded(array) for name, array in batch.items()}
-        made = {"labels": flat["labels"], "index": flat["index"]}
+        passed = ("labels", "index", WEIGHTS)
+        made = {name: flat[name] for name in passed if name in flat}
         for key, family in self._needed().items():
             made |= family.apply(flat, _each(draws[key], _unfolded), self.names)
         return made
@@ -136,4 +139,12 @@ def _unfolded(part):
     return ops.reshape(part, (-1, *part.shape[2:]))
 
 
-__all__ = ["COLORIZED", "LABELED", "SOURCES", "UNLABELED", "VIEWS", "StepViews"]
+__all__ = [
+    "COLORIZED",
+    "LABELED",
+    "SOURCES",
+    "UNLABELED",
+    "VIEWS",
+    "WEIGHTS",
+    "StepViews",
+]

@@ -143,6 +143,14 @@ def test_colorized_changes_no_draw(toy, split):
     assert "colorized" not in without
 
 
+def test_class_weights_go_with_the_labels(toy, split):
+    weights = np.array([0.5, 1, 4], "float32")
+    batch = batches(toy, split, class_weights=weights).batch(2)
+    assert batch["label_weights"].dtype == np.float32
+    assert (batch["label_weights"] == weights[batch["labels"]]).all()
+    assert "label_weights" not in batches(toy, split).batch(2)
+
+
 @pytest.mark.parametrize(
     ("changed", "text"),
     [

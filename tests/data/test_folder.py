@@ -1,10 +1,12 @@
 import io
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from color_s4l import data
+from color_s4l.config import Source
 from color_s4l.errors import InputError
 
 
@@ -26,8 +28,9 @@ def root(tmp_path):
     return tmp_path
 
 
-def load(root, image_size=8):
-    return data.load("folder", str(root), image_size)
+def load(root, image_size=8, **options):
+    source = Source("folder", str(root), image_size, **options)
+    return data.load_source(source)
 
 
 def one(root, image, name="b.png", **options):
@@ -52,15 +55,6 @@ def test_unlabeled_images_come_last_without_label(root):
     assert dataset.images[2:, 0, 0, 0].tolist() == [0, 255]
 
 
-@pytest.mark.parametrize(
-    "name", ["b.PNG", "b.JpG", "b.jpeg", "b.webp", "b.BMP", "b.gif"]
-)
-def test_reads_every_kind_in_either_case(root, name):
-    color = one(root, plain((0, 128, 0)), name)[4, 4]
-    # JPEG and WebP lose a little.
-    assert np.abs(color.astype(int) - [0, 128, 0]).max() <= 3
-
-
 def test_order_is_sorted_and_deterministic(root):
     for level in (30, 10, 20):
         put(root, f"train/cat/sub/{level}.png", plain((level,) * 3))
@@ -69,53 +63,79 @@ def test_order_is_sorted_and_deterministic(root):
     assert (first.images == second.images).all()
 
 
-@pytest.mark.parametrize(
-    ("image", "color"),
-    [
-        (plain(90, mode="L"), (90, 90, 90)),
-        (plain(1, mode="1"), (255, 255, 255)),
-        (plain((10, 20, 30)).quantize(2), (10, 20, 30)),
-        # Alpha over white: 0.2 * 0 + 0.8 * 255 = 204 where the image is black.
-        (plain((0, 0, 0, 51), mode="RGBA"), (204, 204, 204)),
-        (plain((0, 51), mode="LA"), (204, 204, 204)),
-        # 16 bits: 25700 / 257 = 100.
-        (Image.fromarray(np.full((8, 8), 25700, np.uint16)), (100, 100, 100)),
-        (Image.fromarray(np.full((8, 8), 65535, np.uint16)), (255, 255, 255)),
-    ],
-)
-def test_converts_grey_alpha_palette_and_16_bits(root, image, color):
-    assert one(root, image)[3, 3].tolist() == list(color)
+def test_classes_of_any_name_and_one_image_each(tmp_path):
+    names = ("Müller's dog", "кот", "猫 2", "NA")
+    for level, name in enumerate(names):
+        for part in ("train", "test"):
+            put(tmp_path, f"{part}/{name}/a b.PNG", plain((level,) * 3))
+    dataset = load(tmp_path)
+    assert dataset.classes == tuple(sorted(names))
+    expected = [names.index(name) for name in dataset.classes]
+    assert dataset.images[:, 0, 0, 0].tolist() == expected
+    assert dataset.files.training[0].endswith(f"{dataset.classes[0]}/a b.PNG")
 
 
-def test_converts_cmyk_and_transparent_palettes(root):
-    # No cyan, all magenta and yellow, no black: red.
-    red = one(root, plain((0, 255, 255, 0), mode="CMYK"), "b.jpg", quality=100)
-    assert np.abs(red[4, 4].astype(int) - [255, 0, 0]).max() <= 3
-    palette = plain(0, mode="P")
-    palette.putpalette([0, 0, 0])
-    assert one(root, palette, "ab.png", transparency=0)[4, 4].tolist() == [255] * 3
+def test_empty_classes_are_named_and_left_out(root, capsys):
+    (root / "train/ant").mkdir()
+    (root / "train/bee").mkdir()
+    (root / "train/bee/broken.png").write_bytes(b"")
+    put(root, "unlabeled/a.png", plain("white"))
+    dataset = load(root)
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.labels.tolist() == [0, 1, -1]
+    assert dataset.test_labels.tolist() == [0, 1]
+    assert "without an image are left out: 'ant', 'bee'" in capsys.readouterr().err
+    put(root, "test/bee/a.png", plain("red"))
+    with pytest.raises(InputError, match="no training image can be read: bee"):
+        load(root)
 
 
-def test_first_frame_of_an_animation(root):
-    frames = [plain("lime"), plain("blue")]
-    frame = one(root, frames[0], "b.gif", save_all=True, append_images=frames[1:])
-    assert frame[4, 4].tolist() == [0, 255, 0]
+def test_other_folders_are_named(root, capsys):
+    put(root, "unlabelled/a.png", plain("white"))
+    assert len(load(root).images) == 2
+    assert "passed over folders beside train: unlabelled" in capsys.readouterr().err
 
 
-def test_honours_exif_rotation(root):
-    image = plain("black")
-    image.paste("white", (0, 0, 8, 4))  # the upper half
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
-    turned = one(root, image, "b.png", exif=exif)
-    assert turned[:, 7, 0].tolist() == [255] * 8
-    assert turned[:, 0, 0].tolist() == [0] * 8
+def test_a_share_is_held_out_by_name(tmp_path):
+    for number in range(10):
+        put(tmp_path, f"train/cat/{number}.png", plain((number,) * 3))
+    for number in range(3):
+        put(tmp_path, f"train/dog/{number}.png", plain((100 + number,) * 3))
+    put(tmp_path, "train/one/0.png", plain((200,) * 3))
+    put(tmp_path, "unlabeled/0.png", plain((201,) * 3))
+    with pytest.raises(InputError, match=r"no test images.*--test_fraction=0\.2"):
+        load(tmp_path)
+    dataset = load(tmp_path, test_fraction=0.2)
+    # 2 of 10, 1 of 3 (at least one), 0 of 1 (one stays).
+    assert dataset.test_labels.tolist() == [0, 0, 1]
+    assert dataset.labels.tolist() == [0] * 8 + [1] * 2 + [2, -1]
+    seen = (
+        dataset.images[:, 0, 0, 0].tolist() + dataset.test_images[:, 0, 0, 0].tolist()
+    )
+    assert len(set(seen)) == 15
+    again = load(tmp_path, test_fraction=0.2)
+    assert again.files == dataset.files
+    assert load(tmp_path, test_fraction=0.5).test_labels.tolist() == [0] * 5 + [1] * 2
 
 
-def test_crops_to_the_middle_square(root):
-    image = plain("black", (24, 8))
-    image.paste("white", (8, 0, 16, 8))
-    assert (one(root, image) == 255).all()
+@pytest.mark.parametrize("fraction", [0, 1, -0.5, float("nan")])
+def test_refuses_shares_that_are_none(root, fraction):
+    shutil.rmtree(root / "test")
+    with pytest.raises(InputError, match="expected 0 < p < 1"):
+        load(root, test_fraction=fraction)
+
+
+def test_refuses_a_share_of_what_has_none(root):
+    with pytest.raises(InputError, match="leave --test_fraction out"):
+        load(root, test_fraction=0.5)
+    shutil.rmtree(root / "test")
+    with pytest.raises(InputError, match="no class has two labelled images"):
+        load(root, test_fraction=0.5)
+
+
+def test_its_flags_are_refused_elsewhere(root):
+    with pytest.raises(InputError, match=r"--fit=pad is for --dataset=folder"):
+        data.load_source(Source("digits", fit="pad"))
 
 
 def test_unreadable_files_are_named_counted_and_skipped(root, capsys, monkeypatch):
@@ -166,10 +186,9 @@ def test_a_class_may_lack_test_images(root):
     ("folders", "text"),
     [
         ([], "no folder .*/train. Expected DIR/train/<class>"),
-        (["train"], "no folder .*/test"),
         (["train", "test"], "/train holds no folders of classes"),
-        (["train/cat", "test"], "/test holds no folders of classes"),
-        (["train/cat", "test/cat"], "/train holds no image that can be read.*.gif"),
+        (["train/cat", "test"], "holds no training image that can be read.*.gif"),
+        (["train/cat", "test/cat"], "holds no training image that can be read.*.gif"),
     ],
 )
 def test_refuses_empty_trees(tmp_path, folders, text):

@@ -66,6 +66,20 @@ def test_supervised_by_hand():
     assert found["train_error"] == pytest.approx(50)
 
 
+def test_supervised_with_balanced_classes_by_hand():
+    # Entropies ln 4/3 and ln 2 as above, weighed by 1/2 and 3: the mean is
+    # (ln 4/3 / 2 + 3 ln 2) / 2; the error counts every image alike.
+    views = {
+        "labeled": np.log([[3.0, 1.0], [1.0, 1.0]]).astype("float32"),
+        "labels": np.array([0, 1], "int32"),
+        "label_weights": np.array([0.5, 3], "float32"),
+    }
+    found = outcome_of(Supervised(), views)
+    expected = (math.log(4 / 3) / 2 + 3 * math.log(2)) / 2
+    assert found["class_loss"] == pytest.approx(expected, rel=1e-6)
+    assert found["train_error"] == pytest.approx(50)
+
+
 def test_proxies_by_hand():
     # Two tasks of two images. Task 0 (label 0): probabilities 1/2 and 3/4;
     # task 1 (label 1): 3/4 and 1/4. Mean of ln 2, ln 4/3, ln 4/3, ln 4.

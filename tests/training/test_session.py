@@ -146,7 +146,7 @@ def test_a_colorizer_is_trained_where_none_is_given(
     run = dataclasses.replace(tiny, colorizer=None, run_dir=str(tmp_path / "run"))
     with pytest.raises(KeyboardInterrupt):
         fit(run)
-    assert "none given: training one on the 24 unlabelled" in capsys.readouterr().out
+    assert "none given: training one on 24 of the unlabelled" in capsys.readouterr().out
     kept = tmp_path / "run" / "colorizer.h5"
     assert saving.load(kept).origin.images == 24
     before = kept.read_bytes()

@@ -1,0 +1,130 @@
+"""Which files are the images of a data set, and what is known of each."""
+
+import dataclasses
+import os
+import pathlib
+import sys
+import zlib
+
+import numpy as np
+
+from color_s4l.data import image_files
+from color_s4l.data.dataset import UNLABELED
+from color_s4l.errors import InputError
+
+Labelled = list[tuple[pathlib.Path, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """Files with the numbers of their classes.
+
+    Attributes:
+        root: The data set's folder.
+        classes: Names.
+        training: Files of the training images; number -1 without a label.
+        test: Files of the test images.
+    """
+
+    root: pathlib.Path
+    classes: tuple[str, ...]
+    training: Labelled
+    test: Labelled
+
+
+def folders(root: pathlib.Path) -> list[str]:
+    """Names of a folder's folders, sorted as text; hidden ones are passed over.
+
+    Raises:
+        InputError: A name is no UTF-8, and could not be written down.
+    """
+    with os.scandir(root) as entries:
+        names = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
+    for name in names:
+        if name.encode(errors="replace").decode() != name:
+            raise InputError(f"{root} has a folder whose name is no UTF-8: {name!a}.")
+    return sorted(names)
+
+
+def of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
+    """The files below each class's folder, in the order of the classes.
+
+    Raises:
+        InputError: There is a folder of no class.
+    """
+    present = folders(folder)
+    strange = [name for name in present if name not in set(classes)]
+    if strange:
+        raise InputError(
+            f"{folder} has classes that train has not: {', '.join(strange)}. "
+            f"train has: {', '.join(classes)}."
+        )
+    loose = [p for p in folder.iterdir() if p.suffix.lower() in image_files.ENDINGS]
+    if loose:
+        print(
+            f"{folder}: passed over {len(loose)} images outside of a class's folder",
+            file=sys.stderr,
+        )
+    return [
+        (path, label)
+        for label, name in enumerate(classes)
+        if name in present
+        for path in image_files.find(folder / name)
+    ]
+
+
+def with_test(listing: Listing, fraction: float | None) -> Listing:
+    """The listing with test images: those of its test folder, or a share held out.
+
+    Which are held out depends on nothing but the files' names: all runs, whatever
+    their seed, are tested alike.
+
+    Args:
+        listing: Without test images where there is no test folder.
+        fraction: Share of each class's labelled images, in (0, 1); at least one, and
+            at least one stays. None where there is a test folder.
+
+    Returns:
+        The listing with test images.
+
+    Raises:
+        InputError: There are both or neither, or no class has two images.
+    """
+    if fraction is None:
+        if listing.test:
+            return listing
+        raise InputError(
+            f"There are no test images: expected {listing.root / 'test'}/<class>/*, "
+            "or --test_fraction=0.2 to hold out a share of each class."
+        )
+    if not 0 < fraction < 1:
+        raise InputError(f"--test_fraction={fraction}: expected 0 < p < 1.")
+    if listing.test:
+        raise InputError(
+            f"{listing.root / 'test'} holds the test images: leave --test_fraction out."
+        )
+    held_out = _held_out(listing, fraction)
+    if not held_out:
+        raise InputError(
+            f"--test_fraction={fraction}: no class has two labelled images, "
+            "so that none can be held out."
+        )
+    files = list(enumerate(listing.training))
+    return dataclasses.replace(
+        listing,
+        training=[file for number, file in files if number not in held_out],
+        test=[file for number, file in files if number in held_out],
+    )
+
+
+def _held_out(listing: Listing, fraction: float) -> set[int]:
+    labels = np.array([label for _, label in listing.training])
+    names = [os.path.relpath(path, listing.root) for path, _ in listing.training]
+    order = np.array([zlib.crc32(os.fsencode(name)) for name in names])
+    chosen: set[int] = set()
+    for label in set(labels.tolist()) - {UNLABELED}:
+        members = np.flatnonzero(labels == label)
+        members = members[np.argsort(order[members], kind="stable")]
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        chosen.update(members[:count].tolist())
+    return chosen

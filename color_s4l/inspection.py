@@ -1,0 +1,148 @@
+"""What the library sees of a data set, as tables and pictures."""
+
+import concurrent.futures
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from color_s4l import data, pictures
+from color_s4l.data import balance, image_files, lazy_images
+from color_s4l.views.colorized import colorized_images
+from color_s4l.views.geometric import GEOMETRIC
+from color_s4l.views.step import COLORIZED
+from colorization.colorizer import Colorizer
+
+# Of the contact sheet: classes (evenly chosen where there are more) and images of each.
+ROWS, COLUMNS = 20, 10
+PICTURED = 6
+
+
+def counts(dataset: data.Dataset) -> pd.DataFrame:
+    """Images of each class and split.
+
+    Args:
+        dataset: Loaded.
+
+    Returns:
+        Columns `class`, `training`, `test`; the last row counts the images without
+        a label.
+    """
+    without = int((dataset.labels == data.UNLABELED).sum())
+    return pd.DataFrame(
+        {
+            "class": [*dataset.classes, "(no label)"],
+            "training": [*balance.counts(dataset.labels, dataset.classes), without],
+            "test": [*balance.counts(dataset.test_labels, dataset.classes), 0],
+        }
+    )
+
+
+def names_of(dataset: data.Dataset) -> tuple[Sequence[str], Sequence[str]]:
+    """Names of the training and of the test images: their files, or their places."""
+    if dataset.files:
+        return dataset.files.training, dataset.files.test
+    parts = {"training": dataset.images, "test": dataset.test_images}
+    first, second = ([f"{k}[{i}]" for i in range(len(v))] for k, v in parts.items())
+    return first, second
+
+
+def duplicates(dataset: data.Dataset) -> pd.DataFrame:
+    """Test images that are training images too, pixel for pixel at the size read.
+
+    Args:
+        dataset: Loaded.
+
+    Returns:
+        Columns `test` and `training`, names; `test_class` and `training_class`, the
+        latter empty for an image without a label. One row for every pair.
+    """
+    pairs = pd.merge(
+        pd.DataFrame({"crc": lazy_images.checksums(dataset.test_images)}).reset_index(),
+        pd.DataFrame({"crc": lazy_images.checksums(dataset.images)}).reset_index(),
+        on="crc",
+        suffixes=("_test", "_training"),
+    )
+    tests, places = (pairs[f"index_{part}"].to_numpy() for part in ("test", "training"))
+    # Equal checksums of different images are rare, not impossible.
+    same = [_equal(dataset, i, k) for i, k in zip(tests, places, strict=True)]
+    tests, places = tests[np.array(same, bool)], places[np.array(same, bool)]
+    training_names, test_names = names_of(dataset)
+    classes = np.array([*dataset.classes, ""], dtype=object)
+    return pd.DataFrame(
+        {
+            "test": [test_names[i] for i in tests],
+            "training": [training_names[k] for k in places],
+            "test_class": classes[dataset.test_labels[tests]],
+            "training_class": classes[dataset.labels[places]],
+        }
+    )
+
+
+def _equal(dataset: data.Dataset, test: int, training: int) -> bool:
+    return np.array_equal(dataset.test_images[test], dataset.images[training])
+
+
+def sizes(paths: Sequence[str]) -> pd.DataFrame:
+    """Of every file what its header says.
+
+    Args:
+        paths: Files that can be decoded.
+
+    Returns:
+        Columns `filename`, `width`, `height` (in pixels, as stored), `format`, `mode`.
+    """
+    with image_files.strict(), concurrent.futures.ThreadPoolExecutor() as pool:
+        rows = list(pool.map(_header, paths))
+    return pd.DataFrame(rows, columns=["filename", "width", "height", "format", "mode"])
+
+
+def _header(path: str) -> tuple:
+    with Image.open(path, formats=image_files.FORMATS) as file:
+        return path, *file.size, file.format, file.mode
+
+
+def contact_sheet(dataset: data.Dataset) -> Figure:
+    """The first training images of each class, and of those without a label.
+
+    Args:
+        dataset: Loaded; of more than 20 classes 20 are shown, evenly chosen.
+
+    Returns:
+        The figure, one row for each class.
+    """
+    total = len(dataset.classes)
+    shown = np.arange(min(ROWS, total)) * total // min(ROWS, total)
+    kinds = {dataset.classes[k]: k for k in shown}
+    if (dataset.labels == data.UNLABELED).any():
+        kinds["(no label)"] = data.UNLABELED
+    rows = {
+        name: dataset.images[np.flatnonzero(dataset.labels == k)[:COLUMNS]]
+        for name, k in kinds.items()
+    }
+    return pictures.sheet(rows, COLUMNS)
+
+
+def views(dataset: data.Dataset, colorizer: Colorizer | None) -> Figure:
+    """The proxy views of a few training images, with their labels.
+
+    Args:
+        dataset: Loaded.
+        colorizer: Makes the seventh view; None leaves it out.
+
+    Returns:
+        The figure, one row for each image.
+    """
+    count = min(PICTURED, len(dataset.images))
+    images = dataset.images[np.arange(count) * len(dataset.images) // count]
+    made = {
+        name: keras.ops.convert_to_numpy(turn(images))
+        for name, turn in GEOMETRIC.items()
+    }
+    if colorizer:
+        made[COLORIZED] = colorized_images(images, colorizer)
+    rows = [[view[number] for view in made.values()] for number in range(count)]
+    return pictures.views(rows, list(made))

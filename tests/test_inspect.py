@@ -1,0 +1,111 @@
+"""What the command shows of a folder with everything that can be wrong in one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from color_s4l import inspect
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """12 cats, a dog, 3 without a label; a test image is also a cat, one broken."""
+    root = tmp_path_factory.mktemp("photos")
+    noise = np.random.default_rng(0)
+
+    def put(path, size=(24, 16)):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        pixels = noise.integers(0, 256, (size[1], size[0], 3), np.uint8)
+        Image.fromarray(pixels).save(root / path)
+
+    for number in range(12):
+        put(f"train/Katze $x$/{number:02d}.png")
+    put("train/犬/0.png", (40, 40))
+    for number in range(3):
+        put(f"unlabeled/{number}.jpg")
+    put("test/犬/0.png")
+    (root / "test" / "Katze $x$").mkdir()
+    copied = (root / "train" / "Katze $x$" / "03.png").read_bytes()
+    (root / "test" / "Katze $x$" / "again.png").write_bytes(copied)
+    (root / "unlabeled" / "broken.png").write_bytes(b"no image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def shown(root, colorizer_file, tmp_path_factory):
+    """The folder written and what the terminal showed."""
+    import contextlib
+    import io
+
+    folder = tmp_path_factory.mktemp("inspected") / "deeper"
+    words = ["--dataset=folder", f"--data_dir={root}", "--image_size=16"]
+    words += [f"--colorizer={colorizer_file}", f"--output={folder}", "--cache=none"]
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        assert inspect.main(words) == 0
+    return folder, text.getvalue()
+
+
+def test_counts(shown):
+    folder, text = shown
+    table = pd.read_csv(folder / "counts.csv")
+    assert table.values.tolist() == [
+        ["Katze $x$", 12, 1],
+        ["犬", 1, 1],
+        ["(no label)", 3, 0],
+    ]
+    assert "folder, 2 classes, read at 16 px" in text
+    assert "one class has more than 10 times" in text
+
+
+def test_duplicates_between_train_and_test(shown, root):
+    folder, text = shown
+    table = pd.read_csv(folder / "duplicates.csv")
+    assert table.values.tolist() == [
+        [
+            str(root / "test" / "Katze $x$" / "again.png"),
+            str(root / "train" / "Katze $x$" / "03.png"),
+            "Katze $x$",
+            "Katze $x$",
+        ]
+    ]
+    assert "duplicates 1 test images are training images too" in text
+
+
+def test_sizes_and_unreadable_files(shown, root):
+    folder, text = shown
+    table = pd.read_csv(folder / "files.csv")
+    assert len(table) == 12 + 1 + 3 + 2
+    assert table["format"].value_counts().to_dict() == {"PNG": 15, "JPEG": 3}
+    assert "24 x 16 to 40 x 40 pixels, median 24 x 16; 6 % square" in text
+    unreadable = pd.read_csv(folder / "unreadable.csv")
+    assert unreadable["filename"].tolist() == [str(root / "unlabeled" / "broken.png")]
+    assert "unreadable 1 files" in text
+
+
+def test_pictures(shown):
+    folder, text = shown
+    for name, least in (("contact_sheet", (900, 300)), ("views", (700, 700))):
+        with Image.open(folder / f"{name}.png") as picture:
+            assert picture.width > least[0]
+            assert picture.height > least[1]
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 1000
+    assert "six of the seven" not in text
+
+
+def test_built_in_images_without_a_colorizer(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert inspect.main(["--image_size=8"]) == 0
+    text = capsys.readouterr().out
+    assert "give --colorizer for the colourised one" in text
+    names = sorted(path.name for path in (tmp_path / "inspection_digits").iterdir())
+    assert names == ["contact_sheet.png", "counts.csv", "duplicates.csv", "views.png"]
+
+
+def test_wrong_input_writes_nothing(tmp_path, refused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "no folder nowhere" in refused(
+        inspect.main(["--dataset=folder", "--data_dir=nowhere"])
+    )
+    assert "no.h5" in refused(inspect.main(["--colorizer=no.h5"]))
+    assert not list(tmp_path.iterdir())
