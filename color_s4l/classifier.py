@@ -7,7 +7,7 @@ import pathlib
 import keras
 import numpy as np
 
-from color_s4l import evaluation
+from color_s4l import data, evaluation
 from color_s4l.errors import InputError
 from color_s4l.saving import classifier_file
 
@@ -56,7 +56,8 @@ class Classifier:
         Raises:
             InputError: The images have another shape or type.
         """
-        images = np.asarray(images)
+        if not isinstance(images, data.LazyImages):
+            images = np.asarray(images)
         expected = tuple(self.network.input_shape[1:])
         if images.dtype != np.uint8 or images.shape[1:] != expected:
             raise InputError(

@@ -34,7 +34,8 @@ class Inspect(Source):
 def inspect(flags: Inspect) -> None:
     """Runs the command."""
     # Here and not above: Keras takes seconds to start, and --help needs none.
-    from color_s4l import data, inspection, pictures
+    from color_s4l import data, pictures
+    from color_s4l.inspection import figures
     from colorization import saving
 
     colorizer = saving.load(flags.colorizer) if flags.colorizer else None
@@ -43,11 +44,11 @@ def inspect(flags: Inspect) -> None:
     folder = _folder(flags)
     for name, table in _tables(dataset).items():
         _write(folder / f"{name}.csv", table)
-    figures = {
-        "contact_sheet": inspection.contact_sheet(dataset),
-        "views": inspection.views(dataset, colorizer),
+    drawn = {
+        "contact_sheet": figures.contact_sheet(dataset),
+        "views": figures.views(dataset, colorizer),
     }
-    for name, figure in figures.items():
+    for name, figure in drawn.items():
         pictures.save(figure, folder / f"{name}.png")
     if colorizer is None:
         print("views      six of the seven: give --colorizer for the colourised one")
@@ -56,17 +57,18 @@ def inspect(flags: Inspect) -> None:
 
 def _tables(dataset) -> dict:
     """All tables by name; what matters of each is printed."""
-    from color_s4l import data, inspection
+    from color_s4l import data
+    from color_s4l.inspection import tables as made
 
     size = dataset.images.shape[1]
     print(
         f"images     {dataset.name}, {len(dataset.classes)} classes, read at {size} px"
     )
-    tables = {"counts": inspection.counts(dataset)}
+    tables = {"counts": made.counts(dataset)}
     _show(tables["counts"])
     if data.imbalanced(dataset.labels, dataset.classes):
         print("warning    one class has more than 10 times the images of another")
-    tables["duplicates"] = inspection.duplicates(dataset)
+    tables["duplicates"] = made.duplicates(dataset)
     found = tables["duplicates"]["test"].nunique()
     print(f"duplicates {found:,} test images are training images too")
     _show(tables["duplicates"])
@@ -78,12 +80,12 @@ def _tables(dataset) -> dict:
 def _of_files(files) -> dict:
     import pandas as pd
 
-    from color_s4l import inspection
+    from color_s4l.inspection import tables
 
     unreadable = pd.DataFrame(files.unreadable, columns=["filename", "reason"])
     print(f"unreadable {len(unreadable):,} files")
     _show(unreadable)
-    sizes = inspection.sizes([*files.training, *files.test])
+    sizes = tables.sizes([*files.training, *files.test])
     sides = sizes[["width", "height"]]
     square = 100 * (sizes["width"] == sizes["height"]).mean()
     low, middle, high = sides.min(), sides.median(), sides.max()

@@ -60,14 +60,15 @@ class Reader:
 
     Args:
         paths: The files.
-        size: Side in pixels to which the square in the middle is resized.
+        size: Side in pixels of the squares that they become.
+        fit: As for `image_files.square`.
 
     Attributes:
         unreadable: How many files were left out so far.
     """
 
-    def __init__(self, paths: list[pathlib.Path], size: int):
-        self.paths, self.size = paths, size
+    def __init__(self, paths: list[pathlib.Path], size: int, fit: str = "crop"):
+        self.paths, self.size, self.fit = paths, size, fit
         self.unreadable = 0
 
     def __iter__(self) -> Iterator[Batch]:
@@ -90,7 +91,7 @@ class Reader:
 
     def _decode(self, path: pathlib.Path) -> np.ndarray | None:
         try:
-            return image_files.square(image_files.decode(path), self.size)
+            return image_files.load(path, self.size, self.fit)
         except Exception as error:  # Pillow's decoders raise nearly anything
             reason = " ".join(str(error).split()) or type(error).__name__
             print(f"cannot read {path}: {reason}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""What the library sees of a data set, before anything is trained."""
