@@ -13,6 +13,13 @@ terms -> training.
 import importlib
 import typing
 
+if typing.TYPE_CHECKING:
+    from color_s4l.classifier import Classifier, load
+    from color_s4l.config import Run
+    from color_s4l.errors import InputError
+    from color_s4l.methods import METHODS
+    from color_s4l.training.session import fit
+
 _WHERE = {
     "Run": "color_s4l.config",
     "fit": "color_s4l.training.session",

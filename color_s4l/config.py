@@ -88,7 +88,8 @@ class Settings(Source):
     )
     width: float = option(1.0, "Factor on the trunk's numbers of filters.")
     init_from: str | None = option(
-        None, "A run folder or model file, whose trunk's weights are the beginning."
+        None,
+        "A run, model file or colorizer, whose trunk's weights are the beginning.",
     )
     freeze_blocks: int = option(
         0, "First blocks of the trunk that stay as they are; -1: the whole trunk."

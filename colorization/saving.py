@@ -18,7 +18,7 @@ from colorization.colorizer import Colorizer
 from colorization.lab import SCALING
 from colorization.origin import Origin, from_json
 
-NOTE = "colorization_origin"
+_NOTE = "colorization_origin"
 _HOW_TO_TRAIN = (
     "Train a colorizer: python -m colorization.train --dataset=... --output=..."
 )
@@ -51,7 +51,7 @@ def save(model: keras.Model, path: str | os.PathLike, origin: Origin) -> None:
     check_suffix(path)
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    keras_files.save(model, path, NOTE, origin.to_json())
+    keras_files.save(model, path, _NOTE, origin.to_json())
 
 
 def _parse(config: dict | None, origin: str | None) -> Origin:
@@ -73,7 +73,7 @@ def _parse(config: dict | None, origin: str | None) -> Origin:
 def _open(path: pathlib.Path) -> Colorizer:
     if not path.is_file():
         raise InputError("there is no such file")
-    origin = _parse(*keras_files.read(path, NOTE))
+    origin = _parse(*keras_files.read(path, _NOTE))
     model = keras.models.load_model(
         path,
         custom_objects=colorization.custom_objects(),
@@ -86,6 +86,14 @@ def _open(path: pathlib.Path) -> Colorizer:
             f"it maps {model.input_shape[1:]} to {model.output_shape[1:]}"
         )
     return Colorizer(model, origin)
+
+
+def is_colorizer(path: str | os.PathLike) -> bool:
+    """Whether a file says that it is a colorizer; nothing is built from it."""
+    try:
+        return keras_files.read(pathlib.Path(path), _NOTE)[1] is not None
+    except Exception:  # of another kind, damaged, missing: whoever opens it says so
+        return False
 
 
 def load(path: str | os.PathLike) -> Colorizer:

@@ -4,6 +4,7 @@ import functools
 
 from color_s4l.networks import freezing
 from color_s4l.networks.convnet import convnet
+from color_s4l.networks.encoder import encoder
 from color_s4l.networks.network import Network, inference_model
 from color_s4l.networks.nin import nin
 from color_s4l.networks.resnet18 import resnet18
@@ -32,6 +33,7 @@ TRUNKS = {
     "resnet18": resnet18,
     "tempens": tempens,
     "revnet18": revnet18,
+    "encoder": encoder,
 }
 
 __all__ = ["TRUNKS", "Network", "convnet", "freezing", "inference_model"]

@@ -18,7 +18,7 @@ from color_s4l.errors import InputError
 # Imported so that Keras knows the layers of a saved classifier.
 from color_s4l.networks import TRUNKS  # noqa: F401
 from color_s4l.saving import keras_files
-from colorization.saving import NOTE as COLORIZER_NOTE
+from colorization import saving
 
 NOTE = "color_s4l"
 _LAYERS = {
@@ -138,7 +138,7 @@ def load(path: str | os.PathLike) -> tuple[keras.Model, About]:
 def _open(path: pathlib.Path) -> tuple[keras.Model, About]:
     if path.suffix not in keras_files.SUFFIXES:
         raise InputError(f"its name ends in none of {', '.join(keras_files.SUFFIXES)}")
-    if keras_files.read(path, COLORIZER_NOTE)[1] is not None:
+    if saving.is_colorizer(path):
         raise InputError("it is a colorizer (which --colorizer takes)")
     configuration, note = keras_files.read(path, NOTE)
     foreign = keras_files.foreign_classes(configuration, _LAYERS | _VALUES)

@@ -3,15 +3,17 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
 
-import keras
 import numpy as np
 
 from color_s4l import cache
 from color_s4l.errors import InputError
 from color_s4l.networks import Network
+from color_s4l.networks.encoder import weights_of
 from color_s4l.saving import classifier_file
 from color_s4l.training.run_folder import RunFolder
+from colorization import saving
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,11 +24,13 @@ class Initial:
         source: Where it was read from, for errors.
         trunk: Its weights and batch statistics, in Keras' order.
         digest: SHA-256 of them all.
+        fits: The flags that give the network that takes it.
     """
 
     source: str
     trunk: tuple[np.ndarray, ...]
     digest: str
+    fits: str = "its --network and --width"
 
     def give_to(self, network: Network) -> None:
         """Assigns the weights.
@@ -40,17 +44,17 @@ class Initial:
         expected = [tuple(weight.shape) for weight in network.trunk.weights]
         if [array.shape for array in self.trunk] != expected:
             raise InputError(
-                f"--init_from={self.source} holds another trunk: give its --network "
-                "and --width."
+                f"--init_from={self.source} holds another trunk: give {self.fits}."
             )
         network.trunk.set_weights(self.trunk)
 
 
 def read(path: str | os.PathLike) -> Initial:
-    """Reads a trunk.
+    """Reads a trunk: a run's, or the encoder of a colorizer.
 
     Args:
-        path: A run folder, or a model file (.keras, .h5).
+        path: A run folder, or a model file (.keras, .h5): a classifier's, or a
+            colorizer's, for the trunk `encoder` of the colorizer's width.
 
     Returns:
         Its weights.
@@ -58,9 +62,14 @@ def read(path: str | os.PathLike) -> Initial:
     Raises:
         InputError: There is no such thing, or it is none of ours.
     """
-    folder = pathlib.Path(path)
-    file = RunFolder(folder).model() if folder.is_dir() else folder
-    model, _ = classifier_file.load(file)
-    weights = model.get_layer("trunk").weights
-    trunk = tuple(keras.ops.convert_to_numpy(weight) for weight in weights)
-    return Initial(str(path), trunk, cache.digest(*trunk))
+    file = pathlib.Path(path)
+    if saving.is_colorizer(file):
+        colorizer = saving.load(file)
+        fits = f"--network=encoder --width={colorizer.origin.width:g}"
+        return _initial(path, weights_of(colorizer.model), f"{fits} (a colorizer)")
+    model, _ = classifier_file.load(RunFolder(file).model() if file.is_dir() else file)
+    return _initial(path, model.get_layer("trunk").get_weights())
+
+
+def _initial(path, weights: Sequence[np.ndarray], fits: str = Initial.fits) -> Initial:
+    return Initial(str(path), tuple(weights), cache.digest(*weights), fits)

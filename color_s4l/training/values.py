@@ -133,10 +133,12 @@ def of_images(run: Run, side: int) -> Run:
     svhn = run.dataset.startswith("svhn")
     digits = is_digits(run.dataset)
     small = side <= LARGEST_WHITENED
+    # A colorizer's filters have never seen whitened images.
+    whitened = small and not digits and run.network != "encoder"
     deep_dropout = 0.5 if svhn and run.network.startswith("convnet") else None
     return dataclasses.replace(
         run,
-        zca=(small and not digits) if run.zca is None else run.zca,
+        zca=whitened if run.zca is None else run.zca,
         hflip=not digits if run.hflip is None else run.hflip,
         trunk_dropout=deep_dropout if run.trunk_dropout is None else run.trunk_dropout,
     )

@@ -7,8 +7,8 @@ import pytest
 from color_s4l.files import h5_wanted
 from color_s4l.networks import TRUNKS, convnet
 
-# VGG has no normalisation: a few ReLUs alone would all be dead by the end.
-WIDTHS = {"vgg16": 0.25}
+# Without normalisation a few ReLUs alone would all be dead by the end.
+WIDTHS = {"vgg16": 0.25, "encoder": 0.25}
 
 
 def narrow(name, shape, dropout=0.0):

@@ -89,7 +89,7 @@ def test_refuses_to_go_on_from_other_weights(
     ("flag", "text"),
     [
         ("--init_from=no_such_run", "There is no model at no_such_run"),
-        ("--init_from={colorizer}", "is no classifier of this library"),
+        ("--init_from={colorizer}", "give --network=encoder --width=0.0625 (a color"),
         ("--width=0.06", "holds another trunk: give its --network and --width"),
         ("--network=nin", "holds another trunk"),
         ("--freeze_blocks=4", "--freeze_blocks=4: this network has 3 blocks"),
