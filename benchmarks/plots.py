@@ -12,8 +12,8 @@ from benchmarks import layout
 from benchmarks.texts import NAMES
 from color_s4l.files import write_atomically
 
-# Lines of one column of labels stand side by side within this width.
-DODGE = 0.5
+# Lines of one column of labels stand side by side: so far apart, within this width.
+DODGE, WIDEST = 0.06, 0.5
 
 
 def errors_by_labels(found: pd.DataFrame, measure: str) -> Figure:
@@ -62,6 +62,7 @@ def errors_by_epoch(table: pd.DataFrame, column: str) -> Figure:
         axis.plot(mean.index, mean, marker=".", color=color, label=label)
         low, high = mean - deviation, mean + deviation
         axis.fill_between(mean.index, low, high, color=color, alpha=0.2, linewidth=0)
+    axis.set_title(_shared([runs for _, runs in settings]), loc="left", fontsize=8)
     axis.set_xlabel("epoch (a pass over the unlabelled images)")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(f"{column.replace('_', ' ')} in %")
@@ -70,17 +71,26 @@ def errors_by_epoch(table: pd.DataFrame, column: str) -> Figure:
     return figure
 
 
+_NAMED = ("--dataset=", "--labels=", "--method=", "--network=", "--data_dir=")
+
+
+def _shared(settings: list[pd.DataFrame]) -> str:
+    """What all lines were measured with, beside what each line's name says."""
+    first, *others = [runs["setting"].iloc[0].split() for runs in settings]
+    words = [word for word in first if all(word in other for other in others)]
+    return ", ".join(word[2:] for word in words if not word.startswith(_NAMED))
+
+
 def _different(settings: list[pd.DataFrame]) -> list[str]:
     """Each line's name: data, method, network, and what not all have in common."""
     lines = [runs["setting"].iloc[0].split() for runs in settings]
     shared = set.intersection(*map(set, lines))
-    named = ("--dataset=", "--labels=", "--method=", "--network=")
     names = []
     for runs, line in zip(settings, lines, strict=True):
         first = runs.iloc[0]
         count = "all" if pd.isna(first["labels"]) else f"{first['labels']:,.0f}"
         dataset = NAMES.get(first["dataset"], first["dataset"])
-        words = [w[2:] for w in line if w not in shared and not w.startswith(named)]
+        words = [w[2:] for w in line if w not in shared and not w.startswith(_NAMED)]
         start = [f"{dataset}, {count} labels", first["method"], first["network"]]
         names.append(", ".join([*start, *words]))
     return names
@@ -96,7 +106,8 @@ def _panel(axis, rows: pd.DataFrame, measure: str) -> None:
     counts = sorted(rows["labels"].unique())
     lines = list(rows.groupby(named(rows), sort=False))
     colors = _colors(len(lines))
-    shifts = np.linspace(-DODGE / 2, DODGE / 2, len(lines)) if len(lines) > 1 else [0]
+    reach = min(DODGE * (len(lines) - 1), WIDEST) / 2
+    shifts = np.linspace(-reach, reach, len(lines))
     for number, (name, line) in enumerate(lines):
         line = line.sort_values("labels")
         axis.errorbar(

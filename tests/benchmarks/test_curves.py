@@ -43,7 +43,9 @@ def test_one_line_for_each_setting_with_its_band_over_the_seeds(logs):
 
 def test_what_differs_beside_method_and_network_is_named(logs):
     settings = logs["setting"].where(logs["seed"] == 1, logs["setting"] + " --epochs=9")
-    (axis,) = plots.errors_by_epoch(logs.assign(setting=settings), "test_error").axes
+    table = logs.assign(setting=settings + " --width=0.25")
+    (axis,) = plots.errors_by_epoch(table, "test_error").axes
+    assert axis.get_title(loc="left") == "width=0.25"
     names = [text.get_text() for text in axis.get_legend().get_texts()]
     assert "CIFAR-10, 1,000 labels, sesemi, nin, epochs=9 (n = 1)" in names
 
