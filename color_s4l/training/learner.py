@@ -101,7 +101,15 @@ class Learner(backend.TrainStep, keras.Model):
             for term, draws in zip(self.terms, terms, strict=True)
             if draws is not None
         }
-        return {**self.views.apply(data, drawn), "draws": own}
+        return {**self.views.apply(self._sized(data), drawn), "draws": own}
+
+    def _sized(self, data) -> dict:
+        """One device's part of a batch, of known size: `fit` hands it on as unknown."""
+        groups = backend.share_of(ops.arange(self.plan.groups)).shape[0]
+        return {
+            name: ops.reshape(array, (groups, *array.shape[1:]))
+            for name, array in data.items()
+        }
 
     def losses(self, batch) -> tuple[Outcome, typing.Any]:
         """Every term's scalars, weight decay among them, and their sum."""

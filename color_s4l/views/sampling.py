@@ -18,7 +18,9 @@ def nearest(images, matrix, fill: float = 0.0):
     _, height, width, channels = images.shape
     x = (ops.arange(width, dtype="float32") + 0.5 - width / 2)[None, None, :]
     y = (ops.arange(height, dtype="float32") + 0.5 - height / 2)[None, :, None]
-    m = [matrix[:, i, None, None] for i in range(6)]
+    # Reshaped, not indexed by None: TensorFlow 2.21's graph optimiser loses the new
+    # axes of a slice of a stack.
+    m = [ops.reshape(matrix[:, i], (-1, 1, 1)) for i in range(6)]
     # A hair more, so that rounding does not push the middle of a pixel over its edge.
     columns = ops.floor(m[0] * x + m[1] * y + m[2] + width / 2 + 1e-4)
     rows = ops.floor(m[3] * x + m[4] * y + m[5] + height / 2 + 1e-4)

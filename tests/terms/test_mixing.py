@@ -11,6 +11,7 @@ from scipy import stats
 from color_s4l.terms import (
     AttentionDistance,
     FixMatch,
+    MixMatch,
     Mixup,
     Progress,
     PseudoLabel,
@@ -141,3 +142,35 @@ def test_weights_are_factors(loss_of):
         for name, value in loss_of(term, batch).items():
             heavier = dataclasses.replace(term, weight=3.0)
             assert loss_of(heavier, batch)[name] == pytest.approx(3 * value, rel=1e-5)
+
+
+@pytest.mark.parametrize("term", [Mixup(), MixMatch(), FixMatch(threshold=0.4)])
+def test_two_devices_have_the_mean_of_their_halves(term, loss_of):
+    # Four groups of three labelled and two other images; each device has two groups.
+    rng = np.random.default_rng(1)
+    shapes = {"labeled": (4, 3, 3), "unlabeled": (4, 2, 3)}
+    batch = {
+        name: rng.normal(size=shapes[source]).astype("float32")
+        for name, source in (
+            ("labeled", "labeled"),
+            ("weak", "unlabeled"),
+            ("weak_2", "unlabeled"),
+            ("strong", "unlabeled"),
+        )
+    }
+    batch["labels"] = rng.integers(0, 3, (4, 3)).astype("int32")
+    drawn = term.draw(keras.random.SeedGenerator(1), shapes)
+
+    def part(rows):
+        flat = {k: v[rows].reshape(-1, *v.shape[2:]) for k, v in batch.items()}
+        draws = keras.tree.map_structure(
+            lambda array: None if array is None else array[rows], drawn
+        )
+        return loss_of(term, {**flat, "draws": {term: draws}})
+
+    whole, first, second = (
+        part(rows) for rows in (slice(0, 4), slice(0, 2), slice(2, 4))
+    )
+    for name, value in whole.items():
+        assert value == pytest.approx((first[name] + second[name]) / 2, rel=1e-5), name
+        assert first[name] != pytest.approx(second[name], rel=1e-3)

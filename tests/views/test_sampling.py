@@ -104,6 +104,17 @@ def test_an_affine_image_in_the_middle_of_its_ranges_is_the_image():
     assert (numpy_of(warped.affine(image, turned)) != image).any()
 
 
+def test_compiled_warps_are_the_same():
+    # The graph optimiser once took the matrices apart wrongly.
+    image = np.random.default_rng(1).uniform(0, 1, (4, 9, 9, 3)).astype("float32")
+    places = np.random.default_rng(2).uniform(0, 1, (4, 3)).astype("float32")
+    inputs = [keras.Input(batch_shape=array.shape) for array in (image, places)]
+    warp = warped.affine(inputs[0], warped.Warps(inputs[1], None))
+    compiled = keras.Model(inputs, warp).predict_on_batch([image, places])
+    expected = numpy_of(warped.affine(image, warped.Warps(places, None)))
+    assert compiled == pytest.approx(expected)
+
+
 def test_only_named_warps_are_drawn():
     seed = keras.random.SeedGenerator(1)
     drawn = warped.draw(seed, 4, frozenset({"translated", "identity"}))
