@@ -21,16 +21,18 @@ class Classifier:
             probabilities.
         classes: Their names; empty where the model's file does not hold them.
         hflip: Whether left-right flips keep the class (for test-time augmentation).
+        fit: How image files become its squares: "crop" or "pad", as in training.
     """
 
     network: keras.Model
     classes: tuple[str, ...] = ()
     hflip: bool = True
+    fit: str = "crop"
 
     @property
     def about(self) -> classifier_file.About:
         """What its file says of it."""
-        return classifier_file.About(self.classes, self.hflip)
+        return classifier_file.About(self.classes, self.hflip, self.fit)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -115,10 +117,11 @@ def load(path: str | os.PathLike) -> Classifier:
     path = pathlib.Path(path)
     if not path.is_dir():
         network, about = classifier_file.load(path)
-        return Classifier(network, about.classes, about.hflip)
+        return Classifier(network, about.classes, about.hflip, about.fit)
     from color_s4l.training import run_folder
 
     folder = run_folder.RunFolder(path)
     config = run_folder.read_config(folder)
-    network, _ = classifier_file.load(folder.model())
-    return Classifier(network, tuple(config["classes"]), config["resolved"]["hflip"])
+    network, about = classifier_file.load(folder.model())
+    hflip = config["resolved"]["hflip"]
+    return Classifier(network, tuple(config["classes"]), hflip, about.fit)

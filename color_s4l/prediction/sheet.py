@@ -29,7 +29,7 @@ def sheet(items: Sequence[tuple[pathlib.Path, dict]]) -> Figure:
     for axis in axes:
         axis.set_axis_off()
     for axis, (path, row) in zip(axes, items, strict=False):
-        axis.imshow(image_files.square(image_files.decode(path), THUMBNAIL))
+        axis.imshow(image_files.load(path, THUMBNAIL))
         # A dollar sign in a name is no formula.
         axis.set_title(_caption(row), fontsize=7, parse_math=False)
     figure.tight_layout(pad=0.5)

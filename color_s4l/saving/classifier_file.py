@@ -13,6 +13,7 @@ import pathlib
 import keras
 import numpy as np
 
+from color_s4l.data.image_files import FITS
 from color_s4l.errors import InputError
 
 # Imported so that Keras knows the layers of a saved classifier.
@@ -62,11 +63,13 @@ class About:
     Attributes:
         classes: Their names, in the order of the probabilities; empty: unknown.
         hflip: Whether left-right flips keep the class.
+        fit: How its images became squares: "crop" or "pad".
         digest: Of the weights, 64 hexadecimal digits; empty: not recorded.
     """
 
     classes: tuple[str, ...] = ()
     hflip: bool = True
+    fit: str = "crop"
     digest: str = ""
 
     def to_json(self) -> str:
@@ -83,6 +86,8 @@ def _from_json(text: str | None) -> About:
     about = About(**{**values, "classes": tuple(values.get("classes", ()))})
     if not all(isinstance(name, str) for name in about.classes):
         raise ValueError("the names of its classes are no texts")
+    if about.fit not in FITS:
+        raise ValueError(f"its images were made squares by {about.fit!r}")
     return about
 
 

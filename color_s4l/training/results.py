@@ -82,7 +82,8 @@ def write(
 def _save_models(prepared: Prepared, folder: RunFolder) -> None:
     """Writes the classifier, and one with each of the further weights."""
     learner = prepared.learner
-    about = About(prepared.dataset.classes, hflip=prepared.run.hflip)
+    run = prepared.run
+    about = About(prepared.dataset.classes, hflip=run.hflip, fit=run.fit)
     for name, values in {None: [], **learner.evaluated()}.items():
         with learner.network.replaced(values):
             model = _portable(prepared)

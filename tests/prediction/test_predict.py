@@ -115,7 +115,8 @@ def test_a_pattern_and_a_file(finished, photographs, tmp_path, capsys):
 def test_streams_in_order_with_a_bounded_number_in_memory(tmp_path, monkeypatch):
     decoded = []
 
-    def decode(path):
+    def decode(path, size):
+        assert size == 4
         decoded.append(path)
         if int(path) % 7 == 0:
             raise OSError("broken")

@@ -12,7 +12,7 @@ from color_s4l.training import fitting, preparation
 
 @pytest.fixture(scope="session")
 def about():
-    return About(("cat", "Ängstlicher Hund", "鳥", "a, b"), hflip=False)
+    return About(("cat", "Ängstlicher Hund", "鳥", "a, b"), hflip=False, fit="pad")
 
 
 @pytest.fixture(scope="session")

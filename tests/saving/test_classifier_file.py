@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import color_s4l
 from color_s4l.errors import InputError
 from color_s4l.files import h5_wanted
 from color_s4l.networks import TRUNKS
@@ -67,6 +68,7 @@ def change_config(path, old, new):
 def test_round_trip(files, suffix, about, expected, small):
     model, again = classifier_file.load(files[suffix])
     assert (again.classes, again.hflip) == (about.classes, about.hflip)
+    assert (again.fit, color_s4l.load(files[suffix]).fit) == ("pad", "pad")
     found = model.predict(small.test_images, verbose=0)
     assert found == pytest.approx(expected, abs=1e-6)
 
@@ -141,6 +143,7 @@ def test_notes_that_do_not_fit(suffix, copy):
         ('"cat", ', "", "names 3 classes and tells 4 apart"),
         ('"cat"', "1", "names of its classes are no texts"),
         ('{"classes"', '["classes"', "damaged or something else"),
+        ('"pad"', '"bend"', "its images were made squares by 'bend'"),
         ('"digest": "', '"digest": "0', "weights are not those that were saved"),
     ):
         path = copy(suffix)
