@@ -74,6 +74,7 @@ def plain_case(case: Case) -> Case | None:
     """
     from color_s4l import methods
     from color_s4l.terms import Proxies, Supervised
+    from color_s4l.terms.proxies import COLOR_S4L
     from color_s4l.training.preparation import labeled_batch
 
     known = case.network in PLAIN_NETWORKS and case.dtype_policy in PLAIN_POLICIES
@@ -81,6 +82,7 @@ def plain_case(case: Case) -> Case | None:
     for term in terms:
         if isinstance(term, Proxies) and term == Proxies(tasks=term.tasks):
             tasks = term.tasks
+            known &= set(tasks) <= set(COLOR_S4L)
         elif term != Supervised():
             known = False
     if not known or case.devices > 1:

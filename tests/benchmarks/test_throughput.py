@@ -169,6 +169,7 @@ def test_what_pytorch_is_compared_in(changes, tasks, labeled):
         {"dtype_policy": "mixed_float16"},
         {"devices": 2},
         {"method": "color_s4l+polyak"},
+        {"method": "color_s4l_affine"},
     ],
 )
 def test_where_pytorch_has_no_such_step(changes):
