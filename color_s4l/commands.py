@@ -7,18 +7,22 @@ defined and read by nobody. Nothing here touches absl's global FLAGS.
 """
 
 import dataclasses
+import errno
 import importlib
 import os
+import re
 import sys
 import typing
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from color_s4l.errors import InputError
+from color_s4l.errors import InputError, suggestion
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
+# Of the disk, the user's share of it, or the file's largest size.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 Record = typing.TypeVar("Record")
 
 _DEFINE = {
@@ -130,7 +134,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
         rest = values(["command", *arguments])[1:]
     except flags.Error as error:
         text = " ".join(str(error).removeprefix("ERROR:: ").split())
-        raise InputError(text) from error
+        raise InputError(text + _closest_choice(text)) from error
     flagged, worded = _split_fields(record)
     if rest and not worded:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
@@ -139,6 +143,12 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     return record(
         **{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     )
+
+
+def _closest_choice(text: str) -> str:
+    """What absl leaves out of its message on a choice that does not exist."""
+    found = re.fullmatch(r"flag --\w+=(.*): value should be one of <(.*)>", text)
+    return suggestion(found[1], found[2].split("|")) if found else ""
 
 
 def spelled(values: object) -> list[str]:
@@ -214,11 +224,18 @@ def run(
         print(f"error: {error}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename}", file=sys.stderr)
+        where = f": {error.filename}" if error.filename else ""
+        again = _again(record) if error.errno in _FULL else ""
+        print(f"error: {error.strerror or error}{where}{again}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except KeyboardInterrupt:
-        resumable = any(field.name == "resume" for field in dataclasses.fields(record))
-        again = "the same command with --resume goes on from what is complete"
-        print(f"\ninterrupted{': ' + again if resumable else ''}", file=sys.stderr)
+        print(f"\ninterrupted{_again(record)}", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
+
+
+def _again(record: type) -> str:
+    """How to go on with a command that was stopped, if it can."""
+    if not any(field.name == "resume" for field in dataclasses.fields(record)):
+        return ""
+    return ": the same command with --resume goes on from what is complete"

@@ -27,8 +27,22 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
         and suggests the closest.
     """
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    suggestion = f" Did you mean {close[0]!r}?" if close else ""
     return InputError(
-        f"There is no {kind} {name!r}.{suggestion} There are: {', '.join(known)}."
+        f"There is no {kind} {name!r}.{suggestion(name, known)} "
+        f"There are: {', '.join(known)}."
     )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A question after the closest known name; empty where none is close.
+
+    Args:
+        name: What came.
+        known: The names that exist.
+
+    Returns:
+        Such as " Did you mean 'convnet'?".
+    """
+    lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1)
+    return f" Did you mean {lower[close[0]]!r}?" if close else ""

@@ -4,7 +4,9 @@ import contextlib
 import logging
 import os
 import pathlib
+import signal
 import tempfile
+import threading
 import typing
 from collections.abc import Callable, Iterator
 
@@ -73,6 +75,27 @@ def _temporary(path: pathlib.Path) -> Iterator[str]:
     os.chmod(name, 0o666 & ~mask)
     try:
         yield name
+    except OSError as error:
+        # A full disk is told of without a name.
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         if os.path.exists(name):
             os.remove(name)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Inside, Ctrl-C waits until the end: what is begun is finished first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is interrupted
+        return
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.default_int_handler)
+    if pressed:
+        raise KeyboardInterrupt

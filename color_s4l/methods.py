@@ -5,7 +5,7 @@ import json
 import typing
 from collections.abc import Sequence
 
-from color_s4l.errors import InputError, unknown
+from color_s4l.errors import InputError, suggestion, unknown
 from color_s4l.terms import (
     TERMS,
     AttentionDistance,
@@ -158,8 +158,8 @@ def _value(term: Term, name: str, field: str, text: str) -> typing.Any:
     types = typing.get_type_hints(type(term))
     if field not in types:
         raise InputError(
-            f"Term {name!r} has no hyper-parameter {field!r}. "
-            f"It has: {', '.join(types)}."
+            f"Term {name!r} has no hyper-parameter {field!r}."
+            f"{suggestion(field, types)} It has: {', '.join(types)}."
         )
     wanted = types[field]
     try:

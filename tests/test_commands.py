@@ -1,6 +1,8 @@
 """From words to values: flags, flagfiles and help."""
 
 import dataclasses
+import errno
+import os
 import pathlib
 import re
 import time
@@ -15,6 +17,11 @@ FLAGS = [
     "dataset",
     "data_dir",
     "image_size",
+    "labels_csv",
+    "test_fraction",
+    "fit",
+    "cache",
+    "balance",
     "labels",
     "unlabeled",
     "validation",
@@ -153,3 +160,30 @@ def test_our_own_faults_keep_their_traceback():
     with pytest.raises(ValueError, match="ours"):
         commands.run(broken, Run, "", [])
     assert issubclass(InputError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (
+            errno.ENOSPC,
+            "No space left on device: x.npz: the same command with --resume",
+        ),
+        (errno.EACCES, "Permission denied: x.npz\n"),
+    ],
+)
+def test_what_the_disk_refuses_is_one_line(number, text, capsys):
+    def refused(record):
+        raise OSError(number, os.strerror(number), "x.npz")
+
+    assert commands.run(refused, Run, "", [], needs_keras=False) == 2
+    said = capsys.readouterr().err
+    assert text in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["schedule", "dtype_policy"])
+def test_the_closest_choice_is_suggested(name):
+    choices = {"schedule": "constant", "dtype_policy": "mixed_bfloat16"}
+    with pytest.raises(InputError, match=f"Did you mean '{choices[name]}'"):
+        parse(f"--{name}={choices[name][:-1].upper()}")

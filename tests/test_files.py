@@ -1,5 +1,10 @@
 """Files are whole or not there; the cache computes once."""
 
+import os
+import resource
+import signal
+import time
+
 import numpy as np
 import pytest
 
@@ -18,6 +23,38 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
         files.write_atomically(path, fail)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_keeps_the_old_file_and_is_named(tmp_path):
+    path = tmp_path / "kept"
+    files.write_atomically(path, lambda file: file.write(b"old"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as raised:
+            files.write_atomically(path, lambda file: file.write(bytes(9000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert raised.value.filename == str(path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_ctrl_c_waits_for_what_is_begun(tmp_path):
+    path = tmp_path / "whole"
+
+    def write(file):
+        file.write(b"first ")
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        file.write(b"second")
+
+    with pytest.raises(KeyboardInterrupt), files.uninterrupted():
+        files.write_atomically(path, write)
+    assert path.read_bytes() == b"first second"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with files.uninterrupted():
+        pass
 
 
 def test_savers_get_a_name_of_the_same_ending(tmp_path):

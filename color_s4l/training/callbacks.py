@@ -12,7 +12,7 @@ from tensorboard.summary import Writer
 
 from color_s4l.data import Split
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
+from color_s4l.files import uninterrupted, write_atomically
 from color_s4l.training import checkpoints
 from color_s4l.training.feed import Feed
 
@@ -172,5 +172,6 @@ class Checkpoints(keras.callbacks.Callback):
         self.folder, self.split = folder, split
 
     def on_epoch_end(self, epoch, logs=None):
-        """Saves."""
-        checkpoints.save(self.model, self.folder, epoch + 1, split=self.split)
+        """Saves; Ctrl-C waits for it."""
+        with uninterrupted():
+            checkpoints.save(self.model, self.folder, epoch + 1, split=self.split)

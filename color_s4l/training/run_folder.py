@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import tempfile
 
 from color_s4l import origin
 from color_s4l.config import Run
@@ -140,6 +141,8 @@ def make_folder(folder: RunFolder) -> None:
             path.mkdir(parents=True, exist_ok=True)
             for unfinished in path.glob(".unfinished-*"):
                 unfinished.unlink()
+        with tempfile.TemporaryFile(dir=folder.path):
+            pass  # an existing folder may be read-only
     except OSError as error:
         raise InputError(f"Can't write to {folder.path}: {error.strerror}.") from error
 

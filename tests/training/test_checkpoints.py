@@ -1,12 +1,16 @@
 """Two checkpoints are kept, each whole; a damaged one gives way to the one before."""
 
+import os
+import resource
+import signal
+
 import keras
 import numpy as np
 import pytest
 
 from color_s4l.data import draw_split
 from color_s4l.errors import InputError
-from color_s4l.training import checkpoints
+from color_s4l.training import callbacks, checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +100,35 @@ def test_an_interrupted_write_leaves_no_trace(learner, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         checkpoints.save(learner, tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["epoch_00001.npz"]
+
+
+def test_a_full_disk_leaves_the_last_good_one(learner, tmp_path):
+    save_with(learner, tmp_path, 1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"epoch_00002\.npz"):
+            save_with(learner, tmp_path, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert names(tmp_path) == ["epoch_00001.npz"]
+    assert len(list(tmp_path.iterdir())) == 1
+    assert checkpoints.restore(learner, tmp_path) == 1
+
+
+def test_ctrl_c_waits_for_the_checkpoint(learner, tmp_path, monkeypatch):
+    whole = np.savez
+
+    def interrupted(file, **arrays):
+        os.kill(os.getpid(), signal.SIGINT)
+        whole(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    callback = callbacks.Checkpoints(tmp_path, None)
+    callback.set_model(learner)
+    with pytest.raises(KeyboardInterrupt):
+        callback.on_epoch_end(6)
+    assert checkpoints.restore(learner, tmp_path) == 7
 
 
 def test_refuses_another_split(learner, small, tmp_path):
