@@ -162,6 +162,6 @@ def _colorizers(path: str) -> str:
 
 @functools.cache
 def _weights(path: str) -> str:
-    from color_s4l.training import initial
+    from color_s4l.training.given import initial
 
     return initial.read(path).digest

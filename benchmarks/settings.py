@@ -26,7 +26,7 @@ _APART = {"dataset", "data_dir", "labels", "method", "network", "seed", "coloriz
 _APART |= {"unlabeled"}
 _IGNORED = _APART | identity.FREE | identity.ROUNDING
 # Changes of one method's own, which leave it comparable with other methods.
-_OWN = {"set", "recipe"}
+_OWN = {"set", "recipe", "stage"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
 
 _WHERE = {
     "Run": "color_s4l.config",
-    "fit": "color_s4l.training.session",
+    "fit": "color_s4l.recipes.procedure",
     "load": "color_s4l.classifier",
     "Classifier": "color_s4l.classifier",
     "InputError": "color_s4l.errors",

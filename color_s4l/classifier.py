@@ -9,6 +9,7 @@ import numpy as np
 
 from color_s4l import data, evaluation
 from color_s4l.errors import InputError
+from color_s4l.networks.network import ENCODER
 from color_s4l.saving import classifier_file
 
 
@@ -116,12 +117,21 @@ def load(path: str | os.PathLike) -> Classifier:
     """
     path = pathlib.Path(path)
     if not path.is_dir():
-        network, about = classifier_file.load(path)
+        network, about = _with_classes(path)
         return Classifier(network, about.classes, about.hflip, about.fit)
     from color_s4l.training import run_folder
 
     folder = run_folder.RunFolder(path)
     config = run_folder.read_config(folder)
-    network, about = classifier_file.load(folder.model())
+    network, about = _with_classes(folder.model())
     hflip = config["resolved"]["hflip"]
     return Classifier(network, tuple(config["classes"]), hflip, about.fit)
+
+
+def _with_classes(path: pathlib.Path) -> tuple[keras.Model, classifier_file.About]:
+    model, about = classifier_file.load(path)
+    if model.name == ENCODER:
+        raise InputError(
+            f"{path} has learned no classes: it is a beginning (--init_from)."
+        )
+    return model, about

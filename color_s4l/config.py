@@ -80,6 +80,9 @@ class Settings(Source):
     colorizer: str | None = option(
         None, "H5 file of colorization.train (default: train one here, 10 epochs)."
     )
+    pseudo_labels: str | None = option(
+        None, "NPZ file of class probabilities, for methods that read such (relabeled)."
+    )
     set: tuple[str, ...] = option(
         (), "TERM.FIELD=VALUE: a hyper-parameter of a term; may be repeated."
     )
@@ -90,6 +93,9 @@ class Settings(Source):
     init_from: str | None = option(
         None,
         "A run, model file or colorizer, whose trunk's weights are the beginning.",
+    )
+    init_heads: bool = option(
+        False, "--init_from gives heads, too, of tasks that both runs have."
     )
     freeze_blocks: int = option(
         0, "First blocks of the trunk that stay as they are; -1: the whole trunk."
@@ -149,6 +155,12 @@ class Settings(Source):
 class Run(Settings, Axes):
     """One training run, complete: with the code's version it determines the result."""
 
+    recipe: str | None = option(
+        None, "In place of a method: a procedure of several stages (README: Recipes)."
+    )
+    stage: tuple[str, ...] = option(
+        (), "STAGE.FLAG=VALUE: a flag of one stage of a recipe; may be repeated."
+    )
     run_dir: str | None = option(
         None, "Folder of the results (default: runs/<what>); must not exist yet."
     )

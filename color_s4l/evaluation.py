@@ -1,4 +1,9 @@
-"""Error rates of a classifier, with and without test-time augmentation."""
+"""Error rates of a classifier, with and without test-time augmentation.
+
+And of a network that knows no classes, by its proxy task.
+"""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -6,6 +11,7 @@ from keras import ops
 
 from color_s4l import data
 from color_s4l.views import augmentation
+from color_s4l.views.geometric import GEOMETRIC
 
 # Tran 2019's published code evaluates batches of this size.
 BATCH_SIZE = 128
@@ -55,6 +61,39 @@ def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:
     if not len(labels):
         return float("nan")
     return float(100 * np.mean(probabilities.argmax(axis=1) != labels))
+
+
+class ProxyGuesses(keras.Model):
+    """The proxy head's probabilities for the geometric views of each image.
+
+    Args:
+        network: With a head "proxy".
+        preprocessing: Before the views, as in training.
+        tasks: All that the head knows; those that are no geometric view are left out,
+            as colourised test images are not at hand.
+    """
+
+    def __init__(self, network, preprocessing, tasks: Sequence[str]):
+        super().__init__(name="proxy_guesses")
+        self.network, self.preprocessing = network, preprocessing
+        self.labels = [k for k, task in enumerate(tasks) if task in GEOMETRIC]
+        self.turns = [GEOMETRIC[tasks[k]] for k in self.labels]
+
+    def call(self, images, training=False):
+        """uint8 `(batch, height, width, 3)` to float32 `(batch, views, tasks)`."""
+        clean = self.preprocessing(images)
+        logits = [self.network(turn(clean))["proxy"] for turn in self.turns]
+        return ops.softmax(ops.stack(logits, axis=1))
+
+    def error_rate(self, images: np.ndarray, *, devices: int = 1) -> float:
+        """Share of the views that are taken for another, in percent.
+
+        Args:
+            images: uint8 `(n, height, width, 3)`.
+            devices: As for `probabilities`.
+        """
+        guesses = probabilities(self, images, devices=devices).argmax(axis=-1)
+        return float(100 * np.mean(guesses != np.array(self.labels)))
 
 
 def augmented_probabilities(

@@ -23,7 +23,9 @@ from color_s4l.terms import (
     Proxies,
     PseudoLabel,
     PseudoLabelEpochs,
+    Relabeled,
     Supervised,
+    TemporalConsistency,
     TemporalEnsembling,
     Term,
     Vat,
@@ -42,6 +44,10 @@ METHODS: dict[str, tuple[Term, ...]] = {
     "mean_teacher": (Supervised(), MeanTeacher()),
     "vat": (Supervised(), Vat()),
     "vat_entmin": (Supervised(), Vat(), Entropy()),
+    "rotnet": (Proxies(tasks=ROTATIONS),),
+    "proxies": (Proxies(tasks=COLOR_S4L),),
+    "relabeled": (Relabeled(),),
+    "relabeled_temporal": (Relabeled(weight=0.5), TemporalConsistency(weight=0.5)),
     "polyak": (Supervised(), Polyak()),
     "color_s4l_affine": (Supervised(), Proxies(tasks=(*COLOR_S4L, *WARPED))),
     "mixup": (Mixup(),),
@@ -54,6 +60,21 @@ METHODS: dict[str, tuple[Term, ...]] = {
     "fixmatch_attention": (Supervised(), FixMatch(), AttentionDistance()),
     "s4l_rotation": (LabeledRotations(), Proxies(tasks=ROTATIONS, weight=0.5)),
     "s4l_exemplar": (Exemplar(),),
+    "exemplar": (Exemplar(class_weight=0.0),),
+    "moam": (
+        LabeledRotations(weight=0.3, proxy_weight=0.2),
+        Proxies(tasks=ROTATIONS, weight=0.2),
+        Vat(weight=0.3),
+        Entropy(weight=0.3),
+        Polyak(),
+    ),
+    "moam_relabeled": (
+        Relabeled(weight=0.3),
+        Proxies(tasks=ROTATIONS, weight=0.4),
+        Vat(weight=0.3),
+        Entropy(weight=0.3),
+        Polyak(),
+    ),
 }
 
 
@@ -146,19 +167,39 @@ def _changed(terms: Sequence[Term], change: str) -> list[Term]:
     if not any(type(term) is TERMS[name] for term in terms):
         raise InputError(f"--set={change}: the method has no term {name!r}.")
     return [
-        dataclasses.replace(t, **{field: _value(t, name, field, text)})
-        if type(t) is TERMS[name]
-        else t
+        with_value(t, "Term", name, field, text) if type(t) is TERMS[name] else t
         for t in terms
     ]
 
 
-def _value(term: Term, name: str, field: str, text: str) -> typing.Any:
+def with_value(
+    record: typing.Any, kind: str, name: str, field: str, text: str
+) -> typing.Any:
+    """A record of hyper-parameters with one of them changed.
+
+    Args:
+        record: A frozen dataclass.
+        kind: What it is, for errors: "Term".
+        name: Its name there.
+        field: Of the record.
+        text: The value, as text.
+
+    Returns:
+        The changed record.
+
+    Raises:
+        InputError: There is no such field, or the text is no value of its type.
+    """
+    value = _value(record, kind, name, field, text)
+    return dataclasses.replace(record, **{field: value})
+
+
+def _value(record, kind: str, name: str, field: str, text: str) -> typing.Any:
     """`text` as the field's type."""
-    types = typing.get_type_hints(type(term))
+    types = typing.get_type_hints(type(record))
     if field not in types:
         raise InputError(
-            f"Term {name!r} has no hyper-parameter {field!r}."
+            f"{kind} {name!r} has no hyper-parameter {field!r}."
             f"{suggestion(field, types)} It has: {', '.join(types)}."
         )
     wanted = types[field]

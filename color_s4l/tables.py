@@ -100,14 +100,15 @@ def row(config: dict, result: dict, *, stage: str | None = None) -> dict:
     run = _run_of(config)
     return {
         **{name: getattr(run, name) for name in SETTINGS},
+        "method": run.recipe or run.method,
         "labels": result["labels"],
         "unlabeled": result["unlabeled"],
         "stage": stage,
         "seed": run.seed,
         "error": result["error"],
         "error_augmented": result["error_augmented"],
-        "best_error": result["best"]["error"],
-        "best_note": result["best"]["note"],
+        "best_error": result.get("best", {}).get("error"),
+        "best_note": result.get("best", {}).get("note"),
         "test_images": result["test_images"],
         "parameters": result["parameters"],
         "images_per_second": round(result["images_per_second"], 1),
@@ -123,7 +124,8 @@ def _run_of(config: dict) -> Run:
     known = {field.name for field in dataclasses.fields(Run)}
     values = identity.values_of(config)
     values = {name: value for name, value in values.items() if name in known}
-    run = Run(**{**values, "set": tuple(values["set"])})
+    several = {name: tuple(values[name]) for name in ("set", "stage")}
+    run = Run(**{**values, **several})
     return origin.portable(
         dataclasses.replace(run, run_dir=None, resume=False, verbosity=Run.verbosity)
     )

@@ -10,6 +10,7 @@ writes a run folder: model, error rates, split, log, pictures.
 
   python -m color_s4l.train                                       (built-in images)
   python -m color_s4l.train --dataset=cifar100 --colorizer=cifar100_100.h5
+  python -m color_s4l.train --recipe=rotnet_finetune --labels=100
   python -m color_s4l.train --flagfile=flags/color_s4l/cifar10_4000.cfg
 """
 
@@ -17,7 +18,7 @@ writes a run folder: model, error rates, split, log, pictures.
 def train(run: Run) -> None:
     """Runs the command."""
     # Here and not above: Keras takes seconds to start, and --help needs none.
-    from color_s4l.training.session import fit
+    from color_s4l.recipes.procedure import fit
 
     fit(run)
 

@@ -140,6 +140,12 @@ def finished(tiny, tmp_path_factory) -> Run:
     return run
 
 
+def _unsure(labels, num_classes):
+    """In place of an earlier training: 0.7 for the true class, the rest shared."""
+    rest = 0.3 / (num_classes - 1)
+    return (rest + (0.7 - rest) * np.eye(num_classes)[labels]).astype("float32")
+
+
 def _learner(run: Run, dataset: Dataset, terms=None):
     """A learner as `fit` makes it, with its batches; not compiled into a graph."""
     keras.utils.set_random_seed(run.seed)
@@ -157,6 +163,7 @@ def _learner(run: Run, dataset: Dataset, terms=None):
         preparation.labeled_batch(run, terms),
         run.seed,
         colorized,
+        _unsure(dataset.labels[split.unlabeled], len(dataset.classes)),
     )
     network = preparation.network_of(full, terms, dataset)
     preprocessing = fitting.preprocessing_of(full, dataset, {})

@@ -17,6 +17,7 @@ ORDER = (
     "color_s4l.terms",
     "color_s4l.methods",
     "color_s4l.training",
+    "color_s4l.recipes",
 )
 AFTER = len(ORDER)
 # What stands beside the way: read by many, reads nothing of it.

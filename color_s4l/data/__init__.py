@@ -4,6 +4,8 @@ from color_s4l.data.balance import class_weights, described, imbalanced
 from color_s4l.data.batches import StepBatches, steps_per_epoch
 from color_s4l.data.dataset import UNLABELED, Dataset, Files
 from color_s4l.data.lazy_images import Images, LazyImages, chunks, content, subset
+from color_s4l.data.pseudo_labels import read as read_pseudo_labels
+from color_s4l.data.pseudo_labels import save as save_pseudo_labels
 from color_s4l.data.sources import SOURCES, load, load_source
 from color_s4l.data.split_files import read as read_split
 from color_s4l.data.split_files import save as save_split
@@ -27,7 +29,9 @@ __all__ = [
     "imbalanced",
     "load",
     "load_source",
+    "read_pseudo_labels",
     "read_split",
+    "save_pseudo_labels",
     "save_split",
     "steps_per_epoch",
     "subset",

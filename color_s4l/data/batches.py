@@ -72,10 +72,12 @@ class StepBatches:
             the colourised `images[split.unlabeled[i]]`; None to leave it out.
         class_weights: Float32 `(classes,)`: weight of each class's labelled images in
             the class loss; None for equal ones.
+        targets: float32 `(len(split.unlabeled), classes)`: the classes that an
+            earlier training gave these images; None to leave it out.
 
     Raises:
         ValueError: A size is not positive, a part of the split is empty, a
-            labelled image has no label, or `colorized` has another shape.
+            labelled image has no label, `colorized` or `targets` has another shape.
     """
 
     def __init__(
@@ -88,12 +90,19 @@ class StepBatches:
         seed: int,
         colorized: Images | None = None,
         class_weights: np.ndarray | None = None,
+        targets: np.ndarray | None = None,
     ):
+        if targets is not None and len(targets) != len(split.unlabeled):
+            raise ValueError(
+                f"Expected targets of {len(split.unlabeled)} images. "
+                f"Received: {len(targets)}."
+            )
         _check(images, labels, split, batch_size, labeled_batch, colorized)
         self.images, self.labels, self.split = images, labels, split
         self.batch_size, self.labeled_batch = batch_size, labeled_batch
         self.colorized = colorized
         self.class_weights = class_weights
+        self.targets = targets
         self._labeled = Stream(len(split.labeled), seed, Purpose.LABELED_BATCHES)
         self._unlabeled = Stream(len(split.unlabeled), seed, Purpose.UNLABELED_BATCHES)
 
@@ -124,6 +133,7 @@ class StepBatches:
             "index": int32 `(G, B / G)`, where in `split.unlabeled` they stand.
             "colorized": uint8 `(G, B / G, height, width, 3)`, only if it was given.
             "label_weights": float32 `(G, L / G)`, only if class weights were given.
+            "targets": float32 `(G, B / G, classes)`, only if it was given.
 
         Raises:
             ValueError: `step` is negative.
@@ -142,6 +152,8 @@ class StepBatches:
             batch["colorized"] = self.colorized[index]
         if self.class_weights is not None:
             batch["label_weights"] = self.class_weights[batch["labels"]]
+        if self.targets is not None:
+            batch["targets"] = self.targets[index]
         return batch
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:

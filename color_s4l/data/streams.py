@@ -16,6 +16,7 @@ class Purpose(enum.IntEnum):
     UNLABELED_SUBSET = 1
     LABELED_BATCHES = 2
     UNLABELED_BATCHES = 3
+    CYCLE_SUBSET = 4
 
 
 def permutation(length: int, seed: int, purpose: Purpose, number: int) -> np.ndarray:

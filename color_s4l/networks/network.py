@@ -12,6 +12,10 @@ from keras import layers, ops
 from color_s4l.networks.features.stages import stages
 from color_s4l.views.preprocessing import Preprocessing
 
+# The head of the classes, and the name of a saved model without it.
+CLASSES = "class"
+ENCODER = "encoder"
+
 
 class Network(keras.Model):
     """One trunk, global average pooling, and a linear head per task.
@@ -67,7 +71,7 @@ class Network(keras.Model):
         pooled = outputs["pooled"] = self.pool(features)
         for name, head in self.heads.items():
             dropped = (
-                self.dropout(pooled, training=training) if name == "class" else pooled
+                self.dropout(pooled, training=training) if name == CLASSES else pooled
             )
             outputs[name] = ops.cast(head(dropped), "float32")
         return outputs
@@ -154,18 +158,22 @@ def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Mod
     """Raw images in, class probabilities out; shares the network's weights.
 
     Args:
-        network: Built, with a head "class".
+        network: Built.
         preprocessing: Built.
 
     Returns:
-        A functional model from uint8 `(batch, height, width, 3)` to float32
-        `(batch, classes)` that sum to 1.
+        A functional model `classifier` from uint8 `(batch, height, width, 3)` to
+        float32 `(batch, classes)` that sum to 1. Of a network without classes
+        (rotations alone, say) an `encoder`, to the pooled features.
     """
     images = keras.Input(network.trunk.input_shape[1:], dtype="uint8", name="images")
     features = network.trunk(preprocessing(images), training=False)
     if network.attention is not None:
         maps = network.attention(features, training=False)
         features = layers.Multiply()([features, maps])
-    logits = network.heads["class"](network.pool(features))
+    pooled = network.pool(features)
+    if CLASSES not in network.heads:
+        return keras.Model(images, pooled, name=ENCODER)
+    logits = network.heads[CLASSES](pooled)
     softmax = layers.Softmax(dtype="float32", name="probabilities")
     return keras.Model(images, softmax(logits), name="classifier")

@@ -68,6 +68,8 @@ def read(paths: Sequence[str]) -> list[Record]:
 
 def _read(folder: RunFolder, name: str) -> Record:
     config, result = read_config(folder), read_result(folder)
+    if result["error"] is None:
+        raise InputError(f"{folder.path} has learned no classes to report.")
     try:
         log = pd.read_csv(folder.log)
         return Record(name, config, result, log, _samples(folder.samples))

@@ -15,6 +15,8 @@ from color_s4l.terms.polyak import Polyak
 from color_s4l.terms.proxies import Proxies
 from color_s4l.terms.pseudo_label import PseudoLabel
 from color_s4l.terms.pseudo_label_epochs import PseudoLabelEpochs
+from color_s4l.terms.staged.relabeled import Relabeled
+from color_s4l.terms.staged.temporal_consistency import TemporalConsistency
 from color_s4l.terms.supervised import Supervised
 from color_s4l.terms.temporal_ensembling import TemporalEnsembling
 from color_s4l.terms.term import Outcome, Progress, Term
@@ -39,6 +41,8 @@ TERMS = {
     "attention": AttentionDistance,
     "labeled_rotations": LabeledRotations,
     "exemplar": Exemplar,
+    "relabeled": Relabeled,
+    "temporal_consistency": TemporalConsistency,
 }
 
 __all__ = [
@@ -60,7 +64,9 @@ __all__ = [
     "Proxies",
     "PseudoLabel",
     "PseudoLabelEpochs",
+    "Relabeled",
     "Supervised",
+    "TemporalConsistency",
     "TemporalEnsembling",
     "Term",
     "Vat",

@@ -25,11 +25,12 @@ class Exemplar(Term):
     The triplet loss is that of the labelled and of the unlabelled images, each by
     itself, averaged. Images of other classes are those of the same device, as
     published: several devices see fewer of them than one. A labelled image that is
-    drawn twice for a step counts as two.
+    drawn twice for a step counts as two. Without the class loss no labelled image is
+    read: the self-supervised baseline, all images being among the unlabelled ones.
 
     Attributes:
         weight: Of the triplet loss; 1.
-        class_weight: Of the class loss; 1.
+        class_weight: Of the class loss; 1. 0: none, nor a class head.
         embedding: Numbers of an embedding; 1,000.
     """
 
@@ -39,28 +40,35 @@ class Exemplar(Term):
 
     def views(self):
         """Crops of the unlabelled and of the labelled images."""
-        return ("crops", "labeled_crops")
+        return ("crops", "labeled_crops") if self.class_weight else ("crops",)
 
     def heads(self, num_classes):
         """The class head, and a linear one for the embedding."""
-        return {"class": num_classes, "embedding": self.embedding}
+        classes = {"class": num_classes} if self.class_weight else {}
+        return {**classes, "embedding": self.embedding}
 
     def loss(self, network, batch, state, progress):
         """Terms: `crops_loss`, `exemplar_loss`."""
-        labeled = network(batch["labeled_crops"], training=True)
+        labeled = None
+        if self.class_weight:
+            labeled = network(batch["labeled_crops"], training=True)
         unlabeled = network(batch["crops"], training=True)
+        triplets = [
+            ops.mean(triplet_losses(outputs["embedding"], COPIES))
+            for outputs in (labeled, unlabeled)
+            if outputs
+        ]
+        exemplars = self.weight * sum(triplets) / len(triplets)
+        if not labeled:
+            return Outcome(terms={"exemplar_loss": exemplars}, watch={})
         labels = ops.repeat(batch["labels"], COPIES)
         entropy = keras.losses.sparse_categorical_crossentropy(
             labels, labeled["class"], from_logits=True
         )
-        triplets = [
-            ops.mean(triplet_losses(outputs["embedding"], COPIES))
-            for outputs in (labeled, unlabeled)
-        ]
         return Outcome(
             terms={
                 "crops_loss": self.class_weight * ops.mean(entropy),
-                "exemplar_loss": self.weight * sum(triplets) / 2,
+                "exemplar_loss": exemplars,
             },
             watch={},
         )

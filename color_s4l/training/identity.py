@@ -19,7 +19,7 @@ ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
 # Folders and files that are the same by whatever way a person names them.
 PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
 # Files that count by their content; config.json has their digests.
-CONTENTS = frozenset({"colorizer", "init_from"})
+CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels"})
 
 
 def values_of(config: dict) -> dict:

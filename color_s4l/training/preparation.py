@@ -11,7 +11,7 @@ from color_s4l.config import Run
 from color_s4l.networks import TRUNKS, Network, freezing
 from color_s4l.networks.features.attention import attention
 from color_s4l.terms import Term
-from color_s4l.training.initial import Initial
+from color_s4l.training.given.initial import Initial
 from color_s4l.training.learner import Learner, Plan, compile_learner
 from color_s4l.training.run_folder import RunFolder
 from color_s4l.training.schedules import schedule_of
@@ -169,6 +169,7 @@ def batches_of(
     split: data.Split,
     terms: Sequence[Term],
     colorizer: Colorizer | None,
+    targets: np.ndarray | None = None,
 ) -> data.StepBatches:
     """The step batches.
 
@@ -179,6 +180,8 @@ def batches_of(
         terms: Whose views are counted.
         colorizer: Colourises the unlabelled images now, once; None where no term
             reads colourised ones.
+        targets: Classes that an earlier training gave the unlabelled images; None
+            where no term reads them.
 
     Returns:
         The batches.
@@ -197,6 +200,7 @@ def batches_of(
         run.seed,
         colorized,
         data.class_weights(shown, dataset.classes) if run.balance else None,
+        targets,
     )
 
 
@@ -213,8 +217,10 @@ def labeled_batch(run: Run, terms: Sequence[Term]) -> int:
     """
     if run.labeled_batch is not None:
         return run.labeled_batch
+    if not methods.copies_of(terms, LABELED):
+        return run.batch_size  # which no term reads
     views = methods.copies_of(terms, UNLABELED) or BASELINE_DRAWS
-    return run.batch_size * max(1, views // max(1, methods.copies_of(terms, LABELED)))
+    return run.batch_size * max(1, views // methods.copies_of(terms, LABELED))
 
 
 def steps_per_execution(run: Run, steps: int) -> int:

@@ -6,32 +6,33 @@ import keras
 import numpy as np
 import pandas as pd
 
-from color_s4l import evaluation, pictures
+from color_s4l import pictures
 from color_s4l.networks import freezing, inference_model
-from color_s4l.saving import classifier_file
+from color_s4l.networks.network import CLASSES
+from color_s4l.saving import classifier_file, heads
 from color_s4l.saving.classifier_file import About
 from color_s4l.saving.keras_files import SUFFIXES
 from color_s4l.terms import Proxies
-from color_s4l.training import samples
+from color_s4l.training import measures, samples
 from color_s4l.training.fitting import preprocessing_of
 from color_s4l.training.preparation import Prepared, network_of
 from color_s4l.training.run_folder import RunFolder, write_json
 
 
-def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray]:
+def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray | None]:
     """Evaluates the last epoch's weights on the test images.
 
     Returns:
-        The content of result.json, and the test images' probabilities `(n, classes)`.
+        The content of result.json, and the test images' probabilities `(n, classes)`;
+        None where no classes were learned.
     """
-    run, dataset, split = prepared.run, prepared.dataset, prepared.batches.split
+    dataset, split = prepared.dataset, prepared.batches.split
     log = pd.read_csv(folder.log)
-    errors, clean = _errors(prepared)
+    errors, clean = measures.at_the_end(prepared)
     result = {
         "run_dir": str(folder.path),
         **errors,
-        "epoch": run.epochs,
-        **_further_errors(prepared),
+        "epoch": prepared.run.epochs,
         **selections(log),
         "test_images": len(dataset.test_images),
         "labels": len(split.labeled),
@@ -43,38 +44,17 @@ def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray]:
     return result, clean
 
 
-def _errors(prepared: Prepared) -> tuple[dict[str, float], np.ndarray]:
-    """Error rates of the weights as they are, and the clean probabilities."""
-    run, dataset = prepared.run, prepared.dataset
-    model, images, devices = prepared.classifier, dataset.test_images, run.devices
-    clean = evaluation.probabilities(model, images, devices=devices)
-    augmented = evaluation.augmented_probabilities(
-        model, images, hflip=run.hflip, devices=devices
-    )
-    errors = {
-        "error": evaluation.error_rate(clean, dataset.test_labels),
-        "error_augmented": evaluation.error_rate(augmented, dataset.test_labels),
-    }
-    return errors, clean
-
-
-def _further_errors(prepared: Prepared) -> dict[str, dict[str, dict[str, float]]]:
-    """`further`: the error rates of each of the further weights, by their name."""
-    learner, found = prepared.learner, {}
-    for name, values in learner.evaluated().items():
-        with learner.network.replaced(values):
-            found[name], _ = _errors(prepared)
-    return {"further": found} if found else {}
-
-
 def write(
-    prepared: Prepared, result: dict, probabilities: np.ndarray, folder: RunFolder
+    prepared: Prepared,
+    result: dict,
+    probabilities: np.ndarray | None,
+    folder: RunFolder,
 ) -> None:
     """Writes models, samples, pictures; result.json last: then the run is complete."""
     freezing.release(prepared.learner.network.trunk)
     _save_models(prepared, folder)
     samples.save(prepared, probabilities, folder)
-    _draw(prepared, probabilities.argmax(axis=1), folder)
+    _draw(prepared, probabilities, folder)
     write_json(folder.result, result)
     describe(result)
 
@@ -82,13 +62,15 @@ def write(
 def _save_models(prepared: Prepared, folder: RunFolder) -> None:
     """Writes the classifier, and one with each of the further weights."""
     learner = prepared.learner
-    run = prepared.run
-    about = About(prepared.dataset.classes, hflip=run.hflip, fit=run.fit)
+    known, run = CLASSES in learner.network.heads, prepared.run
+    classes = prepared.dataset.classes if known else ()
+    about = About(classes, hflip=run.hflip, fit=run.fit)
     for name, values in {None: [], **learner.evaluated()}.items():
         with learner.network.replaced(values):
             model = _portable(prepared)
             for suffix in SUFFIXES:
                 classifier_file.save(model, folder.model(suffix, name), about)
+            heads.save(learner.network, heads.path_beside(folder.model(weights=name)))
 
 
 def _portable(prepared: Prepared) -> keras.Model:
@@ -129,14 +111,15 @@ def selections(log: pd.DataFrame) -> dict:
     return found
 
 
-def _draw(prepared: Prepared, predicted: np.ndarray, folder: RunFolder) -> None:
+def _draw(
+    prepared: Prepared, probabilities: np.ndarray | None, folder: RunFolder
+) -> None:
     dataset = prepared.dataset
-    figures = {
-        "curves": pictures.curves(pd.read_csv(folder.log)),
-        "confusion": pictures.confusion(
-            dataset.test_labels, predicted, dataset.classes
-        ),
-    }
+    figures = {"curves": pictures.curves(pd.read_csv(folder.log))}
+    if probabilities is not None:
+        figures["confusion"] = pictures.confusion(
+            dataset.test_labels, probabilities.argmax(axis=1), dataset.classes
+        )
     for term in prepared.learner.terms:
         if isinstance(term, Proxies):
             rows = samples.views(prepared.batches, term.tasks)
@@ -147,6 +130,9 @@ def _draw(prepared: Prepared, predicted: np.ndarray, folder: RunFolder) -> None:
 
 def describe(result: dict) -> None:
     """Prints a result: the last epoch is the headline, the best ones stand below."""
+    if result["error"] is None:
+        _describe_encoder(result)
+        return
     print(
         f"error      {result['error']:.2f} % after the last epoch "
         f"({result['error_augmented']:.2f} % with test-time augmentation)"
@@ -161,4 +147,13 @@ def describe(result: dict) -> None:
             best = result[name]
             where = f"at epoch {best['epoch']}, {best['note']}"
             print(f"{name:<10} {best['error']:.2f} % {where}")
+    print(f"written    {result['run_dir']}", flush=True)
+
+
+def _describe_encoder(result: dict) -> None:
+    """Of a run that has learned no classes."""
+    if "proxy_error" in result:
+        error = result["proxy_error"]
+        print(f"proxy task {error:.2f} % of the test views are taken for another")
+    print("classes    none learned: a beginning for others (--init_from)")
     print(f"written    {result['run_dir']}", flush=True)

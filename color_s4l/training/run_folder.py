@@ -88,11 +88,15 @@ class RunFolder:
 
 
 def default_path(run: Run) -> pathlib.Path:
-    """`runs/<dataset>_<labels>_<method>_<network>[_w<width>]_seed<seed>`."""
+    """`runs/<dataset>_<labels>_<method>_<network>[_w<width>]_seed<seed>`.
+
+    In the place of the method a recipe has its own name.
+    """
+    what = run.recipe or run.method
     labels = "all" if run.labels is None else run.labels
     width = "" if run.width == 1 else f"_w{run.width:g}"
     name = (
-        f"{run.dataset}_{labels}_{run.method}_{run.network}{width}_seed{run.seed}"
+        f"{run.dataset}_{labels}_{what}_{run.network}{width}_seed{run.seed}"
     ).replace("/", "_")
     return pathlib.Path("runs") / name
 
@@ -129,15 +133,19 @@ def _made(folder: RunFolder) -> set[pathlib.Path]:
     return {folder.checkpoints, folder.pictures, *folder.path.glob(".unfinished-*")}
 
 
-def make_folder(folder: RunFolder) -> None:
+def make_folder(folder: RunFolder, *, inner: bool = True) -> None:
     """Makes the folder, and cleans away what a kill left half-written.
+
+    Args:
+        folder: The run's.
+        inner: Also those of checkpoints and pictures.
 
     Raises:
         InputError: It can't be written to.
     """
-    inner = (folder.checkpoints, folder.pictures)
+    others = (folder.checkpoints, folder.pictures) if inner else ()
     try:
-        for path in (folder.path, *inner):
+        for path in (folder.path, *others):
             path.mkdir(parents=True, exist_ok=True)
             for unfinished in path.glob(".unfinished-*"):
                 unfinished.unlink()

@@ -21,7 +21,9 @@ MISTAKES = 24
 LARGEST_SIDE = 96
 
 
-def save(prepared: Prepared, probabilities: np.ndarray, folder: RunFolder) -> None:
+def save(
+    prepared: Prepared, probabilities: np.ndarray | None, folder: RunFolder
+) -> None:
     """Writes samples.npz: what was predicted, and the images that a report shows.
 
     It holds `labels`, `predicted` (integers), `confidence` and `true_probability`
@@ -34,7 +36,7 @@ def save(prepared: Prepared, probabilities: np.ndarray, folder: RunFolder) -> No
 
     Args:
         prepared: The run, trained.
-        probabilities: Of the test images, `(n, classes)`.
+        probabilities: Of the test images, `(n, classes)`; None leaves them out.
         folder: The run's.
     """
     arrays = {
@@ -45,7 +47,9 @@ def save(prepared: Prepared, probabilities: np.ndarray, folder: RunFolder) -> No
     write_atomically(folder.samples, lambda file: np.savez_compressed(file, **arrays))
 
 
-def _tests(dataset: data.Dataset, probabilities: np.ndarray) -> dict:
+def _tests(dataset: data.Dataset, probabilities: np.ndarray | None) -> dict:
+    if probabilities is None:
+        return {}
     labels, places = dataset.test_labels, np.arange(len(dataset.test_labels))
     predicted = probabilities.argmax(axis=1)
     confidence = probabilities[places, predicted]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from color_s4l import data, evaluation, methods, origin, progress
+from color_s4l import data, methods, origin, progress
 from color_s4l.config import Run
 from color_s4l.networks import inference_model
 from color_s4l.randomness import seed_initialisers
@@ -15,14 +15,15 @@ from color_s4l.training import (
     checkpoints,
     colors,
     fitting,
-    inputs,
+    measures,
     preparation,
     results,
     values,
 )
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
-from color_s4l.training.inputs import Inputs
+from color_s4l.training.given import inputs
+from color_s4l.training.given.inputs import Inputs
 from color_s4l.training.run_folder import (
     RunFolder,
     check_folder,
@@ -32,11 +33,12 @@ from color_s4l.training.run_folder import (
 )
 
 
-def fit(run: Run) -> dict:
+def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
     """Trains a classifier and writes the run folder.
 
     Args:
         run: What to do.
+        dataset: Its images, where they have been read already.
 
     Returns:
         The content of result.json. A run that is complete is not run again.
@@ -44,8 +46,7 @@ def fit(run: Run) -> dict:
     Raises:
         InputError: A value does not fit, the folder exists, the loss is not finite.
     """
-    if run.deterministic:
-        backend.make_deterministic()  # before the backend starts
+    scope = start(run)
     values.check(run)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     values.check_balance(run, terms)
@@ -53,9 +54,7 @@ def fit(run: Run) -> dict:
     if folder.result.exists():
         print(f"complete   {folder.path} holds the result already")
         return read_result(folder)
-    # Before anything is computed: a running backend can't be given more devices.
-    scope = backend.distributed(run.devices)
-    given = inputs.read(run, terms, folder)
+    given = inputs.read(run, terms, folder, dataset)
     prepared = _prepare(run, terms, given, folder, scope)
     with scope(), _precision(run.dtype_policy):
         _train(prepared, folder)
@@ -63,6 +62,23 @@ def fit(run: Run) -> dict:
     with _precision(run.dtype_policy):
         results.write(prepared, result, probabilities, folder)
     return result
+
+
+def start(run: Run) -> Callable[[], contextlib.AbstractContextManager]:
+    """Tells the backend what it must know before anything is computed.
+
+    Args:
+        run: How many devices, and whether all is to be bit-equal.
+
+    Returns:
+        What opens a scope in which networks are made and trained.
+
+    Raises:
+        InputError: There are fewer devices.
+    """
+    if run.deterministic:
+        backend.make_deterministic()
+    return backend.distributed(run.devices)
 
 
 def _prepare(
@@ -83,7 +99,9 @@ def _prepare(
     _write_beginning(run, full, given, folder)
     if colors.needed(terms):
         colorizer = colorizer or colors.own_colorizer(full, dataset, split, folder)
-    batches = preparation.batches_of(full, dataset, split, terms, colorizer)
+    batches = preparation.batches_of(
+        full, dataset, split, terms, colorizer, given.targets
+    )
     statistics = fitting.statistics_of(full, dataset, split, folder)
     with scope(), _precision(run.dtype_policy):
         preprocessing = fitting.preprocessing_of(full, dataset, statistics)
@@ -108,19 +126,28 @@ def _precision(policy: str) -> Iterator[None]:
 
 
 def _write_beginning(run: Run, full: Run, given: Inputs, folder: RunFolder) -> None:
-    dataset = given.dataset
-    about = {
-        "digests": given.digests,
+    if not folder.config.exists():
+        write_config(
+            folder, run, {"digests": given.digests, **about(full, given.dataset)}
+        )
+    if not folder.split.exists():
+        data.save_split(given.split, given.dataset, folder.split)
+
+
+def about(full: Run, dataset: data.Dataset) -> dict:
+    """What config.json says besides the flags.
+
+    Args:
+        full: The run, resolved.
+        dataset: Its images.
+    """
+    return {
         "resolved": {"zca": full.zca, "hflip": full.hflip},
         "classes": list(dataset.classes),
         "image_size": int(dataset.images.shape[1]),
         "backend": keras.backend.backend(),
         "hardware": origin.hardware(backend.device_names()),
     }
-    if not folder.config.exists():
-        write_config(folder, run, about)
-    if not folder.split.exists():
-        data.save_split(given.split, dataset, folder.split)
 
 
 def _train(prepared: preparation.Prepared, folder: RunFolder) -> None:
@@ -154,43 +181,10 @@ def _fit(
             callbacks=[
                 callbacks.StopWhenNotFinite(folder.checkpoints),
                 callbacks.LoadingSpeed(feed),
-                callbacks.EpochErrors(_measures(prepared), images),
+                callbacks.EpochErrors(measures.of_epoch(prepared), images),
                 callbacks.LogFile(folder.log, complete),
                 callbacks.TensorBoard(folder.tensorboard),
                 callbacks.Checkpoints(folder.checkpoints, batches.split),
                 *watchers,
             ],
         )
-
-
-def _measures(prepared: preparation.Prepared) -> dict:
-    """Error rates that are measured after each epoch, by their names in the log."""
-    dataset, held_out = prepared.dataset, prepared.batches.split.validation
-
-    def error(images, labels):
-        devices = prepared.run.devices
-        return lambda: evaluation.error_rate(
-            evaluation.probabilities(prepared.classifier, images, devices=devices),
-            labels,
-        )
-
-    measures = {"test_error": error(dataset.test_images, dataset.test_labels)}
-    if len(held_out):
-        images = data.subset(dataset.images, held_out)
-        measures["validation_error"] = error(images, dataset.labels[held_out])
-    for name in prepared.learner.evaluated():
-        measures[f"{name}_test_error"] = _of_weights(
-            name, measures["test_error"], prepared
-        )
-    return measures
-
-
-def _of_weights(name: str, error: Callable[[], float], prepared: preparation.Prepared):
-    """The same error rate with further weights in place of the student's."""
-
-    def measured() -> float:
-        learner = prepared.learner
-        with learner.network.replaced(learner.evaluated()[name]):
-            return error()
-
-    return measured

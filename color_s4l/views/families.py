@@ -12,6 +12,7 @@ from color_s4l.views.warped import WARPED, Warps
 LABELED = "labeled"
 UNLABELED = "unlabeled"
 COLORIZED = "colorized"
+TARGETS = "targets"
 
 TURNED_LABELED = {
     LABELED: GEOMETRIC["identity"],
@@ -76,6 +77,22 @@ class Shared(Family):
         if COLORIZED in names:
             made[COLORIZED] = self.augmented(batch[COLORIZED], shared)
         return made
+
+
+class Targets(Family):
+    """What an earlier training took the unlabelled images for: no image, no draw."""
+
+    def views(self):
+        """Class probabilities, which pass through no network."""
+        return {TARGETS: View(UNLABELED, copies=0)}
+
+    def draw(self, seed, shape, names):
+        """Nothing."""
+        return None
+
+    def apply(self, batch, draws, names):
+        """As they are."""
+        return {TARGETS: batch[TARGETS]}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,9 +18,11 @@ from color_s4l.views.crops import Crops
 from color_s4l.views.families import (
     COLORIZED,
     LABELED,
+    TARGETS,
     UNLABELED,
     Labeled,
     Shared,
+    Targets,
     Weak,
 )
 from color_s4l.views.family import Family, Shape, View
@@ -36,6 +38,7 @@ def _families(preprocessing, labeled, unlabeled) -> dict[str, Family]:
     return {
         LABELED: Labeled(preprocessing, labeled),
         UNLABELED: Shared(preprocessing, unlabeled),
+        TARGETS: Targets(preprocessing, unlabeled),
         "weak": Weak(preprocessing, labeled, "weak"),
         "weak_2": Weak(preprocessing, labeled, "weak_2"),
         "strong": Strong(preprocessing, labeled),
@@ -98,6 +101,7 @@ class StepViews:
             batch: Of `StepBatches`: uint8 `labeled`, `unlabeled` and `colorized`
                 (groups, per group, h, w, 3), int32 `labels` and `index`
                 (groups, per group); maybe float32 `label_weights`, like `labels`.
+                Perhaps float32 `targets` (groups, per group, classes).
             draws: Of `draw`, or one device's part of it.
 
         Returns:
@@ -143,6 +147,7 @@ __all__ = [
     "COLORIZED",
     "LABELED",
     "SOURCES",
+    "TARGETS",
     "UNLABELED",
     "VIEWS",
     "WEIGHTS",

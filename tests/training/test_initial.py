@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from color_s4l import train
-from color_s4l.training import initial
+from color_s4l.training.given import initial
 from color_s4l.training.session import fit
 
 
@@ -78,7 +78,9 @@ def test_refuses_to_go_on_from_other_weights(
     (folder / "result.json").unlink()
     read = initial.read
     monkeypatch.setattr(
-        initial, "read", lambda path: dataclasses.replace(read(path), digest="other")
+        initial,
+        "read",
+        lambda path, heads: dataclasses.replace(read(path), digest="other"),
     )
     run = dataclasses.replace(probe[0], run_dir=str(folder), resume=True)
     line = refused(train.main(flags(run)))

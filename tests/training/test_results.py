@@ -34,6 +34,7 @@ def test_everything_named_is_there_and_nothing_else(folder):
         "result.json",
         "model.keras",
         "model.h5",
+        "heads.npz",
         "preprocessing.npz",
         "samples.npz",
         "checkpoints/epoch_00001.npz",

@@ -4,17 +4,19 @@ import dataclasses
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
-from color_s4l import data, methods
+from color_s4l import cache, data, methods
 from color_s4l.config import Run
 from color_s4l.errors import InputError
 from color_s4l.networks import Network, freezing
 from color_s4l.terms import Term
-from color_s4l.training import colors, initial, preparation
+from color_s4l.training import colors, preparation
 from color_s4l.training.backend import backend
-from color_s4l.training.initial import Initial
+from color_s4l.training.given import initial
+from color_s4l.training.given.initial import Initial
 from color_s4l.training.run_folder import RunFolder, read_config
-from color_s4l.views.step import UNLABELED
+from color_s4l.views.step import LABELED, TARGETS, UNLABELED
 from colorization import saving
 from colorization.colorizer import Colorizer
 
@@ -28,12 +30,15 @@ class Inputs:
         split: Which of them are labelled, unlabelled, held out.
         colorizer: The given one; None: none given, or none needed.
         initial: Weights to begin with; None: drawn ones.
+        targets: Classes of the unlabelled images, as an earlier training took them
+            for, float32 `(unlabelled images, classes)`; None: none needed.
     """
 
     dataset: data.Dataset
     split: data.Split
     colorizer: Colorizer | None
     initial: Initial | None
+    targets: np.ndarray | None
 
     @property
     def digests(self) -> dict[str, str | None]:
@@ -41,16 +46,25 @@ class Inputs:
         return {
             "colorizer": self.colorizer and self.colorizer.digest,
             "init_from": self.initial and self.initial.digest,
+            "pseudo_labels": None
+            if self.targets is None
+            else cache.digest(self.targets),
         }
 
 
-def read(run: Run, terms: Sequence[Term], folder: RunFolder) -> Inputs:
+def read(
+    run: Run,
+    terms: Sequence[Term],
+    folder: RunFolder,
+    dataset: data.Dataset | None = None,
+) -> Inputs:
     """Reads the small files first: what is wrong with them shows at once.
 
     Args:
         run: Checked.
         terms: Its method's.
         folder: Of a run that may go on.
+        dataset: The images; None: they are read here.
 
     Returns:
         Everything.
@@ -62,14 +76,32 @@ def read(run: Run, terms: Sequence[Term], folder: RunFolder) -> Inputs:
     colorizer = None
     if run.colorizer and colors.needed(terms):
         colorizer = saving.load(run.colorizer)
-    weights = initial.read(run.init_from) if run.init_from else None
-    print(f"reading    {run.dataset}", flush=True)
-    dataset = data.load_source(run)
+    weights = None
+    if run.init_from:
+        weights = initial.read(run.init_from, heads=run.init_heads)
+    if dataset is None:
+        print(f"reading    {run.dataset}", flush=True)
+        dataset = data.load_source(run)
     split = preparation.split_of(run, dataset, folder)
-    inputs = Inputs(dataset, split, colorizer, weights)
+    inputs = Inputs(
+        dataset, split, colorizer, weights, _targets(run, terms, dataset, split)
+    )
     if folder.config.exists():
         _check_same(run, inputs, read_config(folder))
     return inputs
+
+
+def _targets(
+    run: Run, terms: Sequence[Term], dataset: data.Dataset, split: data.Split
+) -> np.ndarray | None:
+    if TARGETS not in methods.views_of(terms):
+        return None
+    if run.pseudo_labels is None:
+        raise InputError(
+            f"--method={run.method} learns from labels that an earlier run gave: "
+            "name their file by --pseudo_labels."
+        )
+    return data.read_pseudo_labels(run.pseudo_labels, dataset, split.unlabeled)
 
 
 def _check_same(run: Run, inputs: Inputs, config: dict) -> None:
@@ -98,7 +130,9 @@ def announce(
     size = dataset.images.shape[1]
     steps = data.steps_per_epoch(len(split.unlabeled), run.batch_size)
     views = methods.copies_of(terms, UNLABELED)
-    draws = preparation.labeled_batch(run, terms)
+    draws = 0
+    if methods.copies_of(terms, LABELED):
+        draws = preparation.labeled_batch(run, terms)
     names = " + ".join(type(term).__name__ for term in terms)
     lines = {
         "method": f"{run.method} = {names}",

@@ -1,0 +1,70 @@
+"""What a recipe is: runs one after the other, each handing files to the next."""
+
+import dataclasses
+import pathlib
+import typing
+from collections.abc import Callable, Mapping, Sequence
+
+from color_s4l.config import Run
+from color_s4l.data import Dataset
+
+# What a stage is told by a split file, it is not told by these.
+SPLIT_BY_FILE = {
+    "labels": None,
+    "unlabeled": None,
+    "labeled_only": False,
+    "validation": 0,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One run of a recipe.
+
+    Attributes:
+        kind: What it does; `--stage=KIND.FLAG=VALUE` changes its flags.
+        changes: Fields of `Run` in which it differs from the recipe's run.
+        afterwards: Called with the stage's folder and the images once the run is
+            complete, to write what later stages read; may be called again.
+        cycle: From 1, where a kind occurs several times; 0: it occurs once.
+    """
+
+    kind: str
+    changes: Mapping[str, typing.Any]
+    afterwards: Callable[[pathlib.Path, Dataset], None] | None = None
+    cycle: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"cycle_{self.cycle}_{self.kind}" if self.cycle else self.kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A procedure of several stages; its fields are hyper-parameters, as a term's."""
+
+    def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
+        """Its stages, the last one being the result.
+
+        Args:
+            run: The whole; what a stage does not change is its own.
+            folder: Each stage's folder is in it, by its name.
+
+        Raises:
+            InputError: The run lacks something that the recipe needs.
+        """
+        raise NotImplementedError
+
+
+def part(epochs: int, share: float) -> int:
+    """A share of a run's epochs, at least 1."""
+    return max(1, round(share * epochs))
+
+
+def milestones(epochs: int, *shares: float) -> dict[str, str]:
+    """Flags of a schedule that divides the rate by 10 at shares of a stage's epochs."""
+    return {
+        "schedule": "steps",
+        "milestones": ",".join(f"{share * epochs:g}" for share in shares),
+    }

@@ -1,0 +1,1 @@
+"""Terms of later stages: they read what an earlier training or epoch has left."""

@@ -1,0 +1,1 @@
+"""What a run reads before it computes anything: images, weights, labels."""

@@ -1,0 +1,100 @@
+"""The flags of recipes and of their stages, and labels averaged over views."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from color_s4l import train
+from color_s4l.recipes.flags import stages_of
+from color_s4l.recipes.relabeling import averaged
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--recipe=rotnet"], "no recipe 'rotnet'. Did you mean 'rotnet_linear'"),
+        (["--recipe=refine"], "--recipe=refine begins from a run: name it, --init_"),
+        (["--recipe=alternating", "--method=sesemi"], "leave --method out"),
+        (
+            ["--recipe=alternating", "--set=alternating.cycle=2"],
+            "'alternating' has no hyper-parameter 'cycle'. Did you mean 'cycles'",
+        ),
+        (
+            ["--recipe=alternating", "--set=alternating.cycles=0"],
+            "Expected cycles of at least 1",
+        ),
+        (
+            ["--recipe=rotnet_linear", "--set=polyak.half_life=2"],
+            "no stage has a term 'polyak'",
+        ),
+        (
+            ["--recipe=rotnet_linear", "--stage=probe.epochs=2"],
+            "no stage 'probe'. There are: pretraining, linear",
+        ),
+        (
+            ["--recipe=rotnet_linear", "--stage=linear.epoch=2"],
+            "Unknown command line flag 'epoch'. Did you mean: epochs",
+        ),
+        (["--recipe=rotnet_linear", "--stage=linear.epochs=0"], "--epochs=0: expected"),
+        (
+            ["--recipe=rotnet_linear", "--stage=linear.dataset=digits"],
+            "--dataset belongs to the whole",
+        ),
+        (["--recipe=rotnet_linear", "--stage=epochs=2"], "Expected --stage=STAGE.FLAG"),
+        (
+            ["--recipe=rotnet_linear", "--stage=pretraining.method=rotnot"],
+            "no method 'rotnot'. Did you mean 'rotnet'",
+        ),
+    ],
+)
+def test_train_refuses(words, text, base, flags, tmp_path, refused):
+    run = dataclasses.replace(base, run_dir=str(tmp_path / "run"))
+    assert text in refused(train.main([*flags(run), *words]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_flags_of_one_stage_and_of_its_terms(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        recipe="rotnet_finetune",
+        epochs=10,
+        set=(
+            "rotnet_finetune.method=proxies",
+            "proxies.weight=2",
+            "supervised.weight=3",
+        ),
+        stage=("finetuning.epochs=4", "finetuning.learning_rate=0.01"),
+    )
+    (_, first), (_, second) = stages_of(run, tmp_path)
+    assert (first.method, first.set) == ("proxies", ("proxies.weight=2",))
+    assert (first.epochs, first.learning_rate, first.schedule) == (10, 0.1, "steps")
+    assert (second.method, second.set) == ("supervised", ("supervised.weight=3",))
+    assert (second.epochs, second.learning_rate) == (4, 0.01)
+    assert second.schedule == "polynomial"
+    assert second.init_from == str(tmp_path / "pretraining")
+
+
+def test_logits_are_averaged_over_crops_and_turns():
+    class Corner(keras.Model):
+        """Odds for the first class: 1 + the red of the upper left pixel."""
+
+        def call(self, images):
+            odds = 1 + keras.ops.cast(images[:, 0, 0, :1], "float32")
+            return keras.ops.concatenate([odds, odds / odds], axis=1) / (1 + odds)
+
+    images = np.zeros((1, 4, 4, 3), "uint8")
+    images[0, 0, 0], images[0, 0, 3] = 1, 7  # upper left 1, upper right 7
+    model = Corner()
+    # Odds 2 : 1 at the corner.
+    np.testing.assert_allclose(averaged(model, images, views=1), [[2 / 3, 1 / 3]])
+    # Mirrored at the edge by 2 px, crops begin at (-2, -2), (-2, 2), (2, -2), (2, 2)
+    # and (0, 0): pixels (1, 1), (1, 2), (2, 1), (2, 2) and (0, 0): only the last is 1.
+    odds = 2 ** (1 / 5)
+    expected = [[odds / (1 + odds), 1 / (1 + odds)]]
+    np.testing.assert_allclose(averaged(model, images, views=5), expected, rtol=1e-5)
+    # Turned, the corner holds once 1, once 7 and twice 0: odds 2 * 8 in 20 views.
+    odds = (2 * 8) ** (1 / 20)
+    expected = [[odds / (1 + odds), 1 / (1 + odds)]]
+    np.testing.assert_allclose(averaged(model, images, views=20), expected, rtol=1e-5)
