@@ -1,8 +1,8 @@
 """Pseudo-labels for a whole epoch: images with a confident guess join the labelled.
 
-The form of seed work before per-step guesses (Lee 2013): first a warm-up on labels
-alone; then every unlabelled image whose most probable class exceeds a threshold is
-trained on with that class in the next epoch. The set is made anew in every epoch.
+Lee 2013, in the form of a student report: first a warm-up on labels alone; then every
+unlabelled image whose most probable class reaches a threshold is trained on with that
+class in the next epoch. The set is made anew in every epoch.
 """
 
 import dataclasses
