@@ -67,7 +67,7 @@ def test_bn_stats_goes_to_every_term_that_knows_it():
         (
             "color_s4l",
             ["proxies.wieght=2"],
-            "no hyper-parameter 'wieght'. It has: tasks, weight, bn_stats",
+            "no hyper-parameter 'wieght'. Did you mean 'weight'. It has: tasks, weight",
         ),
         (
             "color_s4l",
