@@ -163,7 +163,7 @@ def _learner(run: Run, dataset: Dataset, terms=None):
         preparation.labeled_batch(run, terms),
         run.seed,
         colorized,
-        _unsure(dataset.labels[split.unlabeled], len(dataset.classes)),
+        targets=_unsure(dataset.labels[split.unlabeled], len(dataset.classes)),
     )
     network = preparation.network_of(full, terms, dataset)
     preprocessing = fitting.preprocessing_of(full, dataset, {})
