@@ -63,9 +63,11 @@ def test_batches_hold_the_labels_of_their_images(small):
     split = data.draw_split(small.labels, small.classes, 16, 24, 0, 1)
     targets = np.random.default_rng(1).random((24, 4), "float32")
     batches = data.StepBatches(
-        small.images, small.labels, split, 8, 8, 1, None, targets
+        small.images, small.labels, split, 8, 8, 1, targets=targets
     )
     batch = batches.batch(4)
     np.testing.assert_array_equal(batch["targets"], targets[batch["index"]])
     with pytest.raises(ValueError, match="targets of 24 images"):
-        data.StepBatches(small.images, small.labels, split, 8, 8, 1, None, targets[:4])
+        data.StepBatches(
+            small.images, small.labels, split, 8, 8, 1, targets=targets[:4]
+        )
