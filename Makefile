@@ -5,7 +5,7 @@ MINUTES ?= 60
 BIN = .venv/bin
 INSTALLED = .venv/installed
 
-.PHONY: demo test lint bench bench-gpu clean
+.PHONY: demo test lint bench bench-gpu docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
@@ -20,6 +20,10 @@ bench-gpu: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable '.[gpu]'
 	$(BIN)/python -m benchmarks.gpu --minutes=$(MINUTES) $(ARGS)
 
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "open build/docs/index.html"
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -28,7 +32,7 @@ lint: $(INSTALLED)
 $(INSTALLED): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 to 3.13 is needed; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev,jax]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,jax]'
 	touch $@
 
 clean:

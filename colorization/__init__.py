@@ -14,7 +14,8 @@ def custom_objects() -> dict[str, type]:
     which Keras does not register.
 
     Returns:
-        `{"CustomScaleLayer": class}`, for `load_model(..., custom_objects=...)`.
+        The class `CustomScaleLayer` by its name, for
+        `load_model(..., custom_objects=...)`.
     """
     # Here and not above: `import colorization` must not cost Keras' start.
     from colorization.networks.inception import CustomScaleLayer

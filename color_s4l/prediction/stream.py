@@ -25,7 +25,7 @@ def find(images: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
 
     Args:
         images: A directory (at any depth below it), a file, or a pattern such as
-            "photos/**/*.jpg".
+            `photos/**/*.jpg`.
 
     Returns:
         The directory that the files' names are told from (for a pattern, the part

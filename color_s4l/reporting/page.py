@@ -58,6 +58,7 @@ def _run(number: int, record: Record) -> dict:
         "colour": number % COLOURS,
         "result": result,
         "selections": [result[k] for k in ("best", "selected") if k in result],
+        "further": result.get("further", {}),
         "facts": _facts(record),
         "log_names": [name.replace("_", " ") for name in record.log],
         "log_rows": [[curves.short(v) for v in row] for row in record.log.to_numpy()],

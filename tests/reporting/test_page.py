@@ -126,6 +126,13 @@ def test_a_run_without_mistakes_says_so(record):
     assert page.render([one]).count("There are none.") == 2
 
 
+def test_the_teachers_error_stands_beside_the_students(record):
+    one = record()
+    one.result["further"] = {"teacher": {"error": 12.3, "error_augmented": 11.0}}
+    words = " ".join(" ".join(Elements(page.render([one])).words).split())
+    assert "with the teacher's weights 12.30 %" in words
+
+
 def test_published_errors_stand_around_ours(record):
     one = record("ours", dataset="cifar10", labels=1000, method="color_s4l")
     one.result["error"] = 19.0
