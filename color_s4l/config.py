@@ -132,9 +132,9 @@ class Settings(Source):
         None,
         "Flip labelled images left-right (default: not for SVHN and digits).",
     )
-    bn_stats: str = option(
-        "both",
-        "Passes that move the batch statistics used for inference.",
+    bn_stats: str | None = option(
+        None,
+        "Passes that move the statistics used for inference (default: as published).",
         choices=("both", "supervised"),
     )
     dtype_policy: str = option(

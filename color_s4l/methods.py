@@ -79,7 +79,7 @@ METHODS: dict[str, tuple[Term, ...]] = {
 
 
 def terms_of(
-    method: str, changes: Sequence[str] = (), *, bn_stats: str = "both"
+    method: str, changes: Sequence[str] = (), *, bn_stats: str | None = None
 ) -> tuple[Term, ...]:
     """The terms of a method or of a sum of methods.
 
@@ -87,7 +87,8 @@ def terms_of(
         method: "color_s4l", or a sum "color_s4l+mean_teacher"; a term that stands
             in several methods counts once.
         changes: "proxies.weight=2": TERM.FIELD=VALUE, VALUE of the field's type.
-        bn_stats: Given to every term that has a field of this name.
+        bn_stats: Given to every term that has a field of this name; None: each keeps
+            what it was published with.
 
     Returns:
         Frozen terms, in the order of the sum.
@@ -151,9 +152,11 @@ def copies_of(terms: Sequence[Term], source: str) -> int:
     return sum(view.copies for view in views if view.source == source)
 
 
-def _with_bn_stats(term: Term, bn_stats: str) -> Term:
+def _with_bn_stats(term: Term, bn_stats: str | None) -> Term:
     has_field = any(field.name == "bn_stats" for field in dataclasses.fields(term))
-    return dataclasses.replace(term, bn_stats=bn_stats) if has_field else term
+    if bn_stats is None or not has_field:
+        return term
+    return dataclasses.replace(term, bn_stats=bn_stats)
 
 
 def _changed(terms: Sequence[Term], change: str) -> list[Term]:
@@ -201,6 +204,11 @@ def _value(record, kind: str, name: str, field: str, text: str) -> typing.Any:
         raise InputError(
             f"{kind} {name!r} has no hyper-parameter {field!r}."
             f"{suggestion(field, types)} It has: {', '.join(types)}."
+        )
+    if field == "bn_stats" and text not in ("both", "supervised"):
+        raise InputError(
+            f"--set={name}: expected bn_stats to be both or supervised. "
+            f"Received: {text!r}."
         )
     wanted = types[field]
     try:

@@ -57,6 +57,15 @@ def test_bn_stats_goes_to_every_term_that_knows_it():
 
 
 @pytest.mark.parametrize(
+    ("method", "published"),
+    [("sesemi", "both"), ("fixmatch", "both"), ("pseudo_label", "supervised")],
+)
+def test_without_bn_stats_each_term_keeps_what_it_was_published_with(method, published):
+    assert terms_of(method)[1].bn_stats == published
+    assert terms_of(method, bn_stats="both")[1].bn_stats == "both"
+
+
+@pytest.mark.parametrize(
     ("method", "changes", "text"),
     [
         ("color_s4", [], "no method 'color_s4'. Did you mean 'color_s4l'"),
@@ -97,6 +106,8 @@ def test_refuses(method, changes, text):
     ],
 )
 def test_refuses_values_that_no_term_can_have(change, text):
+    with pytest.raises(InputError, match="expected bn_stats to be both or supervised"):
+        terms_of("fixmatch", ["fixmatch.bn_stats=none"])
     with pytest.raises(InputError, match=text):
         terms_of("color_s4l", [change])
 
@@ -108,3 +119,37 @@ def test_heads_and_views():
     assert copies_of(terms, "labeled") == 1
     assert copies_of(terms_of("sesemi"), "unlabeled") == 6
     assert copies_of(terms_of("supervised"), "unlabeled") == 0
+
+
+def test_views_that_several_terms_of_a_sum_read_are_made_once():
+    terms = terms_of("color_s4l+pi_model+fixmatch")
+    # Seven proxy views, two weak ones of which FixMatch reads one, and the strong one.
+    assert copies_of(terms, "unlabeled") == 7 + 2 + 1
+    assert copies_of(terms, "labeled") == 1
+    assert copies_of(terms_of("s4l_exemplar"), "labeled") == 8
+    assert copies_of(terms_of("s4l_rotation"), "labeled") == 4
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        ("sesemi+fixmatch", ["Supervised", "Proxies", "FixMatch"]),
+        ("color_s4l+mixup", ["Supervised", "Proxies", "Mixup"]),
+        ("mixup", ["Mixup"]),
+        ("fixmatch_attention", ["Supervised", "FixMatch", "AttentionDistance"]),
+        ("s4l_rotation", ["LabeledRotations", "Proxies"]),
+        (
+            "s4l_rotation+vat_entmin",
+            ["LabeledRotations", "Proxies", "Supervised", "Vat", "Entropy"],
+        ),
+    ],
+)
+def test_a_class_loss_of_its_own_stands_beside_the_plain_one_in_a_sum(method, names):
+    assert [type(term).__name__ for term in terms_of(method)] == names
+
+
+def test_affine_and_translation_join_by_name():
+    tasks = "identity,rotated_90,affine,translated"
+    terms = terms_of("sesemi", [f"proxies.tasks={tasks}"])
+    assert heads_of(terms, 10)["proxy"] == 4
+    assert heads_of(terms_of("color_s4l_affine"), 10)["proxy"] == 9

@@ -24,7 +24,9 @@ class MixMatch(Term):
 
     Attributes:
         weight: Of the unlabelled images at the end of the ramp; 100 as in USB (150
-            for CIFAR-100; the paper's is 75 for CIFAR-10).
+            for CIFAR-100; the paper's is 75 for CIFAR-10). Their ramps last hundreds
+            of thousands of steps: in a run of some hundred steps, at our learning
+            rate, 100 ends with one prediction for all, and 10 does well.
         temperature: Of the sharpening; 0.5. 1 leaves the guess as it is.
         alpha: Of the Beta distribution of the proportions; 0.5 as in USB (the paper
             has 0.75).
