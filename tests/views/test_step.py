@@ -12,6 +12,8 @@ from color_s4l.views.step import VIEWS, StepViews
 
 # Groups, labelled and unlabelled images in each.
 B, V, U = 3, 4, 2
+# Views that go through the network; targets are no images.
+IMAGES = {name: view for name, view in VIEWS.items() if view.copies}
 
 
 def shapes_of(batch):
@@ -38,6 +40,7 @@ def batch(small):
         "labels": small.labels[rows].reshape(B, V),
         "unlabeled": small.images[20 : 20 + B * U].reshape(B, U, 16, 16, 3),
         "colorized": 255 - small.images[20 : 20 + B * U].reshape(B, U, 16, 16, 3),
+        "targets": np.arange(B * U * 4, dtype="float32").reshape(B, U, 4),
         "index": np.array([[5, 6], [7, 8], [9, 10]], "int32"),
     }
 
@@ -106,7 +109,8 @@ def test_a_weak_view_is_augmented_like_a_labelled_image(
 
 def test_every_family_has_draws_of_its_own(made):
     _, draws = made
-    first = [keras.tree.flatten(drawn)[-1] for drawn in draws.values()]
+    drawn = [parts for parts in draws.values() if parts is not None]
+    first = [keras.tree.flatten(parts)[-1] for parts in drawn]
     noise = [keras.ops.convert_to_numpy(array).ravel()[:4] for array in first]
     assert len(noise) == 7
     assert len(np.unique(np.stack(noise), axis=0)) == len(noise)
@@ -124,9 +128,14 @@ def test_views_have_as_many_images_as_the_table_says(made):
     views, _ = made
     count = {"labeled": B * V, "unlabeled": B * U}
     assert set(views) == {*VIEWS, "labels", "index"}
-    for name, view in VIEWS.items():
+    for name, view in IMAGES.items():
         expected = (count[view.source] * view.copies, 16, 16, 3)
         assert views[name].shape == expected, name
+
+
+def test_targets_are_handed_on(made, batch):
+    views, _ = made
+    assert (views["targets"] == batch["targets"].reshape(B * U, 4)).all()
 
 
 def test_labelled_images_have_draws_of_their_own(made, batch, preprocessing):
@@ -163,7 +172,7 @@ def test_one_device_draws_what_several_share(made, batch, preprocessing):
     shares = keras.tree.map_structure(rows, draws)
     again = numpy_of(views_of(VIEWS, preprocessing).apply(part, shares))
     count = {"labeled": V, "unlabeled": U}
-    for name, view in VIEWS.items():
+    for name, view in IMAGES.items():
         rows = count[view.source] * view.copies
         expected = views[name][rows : 2 * rows]
         assert again[name] == pytest.approx(expected, abs=1e-4), name
