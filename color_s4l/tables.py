@@ -52,11 +52,11 @@ def rows(paths: Iterable[str | os.PathLike], *, stages: bool = False) -> pd.Data
     for path in paths:
         folder = RunFolder(pathlib.Path(path))
         config = read_config(folder)
-        found.append(row(config, read_result(folder)))
-        inner = sorted(folder.path.glob("*/result.json")) if stages else []
-        for stage in (RunFolder(result.parent) for result in inner):
-            own = read_config(stage) if stage.config.exists() else config
-            found.append(row(own, read_result(stage), stage=stage.path.name))
+        result = read_result(folder)
+        found.append(row(config, result))
+        for name in [s["stage"] for s in result.get("stages", ())] if stages else []:
+            stage = RunFolder(folder.path / name)
+            found.append(row(read_config(stage), read_result(stage), stage=name))
     return pd.DataFrame(found)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -19,6 +20,9 @@ from color_s4l.data import Dataset, StepBatches, digits, draw_split
 from color_s4l.training import fitting, preparation, values
 from color_s4l.views.preprocessing import whitening
 
+# A suite that a shell started in its background ignores Ctrl-C, and so would the
+# processes that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 SIZE = 16
 CLASSES = ("0", "1", "2", "3")

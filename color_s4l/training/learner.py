@@ -14,6 +14,9 @@ from color_s4l.training.backend import backend
 from color_s4l.training.schedules import Schedule
 from color_s4l.views.step import SOURCES, StepViews
 
+# More than any step draws.
+DRAWS_PER_STEP = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -86,6 +89,15 @@ class Learner(backend.TrainStep, keras.Model):
         """A batch's named scalars, as the training step computes them."""
         return self.losses(self.views_of(data))[0]
 
+    def _begin_draws(self) -> None:
+        """Makes a step's draws a function of seed and step alone.
+
+        Those of the labelled images come first: they are the same in every method.
+        """
+        state = self.draws_seed.state
+        first = DRAWS_PER_STEP * ops.cast(self.optimizer.iterations, state.dtype)
+        state.assign(ops.stack([state.value[0], first]))
+
     def views_of(self, data) -> dict:
         """The views of one device's part of a batch, outside the gradient.
 
@@ -93,6 +105,7 @@ class Learner(backend.TrainStep, keras.Model):
         """
         # The whole step's shape: every device draws for all, and takes its part.
         shapes = {s: (self.plan.groups, *data[s].shape[1:]) for s in SOURCES}
+        self._begin_draws()
         drawn = self.views.draw(self.draws_seed, shapes)
         terms = [term.draw(self.draws_seed, shapes) for term in self.terms]
         drawn, terms = backend.share_of((drawn, terms))

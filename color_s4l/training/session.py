@@ -46,8 +46,8 @@ def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
     Raises:
         InputError: A value does not fit, the folder exists, the loss is not finite.
     """
-    scope = start(run)
     values.check(run)
+    scope = start(run)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     values.check_balance(run, terms)
     folder = check_folder(run, keras.backend.backend())

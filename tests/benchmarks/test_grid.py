@@ -52,7 +52,8 @@ def test_every_flag_of_training_that_is_no_axis_reaches_the_runs():
     assert {name: getattr(run, name) for name in values} == values
     shared = set(Settings.__dataclass_fields__)
     own = set(Run.__dataclass_fields__) - shared
-    assert own == {"labels", "method", "network", "seed", "run_dir", "resume"}
+    axes = {"labels", "method", "network", "seed"}
+    assert own == {*axes, "run_dir", "resume", "recipe", "stage"}
 
 
 @pytest.mark.parametrize(

@@ -42,11 +42,8 @@ def test_the_whole_folder_is_that_of_a_run(probe, small, capsys):
     row = tables.rows([run.run_dir]).iloc[0]
     assert (row["method"], row["labels"]) == ("rotnet_linear", 16)
     whole = tables.rows([run.run_dir], stages=True)
-    assert whole["method"].tolist() == [
-        "rotnet_linear",
-        "rotnet_linear/pretraining",
-        "rotnet_linear/linear",
-    ]
+    assert whole["method"].tolist() == ["rotnet_linear", "rotnet", "supervised"]
+    assert whole["stage"].tolist()[1:] == ["pretraining", "linear"]
 
 
 def test_each_stage_says_what_it_was(probe):
@@ -162,4 +159,4 @@ def test_refine_begins_from_a_run_with_its_classes(
     assert config["run"]["set"] == ["relabeled.hard=false"]
     assert config["run"]["init_heads"]
     with np.load(one / "pseudo_labels.npz") as stored:
-        assert stored["probabilities"].max() < 1
+        assert stored["probabilities"].max(axis=-1).min() < 1

@@ -76,6 +76,8 @@ def test_log_has_every_term_and_they_add_up(log):
         "train_error",
         "proxy_error",
         "images_per_second",
+        "loading_images_per_second",
+        "loading_busy",
         "learning_rate",
         "test_error",
         "validation_error",

@@ -109,7 +109,7 @@ def test_a_complete_run_is_not_run_again(finished, capsys):
     ("changes", "text"),
     [
         ({"learning_rate": 0.1}, r"--learning_rate: 0.05 then, 0.1 now"),
-        ({"seed": 3, "epochs": 4}, r"--epochs: 2 then, 4 now, --seed: 1 then, 3 now"),
+        ({"seed": 3, "epochs": 4}, r"--seed: 1 then, 3 now, --epochs: 2 then, 4 now"),
         ({"set": ("proxies.weight=2",)}, r"--set: \[\] then, \['proxies.weight=2'\]"),
         ({"method": "sesemi"}, "--method: color_s4l then, sesemi now"),
     ],
