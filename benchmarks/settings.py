@@ -98,9 +98,10 @@ def _plain(run: Run) -> Run:
     # Here and not above: it starts Keras, which --help does not need.
     from color_s4l.training import values
 
-    full = values.of_images(run, run.image_size or SIDE)
+    size = run.image_size or SIDE
+    full = values.of_images(run, size)
     dropout = full.trunk_dropout or None  # a trunk's own is published without
-    return dataclasses.replace(full, image_size=None, trunk_dropout=dropout)
+    return dataclasses.replace(full, image_size=size, trunk_dropout=dropout)
 
 
 def _differences(run: Run, reference: Run) -> dict:

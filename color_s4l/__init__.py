@@ -18,7 +18,7 @@ if typing.TYPE_CHECKING:
     from color_s4l.config import Run
     from color_s4l.errors import InputError
     from color_s4l.methods import METHODS
-    from color_s4l.training.session import fit
+    from color_s4l.recipes.procedure import fit
 
 _WHERE = {
     "Run": "color_s4l.config",

@@ -51,7 +51,7 @@ def cached(
         # Opened here: np.load leaves a damaged file open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile):
         pass
     arrays = compute()
     try:

@@ -38,8 +38,10 @@ def evaluate(flags: Evaluate) -> None:
 
     trained = classifier.load(flags.run or flags.model)
     source = _source_of(flags.run, flags.data_dir) if flags.run else flags
+    if flags.model and trained.classes:  # the file says how its images were prepared
+        source = dataclasses.replace(source, fit=trained.fit)
     dataset = data.load_source(source)
-    if not flags.run:
+    if flags.model and not trained.classes:
         trained = dataclasses.replace(trained, hflip=not is_digits(source.dataset))
     if flags.hflip is not None:
         trained = dataclasses.replace(trained, hflip=flags.hflip)

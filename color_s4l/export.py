@@ -19,7 +19,7 @@ JAX is taken as well.
 
   h5, keras      Keras; what a run folder holds already
   saved_model    TensorFlow, TensorFlow Serving (a folder)
-  onnx           ONNX Runtime and others: .onnx      pip install 'color-s4l[export]'
+  onnx           ONNX Runtime and others: .onnx      pip install onnx tf2onnx
   litert         telephones and small computers: .tflite
 """
 _FORMATS = ("h5", "keras", "saved_model", "onnx", "litert")

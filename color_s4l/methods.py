@@ -66,14 +66,14 @@ METHODS: dict[str, tuple[Term, ...]] = {
         Proxies(tasks=ROTATIONS, weight=0.2),
         Vat(weight=0.3),
         Entropy(weight=0.3),
-        Polyak(),
+        Polyak(half_life=0.1),  # of a pass over all images: one over the labelled 10 %
     ),
     "moam_relabeled": (
         Relabeled(weight=0.3),
         Proxies(tasks=ROTATIONS, weight=0.4),
         Vat(weight=0.3),
         Entropy(weight=0.3),
-        Polyak(),
+        Polyak(half_life=0.1),
     ),
 }
 

@@ -11,7 +11,7 @@ writes a run folder: model, error rates, split, log, pictures.
   python -m color_s4l.train                                       (built-in images)
   python -m color_s4l.train --dataset=cifar100 --colorizer=cifar100_100.h5
   python -m color_s4l.train --recipe=rotnet_finetune --labels=100
-  python -m color_s4l.train --flagfile=flags/color_s4l/cifar10_4000.cfg
+  python -m color_s4l.train --flagfile=flags/color_s4l/convnet/cifar10_4000.cfg
 """
 
 

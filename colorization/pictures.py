@@ -1,11 +1,14 @@
 """The picture that shows a colorizer's work: original, grey, colourised."""
 
 import os
+import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from color_s4l.files import write_atomically
 
 _INCHES = 0.9  # per image
 _LABEL_INCHES = 1.1
@@ -39,7 +42,9 @@ def rows(
         _draw_row(line, label, pictures)
     if title:
         figure.suptitle(title, fontsize=9, y=1 - 0.3 * _TITLE_INCHES / height, va="top")
-    figure.savefig(path)
+    write_atomically(
+        pathlib.Path(path), lambda file: figure.savefig(file, format="png")
+    )
 
 
 def _draw_row(axes: np.ndarray, label: str, images: np.ndarray) -> None:

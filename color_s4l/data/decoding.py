@@ -121,9 +121,16 @@ def _digest(paths: Sequence[pathlib.Path], size: int, fit: str) -> str:
     """Of names, sizes and dates: content would take as long as decoding."""
     parts = [PIL.__version__, str(size), fit]
     for path in paths:
-        status = os.stat(path)
-        parts.append(f"{os.path.abspath(path)}|{status.st_size}|{status.st_mtime_ns}")
+        parts.append(f"{os.path.abspath(path)}|{_status(path)}")
     return cache.digest(*(part.encode(errors="surrogateescape") for part in parts))
+
+
+def _status(path: pathlib.Path) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:  # a link to nothing: decoding names it
+        return "missing"
+    return f"{status.st_size}|{status.st_mtime_ns}"
 
 
 def _write_decoded(path: pathlib.Path, paths, size: int, fit: str) -> dict:

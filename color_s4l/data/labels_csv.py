@@ -58,12 +58,13 @@ def read(path: pathlib.Path) -> pd.DataFrame:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is no table of labels: {reason}.") from error
     table.columns = [str(name).strip() for name in table.columns]
-    if not set(COLUMNS) <= set(table) or not isinstance(table.index, pd.RangeIndex):
+    each_once = all(list(table).count(name) == 1 for name in COLUMNS)
+    if not each_once or not isinstance(table.index, pd.RangeIndex):
         found = ", ".join(repr(name)[:40] for name in list(table)[:8])
         raise InputError(
             f"{path} is no table of labels: expected the columns "
-            f"{' and '.join(COLUMNS)}, and as many values in every row. It has: "
-            f"{found or 'nothing'}."
+            f"{' and '.join(COLUMNS)}, each once, and as many values in every row. "
+            f"It has: {found or 'nothing'}."
         )
     table = table[list(COLUMNS)].map(str.strip)
     _check_rows(path, table)

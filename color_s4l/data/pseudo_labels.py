@@ -79,6 +79,6 @@ def _read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             crc32 = stored["crc32"]
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} holds no pseudo-labels: {error}.") from error
     return index, probabilities.astype(np.float32), crc32

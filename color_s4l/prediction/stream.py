@@ -36,17 +36,18 @@ def find(images: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
     """
     path = pathlib.Path(images).expanduser()
     if path.is_dir():
-        found = image_files.find(path)
+        found, root = image_files.find(path), path
         expected = f"files ending in {', '.join(image_files.ENDINGS)}"
     elif path.is_file():
         return path.parent, [path]
     else:
+        root = _root(path)
         names = sorted(glob.glob(str(path), recursive=True))
         found = [pathlib.Path(name) for name in names if os.path.isfile(name)]
         expected = "a directory, a file, or a pattern such as 'photos/**/*.jpg'"
     if not found:
         raise InputError(f"--images={images}: there is no image. Expected {expected}.")
-    return _root(path), found
+    return root, found
 
 
 def _root(path: pathlib.Path) -> pathlib.Path:

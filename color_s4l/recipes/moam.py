@@ -11,8 +11,8 @@ images: 20, 18 and 2. The classifier of the first two is the Polyak average.
 3. The true labels alone, from the weights of step 2: rate 5e-4, divided by 10 every
    5 of 20 epochs; weight decay 3e-3 (1.5e-3 as counted here).
 
-Differs from S4L: in step 2 the class loss is on upright images only, and steps 2 and 3
-begin with the average.
+Differs from S4L: in step 2 the class loss is on upright images only; steps 2 and 3
+begin with the average; VAT and entropy minimisation see unlabelled images alone.
 """
 
 import dataclasses

@@ -29,12 +29,14 @@ class PseudoLabelRetrain(Recipe):
         method: Of the first stage.
         rotations: Whether predictions are averaged over rotations, too; never for
             digits, which turned are other signs.
+        rate: Of the second stage, as a multiple of `--learning_rate`: 0.1 / 0.05.
         decay: Of the second stage, as a multiple of `--weight_decay`: 5e-5 / 5e-4.
         warmup: Share of its epochs.
     """
 
     method: str = "supervised"
     rotations: bool = True
+    rate: float = 2.0
     decay: float = 0.1
     warmup: float = 0.05
 
@@ -49,6 +51,7 @@ class PseudoLabelRetrain(Recipe):
         retraining = {
             **relabeled(folder / first.name),
             "method": "relabeled",
+            "learning_rate": self.rate * run.learning_rate,
             "weight_decay": self.decay * run.weight_decay,
             "warmup_epochs": self.warmup * run.epochs,
             **milestones(run.epochs, 0.3, 0.6, 0.9),

@@ -115,7 +115,7 @@ def check(name: str, path: pathlib.Path) -> None:
     if missing:
         raise InputError(
             f"--format={name} needs the package {' and '.join(missing)}: "
-            "pip install 'color-s4l[export]'."
+            f"pip install {' '.join(missing)}."
         )
     ending = FORMATS[name].ending
     if path.suffix != ending:

@@ -49,6 +49,6 @@ def load(path: pathlib.Path) -> dict[str, list[np.ndarray]]:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             for key in sorted(stored.files):
                 heads.setdefault(key.partition("/")[0], []).append(stored[key])
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}).") from error
     return heads

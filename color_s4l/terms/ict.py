@@ -19,7 +19,8 @@ class InterpolationConsistency(MeanTeacher):
     """Squared distance, averaged over the classes and the mixed unlabelled images.
 
     Attributes:
-        weight: At the end of the ramp, for a mean over classes; 100 as published.
+        weight: At the end of the ramp, for a mean over classes; 8 as of `MeanTeacher`.
+            Differs from the paper: 100.
         decay: Of the teacher after the ramp; 0.999 as published.
         ramp_decay: Before; also 0.999.
         ramp: "sigmoid" as published, or "linear".

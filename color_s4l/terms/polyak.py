@@ -35,7 +35,8 @@ class Polyak(Term):
     def after_update(self, network, state, kept, progress):
         """Moves the average by what zero-debiasing leaves of 1 - decay."""
         decay = 0.5 ** (1 / (self.half_life * progress.steps_per_epoch))
-        updates = ops.cast(progress.step, "float32")
+        # 0 after a step that loss scaling skipped: then as after the first.
+        updates = ops.maximum(ops.cast(progress.step, "float32"), 1.0)
         state.move(network, (1 - decay) / (1 - ops.power(decay, updates)))
 
     def evaluated(self, network, state):

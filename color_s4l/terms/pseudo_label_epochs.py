@@ -30,7 +30,8 @@ class Guesses(keras.layers.Layer):
             name="labels",
             shape=(num_examples,),
             initializer=keras.initializers.Constant(NONE),
-            dtype="int32",
+            # As floats: TensorFlow has no variables of 32-bit integers on GPUs.
+            dtype="float32",
             trainable=False,
         )
         self.built = True
@@ -73,7 +74,7 @@ class PseudoLabelEpochs(Term):
     def loss(self, network, batch, state, progress):
         """Terms: `pseudo_epochs_loss`. Watch: `pseudo_epochs_labeled`, in %."""
         outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
-        labels = ops.take(state.labels, batch["index"])
+        labels = ops.cast(ops.take(state.labels, batch["index"]), "int32")
         known = ops.cast(labels != NONE, "float32")
         entropy = keras.losses.sparse_categorical_crossentropy(
             ops.maximum(labels, 0), outputs["class"], from_logits=True
@@ -97,5 +98,5 @@ class PseudoLabelEpochs(Term):
     def after_update(self, network, state, kept, progress):
         """Takes the step's guesses over."""
         rows = kept["pseudo_epochs_index"][:, None]
-        labels = kept["pseudo_epochs_labels"]
+        labels = ops.cast(kept["pseudo_epochs_labels"], "float32")
         state.labels.assign(ops.scatter_update(state.labels, rows, labels))

@@ -102,7 +102,7 @@ def restore(
             # Opened here: np.load leaves a damaged file open.
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = dict(stored)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
             print(f"{path} can't be read; trying the one before it.")
             continue
         _check_split(arrays, split, path)

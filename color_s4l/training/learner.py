@@ -92,7 +92,8 @@ class Learner(backend.TrainStep, keras.Model):
     def _begin_draws(self) -> None:
         """Makes a step's draws a function of seed and step alone.
 
-        Those of the labelled images come first: they are the same in every method.
+        Those of the labelled images come first: they are the same in every method
+        with as many of these.
         """
         state = self.draws_seed.state
         first = DRAWS_PER_STEP * ops.cast(self.optimizer.iterations, state.dtype)

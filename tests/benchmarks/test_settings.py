@@ -54,6 +54,13 @@ def test_everything_that_was_less_is_named(table):
     ]
 
 
+def test_smaller_images_are_named(table):
+    fields = {"method": "sesemi", "labels": 1000, "image_size": 16}
+    (found,) = said(table, *seeds(**fields))
+    assert "--image_size=16" in found
+    assert said(table, *seeds(**{**fields, "image_size": 32})) == ["published"]
+
+
 def test_fewer_test_images_are_named(table):
     runs = table(*seeds(method="sesemi", labels=1000)).assign(test_images=1000)
     found = layout.annotated(runs)["settings"].tolist()

@@ -129,6 +129,7 @@ def test_a_test_folder_is_labelled_by_its_folders_or_the_table(root):
         (TABLE + ",cat\n", "row 5 has no filename"),
         (TABLE + "a,b,c,d\n", "is no table of labels: .*Expected 2 fields in line 6"),
         ("filename,label\n1.png,cat,x\n", "as many values in every row"),
+        ("filename,label, label\n1.png,cat,x\n", "each once"),
         ("filename,label\n1.png,\n", "gives no image a label"),
         ('filename,label\n"1.png,cat\n', "is no table of labels"),
         (b"\xff\xfef", "begins like utf-16 and is none"),

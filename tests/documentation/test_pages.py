@@ -77,7 +77,7 @@ def test_equations_are_mathml(built):
 def test_the_interface_has_every_public_name(built):
     text = "".join(path.read_text("utf-8") for path in built.glob("api/*/*.html"))
     for name in (
-        "color_s4l.training.session.fit",
+        "color_s4l.recipes.procedure.fit",
         "color_s4l.classifier.Classifier.predict",
         "color_s4l.terms.proxies.Proxies",
         "colorization.colorizer.Colorizer",
