@@ -31,7 +31,7 @@ METHODS = {
         "mean_teacher.decay=0.9",
         "mean_teacher.ramp_decay=0.9",
     ),
-    "vat": ("vat.epsilon=0.3", "vat.xi=0.01"),
+    "vat": ("vat.epsilon=0.2", "vat.xi=0.01"),
     "pseudo_label": (),
 }
 

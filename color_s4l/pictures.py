@@ -97,7 +97,8 @@ def curves(log: pd.DataFrame) -> Figure:
     below.set_xlabel("epoch (a pass over the unlabelled images)")
     for axis in (above, below):
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=8)
         axis.set_ylim(bottom=0)
     figure.tight_layout()
     return figure

@@ -1,5 +1,6 @@
 """Rows of run folders; mean and standard deviation by hand."""
 
+import json
 import math
 import pathlib
 import shutil
@@ -86,13 +87,17 @@ def test_a_rows_command_is_read_back_to_its_run(finished):
 
 def test_a_recipes_stages_are_rows_on_request(finished, tmp_path):
     folder = tmp_path / "run"
-    for path in (folder, folder / "1_first", folder / "2_last"):
+    names = ("first", "last")
+    for path in (folder, *(folder / name for name in names)):
         path.mkdir()
-        shutil.copy(pathlib.Path(finished.run_dir) / "result.json", path)
-    shutil.copy(pathlib.Path(finished.run_dir) / "config.json", folder)
+        for part in ("result.json", "config.json"):
+            shutil.copy(pathlib.Path(finished.run_dir) / part, path)
+    result = json.loads((folder / "result.json").read_text())
+    result["stages"] = [{"stage": name} for name in names]
+    (folder / "result.json").write_text(json.dumps(result))
     assert tables.rows([folder])["stage"].tolist() == [None]
     table = tables.rows([folder], stages=True)
-    assert table["stage"].fillna("").tolist() == ["", "1_first", "2_last"]
+    assert table["stage"].fillna("").tolist() == ["", "first", "last"]
     assert tables.summary(table)["n"].tolist() == [1, 1, 1]
 
 
