@@ -30,12 +30,12 @@ def test_every_result_file_and_every_row_is_in_it():
 
 def test_only_what_is_between_the_marks_is_replaced(tmp_path):
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    path.write_text(f"before\n{readme.BEGIN}\nsuperseded\n{readme.END}\nafter\n")
     assert readme.main([f"--readme={path}"]) == 0
     text = path.read_text(encoding="utf-8")
     assert text.startswith(f"before\n{readme.BEGIN}\n")
     assert text.endswith(f"{readme.END}\nafter\n")
-    assert "old" not in text
+    assert "superseded" not in text
 
 
 @pytest.mark.parametrize("text", ["nothing", readme.BEGIN, readme.END])
