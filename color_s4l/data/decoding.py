@@ -83,9 +83,9 @@ def images_of(
     reasons = table["reasons"].tolist()
     good, sums = _good(reasons), table["checksums"]
     if where == "disk" and path.exists():
-        return DiskImages(path, good, key, sums[good]), reasons
+        return DiskImages(path, good, sums[good]), reasons
     readable = [paths[number] for number in good]
-    return FileImages(readable, size, fit, key, sums[good]), reasons
+    return FileImages(readable, size, fit, sums[good]), reasons
 
 
 def on_disk(
@@ -106,11 +106,10 @@ def on_disk(
     Raises:
         OSError: The cache can't be written.
     """
-    key = cache.digest(*parts)
-    path = cache.folder() / f"{name}-{key[:32]}.npy"
+    path = cache.folder() / f"{name}-{cache.digest(*parts)[:32]}.npy"
     if not path.exists():
         _write_rows(path, shape, rows)
-    return DiskImages(path, np.arange(shape[0]), key)
+    return DiskImages(path, np.arange(shape[0]))
 
 
 def _good(reasons: Sequence[str]) -> np.ndarray:

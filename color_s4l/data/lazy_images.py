@@ -32,16 +32,13 @@ class LazyImages(abc.ABC):
     Attributes:
         shape: `(n, size, size, 3)`.
         dtype: uint8.
-        digest: Text that is another one for other content.
     """
 
     dtype = np.dtype("uint8")
     ndim = 4
 
-    def __init__(
-        self, shape: Sequence[int], digest: str, checksums: np.ndarray | None = None
-    ):
-        self.shape, self.digest, self._checksums = tuple(shape), digest, checksums
+    def __init__(self, shape: Sequence[int], checksums: np.ndarray | None = None):
+        self.shape, self._checksums = tuple(shape), checksums
 
     @property
     def checksums(self) -> np.ndarray:
@@ -79,7 +76,6 @@ class FileImages(LazyImages):
         paths: Files that can be decoded.
         size: Side in pixels.
         fit: As for `image_files.square`.
-        digest: Of the files and how they are read.
         checksums: Of the decoded images, int64 `(n,)`.
     """
 
@@ -88,10 +84,9 @@ class FileImages(LazyImages):
         paths: Sequence[pathlib.Path],
         size: int,
         fit: str,
-        digest: str,
         checksums: np.ndarray,
     ):
-        super().__init__((len(paths), size, size, 3), digest, checksums)
+        super().__init__((len(paths), size, size, 3), checksums)
         self.paths, self.fit = paths, fit
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
         kept = max(1, RECENT_BYTES // (3 * size * size))
@@ -119,7 +114,6 @@ class DiskImages(LazyImages):
     Args:
         path: The file.
         rows: Which of its rows, int64 `(n,)`.
-        digest: Of the content.
         checksums: Of these rows.
     """
 
@@ -127,11 +121,10 @@ class DiskImages(LazyImages):
         self,
         path: pathlib.Path,
         rows: np.ndarray,
-        digest: str,
         checksums: np.ndarray | None = None,
     ):
         self._stored, self._numbers = np.load(path, mmap_mode="r"), rows
-        super().__init__((len(rows), *self._stored.shape[1:]), digest, checksums)
+        super().__init__((len(rows), *self._stored.shape[1:]), checksums)
 
     def _rows(self, numbers):
         return np.asarray(self._stored[self._numbers[numbers]])
@@ -147,8 +140,7 @@ class Subset(LazyImages):
 
     def __init__(self, images: Images, index: np.ndarray):
         self._images, self._index = images, index
-        shape = (len(index), *images.shape[1:])
-        super().__init__(shape, cache.digest(content(images), index))
+        super().__init__((len(index), *images.shape[1:]))
 
     @property
     def checksums(self):
@@ -164,9 +156,9 @@ def subset(images: Images, index: np.ndarray) -> Images:
     return images[index] if isinstance(images, np.ndarray) else Subset(images, index)
 
 
-def content(images: Images) -> np.ndarray | str:
-    """What stands for the images in a cache's key: themselves, or their digest."""
-    return images if isinstance(images, np.ndarray) else images.digest
+def content(images: Images) -> str:
+    """What stands for the images in a cache's key, the same wherever they are kept."""
+    return cache.digest(str(images.shape), checksums(images))
 
 
 def checksums(images: Images) -> np.ndarray:

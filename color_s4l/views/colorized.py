@@ -6,6 +6,7 @@ anew in every epoch, with the same result).
 """
 
 import keras
+import numpy as np
 
 from color_s4l import cache, data
 from color_s4l.data import decoding
@@ -15,21 +16,23 @@ from colorization.colorizer import Colorizer
 def colorized_images(images: data.Images, colorizer: Colorizer) -> data.Images:
     """Colourises images, or reads them where it was done before.
 
-    Those of images that are not in memory are kept on disk: there are no files that
-    they could be decoded from.
+    The result is kept on disk, and does not depend on where the images are.
 
     Args:
         images: uint8 `(n, height, width, 3)`.
         colorizer: Loaded.
 
     Returns:
-        uint8 of the same shape.
+        uint8 of the same shape, in memory if the images are.
+
+    Raises:
+        OSError: They are not in memory, and the cache can't be written.
     """
     # Backends round differently: what one made is not what the other would make.
     parts = [keras.backend.backend(), colorizer.digest, data.content(images)]
+    chunks = (colorizer.colorize(chunk) for chunk in data.chunks(images))
     if isinstance(images, data.LazyImages):
-        chunks = (colorizer.colorize(chunk) for chunk in data.chunks(images))
         return decoding.on_disk("colorized", parts, images.shape, chunks)
     return cache.cached(
-        "colorized", parts, lambda: {"images": colorizer.colorize(images)}
+        "colorized", parts, lambda: {"images": np.concatenate(list(chunks))}
     )["images"]

@@ -56,9 +56,10 @@ def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
     size = _size(images)
     total, products = np.zeros(size), np.zeros((size, size))
     for raw in data.chunks(images, CHUNK):
-        chunk = ops.convert_to_numpy(normalise_contrast(raw))
+        # In float32 the sums would depend on where in memory the chunk lies.
+        chunk = ops.convert_to_numpy(normalise_contrast(raw)).astype("float64")
         chunk = chunk.reshape(len(chunk), size)
-        total += chunk.sum(axis=0, dtype="float64")
+        total += chunk.sum(axis=0)
         products += chunk.T @ chunk
     mean = total / len(images)
     covariance = products / len(images) - np.outer(mean, mean)

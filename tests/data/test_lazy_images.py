@@ -77,7 +77,9 @@ def test_subsets_chunks_and_checksums(sets, cache):
     chunks = list(lazy_images.chunks(found, 5))
     assert [len(chunk) for chunk in chunks] == [5, 5, 1]
     assert (np.concatenate(chunks) == expected).all()
-    assert lazy_images.content(part) != lazy_images.content(found)
+    content = lazy_images.content
+    assert content(found) == content(expected) != content(part)
+    assert content(part) == content(expected[index])
 
 
 @pytest.mark.parametrize("cache", ["disk", "none"])
