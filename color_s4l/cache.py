@@ -3,12 +3,11 @@
 import hashlib
 import os
 import pathlib
-import zipfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from color_s4l.files import write_atomically
+from color_s4l.files import read_arrays, write_atomically
 
 
 def folder() -> pathlib.Path:
@@ -48,10 +47,8 @@ def cached(
     """
     path = folder() / f"{name}-{digest(*parts)[:32]}.npz"
     try:
-        # Opened here: np.load leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile):
+        return read_arrays(path)
+    except (OSError, ValueError):
         pass
     arrays = compute()
     try:

@@ -110,12 +110,8 @@ def load(path: str | os.PathLike) -> Colorizer:
             scaling, or contains what no colorizer consists of.
     """
     check_suffix(path)
-    try:
+    with keras_files.refused(
+        lambda reason: f"Colorizer {str(path)!r}: {reason}. {_HOW_TO_TRAIN}",
+        "not a colorizer",
+    ):
         return _open(pathlib.Path(path))
-    except InputError as error:
-        reason = str(error)
-    except Exception as error:
-        # h5py, zipfile, json and Keras have no common type for a damaged file.
-        detail = " ".join(str(error).split())[:160]
-        reason = f"it is damaged or not a colorizer ({type(error).__name__}: {detail})"
-    raise InputError(f"Colorizer {str(path)!r}: {reason}. {_HOW_TO_TRAIN}")

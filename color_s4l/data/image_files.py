@@ -165,26 +165,6 @@ def load_many(
         return list(pool.map(read_one, range(len(paths))))
 
 
-def read(
-    paths: Sequence[pathlib.Path], size: int, fit: str = "crop"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Reads many files in parallel; names those that cannot be decoded on stderr.
-
-    Args:
-        paths: Image files.
-        size: The side in pixels of the squares that they become.
-        fit: As for `square`.
-
-    Returns:
-        The images that could be decoded, uint8 `(k, size, size, 3)`, in the
-        order of the paths, and which of the paths they are, int64 `(k,)`.
-    """
-    images = np.empty((len(paths), size, size, 3), np.uint8)
-    good = named(paths, load_many(paths, images, fit))
-    # Indexing copies, so only where something was lost.
-    return images if len(good) == len(paths) else images[good], good
-
-
 def named(paths: Sequence[pathlib.Path], reasons: Sequence[str]) -> np.ndarray:
     """Names the files that have a reason on stderr; returns where the others stand."""
     for path, reason in zip(paths, reasons, strict=True):

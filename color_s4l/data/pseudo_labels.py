@@ -6,14 +6,13 @@ What one training hands to the next: class probabilities of training images, tru
 
 import os
 import pathlib
-import zipfile
 
 import numpy as np
 
 from color_s4l.data.dataset import Dataset
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
+from color_s4l.files import read_arrays, write_atomically
 
 
 def save(
@@ -73,12 +72,11 @@ def read(path: str | os.PathLike, dataset: Dataset, wanted: np.ndarray) -> np.nd
 
 def _read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
-        # Opened here: np.load leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            index, probabilities = stored["index"], stored["probabilities"]
-            crc32 = stored["crc32"]
+        stored = read_arrays(path)
+        index, probabilities = stored["index"], stored["probabilities"]
+        crc32 = stored["crc32"]
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError) as error:
         raise InputError(f"{path} holds no pseudo-labels: {error}.") from error
     return index, probabilities.astype(np.float32), crc32

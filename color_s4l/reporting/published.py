@@ -1,13 +1,11 @@
 """Published error rates beside the runs'."""
 
 from collections.abc import Sequence
-from importlib import resources
 
 import pandas as pd
 
+from color_s4l.reporting.published_numbers import comparable
 from color_s4l.reporting.records import Record
-
-FILE = "published.csv"
 
 
 def tables(records: Sequence[Record]) -> list[dict]:
@@ -21,11 +19,10 @@ def tables(records: Sequence[Record]) -> list[dict]:
         published. A row: `name`, `error`, `network`, `epochs`, `n`, `selection`,
         `source`, and whether it is `ours` or of the `same` method.
     """
-    known = read()
     found = []
     settings = dict.fromkeys(_setting(record) for record in records)
     for dataset, labels in settings:
-        rows = known[(known["dataset"] == dataset) & (known["labels"] == labels)]
+        rows = comparable(dataset, labels)
         if len(rows):
             ours = [r for r in records if _setting(r) == (dataset, labels)]
             methods = {record.config["run"]["method"] for record in ours}
@@ -34,13 +31,6 @@ def tables(records: Sequence[Record]) -> list[dict]:
             both.sort(key=lambda row: row["order"])
             found.append({"dataset": dataset, "labels": f"{labels:,}", "rows": both})
     return found
-
-
-def read() -> pd.DataFrame:
-    """The published error rates: those that stand in a valid row of a table."""
-    with resources.files("color_s4l").joinpath(FILE).open(encoding="utf-8") as file:
-        table = pd.read_csv(file)
-    return table[(table["metric"] == "error") & (table["valid"] == "yes")]
 
 
 def _setting(record: Record) -> tuple[str, int]:

@@ -2,13 +2,13 @@
 
 import dataclasses
 import pathlib
-import zipfile
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from color_s4l.errors import InputError
+from color_s4l.files import read_arrays
 from color_s4l.training.run_folder import RunFolder, read_config, read_result
 
 
@@ -73,13 +73,9 @@ def _read(folder: RunFolder, name: str) -> Record:
     try:
         log = pd.read_csv(folder.log)
         return Record(name, config, result, log, _samples(folder.samples))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(f"The files of {folder.path} are damaged: {error}.") from error
 
 
 def _samples(path: pathlib.Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        return {}
-    # Opened here: np.load leaves a damaged file open.
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-        return dict(stored)
+    return read_arrays(path) if path.exists() else {}

@@ -129,15 +129,11 @@ def load(path: str | os.PathLike) -> tuple[keras.Model, About]:
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"There is no model at {path}: is the run complete?")
-    try:
+    with keras_files.refused(
+        lambda reason: f"{path} is no classifier of this library: {reason}.",
+        "something else",
+    ):
         return _open(path)
-    except InputError as error:
-        reason = str(error)
-    except Exception as error:
-        # h5py, zipfile, json and Keras have no common type for a damaged file.
-        detail = " ".join(str(error).split())[:160]
-        reason = f"it is damaged or something else ({type(error).__name__}: {detail})"
-    raise InputError(f"{path} is no classifier of this library: {reason}.")
 
 
 def _open(path: pathlib.Path) -> tuple[keras.Model, About]:

@@ -4,12 +4,11 @@ heads.npz stands beside model.keras: `class/0` is a kernel, `class/1` its bias.
 """
 
 import pathlib
-import zipfile
 
 import numpy as np
 
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
+from color_s4l.files import read_arrays, write_atomically
 from color_s4l.networks import Network
 
 
@@ -44,11 +43,11 @@ def load(path: pathlib.Path) -> dict[str, list[np.ndarray]]:
     """
     if not path.is_file():
         raise InputError(f"There are no heads at {path}: leave --init_heads out.")
-    heads: dict[str, list[np.ndarray]] = {}
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            for key in sorted(stored.files):
-                heads.setdefault(key.partition("/")[0], []).append(stored[key])
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}).") from error
+        stored = read_arrays(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}).") from error
+    heads: dict[str, list[np.ndarray]] = {}
+    for key in sorted(stored):
+        heads.setdefault(key.partition("/")[0], []).append(stored[key])
     return heads

@@ -6,13 +6,15 @@ up and calls whatever else a configuration names; so the configuration is read a
 first, and a class that the caller does not know is refused before Keras sees it.
 """
 
+import contextlib
 import json
 import pathlib
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import h5py
 
+from color_s4l.errors import InputError
 from color_s4l.files import h5_wanted, save_atomically
 
 SUFFIXES = (".h5", ".keras")
@@ -103,3 +105,26 @@ def _strange(configuration: object, known: Collection[str]) -> Iterator[str]:
                 yield str(name)
     for child in children:
         yield from _strange(child, known)
+
+
+@contextlib.contextmanager
+def refused(sentence: Callable[[str], str], otherwise: str) -> Iterator[None]:
+    """Inside, whatever opening a file raises becomes one line.
+
+    Args:
+        sentence: From the reason, which has no full stop, to the line.
+        otherwise: What the file may be if it is not damaged.
+
+    Raises:
+        InputError: The sentence.
+    """
+    try:
+        yield
+        return
+    except InputError as error:
+        reason = str(error)
+    except Exception as error:
+        # h5py, zipfile, json and Keras have no common type for a damaged file.
+        detail = " ".join(str(error).split())[:160]
+        reason = f"it is damaged or {otherwise} ({type(error).__name__}: {detail})"
+    raise InputError(sentence(reason))

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from color_s4l.errors import InputError, unknown
+from color_s4l.terms.parts.passes import keeping
 from color_s4l.terms.term import Outcome, Term
 from color_s4l.views.geometric import GEOMETRIC
 from color_s4l.views.step import COLORIZED
@@ -61,7 +62,8 @@ class Proxies(Term):
     def loss(self, network, batch, state, progress):
         """Terms: `proxy_loss`. Watch: `proxy_error`, the share misjudged, in %."""
         views = [batch[task] for task in self.tasks]
-        logits = self._logits(network, ops.concatenate(views, axis=0))
+        with keeping(network, self.bn_stats):
+            logits = network(ops.concatenate(views, axis=0), training=True)["proxy"]
         labels = ops.repeat(ops.arange(len(views), dtype="int32"), views[0].shape[0])
         entropy = keras.losses.sparse_categorical_crossentropy(
             labels, logits, from_logits=True
@@ -71,9 +73,3 @@ class Proxies(Term):
             terms={"proxy_loss": self.weight * ops.mean(entropy)},
             watch={"proxy_error": 100 * ops.mean(wrong)},
         )
-
-    def _logits(self, network, images):
-        if self.bn_stats == "both":
-            return network(images, training=True)["proxy"]
-        with network.moving_statistics_kept():
-            return network(images, training=True)["proxy"]

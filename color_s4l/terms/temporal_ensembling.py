@@ -117,16 +117,14 @@ class TemporalEnsembling(Term):
         """Terms: `ensembling_loss`. Watch: `ensembling_weight`."""
         student = student_pass(network, batch, "weak", self.bn_stats)
         predictions = ops.softmax(student.outputs["class"])
-        # `fit` hides the number of images from the graph; the network's pass knows it.
-        index = ops.reshape(batch["index"], predictions.shape[:1])
-        targets, known = state.targets(index, self.decay)
+        targets, known = state.targets(batch["index"], self.decay)
         distance = known * distances.squared(predictions, targets)
         weight = self.weight * ramps.factor(self.ramp, progress, self.ramp_share)
         return Outcome(
             terms={"ensembling_loss": weight * ops.mean(distance)},
             watch={"ensembling_weight": weight},
             kept={
-                "ensembling_index": index,
+                "ensembling_index": batch["index"],
                 "ensembling_predictions": ops.stop_gradient(predictions),
             },
         )

@@ -5,14 +5,13 @@ The files are NumPy archives without pickles: loading one runs no code.
 
 import pathlib
 import re
-import zipfile
 
 import keras
 import numpy as np
 
 from color_s4l.data import Split
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
+from color_s4l.files import read_arrays, write_atomically
 from color_s4l.training.learner import Learner
 
 KEPT = 2
@@ -99,10 +98,8 @@ def restore(
     """
     for path in reversed(saved(folder)):
         try:
-            # Opened here: np.load leaves a damaged file open.
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-                arrays = dict(stored)
-        except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
+            arrays = read_arrays(path)
+        except (OSError, ValueError):
             print(f"{path} can't be read; trying the one before it.")
             continue
         _check_split(arrays, split, path)

@@ -6,7 +6,7 @@ import numpy as np
 
 from color_s4l import cache, data
 from color_s4l.config import Run
-from color_s4l.files import write_atomically
+from color_s4l.files import read_arrays, write_atomically
 from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.preprocessing import Preprocessing, whitening
 
@@ -32,8 +32,7 @@ def statistics_of(
     if not run.zca:
         return {}
     if folder.statistics.exists():
-        with np.load(folder.statistics, allow_pickle=False) as stored:
-            return dict(stored)
+        return read_arrays(folder.statistics)
     started = time.perf_counter()
     images = dataset.images
     if len(split.validation):  # they stand for images that nobody has seen yet

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from color_s4l.data import Dataset
+from color_s4l.data import Dataset, decoding, image_files
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +29,14 @@ def toy():
         20, 1, 1, 1
     )
     return Dataset("toy", ("cat", "NA", "x,y"), images, labels, images[:2], labels[:2])
+
+
+@pytest.fixture
+def read_files():
+    """A function: paths to the images in memory and which of the paths they are."""
+
+    def read(paths, size, fit="crop"):
+        images, reasons = decoding.images_of(paths, size, fit, "memory")
+        return images, image_files.named(paths, reasons)
+
+    return read

@@ -14,12 +14,12 @@ def plain(color, size=(8, 8), mode="RGB"):
 
 
 @pytest.fixture
-def one(tmp_path):
+def one(tmp_path, read_files):
     """A function: an image, written to a file and read again at 8 px."""
 
     def read(image, name="b.png", size=8, fit="crop", **options):
         image.save(tmp_path / name, **options)
-        images, good = image_files.read(image_files.find(tmp_path), size, fit)
+        images, good = read_files(image_files.find(tmp_path), size, fit)
         (tmp_path / name).unlink()
         assert good.tolist() == [0]
         return images[0]
@@ -107,12 +107,12 @@ def test_large_jpegs_are_decoded_smaller_and_look_the_same(one):
     assert np.abs(small - exact).max() <= 3
 
 
-def test_a_name_does_not_choose_the_decoder(one, tmp_path, capsys):
+def test_a_name_does_not_choose_the_decoder(one, read_files, tmp_path, capsys):
     assert one(plain("white"), "b.png", format="JPEG").min() >= 252
     # Pillow would start Ghostscript on it.
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n"
     (tmp_path / "b.png").write_bytes(postscript)
-    assert len(image_files.read([tmp_path / "b.png"], 8)[0]) == 0
+    assert len(read_files([tmp_path / "b.png"], 8)[0]) == 0
     assert "b.png: cannot identify" in capsys.readouterr().err
 
 

@@ -8,6 +8,7 @@ import dataclasses
 
 from keras import ops
 
+from color_s4l.terms.parts import mixing
 from color_s4l.terms.parts.passes import student_pass
 from color_s4l.terms.term import Outcome, Term
 
@@ -42,7 +43,7 @@ class Relabeled(Term):
         best = ops.argmax(targets, axis=-1)
         if self.hard:
             targets = ops.one_hot(best, targets.shape[-1], dtype="float32")
-        entropy = -ops.sum(targets * ops.log_softmax(logits), axis=-1)
+        entropy = mixing.cross_entropy(targets, logits)
         wrong = ops.cast(ops.argmax(logits, axis=-1) != best, "float32")
         return Outcome(
             terms={"relabeled_loss": self.weight * ops.mean(entropy)},
