@@ -16,11 +16,11 @@ and left out.
 
   python -m color_s4l.predict --model=runs/NAME --images=photos/new --output=new.csv
   python -m color_s4l.predict --model=model.keras --images='photos/**/*.jpg' \\
-      --output=new.csv --sheet=label_these.png --relabel=labels.csv --confidence=0.95
+      --output=new.csv --sheet=label_these.png --relabel=sure.csv --confidence=0.95
 
 --sheet shows the images whose best class is least probable: those are worth a label of
-your own. --relabel writes the most certain ones as filename, label: what --labels_csv
-takes for training.
+your own. --relabel writes the most certain ones as filename, label, the files named
+from the table's folder: what --labels_csv takes for training.
 """
 
 
@@ -114,8 +114,9 @@ def _write_tables(flags: Predict, trained, reader, root: pathlib.Path, doubtful)
             table.append(rows, output)
             doubtful.add(paths, rows)
             if labels:
-                sure = rows[rows["probability"] >= flags.confidence]
-                table.append(sure[["filename", "label"]], labels)
+                folder = pathlib.Path(flags.relabel).parent
+                sure = table.certain(rows, paths, folder, flags.confidence)
+                table.append(sure, labels)
                 relabelled += len(sure)
         if not output.tell():
             raise InputError(f"--images={flags.images}: no image could be read.")

@@ -3,7 +3,9 @@
     filename,label
     2024/IMG_0001.JPG,cat
 
-Every file that it does not list is an image without a label.
+Every file that it does not list is an image without a label, unless it lies in a class
+folder below `train` or `test`: those keep their folder's label where the table lists
+none of them. So a table adds to class folders what is known of the others.
 """
 
 import codecs
@@ -107,7 +109,8 @@ def list_files(root: pathlib.Path, path: pathlib.Path) -> Listing:
 
     Args:
         root: The folder of everything. Its folder `test`, where there is one, holds
-            the test images, by classes or listed like the others.
+            the test images, by classes or listed like the others; so does `train`
+            labelled ones.
         path: The table, as given or below `root`; its file names are relative to
             `root`, to the table's own folder, or absolute.
 
@@ -122,6 +125,7 @@ def list_files(root: pathlib.Path, path: pathlib.Path) -> Listing:
     files = {_name(file): file for file in image_files.find(root)}
     named = _resolved(path, table["filename"], root, files)
     labels = dict(zip(named, table["label"], strict=True))
+    labels |= _of_class_folders(root / "train", files, labels)
     classes = tuple(sorted(set(labels.values()) - {""}))
     if not classes:
         raise InputError(f"{path} gives no image a label.")
@@ -137,6 +141,16 @@ def list_files(root: pathlib.Path, path: pathlib.Path) -> Listing:
     ]
     tested = {n: file for n, file in files.items() if inside[n]}
     return Listing(root, classes, training, _test(test, classes, tested, labels))
+
+
+def _of_class_folders(train: pathlib.Path, files: dict, labels: dict) -> dict:
+    """Labels by the folders below `train`, unless the table lists any file there."""
+    below = {name: file for name, file in files.items() if train in file.parents}
+    if not below or labels.keys() & below.keys():
+        return {}
+    classes = set(listing.folders(train))
+    first = {name: file.relative_to(train).parts[0] for name, file in below.items()}
+    return {name: part for name, part in first.items() if part in classes}
 
 
 def _test(test: pathlib.Path, classes: tuple[str, ...], files, labels: dict):

@@ -1,6 +1,7 @@
 """Probabilities to rows: filename, label, probability, and the next classes."""
 
 import heapq
+import os
 import pathlib
 import typing
 from collections.abc import Sequence
@@ -33,6 +34,33 @@ def ranked(
             probabilities, order[:, place : place + 1], axis=1
         )[:, 0]
     return pd.DataFrame(columns)
+
+
+def certain(
+    rows: pd.DataFrame,
+    paths: Sequence[pathlib.Path],
+    folder: pathlib.Path,
+    confidence: float,
+) -> pd.DataFrame:
+    """The rows of which the classifier is sure, as labels to train on.
+
+    Args:
+        rows: Of `ranked`.
+        paths: Their files.
+        folder: Where the labels will lie: files below it are named from there, the
+            others by their absolute paths, so that both are found again.
+        confidence: Smallest probability.
+
+    Returns:
+        Columns `filename` and `label`.
+    """
+    sure = (rows["probability"] >= confidence).to_numpy()
+    root = os.path.abspath(folder)
+    names = [
+        os.path.relpath(path, root) if path.is_relative_to(root) else str(path)
+        for path in (pathlib.Path(os.path.abspath(path)) for path in paths)
+    ]
+    return rows.assign(filename=names)[["filename", "label"]][sure]
 
 
 def append(rows: pd.DataFrame, file: typing.BinaryIO) -> None:

@@ -115,6 +115,15 @@ def test_a_test_folder_is_labelled_by_its_folders_or_the_table(root):
         load(root, TABLE + "test/cat/9.png,cat\n", test_fraction=None)
 
 
+def test_class_folders_keep_their_labels_unless_the_table_lists_one(root):
+    for name in ("cat/9.png", "owl/deep/8.png", "7.png"):
+        (root / "train" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (int(name[-5]),) * 3).save(root / "train" / name)
+    assert labelled(load(root, TABLE)) == EXPECTED | {9: "cat", 8: "owl", 7: None}
+    listed = labelled(load(root, TABLE + "train/7.png,cat\n"))
+    assert listed == EXPECTED | {9: None, 8: None, 7: "cat"}
+
+
 @pytest.mark.parametrize(
     ("table", "text"),
     [

@@ -89,6 +89,9 @@ def test_the_commands_do_what_the_page_says(done, folder):
         "two.jpg",
     ]
     assert set(table["label"]) <= set(CLASSES)
+    assert len(pd.read_csv(folder / "unlabeled.csv")) == 16
+    assert "at least 0.95" in done["color_s4l.predict"]
+    assert (folder / "sure.csv").exists()
     with Image.open(folder / "label_these.png") as sheet:
         assert min(sheet.size) > 100
     assert "of 2 classes" in done["color_s4l.export"]
