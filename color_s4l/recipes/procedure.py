@@ -26,7 +26,7 @@ from color_s4l.training.run_folder import (
 )
 
 # Of the last stage, so that the whole folder is that of a run.
-KEPT = ("split.csv", "log.csv", "samples.npz", "model*", "heads*")
+KEPT = ("split.csv", "log.csv", "samples.npz", "model*", "heads*", "pictures/*")
 
 
 def fit(run: Run) -> dict:
@@ -78,7 +78,7 @@ def _end(found: list[dict], folder: RunFolder) -> dict:
     last = folder.path / found[-1]["stage"]
     for pattern in KEPT:
         for path in last.glob(pattern):
-            _copy(path, folder.path / path.name)
+            _copy(path, folder.path / path.relative_to(last))
     result = {**found[-1], "run_dir": str(folder.path), "stages": found}
     write_json(folder.result, result)
     print()
@@ -87,4 +87,5 @@ def _end(found: list[dict], folder: RunFolder) -> dict:
 
 
 def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    target.parent.mkdir(exist_ok=True)
     save_atomically(target, lambda name: shutil.copyfile(source, name))

@@ -8,7 +8,12 @@ from color_s4l.reporting import charts
 from color_s4l.reporting.records import Record
 
 # What is no term of the loss and watched by none.
-_TRAINING = ("learning_rate", "images_per_second")
+_TRAINING = (
+    "learning_rate",
+    "images_per_second",
+    "loading_images_per_second",
+    "loading_busy",
+)
 # What is looked at first; the rest as logged.
 _FIRST = ("test_error", "validation_error", "loss")
 

@@ -47,7 +47,7 @@ def _title(records: Sequence[Record]) -> str:
     if len(records) > 1:
         return f"{len(records)} runs side by side"
     run, result = records[0].config["run"], records[0].result
-    return f"{run['method']} on {run['dataset']}, {result['labels']:,} labels"
+    return f"{records[0].method} on {run['dataset']}, {result['labels']:,} labels"
 
 
 def _run(number: int, record: Record) -> dict:
@@ -73,14 +73,26 @@ def _run(number: int, record: Record) -> dict:
 
 def _facts(record: Record) -> list[tuple[str, str]]:
     run, result = record.config["run"], record.result
+    stages = [
+        f"{one['stage']} {_percent(one['error'])}" for one in result.get("stages", ())
+    ]
     return [
-        ("method", run["method"]),
+        ("method", record.method),
+        *(
+            [("stages; the curves are the last one's", ", ".join(stages))]
+            if stages
+            else []
+        ),
         ("labelled, unlabelled", f"{result['labels']:,}, {result['unlabeled']:,}"),
         ("network", f"{run['network']}, width {run['width']:g}"),
         ("parameters", f"{result['parameters']:,}"),
         ("seed", str(run["seed"])),
         ("training speed", f"{result['images_per_second']:,.0f} images/s"),
     ]
+
+
+def _percent(error: float | None) -> str:
+    return "(no classes)" if error is None else f"{error:.2f} %"
 
 
 def _repeated(records: Sequence[Record]) -> list[dict]:

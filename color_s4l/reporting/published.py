@@ -25,7 +25,7 @@ def tables(records: Sequence[Record]) -> list[dict]:
         rows = comparable(dataset, labels)
         if len(rows):
             ours = [r for r in records if _setting(r) == (dataset, labels)]
-            methods = {record.config["run"]["method"] for record in ours}
+            methods = {record.method for record in ours}
             both = [_published(row, methods) for row in rows.to_dict("records")]
             both += [_own(record) for record in ours]
             both.sort(key=lambda row: row["order"])
@@ -69,7 +69,7 @@ def _own(record: Record) -> dict:
         "epochs": f"{run['epochs']:,}",
         "n": "1",
         "selection": "last",
-        "source": f"this page; {run['method']}, {result['unlabeled']:,} unlabelled",
+        "source": f"this page; {record.method}, {result['unlabeled']:,} unlabelled",
         "ours": True,
         "same": True,
     }

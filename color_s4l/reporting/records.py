@@ -35,6 +35,12 @@ class Record:
         """Their names; label i is `classes[i]`."""
         return tuple(self.config["classes"])
 
+    @property
+    def method(self) -> str:
+        """Of the run; where it is one, its recipe."""
+        run = self.config["run"]
+        return run.get("recipe") or run["method"]
+
 
 def read(paths: Sequence[str]) -> list[Record]:
     """Reads run folders.
