@@ -18,6 +18,9 @@ from color_s4l.training.fitting import preprocessing_of
 from color_s4l.training.preparation import Prepared, network_of
 from color_s4l.training.run_folder import RunFolder, write_json
 
+# Columns of the log; of a run their medians are told.
+_SPEEDS = ("images_per_second", "loading_images_per_second", "loading_busy")
+
 
 def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray | None]:
     """Evaluates the last epoch's weights on the test images.
@@ -38,7 +41,7 @@ def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray | N
         "labels": len(split.labeled),
         "unlabeled": len(split.unlabeled),
         "parameters": prepared.learner.network.num_parameters,
-        "images_per_second": float(log["images_per_second"].median()),
+        **{name: float(log[name].median()) for name in _SPEEDS},
         "colorizer": prepared.colorizer,
     }
     return result, clean
@@ -56,6 +59,11 @@ def write(
     samples.save(prepared, probabilities, folder)
     _draw(prepared, probabilities, folder)
     write_json(folder.result, result)
+    speed, loading, busy = (result[name] for name in _SPEEDS)
+    print(
+        f"speed      {speed:,.0f} images/s trained, views counted; {loading:,.0f} "
+        f"images/s read, which took {busy:.0f} % of the time"
+    )
     describe(result)
 
 
