@@ -1,7 +1,7 @@
 """The main job on the built-in images, in minutes: python -m benchmarks.demo.
 
 Trains a colorizer, then three methods with three seeds each, prints the table of
-error rates and leaves the pictures. `make demo` runs it.
+error rates and leaves the pictures and a report of the runs. `make demo` runs it.
 """
 
 import dataclasses
@@ -51,6 +51,7 @@ def demo(flags: Demo) -> None:
     )
     if failed:
         raise SystemExit(EXIT_FAILED)
+    _report(folder)
     print(f"pictures   {folder}/colorizer/samples.png, {folder}/runs/*/pictures/*.png")
     print(f"took       {(time.perf_counter() - started) / 60:.1f} minutes")
 
@@ -76,6 +77,14 @@ def _measure_colorizer(path: pathlib.Path) -> None:
     from colorization.evaluate import Evaluate, evaluate
 
     evaluate(Evaluate(colorizer=str(path), output=str(path.with_suffix(""))))
+
+
+def _report(folder: pathlib.Path) -> None:
+    """Writes the page about the runs, by the command that a user has."""
+    from color_s4l.report import Report, report
+
+    runs = sorted(str(path.parent) for path in folder.glob("runs/*/result.json"))
+    report(Report(runs=tuple(runs), output=str(folder / "report.html")))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
