@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from color_s4l.files import write_atomically
@@ -15,13 +17,45 @@ from color_s4l.files import write_atomically
 # Above this many classes, numbers in a confusion matrix are too small to read.
 MOST_NUMBERED = 20
 MOST_NAMED = 40
+# Of Linux, Windows and macOS, for what DejaVu Sans has not: Chinese, Japanese, Korean,
+# and the scripts of India and Thailand.
+OTHER_SCRIPTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "Noto Sans Devanagari",
+    "Noto Sans Bengali",
+    "Noto Sans Tamil",
+    "Noto Sans Thai",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Nirmala UI",
+    "Leelawadee UI",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Apple SD Gothic Neo",
+    "Arial Unicode MS",
+)
+
+
+def fonts() -> list[str]:
+    """Families that pictures are lettered in: the first that has a letter draws it."""
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(name for name in OTHER_SCRIPTS if name in installed)]
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:
     """Writes a figure as PNG, whole or not at all.
 
-    Letters that no installed font has become boxes, without a warning for each.
+    Letters that none of the installed `fonts` has become boxes, without a warning for
+    each.
     """
+    families = fonts()
+    for text in figure.findobj(Text):
+        text.set_fontfamily(families)
 
     def write(file: typing.BinaryIO) -> None:
         with warnings.catch_warnings():

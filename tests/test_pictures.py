@@ -83,3 +83,15 @@ def test_a_sheet_holds_a_row_for_each_name():
     shown = [int(a.images[0].get_array()[0, 0, 0]) if a.images else 0 for a in axes]
     assert shown == [7, 7, 0, 9, 0, 0]
     assert [axis.get_title(loc="left") for axis in axes[::3]] == ["cat", "dog"]
+
+
+def test_letters_that_the_first_font_lacks_are_drawn_by_another(tmp_path, monkeypatch):
+    # Both fonts come with matplotlib; only the second has the letter.
+    labels = np.array([0, 1])
+    for name, others in (("box", ("No Such Font",)), ("letter", ("STIXGeneral",))):
+        monkeypatch.setattr(pictures, "OTHER_SCRIPTS", others)
+        figure = pictures.confusion(labels, labels, ("cat", "\u1d81"))
+        pictures.save(figure, tmp_path / f"{name}.png")
+    assert pictures.fonts() == ["DejaVu Sans", "STIXGeneral"]
+    drawn = [(tmp_path / f"{name}.png").read_bytes() for name in ("box", "letter")]
+    assert drawn[0] != drawn[1]
