@@ -90,7 +90,8 @@ def predict(flags: Predict) -> None:
     if reader.unreadable:
         print(f"left out   {reader.unreadable:,} files that can't be read")
     if flags.relabel:
-        print(f"relabelled {relabelled:,} of at least {flags.confidence:g}")
+        least = f"probability at least {flags.confidence:g}"
+        print(f"relabelled {relabelled:,} images, {least}")
     written = [path for path in (flags.output, flags.sheet, flags.relabel) if path]
     print(f"written    {', '.join(written)}", flush=True)
 

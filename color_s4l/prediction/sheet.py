@@ -32,7 +32,7 @@ def sheet(items: Sequence[tuple[pathlib.Path, dict]]) -> Figure:
         axis.imshow(image_files.load(path, THUMBNAIL))
         # A dollar sign in a name is no formula.
         axis.set_title(_caption(row), fontsize=7, parse_math=False)
-    figure.tight_layout(pad=0.5)
+    figure.set_layout_engine("tight", pad=0.5)  # when it is saved, in its fonts
     return figure
 
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import color_s4l
-from color_s4l import predict
-from color_s4l.prediction import stream, table
+from color_s4l import pictures, predict
+from color_s4l.prediction import sheet, stream, table
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,15 @@ def test_the_sheet_is_a_picture(results):
     assert width > height
     assert pixels[height // 2 :, : width // 2].std() > 20
     assert pixels[height // 2 + 30 :, -width // 4 :].min() == 255
+
+
+def test_a_sheet_bears_names_of_any_script(photographs, tmp_path):
+    # Warnings are errors here, and no font need be installed for these letters.
+    row = {"filename": "蛙.png", "label": "蛙", "probability": 0.4}
+    figure = sheet.sheet([(photographs / "a" / "01.png", row)])
+    pictures.save(figure, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as picture:
+        assert np.asarray(picture.convert("RGB")).std() > 20
 
 
 def test_a_pattern_and_a_file(finished, photographs, tmp_path, capsys):
