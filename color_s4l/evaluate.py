@@ -47,7 +47,7 @@ def evaluate(flags: Evaluate) -> None:
         trained = dataclasses.replace(trained, hflip=flags.hflip)
     _print_errors(trained, dataset)
     if flags.run:
-        _print_selected(flags.run)
+        _print_others(flags.run)
 
 
 def _source_of(run: str, data_dir: str | None) -> Source:
@@ -79,12 +79,12 @@ def _print_errors(trained, dataset) -> None:
         print(f"{name:<10} {error:.2f} %", flush=True)
 
 
-def _print_selected(run: str) -> None:
-    """The best epochs of a run, each with what it was selected on."""
-    from color_s4l.training.results import describe
+def _print_others(run: str) -> None:
+    """The other errors of a run: of a teacher, of the best epochs."""
+    from color_s4l.training.results import describe_others
     from color_s4l.training.run_folder import RunFolder, read_result
 
-    describe(read_result(RunFolder(pathlib.Path(run))))
+    describe_others(read_result(RunFolder(pathlib.Path(run))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from color_s4l.files import write_atomically
@@ -128,6 +129,7 @@ def curves(log: pd.DataFrame) -> Figure:
             below.plot(log["epoch"], log[name], marker=".", label=_spelled(name))
     above.set_ylabel("error in %")
     below.set_ylabel("loss")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
     below.set_xlabel("epoch (a pass over the unlabelled images)")
     for axis in (above, below):
         axis.grid(alpha=0.3)

@@ -24,6 +24,9 @@ def test_evaluate_prints_the_runs_errors(finished, capsys):
     assert 0 <= printed("augmented", text) <= 100
     best = f"best       {result['best']['error']:.2f} % at epoch"
     assert f"{best} {result['best']['epoch']}, selected on test" in text
+    # Nothing was written, and the error stands there once.
+    assert "written" not in text
+    assert text.count("\nerror ") == 1
 
 
 def test_evaluate_takes_a_model_file_and_moved_images(finished, small_dir, capsys):

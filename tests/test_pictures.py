@@ -37,6 +37,7 @@ def test_curves_hold_errors_above_and_losses_below():
         "weight decay": [0.2, 0.1],
     }
     assert [line.get_label() for line in above.lines] == ["test error"]
+    assert all(float(tick).is_integer() for tick in below.get_xticks())
 
 
 def test_confusion_is_in_percent_of_the_row():

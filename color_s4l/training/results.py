@@ -137,25 +137,31 @@ def _draw(
 
 
 def describe(result: dict) -> None:
-    """Prints a result: the last epoch is the headline, the best ones stand below."""
+    """Prints a result: the last epoch is the headline, the others stand below."""
     if result["error"] is None:
         _describe_encoder(result)
-        return
-    print(
-        f"error      {result['error']:.2f} % after the last epoch "
-        f"({result['error_augmented']:.2f} % with test-time augmentation)"
-    )
+    else:
+        print(f"error      {_errors(result)}")
+        describe_others(result)
+    print(f"written    {result['run_dir']}", flush=True)
+
+
+def describe_others(result: dict) -> None:
+    """Prints the errors of further weights, and of the best epochs."""
     for name, errors in result.get("further", {}).items():
-        print(
-            f"{name:<10} {errors['error']:.2f} % after the last epoch "
-            f"({errors['error_augmented']:.2f} % with test-time augmentation)"
-        )
+        print(f"{name:<10} {_errors(errors)}")
     for name in ("best", "selected"):
         if name in result:
             best = result[name]
             where = f"at epoch {best['epoch']}, {best['note']}"
-            print(f"{name:<10} {best['error']:.2f} % {where}")
-    print(f"written    {result['run_dir']}", flush=True)
+            print(f"{name:<10} {best['error']:.2f} % {where}", flush=True)
+
+
+def _errors(result: dict) -> str:
+    return (
+        f"{result['error']:.2f} % after the last epoch "
+        f"({result['error_augmented']:.2f} % with test-time augmentation)"
+    )
 
 
 def _describe_encoder(result: dict) -> None:
@@ -164,4 +170,3 @@ def _describe_encoder(result: dict) -> None:
         error = result["proxy_error"]
         print(f"proxy task {error:.2f} % of the test views are taken for another")
     print("classes    none learned: a beginning for others (--init_from)")
-    print(f"written    {result['run_dir']}", flush=True)
