@@ -39,7 +39,8 @@ def evaluate(flags: Evaluate) -> None:
     trained = classifier.load(flags.run or flags.model)
     source = _source_of(flags.run, flags.data_dir) if flags.run else flags
     if flags.model and trained.classes:  # the file says how its images were prepared
-        source = dataclasses.replace(source, fit=trained.fit)
+        size = source.image_size or trained.image_size
+        source = dataclasses.replace(source, fit=trained.fit, image_size=size)
     dataset = data.load_source(source)
     if flags.model and not trained.classes:
         trained = dataclasses.replace(trained, hflip=not is_digits(source.dataset))

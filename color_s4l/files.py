@@ -119,7 +119,12 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     try:
         # Opened here: np.load leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            return dict(stored)
+        with open(path, "rb") as file:
+            # Else NumPy would advise to unpickle whatever it is.
+            if file.read(2) != b"PK":
+                raise ValueError("it is no NPZ file")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                return dict(stored)
     except (TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -31,7 +31,7 @@ def test_evaluate_prints_the_runs_errors(finished, capsys):
 
 def test_evaluate_takes_a_model_file_and_moved_images(finished, small_dir, capsys):
     model = f"--model={finished.run_dir}/model.h5"
-    images = ["--dataset=folder", f"--data_dir={small_dir}", "--image_size=16"]
+    images = ["--dataset=folder", f"--data_dir={small_dir}"]
     assert evaluate.main([model, *images]) == 0
     by_file = printed("error", capsys.readouterr().out)
     run = [f"--run={finished.run_dir}", f"--data_dir={small_dir}"]
@@ -59,6 +59,7 @@ def test_evaluate_refuses_images_of_another_size(finished, small_dir, refused):
         f"--model={finished.run_dir}/model.keras",
         "--dataset=folder",
         f"--data_dir={small_dir}",
+        "--image_size=32",
     ]
     assert "(n, 16, 16, 3)" in refused(evaluate.main(words))
 

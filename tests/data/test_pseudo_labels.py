@@ -49,7 +49,11 @@ def test_refuses_other_images(labels, small, changes, wanted, text):
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [(None, "Cannot read .*: No such file"), (b"PK\x03\x04", "holds no pseudo-labels")],
+    [
+        (None, "Cannot read .*: No such file"),
+        (b"PK\x03\x04", "holds no pseudo-labels"),
+        (b"filename,label\n", r"holds no pseudo-labels: it is no NPZ file\.$"),
+    ],
 )
 def test_refuses_what_is_no_such_file(tmp_path, small, content, text):
     path = tmp_path / "labels.npz"
