@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 from sklearn.datasets import make_moons
 
-from color_s4l.data import StepBatches, draw_split
+from color_s4l.data import StepBatches, draw_split, feeding
 from color_s4l.methods import heads_of, terms_of
 from color_s4l.networks import Network
 from color_s4l.randomness import seed_initialisers
@@ -141,7 +141,7 @@ def train(
     )
     learner.build_metrics(batches.batch(0))
     steps = epochs * batches.steps_per_epoch
-    feed = Feed(batches, 0, steps)
+    feed = feeding.fed(Feed(batches, 0, steps))
     learner.fit(feed, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
     return learner
 

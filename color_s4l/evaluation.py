@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from color_s4l import data
+from color_s4l.data import feeding
 from color_s4l.views import augmentation
 from color_s4l.views.geometric import GEOMETRIC
 
@@ -45,7 +46,8 @@ def _predicted(model: keras.Model, images: np.ndarray, batch_size: int) -> np.nd
     # Full batches only: a part of one can't be divided over several devices.
     missing = -len(images) % batch_size
     padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-    return model.predict(padded, batch_size=batch_size, verbose=0)[: len(images)]
+    batches = feeding.fed(feeding.Slices(padded, batch_size))
+    return model.predict(batches, verbose=0)[: len(images)]
 
 
 def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -37,6 +37,7 @@ SHARED |= {"saving.keras_files"}
 # Values to pictures and error rates: used by training, after the views.
 MEASURES = {"color_s4l.evaluation": 1, "color_s4l.pictures": 0}
 BACKENDS = {
+    "color_s4l.data.feeding.tensorflow": {"tensorflow"},
     "color_s4l.networks.gradients.tensorflow": {"tensorflow"},
     "color_s4l.networks.gradients.jax": {"jax"},
     "color_s4l.networks.normalization.tensorflow": {"tensorflow"},

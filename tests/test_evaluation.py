@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from color_s4l import evaluation
+from color_s4l.data import feeding
 from color_s4l.networks import Network, convnet, inference_model
 from color_s4l.views import augmentation
 from color_s4l.views.preprocessing import Preprocessing
@@ -108,16 +109,15 @@ def test_two_evaluations_agree_and_another_seed_draws_others(classifier, small):
 
 
 def test_a_batch_is_divisible_by_the_devices(classifier, small, monkeypatch):
-    sizes = []
-    predict = type(classifier).predict
+    sizes, fed = [], feeding.fed
 
-    def noted(model, images, batch_size, verbose):
-        sizes.append((len(images), batch_size))
-        return predict(model, images, batch_size=batch_size, verbose=verbose)
+    def noted(batches):
+        sizes.append([len(batches[i][0]) for i in range(batches.num_batches)])
+        return fed(batches)
 
-    monkeypatch.setattr(type(classifier), "predict", noted)
+    monkeypatch.setattr(feeding, "fed", noted)
     found = evaluation.probabilities(classifier, small.test_images[:7], devices=3)
-    assert sizes == [(126, 126)]
+    assert sizes == [[126]]
     assert found == pytest.approx(
         evaluation.probabilities(classifier, small.test_images[:7]), abs=1e-5
     )

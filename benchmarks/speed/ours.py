@@ -9,6 +9,7 @@ import keras
 from benchmarks.speed.case import Case, Repainted
 from color_s4l import data, methods
 from color_s4l.config import Run
+from color_s4l.data import feeding
 from color_s4l.randomness import seed_initialisers
 from color_s4l.training import fitting, preparation, values
 from color_s4l.training.backend import backend
@@ -70,7 +71,7 @@ class Steps:
         steps = self.case.steps
         with self.scope():
             self.learner.fit(
-                Feed(self.batches, self.done, self.done + steps),
+                feeding.fed(Feed(self.batches, self.done, self.done + steps)),
                 steps_per_epoch=steps,
                 shuffle=False,
                 verbose=0,

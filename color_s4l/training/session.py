@@ -7,6 +7,7 @@ import keras
 
 from color_s4l import data, methods, origin, progress
 from color_s4l.config import Run
+from color_s4l.data import feeding
 from color_s4l.networks import inference_model
 from color_s4l.randomness import seed_initialisers
 from color_s4l.terms import Term
@@ -172,7 +173,7 @@ def _fit(
     span = progress.Span(run.epochs, batches.steps_per_epoch, images, complete)
     with progress.shown(run.verbosity, span) as watchers:
         learner.fit(
-            feed,
+            feeding.fed(feed),
             epochs=run.epochs,
             initial_epoch=complete,
             steps_per_epoch=batches.steps_per_epoch,
