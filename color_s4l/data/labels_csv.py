@@ -5,7 +5,8 @@
 
 Every file that it does not list is an image without a label, unless it lies in a class
 folder below `train` or `test`: those keep their folder's label where the table lists
-none of them. So a table adds to class folders what is known of the others.
+none of them. So a table adds to class folders what is known, or guessed, of the others;
+a share to test on (`--test_fraction`) is then held out of the class folders alone.
 """
 
 import codecs
@@ -118,17 +119,20 @@ def list_files(root: pathlib.Path, path: pathlib.Path) -> Listing:
         The listing; classes are the labels that occur, sorted as text.
 
     Raises:
-        InputError: The table is wrong, or names a file that is not there.
+        InputError: The table is wrong, names a file that is not there, or one of a
+            class's folder otherwise.
     """
     path = path if path.exists() else root / path
     table = read(path)
     files = {_name(file): file for file in image_files.find(root)}
     named = _resolved(path, table["filename"], root, files)
     labels = dict(zip(named, table["label"], strict=True))
-    labels |= _of_class_folders(root / "train", files, labels)
+    folders = _of_class_folders(root / "train", files, labels)
+    labels |= folders
     classes = tuple(sorted(set(labels.values()) - {""}))
     if not classes:
         raise InputError(f"{path} gives no image a label.")
+    _check_folders(path, root, set(classes), labels)
     numbers = {name: number for number, name in enumerate(classes)} | {"": UNLABELED}
     test = root / "test"
     inside = {name: test in file.parents for name, file in files.items()}
@@ -140,7 +144,8 @@ def list_files(root: pathlib.Path, path: pathlib.Path) -> Listing:
         if not inside[name]
     ]
     tested = {n: file for n, file in files.items() if inside[n]}
-    return Listing(root, classes, training, _test(test, classes, tested, labels))
+    added = frozenset(files[name] for name in named) if folders else frozenset()
+    return Listing(root, classes, training, _test(test, classes, tested, labels), added)
 
 
 def _of_class_folders(train: pathlib.Path, files: dict, labels: dict) -> dict:
@@ -151,6 +156,25 @@ def _of_class_folders(train: pathlib.Path, files: dict, labels: dict) -> dict:
     classes = set(listing.folders(train))
     first = {name: file.relative_to(train).parts[0] for name, file in below.items()}
     return {name: part for name, part in first.items() if part in classes}
+
+
+def _check_folders(
+    path: pathlib.Path, root: pathlib.Path, classes: set[str], labels: dict
+) -> None:
+    """Refuses other labels than a class folder's: guesses, perhaps, to be tested on."""
+    wrong, whole = [], _name(root) + os.sep
+    for part in ("train", "test"):
+        beginning = whole + part + os.sep
+        for name, label in labels.items():
+            folder = name.removeprefix(beginning).partition(os.sep)[0]
+            inside = name.startswith(beginning) and folder in classes
+            if inside and label not in ("", folder):
+                wrong.append(f"{name.removeprefix(whole)!r} is {label!r}")
+    if wrong:
+        raise InputError(
+            f"{path} contradicts the class folders of {len(wrong)} files: {wrong[0]}. "
+            "Are they guesses? Those of unlabelled images alone are of use."
+        )
 
 
 def _test(test: pathlib.Path, classes: tuple[str, ...], files, labels: dict):

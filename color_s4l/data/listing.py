@@ -24,12 +24,15 @@ class Listing:
         classes: Names.
         training: Files of the training images; number -1 without a label.
         test: Files of the test images.
+        added: Training files whose labels a table adds to those of class folders.
+            They may be guesses, and so are never held out to test on.
     """
 
     root: pathlib.Path
     classes: tuple[str, ...]
     training: Labelled
     test: Labelled
+    added: frozenset[pathlib.Path] = frozenset()
 
 
 def folders(root: pathlib.Path) -> list[str]:
@@ -118,7 +121,8 @@ def with_test(listing: Listing, fraction: float | None) -> Listing:
 
 
 def _held_out(listing: Listing, fraction: float) -> set[int]:
-    labels = np.array([label for _, label in listing.training])
+    added = listing.added
+    labels = np.array([UNLABELED if p in added else k for p, k in listing.training])
     names = [os.path.relpath(path, listing.root) for path, _ in listing.training]
     order = np.array([zlib.crc32(os.fsencode(name)) for name in names])
     chosen: set[int] = set()

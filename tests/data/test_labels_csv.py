@@ -116,12 +116,28 @@ def test_a_test_folder_is_labelled_by_its_folders_or_the_table(root):
 
 
 def test_class_folders_keep_their_labels_unless_the_table_lists_one(root):
-    for name in ("cat/9.png", "owl/deep/8.png", "7.png"):
+    for name in ("cat/9.png", "cat/8.png", "owl/deep/7.png", "6.png"):
         (root / "train" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8), (int(name[-5]),) * 3).save(root / "train" / name)
-    assert labelled(load(root, TABLE)) == EXPECTED | {9: "cat", 8: "owl", 7: None}
-    listed = labelled(load(root, TABLE + "train/7.png,cat\n"))
-    assert listed == EXPECTED | {9: None, 8: None, 7: "cat"}
+    adding = load(root, TABLE, test_fraction=0.9)
+    found = {9: "cat", 8: "cat", 7: "owl", 6: None}
+    assert labelled(adding) == EXPECTED | found
+    # Of the classes cat (4) and dog (2), only what lies in class folders is tested on.
+    assert set(levels(adding.test_images)) < {8, 9}
+    listed = labelled(load(root, TABLE + "train/6.png,cat\n"))
+    assert listed == EXPECTED | {9: None, 8: None, 7: None, 6: "cat"}
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_refuses_to_contradict_class_folders(root, part):
+    (root / part / "cat").mkdir(parents=True)
+    for level in (8, 9):
+        path = root / part / "cat" / f"{level}.png"
+        Image.new("RGB", (8, 8), (level,) * 3).save(path)
+    rows = f"{part}/cat/8.png,cat\n{part}/cat/9.png,dog\n"
+    text = f"contradicts the class folders of 1 files: '{part}/cat/9.png' is 'dog'"
+    with pytest.raises(InputError, match=text):
+        load(root, TABLE + rows, test_fraction=None)
 
 
 @pytest.mark.parametrize(
