@@ -1,11 +1,10 @@
 """A method is a sum of terms: names, sums of names, and changed hyper-parameters."""
 
 import dataclasses
-import json
-import typing
+import itertools
 from collections.abc import Sequence
 
-from color_s4l.errors import InputError, suggestion, unknown
+from color_s4l.errors import InputError, unknown
 from color_s4l.terms import (
     TERMS,
     AttentionDistance,
@@ -31,6 +30,7 @@ from color_s4l.terms import (
     Vat,
 )
 from color_s4l.terms.labeled_rotations import ROTATIONS
+from color_s4l.terms.parts.fields import with_value
 from color_s4l.terms.proxies import COLOR_S4L, SESEMI
 from color_s4l.views.step import VIEWS
 from color_s4l.views.warped import WARPED
@@ -87,6 +87,7 @@ def terms_of(
         method: "color_s4l", or a sum "color_s4l+mean_teacher"; a term that stands
             in several methods counts once.
         changes: "proxies.weight=2": TERM.FIELD=VALUE, VALUE of the field's type.
+            It goes to every term of that name.
         bn_stats: Given to every term that has a field of this name; None: each keeps
             what it was published with.
 
@@ -94,19 +95,37 @@ def terms_of(
         Frozen terms, in the order of the sum.
 
     Raises:
-        InputError: A method, term or field does not exist, a value is not of
-            its field's type, or two terms want heads of one name and other sizes.
+        InputError: A method, term or field does not exist, a value is not of its
+            field's type or range, one term stands there twice with different
+            fields, or two terms want heads of one name and other sizes.
     """
+    terms = [_with_bn_stats(term, bn_stats) for term in _summands(method)]
+    for change in changes:
+        terms = _changed(terms, change)
+    unique = tuple(dict.fromkeys(terms))
+    _check_once(method, unique)
+    heads_of(unique, num_classes=2)
+    return unique
+
+
+def term_names(method: str) -> set[str]:
+    """The names, as `--set` has them, of the terms of a method or of a sum.
+
+    Raises:
+        InputError: A method does not exist.
+    """
+    kinds = {type(term) for term in _summands(method)}
+    return {name for name, kind in TERMS.items() if kind in kinds}
+
+
+def _summands(method: str) -> list[Term]:
+    """Every method's terms, one after the other; a term may stand there twice."""
     terms: list[Term] = []
     for name in method.split("+"):
         if name not in METHODS:
             raise unknown("method", name, METHODS)
-        terms += [_with_bn_stats(t, bn_stats) for t in METHODS[name]]
-    for change in changes:
-        terms = _changed(terms, change)
-    unique = tuple(dict.fromkeys(terms))
-    heads_of(unique, num_classes=2)
-    return unique
+        terms += METHODS[name]
+    return terms
 
 
 def heads_of(terms: Sequence[Term], num_classes: int) -> dict[str, int]:
@@ -152,6 +171,35 @@ def copies_of(terms: Sequence[Term], source: str) -> int:
     return sum(view.copies for view in views if view.source == source)
 
 
+def _check_once(method: str, terms: Sequence[Term]) -> None:
+    """Refuses a sum whose methods have one term with different fields."""
+    for first, second in itertools.combinations(terms, 2):
+        if type(first) is type(second):
+            raise _differing(method, first, second)
+
+
+def _differing(method: str, first: Term, second: Term) -> InputError:
+    name = next(name for name, kind in TERMS.items() if kind is type(first))
+    both = [
+        (field.name, getattr(first, field.name), getattr(second, field.name))
+        for field in dataclasses.fields(first)
+    ]
+    fields = [
+        f"{field}={_text(one)} and {_text(other)}"
+        for field, one, other in both
+        if one != other
+    ]
+    return InputError(
+        f"--method={method} has the term {name!r} twice, with {'; '.join(fields)}: "
+        f"make them equal by --set={name}.FIELD=VALUE, or leave one method out."
+    )
+
+
+def _text(value: object) -> str:
+    """A value as `--set` takes it."""
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
 def _with_bn_stats(term: Term, bn_stats: str | None) -> Term:
     has_field = any(field.name == "bn_stats" for field in dataclasses.fields(term))
     if bn_stats is None or not has_field:
@@ -173,52 +221,3 @@ def _changed(terms: Sequence[Term], change: str) -> list[Term]:
         with_value(t, "Term", name, field, text) if type(t) is TERMS[name] else t
         for t in terms
     ]
-
-
-def with_value(
-    record: typing.Any, kind: str, name: str, field: str, text: str
-) -> typing.Any:
-    """A record of hyper-parameters with one of them changed.
-
-    Args:
-        record: A frozen dataclass.
-        kind: What it is, for errors: "Term".
-        name: Its name there.
-        field: Of the record.
-        text: The value, as text.
-
-    Returns:
-        The changed record.
-
-    Raises:
-        InputError: There is no such field, or the text is no value of its type.
-    """
-    value = _value(record, kind, name, field, text)
-    return dataclasses.replace(record, **{field: value})
-
-
-def _value(record, kind: str, name: str, field: str, text: str) -> typing.Any:
-    """`text` as the field's type."""
-    types = typing.get_type_hints(type(record))
-    if field not in types:
-        raise InputError(
-            f"{kind} {name!r} has no hyper-parameter {field!r}."
-            f"{suggestion(field, types)} It has: {', '.join(types)}."
-        )
-    if field == "bn_stats" and text not in ("both", "supervised"):
-        raise InputError(
-            f"--set={name}: expected bn_stats to be both or supervised. "
-            f"Received: {text!r}."
-        )
-    wanted = types[field]
-    try:
-        if typing.get_origin(wanted) is tuple:
-            return tuple(text.split(","))
-        if wanted is bool:
-            return {"true": True, "false": False}[text.lower()]
-        return wanted(text)
-    except (ValueError, KeyError) as error:
-        raise InputError(
-            f"--set={name}.{field}: expected {wanted.__name__}. "
-            f"Received: {json.dumps(text)}."
-        ) from error

@@ -4,7 +4,7 @@ import pytest
 
 from color_s4l.errors import InputError
 from color_s4l.methods import METHODS, copies_of, heads_of, terms_of
-from color_s4l.terms import Proxies, Supervised
+from color_s4l.terms import Proxies, Supervised, Vat
 from color_s4l.terms.proxies import COLOR_S4L, SESEMI
 
 
@@ -19,6 +19,16 @@ def test_published_methods():
 def test_a_sum_is_the_union_and_equal_terms_count_once():
     assert terms_of("supervised+color_s4l") == METHODS["color_s4l"]
     assert terms_of("color_s4l+color_s4l") == METHODS["color_s4l"]
+
+
+def test_a_sum_whose_terms_were_made_equal_counts_them_once():
+    (vat,) = [t for t in terms_of("moam+vat", ["vat.weight=0.4"]) if isinstance(t, Vat)]
+    assert vat == Vat(weight=0.4)
+
+
+def test_an_interpolating_teacher_is_another_term_than_the_plain_one():
+    kinds = [type(term).__name__ for term in terms_of("ict+mean_teacher")]
+    assert kinds == ["Supervised", "InterpolationConsistency", "MeanTeacher"]
 
 
 def test_a_changed_term_still_counts_once():
@@ -85,7 +95,23 @@ def test_without_bn_stats_each_term_keeps_what_it_was_published_with(method, pub
         ),
         ("color_s4l", ["proxies.weight"], "Expected --set=TERM.FIELD=VALUE. Received"),
         ("color_s4l", ["weight=2"], "Expected --set=TERM.FIELD=VALUE. Received"),
-        ("sesemi+color_s4l", [], "want 'proxy' heads of 6 and of 7 classes"),
+        (
+            "s4l_rotation",
+            ["proxies.tasks=identity,rotated_90"],
+            "want 'proxy' heads of 4 and of 2 classes",
+        ),
+        (
+            "sesemi+color_s4l",
+            [],
+            "'proxies' twice, with tasks=identity,.* and identity,.*,colorized: ",
+        ),
+        (
+            "moam+vat",
+            [],
+            "--method=moam.vat has the term 'vat' twice, with weight=0.3 and 1.0: make "
+            "them equal by --set=vat.FIELD=VALUE, or leave one method out",
+        ),
+        ("s4l_rotation+rotnet", [], "'proxies' twice, with weight=0.5 and 1.0: make"),
     ],
 )
 def test_refuses(method, changes, text):
@@ -99,15 +125,18 @@ def test_refuses(method, changes, text):
     [
         (
             "proxies.bn_stats=neither",
-            "bn_stats to be both or supervised. Received: 'neither'",
+            "Expected bn_stats to be both or supervised. Received: 'neither'",
         ),
         ("proxies.tasks=identity,rotated", "no task 'rotated'. Did you mean 'rotated_"),
         ("proxies.tasks=", "no task ''.* There are: identity, rotated_90"),
+        (
+            "proxies.weight=-1",
+            "--set=proxies.weight=-1: Expected weight to be 0 or more",
+        ),
+        ("proxies.weight=nan", "Expected weight to be 0 or more. Received: nan"),
     ],
 )
 def test_refuses_values_that_no_term_can_have(change, text):
-    with pytest.raises(InputError, match="expected bn_stats to be both or supervised"):
-        terms_of("fixmatch", ["fixmatch.bn_stats=none"])
     with pytest.raises(InputError, match=text):
         terms_of("color_s4l", [change])
 

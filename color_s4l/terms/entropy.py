@@ -25,18 +25,12 @@ class Entropy(Term):
         ramp_share: Of the run; 0 as published: the full weight from the first step.
         bn_stats: "both" or "supervised": whether the pass moves the batch statistics
             used for inference.
-
-    Raises:
-        InputError: There is no such ramp.
     """
 
     weight: float = 1.0
     ramp: str = "sigmoid"
     ramp_share: float = 0.0
     bn_stats: str = "both"
-
-    def __post_init__(self):
-        ramps.check(self.ramp)
 
     def views(self):
         """One augmentation, VAT's."""

@@ -42,9 +42,6 @@ class MeanTeacher(Term):
         ramp_share: Of the run; 40,000 of 150,000 steps. USB: 0.4.
         bn_stats: "both" or "supervised": whether the student's pass moves the batch
             statistics used for inference.
-
-    Raises:
-        InputError: There is no such ramp.
     """
 
     weight: float = 8.0
@@ -53,9 +50,6 @@ class MeanTeacher(Term):
     ramp: str = "sigmoid"
     ramp_share: float = 40 / 150
     bn_stats: str = "both"
-
-    def __post_init__(self):
-        ramps.check(self.ramp)
 
     def views(self):
         """Two augmentations: the student's and the teacher's."""

@@ -34,11 +34,12 @@ class MixMatch(Term):
             one for the step, as in USB.
         ramp: "linear" as in USB, or "sigmoid".
         ramp_share: Of the run; 0.4 as in USB (1/64 in its code's defaults).
-        bn_stats: "supervised": the passes that guess leave the batch statistics used
-            for inference alone, as published; or "both". The mixed pass moves them.
-
-    Raises:
-        InputError: There is no such ramp.
+        bn_stats: Whose batch statistics are used for inference. "both": those of all
+            mixed images, labelled and not. "supervised": of the mixed labelled ones,
+            which go through the network by themselves then. Published (the paper's
+            code, USB): of the first of several interleaved parts, each as large as
+            the labelled batch and of the composition of all: in the mean as "both".
+            The passes that guess move nothing, as published.
     """
 
     weight: float = 100.0
@@ -47,10 +48,7 @@ class MixMatch(Term):
     per_image: bool = False
     ramp: str = "linear"
     ramp_share: float = 0.4
-    bn_stats: str = "supervised"
-
-    def __post_init__(self):
-        ramps.check(self.ramp)
+    bn_stats: str = "both"
 
     def views(self):
         """The labelled images, and two augmentations of the others."""
@@ -75,10 +73,9 @@ class MixMatch(Term):
         labels = ops.one_hot(batch["labels"], guess.shape[-1], dtype="float32")
         images = [batch[name] for name in self.views()]
         share = ops.reshape(ops.maximum(share, 1 - share), (-1,))
-        mixed = _mixed(images, share, order)
         targets = _mixed([labels, guess, guess], share, order)
-        logits = _by_group(network(mixed, training=True)["class"], groups)
-        targets, labeled = _by_group(targets, groups), labels.shape[0] // groups
+        labeled = labels.shape[0] // groups
+        logits = self._logits(network, _mixed(images, share, order), labeled)
         entropy = mixing.cross_entropy(targets[:, :labeled], logits[:, :labeled])
         distance = distances.squared(
             ops.softmax(logits[:, labeled:]), targets[:, labeled:]
@@ -92,11 +89,20 @@ class MixMatch(Term):
             watch={"mixmatch_weight": weight},
         )
 
+    def _logits(self, network, mixed, labeled: int):
+        """Of mixed images `(groups, members, ...)`; a group's labelled ones first."""
+        if self.bn_stats == "both":
+            return _logits(network, mixed)
+        first = _logits(network, mixed[:, :labeled])
+        with network.moving_statistics_kept():
+            others = _logits(network, mixed[:, labeled:])
+        return ops.concatenate([first, others], axis=1)
+
     def _guess(self, network, batch):
         """The sharpened mean prediction of both views, without gradient."""
         mean = 0.0
         for view in ("weak", "weak_2"):
-            outputs = student_pass(network, batch, view, self.bn_stats).outputs
+            outputs = student_pass(network, batch, view, "supervised").outputs
             mean = mean + ops.softmax(guesses.guess(network, outputs)) / 2
         return sharpened(mean, self.temperature)
 
@@ -110,6 +116,13 @@ def sharpened(probabilities, temperature: float):
     """
     powers = ops.power(probabilities, 1 / temperature)
     return powers / ops.sum(powers, axis=-1, keepdims=True)
+
+
+def _logits(network, images):
+    """One pass over images `(groups, members, ...)`: `(groups, members, classes)`."""
+    groups, members = images.shape[:2]
+    flat = ops.reshape(images, (groups * members, *images.shape[2:]))
+    return _by_group(network(flat, training=True)["class"], groups)
 
 
 def _by_group(things, groups: int):
@@ -126,11 +139,12 @@ def _mixed(parts, share, order):
         order: int32 `(groups, members)`: places of the partners in the other group.
 
     Returns:
-        `(groups * members, ...)`, a group's labelled things first.
+        `(groups, members, ...)`, a group's labelled things first.
     """
     groups, members = order.shape
     own = ops.concatenate([_by_group(part, groups) for part in parts], axis=1)
     index = ops.reshape(order, (groups, members, *[1] * (len(own.shape) - 2)))
     partners = ops.take_along_axis(mixing.swapped(own), index, axis=1)
-    shape = (groups * members, *own.shape[2:])
-    return mixing.mix(ops.reshape(own, shape), ops.reshape(partners, shape), share)
+    flat = (groups * members, *own.shape[2:])
+    mixed = mixing.mix(ops.reshape(own, flat), ops.reshape(partners, flat), share)
+    return _by_group(mixed, groups)

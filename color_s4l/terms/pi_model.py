@@ -33,9 +33,6 @@ class PiModel(Term):
             into the second.
         bn_stats: "both" or "supervised": whether the passes move the batch statistics
             used for inference.
-
-    Raises:
-        InputError: There is no such ramp.
     """
 
     weight: float = 10.0
@@ -43,9 +40,6 @@ class PiModel(Term):
     ramp_share: float = 80 / 300
     both_sides: bool = True
     bn_stats: str = "both"
-
-    def __post_init__(self):
-        ramps.check(self.ramp)
 
     def views(self):
         """Two augmentations."""

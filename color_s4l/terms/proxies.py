@@ -10,7 +10,7 @@ import dataclasses
 import keras
 from keras import ops
 
-from color_s4l.errors import InputError, unknown
+from color_s4l.errors import unknown
 from color_s4l.terms.parts.passes import keeping
 from color_s4l.terms.term import Outcome, Term
 from color_s4l.views.geometric import GEOMETRIC
@@ -33,8 +33,7 @@ class Proxies(Term):
             inference, as in the published code; "supervised": it leaves them alone.
 
     Raises:
-        InputError: A task is no view of an unlabelled image, there is none, or
-            `bn_stats` is neither of the two.
+        InputError: A task is no view of an unlabelled image, or there is none.
     """
 
     tasks: tuple[str, ...] = COLOR_S4L
@@ -42,14 +41,10 @@ class Proxies(Term):
     bn_stats: str = "both"
 
     def __post_init__(self):
+        super().__post_init__()
         for task in self.tasks or ("",):
             if task not in TASKS:
                 raise unknown("task", task, TASKS)
-        if self.bn_stats not in ("both", "supervised"):
-            raise InputError(
-                f"Expected bn_stats to be both or supervised. "
-                f"Received: {self.bn_stats!r}."
-            )
 
     def views(self):
         """One view per task."""

@@ -26,9 +26,6 @@ class PseudoLabel(Term):
         ramp_share: Of the run; 0.4.
         bn_stats: "supervised": only labelled passes move the batch statistics used
             for inference, as published; or "both".
-
-    Raises:
-        InputError: There is no such ramp.
     """
 
     weight: float = 1.0
@@ -36,9 +33,6 @@ class PseudoLabel(Term):
     ramp: str = "linear"
     ramp_share: float = 0.4
     bn_stats: str = "supervised"
-
-    def __post_init__(self):
-        ramps.check(self.ramp)
 
     def views(self):
         """One augmentation."""

@@ -87,9 +87,6 @@ class TemporalEnsembling(Term):
         ramp_share: Of the run; 80 of 300 epochs.
         bn_stats: "both" or "supervised": whether the pass moves the batch statistics
             used for inference.
-
-    Raises:
-        InputError: There is no such ramp.
     """
 
     weight: float = 30.0
@@ -97,9 +94,6 @@ class TemporalEnsembling(Term):
     ramp: str = "sigmoid"
     ramp_share: float = 80 / 300
     bn_stats: str = "both"
-
-    def __post_init__(self):
-        ramps.check(self.ramp)
 
     def views(self):
         """One augmentation, another in each epoch."""

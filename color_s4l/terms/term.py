@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from color_s4l.networks.network import Network
+from color_s4l.terms.parts import ranges
 
 
 class Outcome(typing.NamedTuple):
@@ -43,7 +44,13 @@ class Term:
     """One addend of a method's loss; equal terms are the same term.
 
     Fields are hyper-parameters with the source's values as defaults.
+
+    Raises:
+        InputError: A value is out of its range (`color_s4l.terms.parts.ranges`).
     """
+
+    def __post_init__(self):
+        ranges.check(self, ranges.TERM_FIELDS)
 
     def views(self) -> tuple[str, ...]:
         """Names of the views (`color_s4l.views.step.VIEWS`) that it reads."""

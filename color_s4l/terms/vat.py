@@ -39,15 +39,16 @@ class Vat(Term):
             direction is as good as at 0.01 (divergence at `epsilon`, measured), after
             five it is not (cosine with the exact one 0.60 and 0.97); then take 0.01.
             Student report: 10.
-        iterations: Power iterations; 1. Student report: 5.
+        iterations: Power iterations; 1. 0: the direction stays as drawn. Student
+            report: 5.
         ramp: "sigmoid", or USB's "linear".
         ramp_share: Of the run; 0 as published: the full weight from the first step.
         bn_stats: "both" or "supervised": whether the clean pass moves the batch
             statistics used for inference.
 
     Raises:
-        InputError: There is no such ramp; or (`create_state`) half precision would
-            lose a change as small as `xi`.
+        InputError: (`create_state`) Half precision would lose a change as small as
+            `xi`.
     """
 
     weight: float = 1.0
@@ -57,9 +58,6 @@ class Vat(Term):
     ramp: str = "sigmoid"
     ramp_share: float = 0.0
     bn_stats: str = "both"
-
-    def __post_init__(self):
-        ramps.check(self.ramp)
 
     def views(self):
         """One augmentation."""

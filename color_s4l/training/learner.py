@@ -153,7 +153,10 @@ class Learner(backend.TrainStep, keras.Model):
         """Further weights that terms offer: name -> pairs of a variable and a value."""
         found = {}
         for term, state in zip(self.terms, self.states, strict=True):
-            found |= term.evaluated(self.network, state)
+            own = term.evaluated(self.network, state)
+            if found.keys() & own.keys():
+                raise ValueError(f"Two terms offer weights by one name: {[*own]}.")
+            found |= own
         return found
 
     def record(self, outcome: Outcome, loss) -> dict:

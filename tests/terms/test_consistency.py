@@ -10,7 +10,6 @@ import pytest
 from color_s4l.errors import InputError
 from color_s4l.terms import (
     Entropy,
-    MeanTeacher,
     PiModel,
     Progress,
     TemporalEnsembling,
@@ -166,9 +165,3 @@ def test_vat_refuses_a_change_that_half_precision_loses():
     with pytest.raises(InputError, match=r"vat.xi=1e-06 is lost in bfloat16: give"):
         Vat().create_state(Half(), 1)
     assert Vat(xi=10.0).create_state(Half(), 1) is None
-
-
-@pytest.mark.parametrize("term", [PiModel, TemporalEnsembling, MeanTeacher, Vat])
-def test_refuses_a_ramp_that_does_not_exist(term):
-    with pytest.raises(InputError, match="There are: sigmoid, linear"):
-        term(ramp="step")

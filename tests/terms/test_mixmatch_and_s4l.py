@@ -6,9 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l.terms import Exemplar, LabeledRotations, MixMatch, Supervised
+from color_s4l.terms import (
+    Exemplar,
+    LabeledRotations,
+    MixMatch,
+    Progress,
+    Supervised,
+)
 from color_s4l.terms.exemplar import triplet_losses
 from color_s4l.terms.mixmatch import sharpened
+
+OVER = Progress(np.int32(99), 100, 10)
 
 
 def numpy_of(tensor):
@@ -64,6 +72,32 @@ def test_mixmatch_mixes_across_groups_as_drawn(loss_of):
     found = loss_of(term, batch)
     assert found["mixmatch_loss"] == pytest.approx(np.mean(entropy), rel=1e-4)
     assert found["mixmatch_distance"] == pytest.approx(np.mean(squares), rel=1e-4)
+
+
+def moving_mean(learner):
+    """Of the first normalisation."""
+    trunk = learner.network.trunk
+    return numpy_of(next(v for v in trunk.variables if v.name == "moving_mean"))
+
+
+@pytest.mark.parametrize(
+    ("bn_stats", "names"),
+    [("supervised", ["labeled"]), ("both", ["labeled", "weak", "weak_2"])],
+)
+def test_mixmatch_moves_the_statistics_of_the_images_that_it_is_told(
+    bn_stats, names, make_learner
+):
+    term = MixMatch(bn_stats=bn_stats)
+    learner, batches = make_learner((term,), epochs=5, labeled_batch=4)
+    views = learner.views_of(batches.batch(0))
+    share, order = views["draws"][term]
+    # Of shares of 1 nothing is mixed: a pass over these views alone does the same.
+    views["draws"][term] = (keras.ops.ones_like(share), order)
+    term.loss(learner.network, views, None, OVER)
+    plain, _ = make_learner((term,), epochs=5, labeled_batch=4)
+    plain.network(keras.ops.concatenate([views[n] for n in names]), training=True)
+    assert np.abs(moving_mean(learner)).max() > 0
+    assert moving_mean(learner) == pytest.approx(moving_mean(plain), abs=1e-6)
 
 
 def test_sharpening_by_hand():

@@ -143,6 +143,29 @@ def test_polyak_averaging_by_hand(make_learner):
     assert np.abs(expected - three).max() > 1e-4
 
 
+def test_both_teachers_of_a_sum_are_evaluated_and_told_apart(make_learner):
+    changes = ["ict.decay=0", "ict.ramp_decay=0"]
+    learner, batches = make_learner(terms_of("ict+mean_teacher", changes), epochs=5)
+    for step in range(3):
+        learner.train_on_batch(batches.batch(step))
+    kernel = learner.network.kernels[0]
+    found = {
+        name: next(numpy_of(value) for v, value in values if v is kernel)
+        for name, values in learner.evaluated().items()
+    }
+    assert found.keys() == {"ict_teacher", "teacher"}
+    # Without decay a teacher is the student; the other one is behind.
+    assert found["ict_teacher"] == pytest.approx(numpy_of(kernel), abs=1e-7)
+    assert np.abs(found["teacher"] - numpy_of(kernel)).max() > 1e-5
+
+
+def test_weights_are_never_offered_twice_by_one_name(make_learner):
+    terms = (Supervised(), Polyak(), Polyak(half_life=2.0))
+    learner, _ = make_learner(terms, epochs=5)
+    with pytest.raises(ValueError, match="Two terms offer weights by one name"):
+        learner.evaluated()
+
+
 def test_replaced_weights_are_put_back(whole):
     learner, _ = whole
     network = learner.network

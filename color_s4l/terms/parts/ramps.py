@@ -8,8 +8,6 @@ import typing
 
 from keras import ops
 
-from color_s4l.errors import unknown
-
 
 def sigmoid(done):
     """exp(-5 (1 - t)^2), from 0.0067 to 1 (Laine & Aila 2017; Tarvainen 2017).
@@ -30,16 +28,6 @@ def linear(done):
 
 
 RAMPS = {"sigmoid": sigmoid, "linear": linear}
-
-
-def check(name: str) -> None:
-    """Refuses a ramp that does not exist.
-
-    Raises:
-        InputError: With the names that do.
-    """
-    if name not in RAMPS:
-        raise unknown("ramp", name, RAMPS)
 
 
 def done(progress: typing.Any, share: float):
