@@ -172,7 +172,7 @@ def _provenance(flags: Colorizers) -> dict:
     from color_s4l.training.backend import backend
 
     return {
-        "command": origin.command("benchmarks.colorizers", flags),
+        "command": origin.command("benchmarks.colorizers", origin.portable(flags)),
         "backend": keras.backend.backend(),
         "versions": "; ".join(f"{k} {v}" for k, v in origin.versions().items()),
         "hardware": origin.hardware(backend.device_names()),

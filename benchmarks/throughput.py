@@ -64,7 +64,7 @@ def throughput(flags: Throughput) -> pd.DataFrame:
         InputError: A name does not exist, or a number does not fit.
     """
     backends = _check(flags)
-    about = rows.about(origin.command("benchmarks.throughput", flags))
+    about = rows.about(origin.command("benchmarks.throughput", origin.portable(flags)))
     output = pathlib.Path(flags.output)
     lines = []
     axes = (flags.networks.split(","), flags.dtype_policies.split(","))

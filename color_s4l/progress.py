@@ -31,7 +31,7 @@ class Span:
     Attributes:
         epochs: All of them, with those of an earlier session.
         steps_per_epoch: Steps of each.
-        images_per_step: That go through the network in one.
+        images_per_step: That the views of one show.
         complete: Epochs that need not be done again.
     """
 

@@ -114,7 +114,10 @@ def evaluate(flags: Evaluate) -> None:
     about = {name: dataclasses.asdict(values) for name, values in scores.items()}
     about |= {"dataset": dataset.name, "test_images": len(images)}
     about |= {
-        "command": provenance.command("colorization.evaluate", flags),
+        # Files without their folders, which are another machine's.
+        "command": provenance.command(
+            "colorization.evaluate", provenance.portable(flags)
+        ),
         "date": provenance.today(),
     }
     about |= {"versions": provenance.versions()}

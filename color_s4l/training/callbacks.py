@@ -64,9 +64,11 @@ class StopWhenNotFinite(keras.callbacks.Callback):
 class EpochErrors(keras.callbacks.Callback):
     """Adds error rates and the speed to the logs of each epoch.
 
+    `images_per_second`: of `preparation.images_per_step`, evaluation not counted.
+
     Args:
         measures: Name -> function that returns the error rate in percent.
-        images_per_step: Images that go through the trunk in one step.
+        images_per_step: Images that a step's views show.
     """
 
     def __init__(

@@ -240,7 +240,11 @@ def steps_per_execution(run: Run, steps: int) -> int:
 
 
 def images_per_step(learner: Learner, batches: data.StepBatches) -> int:
-    """Images that go through the trunk in one step, labelled and views."""
+    """Images that a step's views show: the labelled ones' and the unlabelled ones'.
+
+    Each counts once, however often it goes through the trunk: further passes (ICT's
+    second one, VAT's, those over mixtures) cost time and are not counted.
+    """
     labeled = methods.copies_of(learner.terms, LABELED)
     unlabeled = methods.copies_of(learner.terms, UNLABELED)
     return batches.labeled_batch * labeled + batches.batch_size * unlabeled

@@ -80,6 +80,9 @@ def test_evaluate(trained, tmp_path, capsys):
     assert set(about["colorized"]) == {"mse", "psnr", "ssim", "agreement"}
     assert f"{about['colorized']['psnr']:.5f}" in text
     assert about["origin"]["epochs"] == 2
+    # A table travels: files without their folders.
+    assert f"--colorizer={trained.name} " in about["command"]
+    assert "/" not in about["command"]
     assert (tmp_path / "scores.csv").read_text().startswith("images,mse,psnr,ssim")
     picture = photographs.read(tmp_path / "samples.png")
     assert picture.std() > 20  # not an empty canvas
