@@ -88,7 +88,8 @@ def _checked(flags: ErrorRates) -> list:
     )
     for run in runs:
         values.check(run)
-        methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+        terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+        values.check_method(run, terms)
     return runs
 
 

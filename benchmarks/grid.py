@@ -91,7 +91,7 @@ def places(runs: Iterable[Run], folder: pathlib.Path) -> list[Place]:
         where it was begun on as many devices and compiled alike.
 
     Raises:
-        InputError: A colorizer that is needed can't be read.
+        InputError: A colorizer, weights or labels that are needed can't be read.
     """
     import keras
 
@@ -140,28 +140,29 @@ def _known(folder: pathlib.Path) -> list[tuple[pathlib.Path, bool, dict, dict]]:
     return found
 
 
-def _digests(run: Run) -> dict[str, str]:
+def _digests(run: Run) -> dict[str, str | None]:
     """Digests of the files that the run would read, by flag."""
     from color_s4l import methods
     from color_s4l.training import colors
 
-    found = {}
-    if run.colorizer and colors.needed(methods.terms_of(run.method, run.set)):
-        found["colorizer"] = _colorizers(run.colorizer)
-    if run.init_from:
-        found["init_from"] = _weights(run.init_from)
-    return found
+    needed = colors.needed(methods.terms_of(run.method, run.set))
+    return _contents(
+        run.colorizer if needed else None,
+        run.init_from,
+        run.init_heads,
+        run.pseudo_labels,
+    )
 
 
 @functools.cache
-def _colorizers(path: str) -> str:
-    from colorization import saving
+def _contents(colorizer, init_from, init_heads, pseudo_labels) -> dict:
+    """The same for files that many runs share, read once."""
+    from color_s4l.training.given import contents
 
-    return saving.load(path).digest
-
-
-@functools.cache
-def _weights(path: str) -> str:
-    from color_s4l.training.given import initial
-
-    return initial.read(path).digest
+    files = Run(
+        colorizer=colorizer,
+        init_from=init_from,
+        init_heads=init_heads,
+        pseudo_labels=pseudo_labels,
+    )
+    return contents.read(files, colors=True).digests

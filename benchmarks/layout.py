@@ -59,7 +59,7 @@ def beside(found: pd.DataFrame) -> pd.DataFrame:
         run = tables.run_of(row["command"])
         method = published.method_of(run)
         rows = published.beside(run.dataset, row["labels"], method, run.network)
-        parts.append(rows.assign(measured_method=run.method))
+        parts.append(rows.assign(measured_method=row["method"]))
     return pd.concat(parts).drop_duplicates() if parts else published.read().head(0)
 
 

@@ -6,17 +6,11 @@ is a link to it.
 
 import pandas as pd
 
-from color_s4l.config import Run
-from color_s4l.reporting.published_numbers import comparable, read
+from color_s4l.reporting.published_numbers import comparable, method_of, read
 
 # Of the data sets that the tables are about.
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn_cropped": 73_257}
 TEST_IMAGES = {"cifar10": 10_000, "cifar100": 10_000, "svhn_cropped": 26_032}
-
-
-def method_of(run: Run) -> str:
-    """What the papers call a run's method: SESEMI on labelled images alone is ASL."""
-    return "asl" if run.labeled_only and run.method == "sesemi" else run.method
 
 
 def beside(dataset: str, labels: int, method: str, network: str) -> pd.DataFrame:

@@ -165,3 +165,8 @@ class Run(Settings, Axes):
         None, "Folder of the results (default: runs/<what>); must not exist yet."
     )
     resume: bool = option(False, "Go on from the last complete epoch of --run_dir.")
+
+
+def method_of(run: Run) -> str:
+    """What a run is called by what it trains: its recipe, or its method."""
+    return run.recipe or run.method

@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import contextlib
+import json
 import logging
 import os
 import pathlib
@@ -9,7 +10,7 @@ import tempfile
 import threading
 import typing
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -128,3 +129,41 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
                 return dict(stored)
     except (TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def write_json(path: pathlib.Path, content: dict) -> None:
+    """Writes a JSON file atomically, indented, in UTF-8."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_json(path: pathlib.Path, names: Sequence[str]) -> dict:
+    """Reads a JSON file that holds one object.
+
+    Args:
+        path: Of the file.
+        names: What the object has at least.
+
+    Returns:
+        The object.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: It is damaged.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    check_names(content, names)
+    return content
+
+
+def check_names(content: object, names: Sequence[str]) -> None:
+    """Refuses what is no JSON object with at least these names.
+
+    Raises:
+        ValueError: It says what is missing.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"expected an object, not {type(content).__name__}")
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")

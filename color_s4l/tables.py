@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from color_s4l import commands, origin
-from color_s4l.config import Run
+from color_s4l.config import Run, method_of
 from color_s4l.errors import InputError
 from color_s4l.training import identity
 from color_s4l.training.run_folder import RunFolder, read_config, read_result
@@ -74,8 +74,9 @@ def begun(path: str | os.PathLike) -> dict:
         InputError: It is no run's folder.
     """
     config = read_config(RunFolder(pathlib.Path(path)))
-    run = _run_of(config)
+    run = run_of_config(config)
     about = {name: getattr(run, name) for name in SETTINGS}
+    about["method"] = method_of(run)
     return {**about, "seed": run.seed, "setting": _setting(run), **_origin(config, run)}
 
 
@@ -97,10 +98,10 @@ def row(config: dict, result: dict, *, stage: str | None = None) -> dict:
         result: Of its result.json.
         stage: Of a recipe; None for the whole run.
     """
-    run = _run_of(config)
+    run = run_of_config(config)
     return {
         **{name: getattr(run, name) for name in SETTINGS},
-        "method": run.recipe or run.method,
+        "method": method_of(run),
         "labels": result["labels"],
         "unlabeled": result["unlabeled"],
         "stage": stage,
@@ -119,8 +120,12 @@ def row(config: dict, result: dict, *, stage: str | None = None) -> dict:
     }
 
 
-def _run_of(config: dict) -> Run:
-    """The run of a config.json, without what is the machine's."""
+def run_of_config(config: dict) -> Run:
+    """The run of a config.json, without what is the machine's.
+
+    Args:
+        config: Of `run_folder.read_config`.
+    """
     known = {field.name for field in dataclasses.fields(Run)}
     values = identity.values_of(config)
     values = {name: value for name, value in values.items() if name in known}

@@ -4,6 +4,7 @@ from color_s4l.data.balance import class_weights, described, imbalanced
 from color_s4l.data.batches import StepBatches, steps_per_epoch
 from color_s4l.data.dataset import UNLABELED, Dataset, Files
 from color_s4l.data.lazy_images import Images, LazyImages, chunks, content, subset
+from color_s4l.data.pseudo_labels import PseudoLabels
 from color_s4l.data.pseudo_labels import read as read_pseudo_labels
 from color_s4l.data.pseudo_labels import save as save_pseudo_labels
 from color_s4l.data.sources import SOURCES, load, load_source
@@ -19,6 +20,7 @@ __all__ = [
     "Files",
     "Images",
     "LazyImages",
+    "PseudoLabels",
     "Split",
     "StepBatches",
     "chunks",

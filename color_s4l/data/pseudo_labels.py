@@ -4,15 +4,21 @@ What one training hands to the next: class probabilities of training images, tru
 (one 1, else 0) among them where the labels were known.
 """
 
+import dataclasses
 import os
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 
+from color_s4l import cache
 from color_s4l.data.dataset import Dataset
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.errors import InputError
 from color_s4l.files import read_arrays, write_atomically
+
+# Of a row's sum: what half precision rounds away over 1,000 classes.
+SLACK = 1e-2
 
 
 def save(
@@ -37,46 +43,116 @@ def save(
     write_atomically(pathlib.Path(path), lambda file: np.savez(file, **arrays))
 
 
-def read(path: str | os.PathLike, dataset: Dataset, wanted: np.ndarray) -> np.ndarray:
-    """Reads the labels of some images.
+@dataclasses.dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """Labels as a file holds them.
+
+    Attributes:
+        source: Where they were read from, for errors.
+        index: Whose they are, int64 `(k,)`, different ones.
+        probabilities: Of the classes, float32 `(k, classes)`, rows summing to 1.
+        crc32: Of each image's bytes, int64 `(k,)`.
+    """
+
+    source: str
+    index: np.ndarray
+    probabilities: np.ndarray
+    crc32: np.ndarray
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content."""
+        return cache.digest(self.index, self.probabilities, self.crc32)
+
+    def of(self, dataset: Dataset, wanted: np.ndarray) -> np.ndarray:
+        """The labels of some images.
+
+        Args:
+            dataset: The images.
+            wanted: Which of them, integers `(u,)`.
+
+        Returns:
+            Float32 `(u, classes)`.
+
+        Raises:
+            InputError: They belong to other images or classes, or lack an image.
+        """
+        count, classes = len(dataset.images), len(dataset.classes)
+        if self.probabilities.shape[1] != classes or self.index.max() >= count:
+            raise InputError(
+                f"{self.source} has labels of other classes or images than "
+                f"{dataset.name!r}."
+            )
+        rows = np.full(count, -1)
+        rows[self.index] = np.arange(len(self.index))
+        missing = int((rows[wanted] < 0).sum())
+        if missing:
+            raise InputError(
+                f"{self.source} has no label for {missing} of {len(wanted)} "
+                "unlabelled images."
+            )
+        own = checksums(subset(dataset.images, wanted))
+        if (self.crc32[rows[wanted]] != own).any():
+            raise InputError(
+                f"{self.source} was made for other images than {dataset.name!r}."
+            )
+        return self.probabilities[rows[wanted]]
+
+
+def read(path: str | os.PathLike) -> PseudoLabels:
+    """Reads labels.
 
     Args:
         path: Written by `save`, or by whoever has labels.
-        dataset: The images.
-        wanted: Which of them, integers `(u,)`.
 
     Returns:
-        Float32 `(u, classes)`.
+        The labels, checked as far as they can be without their images.
 
     Raises:
-        InputError: There is no such file, it belongs to other images or classes, or
-            it lacks an image.
+        InputError: There is no such file, or an array lacks or is of another type,
+            shape or range.
     """
-    index, probabilities, crc32 = _read(path)
-    fits = probabilities.shape == (len(index), len(dataset.classes))
-    if not fits or index.max(initial=-1) >= len(dataset.images):
-        raise InputError(
-            f"{path} has labels of other classes or images than {dataset.name!r}."
-        )
-    rows = np.full(len(dataset.images), -1)
-    rows[index] = np.arange(len(index))
-    missing = int((rows[wanted] < 0).sum())
-    if missing:
-        raise InputError(
-            f"{path} has no label for {missing} of {len(wanted)} unlabelled images."
-        )
-    if (crc32[rows[wanted]] != checksums(subset(dataset.images, wanted))).any():
-        raise InputError(f"{path} was made for other images than {dataset.name!r}.")
-    return probabilities[rows[wanted]]
-
-
-def _read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     try:
         stored = read_arrays(path)
-        index, probabilities = stored["index"], stored["probabilities"]
-        crc32 = stored["crc32"]
+        index, crc32 = stored["index"], stored["crc32"]
+        probabilities = stored["probabilities"]
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error
     except (ValueError, KeyError) as error:
         raise InputError(f"{path} holds no pseudo-labels: {error}.") from error
-    return index, probabilities.astype(np.float32), crc32
+    for wrong, expected in _faults(index, probabilities, crc32):
+        if wrong:
+            raise InputError(f"{path} holds no pseudo-labels: expected {expected}.")
+    return PseudoLabels(
+        str(path),
+        index.astype(np.int64),
+        probabilities.astype(np.float32),
+        crc32.astype(np.int64),
+    )
+
+
+def _faults(
+    index: np.ndarray, probabilities: np.ndarray, crc32: np.ndarray
+) -> Iterator[tuple[bool, str]]:
+    """Whether something is wrong, and what was expected; each presumes those before."""
+    integers = index.dtype.kind in "iu" and crc32.dtype.kind in "iu"
+    yield (
+        not integers or index.ndim != 1 or crc32.shape != index.shape,
+        "index and crc32 to be integers (k,)",
+    )
+    yield (
+        not len(index) or index.min() < 0 or len(np.unique(index)) < len(index),
+        "index to hold different numbers, 0 or more",
+    )
+    yield (
+        probabilities.dtype.kind not in "fiu"
+        or probabilities.ndim != 2
+        or len(probabilities) != len(index),
+        f"probabilities to be numbers ({len(index)}, classes), "
+        f"not {probabilities.dtype} {probabilities.shape}",
+    )
+    # Not a number fails every comparison.
+    whole = (probabilities >= 0) & (probabilities <= 1)
+    yield not whole.all(), "probabilities from 0 to 1"
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    yield (np.abs(sums - 1) > SLACK).any(), "probabilities whose rows sum to 1"

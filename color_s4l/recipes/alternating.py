@@ -76,11 +76,6 @@ class Alternating(Recipe):
             folder: Of the stages.
             prepared: Flags of a run that begins with the prepared weights.
         """
-        if not 0 < self.share <= 1 or self.cycles < 1:
-            raise InputError(
-                f"Expected cycles of at least 1 and 0 < share <= 1. "
-                f"Received: {self.cycles} and {self.share}."
-            )
         weights = prepared
         for cycle in range(1, self.cycles + 1):
             share = 1.0 if cycle > self.cycles - self.whole else self.share

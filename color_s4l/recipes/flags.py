@@ -8,7 +8,8 @@ from color_s4l import commands, methods
 from color_s4l.config import Run
 from color_s4l.errors import InputError, unknown
 from color_s4l.recipes import RECIPES, Recipe, Stage
-from color_s4l.terms import TERMS
+from color_s4l.terms import TERMS, Term
+from color_s4l.terms.parts.fields import with_value
 from color_s4l.training import values
 
 # What every stage has from the whole, as its results are compared and kept there.
@@ -28,16 +29,33 @@ def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
     Raises:
         InputError: Something does not fit, in whatever stage.
     """
-    recipe = _recipe_of(run)
-    stages = list(recipe.stages(run, folder))
-    settings = [s for s in run.set if s.partition(".")[0] != run.recipe]
-    _check_settings(settings, stages)
+    stages = list(_recipe_of(run).stages(run, folder))
     _check_overrides(run, stages)
+    settings = [s for s in run.set if s.partition(".")[0] != run.recipe]
     runs = [_run_of(run, folder, stage, settings) for stage in stages]
-    for one in runs:
-        values.check(one)
-        methods.terms_of(one.method, one.set, bn_stats=one.bn_stats)
-    return list(zip(stages, runs, strict=True))
+    _check_settings(settings, runs)
+    found = list(zip(stages, runs, strict=True))
+    for stage, one in found:
+        _check_stage(stage, one)
+    return found
+
+
+def terms_of(stages: Sequence[tuple[Stage, Run]]) -> list[Term]:
+    """The terms of all stages, one after the other."""
+    return [term for _, run in stages for term in _terms(run)]
+
+
+def _terms(run: Run) -> tuple[Term, ...]:
+    return methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+
+
+def _check_stage(stage: Stage, run: Run) -> None:
+    """Refuses now what the stage would refuse when its turn comes."""
+    try:
+        values.check(run)
+        values.check_method(run, _terms(run))
+    except InputError as error:
+        raise InputError(f"Stage {stage.kind!r}: {error}") from error
 
 
 def _recipe_of(run: Run) -> Recipe:
@@ -51,17 +69,12 @@ def _recipe_of(run: Run) -> Recipe:
         name, _, rest = change.partition(".")
         if name == run.recipe:
             field, _, text = rest.partition("=")
-            recipe = methods.with_value(recipe, "Recipe", name, field, text)
+            recipe = with_value(recipe, "Recipe", name, field, text)
     return recipe
 
 
-def _term_names(method: str) -> set[str]:
-    types = {type(term) for term in methods.terms_of(method)}
-    return {name for name, term in TERMS.items() if term in types}
-
-
-def _check_settings(settings: Sequence[str], stages: Sequence[Stage]) -> None:
-    used = set().union(*(_term_names(stage.changes["method"]) for stage in stages))
+def _check_settings(settings: Sequence[str], runs: Sequence[Run]) -> None:
+    used = set().union(*(methods.term_names(run.method) for run in runs))
     for setting in settings:
         name = setting.partition(".")[0]
         if name not in TERMS:
@@ -91,18 +104,27 @@ def _parsed(override: str) -> tuple[str, str, str]:
 def _run_of(
     run: Run, folder: pathlib.Path, stage: Stage, settings: Sequence[str]
 ) -> Run:
-    names = _term_names(stage.changes["method"])
-    applied = [s for s in settings if s.partition(".")[0] in names]
-    fields = {
-        **stage.changes,
-        "set": (*stage.changes.get("set", ()), *applied),
-        "recipe": None,
-        "stage": (),
-        "run_dir": str(folder / stage.name),
-        "resume": True,
-    }
-    for kind, flag, value in map(_parsed, run.stage):
-        if kind == stage.kind:
-            given = commands.parse(Run, [f"--{flag}={value}"], "")
-            fields[flag] = getattr(given, flag)
-    return dataclasses.replace(run, **fields)
+    """What the recipe says, then the whole's settings, then the stage's own flags."""
+    own = _overrides(run, stage)
+    fields = {**stage.changes, **own}
+    names = methods.term_names(fields["method"])
+    fields["set"] = (
+        *stage.changes.get("set", ()),
+        *(setting for setting in settings if setting.partition(".")[0] in names),
+        *own.get("set", ()),
+    )
+    whole = {"recipe": None, "stage": (), "resume": True}
+    whole["run_dir"] = str(folder / stage.name)
+    return dataclasses.replace(run, **fields, **whole)
+
+
+def _overrides(run: Run, stage: Stage) -> dict:
+    """What `--stage` says of it: the last value of a flag, every `set`."""
+    words = [
+        f"--{flag}={value}"
+        for kind, flag, value in map(_parsed, run.stage)
+        if kind == stage.kind
+    ]
+    given = commands.parse(Run, words, "")
+    named = {word.removeprefix("--").partition("=")[0] for word in words}
+    return {name: getattr(given, name) for name in named}

@@ -8,21 +8,23 @@ are whole files.
 import gc
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 import keras
 
 from color_s4l import data
 from color_s4l.config import Run
-from color_s4l.files import save_atomically
-from color_s4l.recipes import flags
-from color_s4l.training import results, session, values
+from color_s4l.files import save_atomically, write_json
+from color_s4l.recipes import Stage, flags
+from color_s4l.training import colors, results, session, values
+from color_s4l.training.given import contents
 from color_s4l.training.run_folder import (
     RunFolder,
     check_folder,
     make_folder,
+    read_config,
     read_result,
     write_config,
-    write_json,
 )
 
 # Of the last stage, so that the whole folder is that of a run.
@@ -51,9 +53,7 @@ def fit(run: Run) -> dict:
         print(f"complete   {folder.path} holds the result already")
         return read_result(folder)
     session.start(run)
-    print(f"reading    {run.dataset}", flush=True)
-    dataset = data.load_source(run)
-    _begin(run, dataset, folder)
+    dataset = _begin(run, stages, folder)
     found = []
     for number, (stage, stage_run) in enumerate(stages, start=1):
         print(f"\nstage      {number} of {len(stages)}: {stage.name}", flush=True)
@@ -66,11 +66,23 @@ def fit(run: Run) -> dict:
     return _end(found, folder)
 
 
-def _begin(run: Run, dataset: data.Dataset, folder: RunFolder) -> None:
-    about = session.about(values.resolved(run, dataset), dataset)
+def _begin(
+    run: Run, stages: Sequence[tuple[Stage, Run]], folder: RunFolder
+) -> data.Dataset:
+    """Reads what all stages share, the same as when the recipe was begun."""
+    files = contents.read(run, colors=colors.needed(flags.terms_of(stages)))
+    if folder.config.exists():
+        contents.check_same(run, files, read_config(folder))
+    print(f"reading    {run.dataset}", flush=True)
+    dataset = data.load_source(run)
+    first = RunFolder(folder.path / stages[0][0].name)
+    if first.split.exists():  # it knows its images
+        data.read_split(first.split, dataset)
     make_folder(folder, inner=False)
     if not folder.config.exists():
+        about = session.about(values.resolved(run, dataset), dataset, files)
         write_config(folder, run, about)
+    return dataset
 
 
 def _end(found: list[dict], folder: RunFolder) -> dict:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from color_s4l.config import Run
 from color_s4l.data import Dataset
+from color_s4l.terms.parts import ranges
 
 # What a stage is told by a split file, it is not told by these.
 SPLIT_BY_FILE = {
@@ -14,6 +15,23 @@ SPLIT_BY_FILE = {
     "unlabeled": None,
     "labeled_only": False,
     "validation": 0,
+}
+
+
+# Of the recipes' fields: factors, shares, counts. What a stage's flags can't be
+# (`frozen`) is refused there.
+RANGES = {
+    "rate": ranges.ABOVE_0,
+    "decay": ranges.AT_LEAST_0,
+    "warmup": ranges.SHARE,
+    "relabeled": ranges.ABOVE_0,
+    "finetuned": ranges.ABOVE_0,
+    "finetuning_rate": ranges.ABOVE_0,
+    "finetuning_decay": ranges.AT_LEAST_0,
+    "cycles": ranges.AT_LEAST_1,
+    "whole": ranges.AT_LEAST_0,
+    "share": ranges.Range("above 0, at most 1", lambda share: 0 < share <= 1),
+    "first_phase": ranges.AT_LEAST_1,
 }
 
 
@@ -42,7 +60,14 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A procedure of several stages; its fields are hyper-parameters, as a term's."""
+    """A procedure of several stages; its fields are hyper-parameters, as a term's.
+
+    Raises:
+        InputError: A value is out of its range.
+    """
+
+    def __post_init__(self):
+        ranges.check(self, RANGES)
 
     def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Its stages, the last one being the result.

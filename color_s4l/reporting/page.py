@@ -117,7 +117,9 @@ def _repeated(records: Sequence[Record]) -> list[dict]:
 
 def _settings(records: Sequence[Record]) -> list[dict]:
     """Every setting of every run, and where they differ."""
-    runs = [{**r.config["run"], **r.config["resolved"]} for r in records]
+    runs = [
+        {**r.config["run"], **r.config["resolved"], "method": r.method} for r in records
+    ]
     rows = []
     for name in dict.fromkeys(name for run in runs for name in run):
         if name not in _NOT_SHOWN:

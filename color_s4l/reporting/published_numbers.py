@@ -5,6 +5,9 @@ from importlib import resources
 
 import pandas as pd
 
+from color_s4l import config
+from color_s4l.config import Run
+
 FILE = "published.csv"
 _TEXTS = ("network", "name", "selection", "source", "table", "remark")
 
@@ -29,6 +32,15 @@ def read() -> pd.DataFrame:
         with, for the reason in `remark`.
     """
     return _whole().copy()
+
+
+def method_of(run: Run) -> str:
+    """What the papers call what a run trains: SESEMI on labelled images alone is ASL.
+
+    Of a recipe's run it is the recipe's name.
+    """
+    alone = run.labeled_only and run.recipe is None and run.method == "sesemi"
+    return "asl" if alone else config.method_of(run)
 
 
 def comparable(dataset: str, labels: int) -> pd.DataFrame:

@@ -1,15 +1,25 @@
 """What a run left, read for its report: no data set, no model, no Keras."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from color_s4l import tables
+from color_s4l.config import Run, method_of
 from color_s4l.errors import InputError
 from color_s4l.files import read_arrays
 from color_s4l.training.run_folder import RunFolder, read_config, read_result
+
+# Arrays that a report reads together: the first always, the others where they are.
+SAMPLES = (
+    ("labels", "predicted", "confidence", "mistakes", "mistake_images"),
+    ("tasks", "views", "proxy_probabilities"),
+    ("original", "grey", "colorized"),
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,8 +48,12 @@ class Record:
     @property
     def method(self) -> str:
         """Of the run; where it is one, its recipe."""
-        run = self.config["run"]
-        return run.get("recipe") or run["method"]
+        return method_of(self.run)
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """What was run."""
+        return tables.run_of_config(self.config)
 
 
 def read(paths: Sequence[str]) -> list[Record]:
@@ -77,11 +91,26 @@ def _read(folder: RunFolder, name: str) -> Record:
     if result["error"] is None:
         raise InputError(f"{folder.path} has learned no classes to report.")
     try:
-        log = pd.read_csv(folder.log)
-        return Record(name, config, result, log, _samples(folder.samples))
-    except (OSError, ValueError, KeyError) as error:
+        log, samples = _log(folder.log), _samples(folder.samples)
+        return Record(name, config, result, log, samples)
+    except (OSError, ValueError) as error:
         raise InputError(f"The files of {folder.path} are damaged: {error}.") from error
 
 
+def _log(path: pathlib.Path) -> pd.DataFrame:
+    log = pd.read_csv(path)
+    if "epoch" not in log or not len(log):
+        raise ValueError(f"{path.name} has no epochs")
+    log.astype(float)  # or it raises
+    return log
+
+
 def _samples(path: pathlib.Path) -> dict[str, np.ndarray]:
-    return read_arrays(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    arrays = read_arrays(path)
+    for parts in SAMPLES:
+        missing = [part for part in parts if part not in arrays]
+        if missing and (parts == SAMPLES[0] or len(missing) < len(parts)):
+            raise ValueError(f"{path.name} lacks {', '.join(missing)}")
+    return arrays

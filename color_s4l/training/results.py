@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from color_s4l import pictures
+from color_s4l.files import write_json
 from color_s4l.networks import freezing, inference_model
 from color_s4l.networks.network import CLASSES
 from color_s4l.saving import classifier_file, heads
@@ -16,7 +17,7 @@ from color_s4l.terms import Proxies
 from color_s4l.training import measures, samples
 from color_s4l.training.fitting import preprocessing_of
 from color_s4l.training.preparation import Prepared, network_of
-from color_s4l.training.run_folder import RunFolder, write_json
+from color_s4l.training.run_folder import RunFolder
 
 # Columns of the log; of a run their medians are told.
 _SPEEDS = ("images_per_second", "loading_images_per_second", "loading_busy")

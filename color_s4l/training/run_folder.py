@@ -1,19 +1,27 @@
 """The folder that a run leaves behind: what is where, and what was run."""
 
 import dataclasses
-import json
 import pathlib
 import tempfile
 
 from color_s4l import origin
-from color_s4l.config import Run
+from color_s4l.config import Run, method_of
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
+from color_s4l.files import check_names, read_json, write_json
 from color_s4l.training import identity
 
 # What may differ when a run goes on. Images may have moved: the split knows them,
 # and their labels.
 _FREE = identity.FREE | {"data_dir", "labels_csv"}
+# What every config.json and every result.json has at least.
+_CONFIG = (
+    *("run", "resolved", "classes", "image_size", "backend"),
+    *("command", "versions", "hardware", "date"),
+)
+_RESULT = (
+    *("error", "error_augmented", "test_images", "labels", "unlabeled"),
+    *("parameters", "images_per_second"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +100,7 @@ def default_path(run: Run) -> pathlib.Path:
 
     In the place of the method a recipe has its own name.
     """
-    what = run.recipe or run.method
+    what = method_of(run)
     labels = "all" if run.labels is None else run.labels
     width = "" if run.width == 1 else f"_w{run.width:g}"
     name = (
@@ -177,8 +185,9 @@ def read_config(folder: RunFolder) -> dict:
         InputError: The folder is no run's folder, or its file is damaged.
     """
     try:
-        config = json.loads(folder.config.read_text(encoding="utf-8"))
+        config = read_json(folder.config, _CONFIG)
         config["run"]["set"] = list(config["run"]["set"])
+        check_names(config["resolved"], ("zca", "hflip"))
         return config
     except OSError as error:
         raise InputError(
@@ -192,14 +201,23 @@ def read_result(folder: RunFolder) -> dict:
     """The content of result.json.
 
     Raises:
-        InputError: The run is not complete.
+        InputError: The run is not complete, or its file is damaged.
     """
     try:
-        return json.loads(folder.result.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        result = read_json(folder.result, _RESULT)
+        for name in {"best", "selected"} & result.keys():
+            check_names(result[name], ("epoch", "error", "note"))
+        for errors in result.get("further", {}).values():
+            check_names(errors, ("error", "error_augmented"))
+        for stage in result.get("stages", ()):
+            check_names(stage, ("stage", "error"))
+        return result
+    except OSError as error:
         raise InputError(
             f"{folder.path} has no result yet: go on with --resume."
         ) from error
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{folder.result} is damaged: {error}.") from error
 
 
 def write_config(folder: RunFolder, run: Run, about: dict) -> None:
@@ -223,9 +241,3 @@ def write_config(folder: RunFolder, run: Run, about: dict) -> None:
 def _forgetting_where(run: Run) -> Run:
     """The run without what changes nothing of its result."""
     return dataclasses.replace(run, run_dir=None, resume=False, verbosity=1)
-
-
-def write_json(path: pathlib.Path, content: dict) -> None:
-    """Writes a JSON file atomically, indented, in UTF-8."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))

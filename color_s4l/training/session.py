@@ -24,6 +24,7 @@ from color_s4l.training import (
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
 from color_s4l.training.given import inputs
+from color_s4l.training.given.contents import Contents
 from color_s4l.training.given.inputs import Inputs
 from color_s4l.training.run_folder import (
     RunFolder,
@@ -50,7 +51,7 @@ def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
     values.check(run)
     scope = start(run)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
-    values.check_balance(run, terms)
+    values.check_method(run, terms)
     folder = check_folder(run, keras.backend.backend())
     if folder.result.exists():
         print(f"complete   {folder.path} holds the result already")
@@ -90,16 +91,17 @@ def _prepare(
     scope: Callable[[], contextlib.AbstractContextManager],
 ) -> preparation.Prepared:
     """Says what is going to be done, makes the folder, and all that training needs."""
-    dataset, split, colorizer = given.dataset, given.split, given.colorizer
+    dataset, split, contents = given.dataset, given.split, given.contents
     full = values.resolved(run, dataset)
     seed_initialisers(run.seed)
     with scope(), _precision(run.dtype_policy):
-        network = preparation.network_of(full, terms, dataset, given.initial)
+        network = preparation.network_of(full, terms, dataset, contents.initial)
     inputs.announce(full, given, terms, network, folder)
     make_folder(folder)
     _write_beginning(run, full, given, folder)
-    if colors.needed(terms):
-        colorizer = colorizer or colors.own_colorizer(full, dataset, split, folder)
+    colorizer = contents.colorizer
+    if colors.needed(terms) and not colorizer:
+        colorizer = colors.own_colorizer(full, dataset, split, folder)
     batches = preparation.batches_of(
         full, dataset, split, terms, colorizer, given.targets
     )
@@ -128,21 +130,21 @@ def _precision(policy: str) -> Iterator[None]:
 
 def _write_beginning(run: Run, full: Run, given: Inputs, folder: RunFolder) -> None:
     if not folder.config.exists():
-        write_config(
-            folder, run, {"digests": given.digests, **about(full, given.dataset)}
-        )
+        write_config(folder, run, about(full, given.dataset, given.contents))
     if not folder.split.exists():
         data.save_split(given.split, given.dataset, folder.split)
 
 
-def about(full: Run, dataset: data.Dataset) -> dict:
+def about(full: Run, dataset: data.Dataset, contents: Contents) -> dict:
     """What config.json says besides the flags.
 
     Args:
         full: The run, resolved.
         dataset: Its images.
+        contents: Of its other files.
     """
     return {
+        "digests": contents.digests,
         "resolved": {"zca": full.zca, "hflip": full.hflip},
         "classes": list(dataset.classes),
         "image_size": int(dataset.images.shape[1]),

@@ -4,11 +4,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from color_s4l import data
+from color_s4l import data, methods
 from color_s4l.config import Run, is_digits
 from color_s4l.errors import InputError, unknown
 from color_s4l.networks import TRUNKS
 from color_s4l.terms import Supervised, Term
+from color_s4l.views.step import TARGETS
 
 # Whitening larger images would take a matrix of more than 190 MB.
 LARGEST_WHITENED = 48
@@ -53,6 +54,10 @@ def check(run: Run) -> None:
         )
     if run.labeled_only and run.unlabeled:
         raise InputError("--labeled_only takes no other images: leave --unlabeled out.")
+    if run.init_heads and not run.init_from:
+        raise InputError("--init_heads are those of a run: name it by --init_from.")
+    if run.stage and not run.recipe:
+        raise InputError(f"--stage={run.stage[0]}: only a --recipe has stages.")
     _check_batches(run)
 
 
@@ -95,16 +100,29 @@ def milestones_of(run: Run) -> list[float] | None:
     return milestones
 
 
-def check_balance(run: Run, terms: Sequence[Term]) -> None:
-    """Refuses `--balance` where no term reads the weights: it would do nothing.
+def check_method(run: Run, terms: Sequence[Term]) -> None:
+    """Refuses flags that the method would ignore, and asks for those that it needs.
+
+    `--colorizer`, `--labeled_batch` and `--bn_stats` are for the methods that read
+    them: the runs of a table, or the stages of a recipe, share them.
 
     Raises:
-        InputError: The method has no term `supervised`.
+        InputError: One line that names the flag.
     """
     if run.balance and not any(isinstance(term, Supervised) for term in terms):
         raise InputError(
             "--balance weighs the class loss of the term 'supervised'; "
             f"--method={run.method} has none."
+        )
+    reads_labels = TARGETS in methods.views_of(terms)
+    if reads_labels and not run.pseudo_labels:
+        raise InputError(
+            f"--method={run.method} learns from labels that an earlier run gave: "
+            "name their file by --pseudo_labels."
+        )
+    if run.pseudo_labels and not reads_labels:
+        raise InputError(
+            f"--pseudo_labels={run.pseudo_labels}: --method={run.method} reads none."
         )
 
 

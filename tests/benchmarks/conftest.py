@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from color_s4l import origin
-from color_s4l.config import Run
+from color_s4l.config import Run, method_of
 from color_s4l.training.run_folder import RunFolder
 
 SIZES = {"cifar10": (50_000, 10_000), "svhn_cropped": (73_257, 26_032)}
@@ -21,9 +21,10 @@ def row():
     def make(error, *, colorizer=None, backend="tensorflow", **fields):
         run = Run(**{"dataset": "cifar10", **fields})
         every, tests = SIZES.get(run.dataset, (1397, 400))
-        names = ("dataset", "network", "width", "method", "epochs", "batch_size")
+        names = ("dataset", "network", "width", "epochs", "batch_size")
         return {
             **{name: getattr(run, name) for name in names},
+            "method": method_of(run),
             "labels": run.labels or every,
             "unlabeled": run.unlabeled or every,
             "seed": run.seed,
@@ -54,7 +55,7 @@ def table(row):
 def copied(finished, tmp_path):
     """A function: a name to a copy of a finished run's folder, its config changed."""
 
-    def copy(name, *, forget=(), finish=True, **changes):
+    def copy(name, *, forget=(), finish=True, digests=None, **changes):
         folder = RunFolder(tmp_path / "runs" / name)
         folder.path.mkdir(parents=True)
         there = RunFolder(type(tmp_path)(finished.run_dir))
@@ -63,6 +64,7 @@ def copied(finished, tmp_path):
             shutil.copy(getattr(there, part), getattr(folder, part))
         config = json.loads(folder.config.read_text())
         config["run"] |= changes
+        config["digests"] = digests or config["digests"]
         config["run"] = {k: v for k, v in config["run"].items() if k not in forget}
         folder.config.write_text(json.dumps(config))
         return folder.path

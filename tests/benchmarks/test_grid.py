@@ -2,11 +2,13 @@
 
 import shutil
 
+import numpy as np
 import pytest
 
 from benchmarks.error_rates import ErrorRates
 from benchmarks.grid import grid, places
 from color_s4l.config import Run, Settings
+from color_s4l.data import read_pseudo_labels, save_pseudo_labels
 from color_s4l.errors import InputError
 
 
@@ -129,6 +131,23 @@ def test_a_colorizer_counts_by_its_content(tmp_path, axes, copied, colorizer_fil
     elsewhere = tmp_path / "renamed.h5"
     shutil.copy(colorizer_file, elsewhere)
     assert place_of(tmp_path, axes, colorizer=str(elsewhere)).done
+
+
+def test_pseudo_labels_count_by_their_content(tmp_path, axes, copied, small):
+    labels, index = tmp_path / "labels.npz", np.arange(4)
+    save_pseudo_labels(labels, small, index, np.eye(4))
+    changes = {"methods": "relabeled", "pseudo_labels": str(labels)}
+    digest = read_pseudo_labels(labels).digest
+    copied(
+        "a",
+        method="relabeled",
+        pseudo_labels="x.npz",
+        digests={"pseudo_labels": digest},
+    )
+    assert place_of(tmp_path, axes, **changes).done
+    other = tmp_path / "other.npz"
+    save_pseudo_labels(other, small, index, np.eye(4)[::-1])
+    assert not place_of(tmp_path, axes, **{**changes, "pseudo_labels": str(other)}).done
 
 
 def test_a_data_directory_counts_by_where_it_is(tmp_path, axes, copied, monkeypatch):

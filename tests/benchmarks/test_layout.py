@@ -62,6 +62,20 @@ def test_rows_are_methods_columns_are_labels_and_published_rows_follow(found):
     assert marked == ["41.50 ± 2.12 (2)"]
 
 
+def test_a_recipes_row_has_its_name_and_its_published_numbers(table):
+    runs = table(
+        (60.0, {"recipe": "refine", "labels": 100, "network": "resnet18"}),
+        (50.0, {"method": "color_s4l", "labels": 100, "network": "resnet18"}),
+    )
+    text, _ = layout.block(layout.annotated(runs), "error")
+    ours = text["source"] == "ours"
+    assert text[ours]["method"].tolist() == ["refine", "color_s4l"]
+    beside = text["source"].str.startswith("Rebuffi")
+    assert beside.any()
+    # Published rows follow the measured one of their method.
+    assert beside[beside].index.max() < text[ours].index[1]
+
+
 def test_markdown_holds_the_bold_number_and_the_origin(found):
     text = texts.markdown(found, "error", "python -m x --flag")
     assert text.count("**41.50 ± 2.12 (2)**") == text.count("**") / 2 == 1

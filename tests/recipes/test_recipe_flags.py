@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l import train
+from color_s4l import methods, train
 from color_s4l.recipes.flags import stages_of
 from color_s4l.recipes.relabeling import averaged
+from color_s4l.terms import Relabeled
 
 
 @pytest.mark.parametrize(
@@ -23,8 +24,29 @@ from color_s4l.recipes.relabeling import averaged
         ),
         (
             ["--recipe=alternating", "--set=alternating.cycles=0"],
-            "Expected cycles of at least 1",
+            "Expected cycles to be 1 or more. Received: 0",
         ),
+        (
+            ["--recipe=alternating", "--set=alternating.share=1.5"],
+            "Expected share to be above 0, at most 1. Received: 1.5",
+        ),
+        (
+            ["--recipe=rotnet_linear", "--balance"],
+            "Stage 'pretraining': --balance weighs the class loss of the term",
+        ),
+        (
+            ["--recipe=rotnet_linear", "--set=supervised.wieght=2"],
+            "Stage 'linear': Term 'supervised' has no hyper-parameter 'wieght'",
+        ),
+        (
+            ["--recipe=rotnet_linear", "--set=supervised.weight=-2"],
+            "Stage 'linear': --set=supervised.weight=-2: Expected weight to be 0 or",
+        ),
+        (
+            ["--recipe=moam", "--stage=relabeled.pseudo_labels="],
+            "Stage 'relabeled': --method=moam_relabeled learns from labels",
+        ),
+        (["--recipe=rotnet_linear", "--init_heads"], "name it by --init_from"),
         (
             ["--recipe=rotnet_linear", "--set=polyak.half_life=2"],
             "no stage has a term 'polyak'",
@@ -74,6 +96,37 @@ def test_flags_of_one_stage_and_of_its_terms(base, tmp_path):
     assert (second.epochs, second.learning_rate) == (4, 0.01)
     assert second.schedule == "polynomial"
     assert second.init_from == str(tmp_path / "pretraining")
+
+
+def test_a_stages_set_adds_to_the_recipes_own(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        recipe="alternating",
+        set=("relabeled.weight=2", "alternating.cycles=1"),
+        stage=(
+            "phase_two.set=relabeled.bn_stats=supervised",
+            "phase_two.set=relabeled.weight=3",
+        ),
+    )
+    *_, (stage, two) = stages_of(run, tmp_path)
+    assert stage.kind == "phase_two"
+    (relabeled, temporal) = methods.terms_of(two.method, two.set)
+    # Of the recipe: hard labels; of the whole: 2; of the stage: 3, the last word.
+    assert relabeled == Relabeled(weight=3.0, hard=True, bn_stats="supervised")
+    assert two.set[0] == "relabeled.hard=true"
+    assert temporal.weight == 0.5
+
+
+def test_settings_go_to_a_stages_own_method(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        recipe="rotnet_finetune",
+        set=("vat.weight=2",),
+        stage=("finetuning.method=vat", "finetuning.balance=true"),
+    )
+    (_, first), (_, second) = stages_of(run, tmp_path)
+    assert (first.set, first.balance) == ((), False)
+    assert (second.method, second.set, second.balance) == ("vat", run.set, True)
 
 
 def test_logits_are_averaged_over_crops_and_turns():

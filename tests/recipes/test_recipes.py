@@ -3,14 +3,18 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import color_s4l
 from color_s4l import evaluate, tables
+from color_s4l.errors import InputError
 from color_s4l.recipes import procedure
+from color_s4l.reporting import page, records
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,8 @@ def test_the_whole_folder_is_that_of_a_run(probe, small, capsys):
     assert error == pytest.approx(result["error"])
     assert evaluate.main([f"--run={run.run_dir}"]) == 0
     assert f"error      {result['error']:.2f} %" in capsys.readouterr().out
+    (record,) = records.read([run.run_dir])
+    assert "<title>rotnet_linear on folder, 16 labels" in page.render([record])
     row = tables.rows([run.run_dir]).iloc[0]
     assert (row["method"], row["labels"]) == ("rotnet_linear", 16)
     whole = tables.rows([run.run_dir], stages=True)
@@ -66,6 +72,45 @@ def test_a_complete_recipe_is_not_run_again(probe, capsys):
     run, result = probe
     assert procedure.fit(dataclasses.replace(run, resume=True)) == result
     assert "holds the result already" in capsys.readouterr().out
+
+
+def begun(whole, tmp_path):
+    """A copy of a recipe's folder that has its first stage only."""
+    folder = shutil.copytree(whole.run_dir, tmp_path / "run")
+    shutil.rmtree(folder / "linear")
+    (folder / "result.json").unlink()
+    return dataclasses.replace(whole, run_dir=str(folder), resume=True)
+
+
+def test_a_recipe_does_not_go_on_with_other_images(probe, small, tmp_path):
+    run = begun(probe[0], tmp_path)
+    data_dir = pathlib.Path(shutil.copytree(run.data_dir, tmp_path / "images"))
+    for number, path in enumerate(sorted(data_dir.glob("train/*/*.png"))):
+        Image.fromarray(255 - small.images[number]).save(path)
+    # Images may have moved, and are known by their content.
+    run = dataclasses.replace(run, data_dir=str(data_dir))
+    with pytest.raises(
+        InputError, match=r"pretraining/split.csv was saved with other images"
+    ):
+        procedure.fit(run)
+    assert not pathlib.Path(run.run_dir, "linear").exists()
+
+
+def test_a_recipe_does_not_go_on_with_another_file(probe, finished, base, tmp_path):
+    run = dataclasses.replace(
+        begun(probe[0], tmp_path), init_from=str(tmp_path / "first")
+    )
+    shutil.copytree(finished.run_dir, run.init_from)
+    config = pathlib.Path(run.run_dir, "config.json")
+    content = json.loads(config.read_text())
+    assert content["digests"] == dict.fromkeys(
+        ("colorizer", "init_from", "pseudo_labels")
+    )
+    content["run"]["init_from"] = run.init_from
+    content["digests"]["init_from"] = "another"
+    config.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="holds something else than at the beginning"):
+        procedure.fit(run)
 
 
 def test_retraining_has_a_label_for_everything_and_keeps_the_true_ones(

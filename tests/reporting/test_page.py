@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from color_s4l import report
-from color_s4l.reporting import charts, images, page
+from color_s4l.reporting import charts, images, page, published
 from color_s4l.reporting.records import read
 
 
@@ -131,6 +131,26 @@ def test_the_teachers_error_stands_beside_the_students(record):
     one.result["further"] = {"teacher": {"error": 12.3, "error_augmented": 11.0}}
     words = " ".join(" ".join(Elements(page.render([one])).words).split())
     assert "with the teacher's weights 12.30 %" in words
+
+
+def test_a_recipes_run_has_the_recipes_name(record):
+    fields = {"recipe": "refine", "dataset": "cifar10", "labels": 100}
+    elements = Elements(page.render([record(**fields, network="resnet18")]))
+    text = " ".join(elements.words)
+    assert "refine on cifar10, 100 labels" in text
+    assert "this page; refine, 1,000 unlabelled" in text
+    assert "color_s4l" not in text.replace("python -m color_s4l", "")
+
+
+def test_published_errors_of_the_same_method_are_marked(record):
+    def same(**fields):
+        shown = published.tables([record(labels=1000, dataset="cifar10", **fields)])
+        rows = [row for row in shown[0]["rows"] if row["same"] and not row["ours"]]
+        return {row["name"] for row in rows}
+
+    assert same(method="sesemi") == {"SESEMI"}
+    assert same(method="sesemi", labeled_only=True) == {"SESEMI ASL"}
+    assert same(recipe="moam", method="sesemi") == set()
 
 
 def test_published_errors_stand_around_ours(record):

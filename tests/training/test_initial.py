@@ -77,19 +77,32 @@ def test_refuses_to_go_on_from_other_weights(
     folder = shutil.copytree(probe[0].run_dir, tmp_path / "run")
     (folder / "result.json").unlink()
     read = initial.read
-    monkeypatch.setattr(
-        initial,
-        "read",
-        lambda path, heads: dataclasses.replace(read(path), digest="other"),
-    )
+
+    def changed(path, *, heads):
+        found = read(path, heads=heads)
+        return dataclasses.replace(found, trunk=(found.trunk[0] + 1, *found.trunk[1:]))
+
+    monkeypatch.setattr(initial, "read", changed)
     run = dataclasses.replace(probe[0], run_dir=str(folder), resume=True)
     line = refused(train.main(flags(run)))
     assert f"--init_from={run.init_from} holds something else than at" in line
 
 
+def test_heads_count_where_they_are_begun_with(finished, tmp_path):
+    folder = shutil.copytree(finished.run_dir, tmp_path / "run")
+    bare, whole = (initial.read(folder, heads=heads).digest for heads in (False, True))
+    with np.load(folder / "heads.npz") as stored:
+        heads = dict(stored)
+    heads["class/1"] = heads["class/1"] + 1
+    np.savez(folder / "heads.npz", **heads)
+    assert initial.read(folder).digest == bare != whole
+    assert initial.read(folder, heads=True).digest not in (bare, whole)
+
+
 @pytest.mark.parametrize(
     ("flag", "text"),
     [
+        ("--init_from= --init_heads", "--init_heads are those of a run: name it"),
         ("--init_from=no_such_run", "There is no model at no_such_run"),
         ("--init_from={colorizer}", "give --network=encoder --width=0.0625 (a color"),
         ("--width=0.06", "holds another trunk: give its --network and --width"),
@@ -102,5 +115,5 @@ def test_train_refuses(flag, text, tiny, finished, flags, tmp_path, refused):
     run_dir = tmp_path / "run"
     run = dataclasses.replace(tiny, init_from=finished.run_dir, run_dir=str(run_dir))
     flag = flag.format(colorizer=tiny.colorizer)
-    assert text in refused(train.main([*flags(run), flag]))
+    assert text in refused(train.main([*flags(run), *flag.split()]))
     assert not run_dir.exists()

@@ -79,6 +79,11 @@ def test_heads_of_both_runs_go_along_where_wanted(rotnet, tiny, tmp_path):
     [
         (["--method=sesemi"], "knows 4 classes of 'proxy', not 6"),
         (["--init_from={run}/model.h5", "--method=sesemi"], "knows 4 classes of 'pr"),
+        (
+            ["--method=supervised", "--pseudo_labels=no.npz"],
+            "--pseudo_labels=no.npz: --method=supervised reads none",
+        ),
+        (["--stage=linear.epochs=2"], "--stage=linear.epochs=2: only a --recipe has"),
         (["--method=relabeled"], "name their file by --pseudo_labels"),
         (["--method=relabeled", "--pseudo_labels=no.npz"], "Cannot read no.npz"),
         (

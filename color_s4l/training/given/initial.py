@@ -1,6 +1,8 @@
 """Weights to begin with, where another run has left them."""
 
 import dataclasses
+import functools
+import itertools
 import os
 import pathlib
 
@@ -24,16 +26,20 @@ class Initial:
     Attributes:
         source: Where it was read from, for errors.
         trunk: Its weights and batch statistics, in Keras' order.
-        digest: SHA-256 of the trunk's.
         heads: Name -> kernel and bias; empty where they are not wanted.
         fits: The flags that give the network that takes it.
     """
 
     source: str
     trunk: tuple[np.ndarray, ...]
-    digest: str
     heads: dict[str, list[np.ndarray]]
     fits: str = "its --network and --width"
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the trunk's and the heads' weights."""
+        heads = [(name, *self.heads[name]) for name in sorted(self.heads)]
+        return cache.digest(*self.trunk, *itertools.chain.from_iterable(heads))
 
     def give_to(self, network: Network) -> None:
         """Assigns the weights.
@@ -82,10 +88,10 @@ def read(path: str | os.PathLike, *, heads: bool = False) -> Initial:
         colorizer = saving.load(file)
         fits = f"--network=encoder --width={colorizer.origin.width:g} (a colorizer)"
         trunk = tuple(weights_of(colorizer.model))
-        return Initial(str(path), trunk, cache.digest(*trunk), {}, fits)
+        return Initial(str(path), trunk, {}, fits)
     if file.is_dir():
         file = RunFolder(file).model()
     model, _ = classifier_file.load(file)
     trunk = tuple(model.get_layer("trunk").get_weights())
     found = saved_heads.load(saved_heads.path_beside(file)) if heads else {}
-    return Initial(str(path), trunk, cache.digest(*trunk), found)
+    return Initial(str(path), trunk, found)

@@ -6,19 +6,16 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from color_s4l import cache, data, methods
+from color_s4l import data, methods
 from color_s4l.config import Run
-from color_s4l.errors import InputError
 from color_s4l.networks import Network, freezing
 from color_s4l.terms import Term
 from color_s4l.training import colors, preparation
 from color_s4l.training.backend import backend
-from color_s4l.training.given import initial
-from color_s4l.training.given.initial import Initial
+from color_s4l.training.given import contents
+from color_s4l.training.given.contents import Contents
 from color_s4l.training.run_folder import RunFolder, read_config
-from color_s4l.views.step import LABELED, TARGETS, UNLABELED
-from colorization import saving
-from colorization.colorizer import Colorizer
+from color_s4l.views.step import LABELED, UNLABELED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,28 +25,15 @@ class Inputs:
     Attributes:
         dataset: The images.
         split: Which of them are labelled, unlabelled, held out.
-        colorizer: The given one; None: none given, or none needed.
-        initial: Weights to begin with; None: drawn ones.
+        contents: Of the other files.
         targets: Classes of the unlabelled images, as an earlier training took them
             for, float32 `(unlabelled images, classes)`; None: none needed.
     """
 
     dataset: data.Dataset
     split: data.Split
-    colorizer: Colorizer | None
-    initial: Initial | None
+    contents: Contents
     targets: np.ndarray | None
-
-    @property
-    def digests(self) -> dict[str, str | None]:
-        """Name -> digest of the content of each file; None where there is none."""
-        return {
-            "colorizer": self.colorizer and self.colorizer.digest,
-            "init_from": self.initial and self.initial.digest,
-            "pseudo_labels": None
-            if self.targets is None
-            else cache.digest(self.targets),
-        }
 
 
 def read(
@@ -73,45 +57,16 @@ def read(
         InputError: Something is missing, damaged, or does not fit; or the run began
             with files of another content.
     """
-    colorizer = None
-    if run.colorizer and colors.needed(terms):
-        colorizer = saving.load(run.colorizer)
-    weights = None
-    if run.init_from:
-        weights = initial.read(run.init_from, heads=run.init_heads)
+    files = contents.read(run, colors=colors.needed(terms))
+    if folder.config.exists():
+        contents.check_same(run, files, read_config(folder))
     if dataset is None:
         print(f"reading    {run.dataset}", flush=True)
         dataset = data.load_source(run)
     split = preparation.split_of(run, dataset, folder)
-    inputs = Inputs(
-        dataset, split, colorizer, weights, _targets(run, terms, dataset, split)
-    )
-    if folder.config.exists():
-        _check_same(run, inputs, read_config(folder))
-    return inputs
-
-
-def _targets(
-    run: Run, terms: Sequence[Term], dataset: data.Dataset, split: data.Split
-) -> np.ndarray | None:
-    if TARGETS not in methods.views_of(terms):
-        return None
-    if run.pseudo_labels is None:
-        raise InputError(
-            f"--method={run.method} learns from labels that an earlier run gave: "
-            "name their file by --pseudo_labels."
-        )
-    return data.read_pseudo_labels(run.pseudo_labels, dataset, split.unlabeled)
-
-
-def _check_same(run: Run, inputs: Inputs, config: dict) -> None:
-    before = config.get("digests", {})
-    for name, digest in inputs.digests.items():
-        if before.get(name) != digest:
-            raise InputError(
-                f"--{name}={getattr(run, name)} holds something else than at the "
-                "beginning of this run."
-            )
+    labels = files.pseudo_labels
+    targets = labels.of(dataset, split.unlabeled) if labels else None
+    return Inputs(dataset, split, files, targets)
 
 
 def announce(
