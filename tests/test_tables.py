@@ -93,7 +93,7 @@ def test_a_recipes_stages_are_rows_on_request(finished, tmp_path):
         for part in ("result.json", "config.json"):
             shutil.copy(pathlib.Path(finished.run_dir) / part, path)
     result = json.loads((folder / "result.json").read_text())
-    result["stages"] = [{"stage": name} for name in names]
+    result["stages"] = [{"stage": name, "error": 1.0} for name in names]
     (folder / "result.json").write_text(json.dumps(result))
     assert tables.rows([folder])["stage"].tolist() == [None]
     table = tables.rows([folder], stages=True)
