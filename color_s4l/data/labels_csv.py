@@ -208,8 +208,8 @@ def _resolved(path: pathlib.Path, names, root: pathlib.Path, files: dict) -> lis
         unknown += [] if known else [name]
     if unknown:
         raise InputError(
-            f"{path} names {len(unknown)} of {len(names)} files that are not below "
-            f"{root}, such as {unknown[0]!r}."
+            f"{path} names {len(unknown)} of {len(names)} files that are neither below "
+            f"{root} nor beside the table, such as {unknown[0]!r}."
         )
     repeated = len(found) - len(set(found))
     if repeated:
