@@ -21,7 +21,7 @@ from rich.text import Text
 
 # What is told first; the rest follows in the order of the log.
 _FIRST = ("test_error", "validation_error", "loss")
-_TOLD_OTHERWISE = ("images_per_second", "learning_rate")
+_TOLD_OTHERWISE = ("images_per_second", "loading_images_per_second", "learning_rate")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,4 +195,4 @@ def told(logs: Mapping[str, float]) -> str:
 
 
 def _unit(name: str) -> str:
-    return " %" if name.endswith("error") else ""
+    return " %" if name.endswith("error") or name == "loading_busy" else ""

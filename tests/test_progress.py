@@ -124,5 +124,7 @@ def test_lines_are_plain_text_wherever(terminal, capsys):
 
 def test_the_error_is_told_first_and_what_is_told_elsewhere_is_not_repeated():
     logs = {"class_loss": 0.18749, "loss": 1.2, "learning_rate": 0.1, "test_error": 50}
-    logs["images_per_second"] = 1000.0
-    assert progress.told(logs) == "test error 50 %  loss 1.2  class loss 0.187"
+    logs |= {"images_per_second": 1e3, "loading_images_per_second": 1e6}
+    told = "test error 50 %  loss 1.2  class loss 0.187"
+    assert progress.told(logs) == told
+    assert progress.told(logs | {"loading_busy": 3.5}) == f"{told}  loading busy 3.5 %"
