@@ -22,7 +22,7 @@ def test_a_result_file_gives_its_own_numbers_again(tmp_path, capsys):
         output.with_suffix(suffix) for suffix in (".csv", ".md", ".tex", ".png")
     }
     text = output.with_suffix(".md").read_text(encoding="utf-8")
-    assert "**50.25 ± 8.98 (3)**" in text
+    assert "**52.17 ± 2.77 (3)**" in text
     assert text in capsys.readouterr().out
 
 
