@@ -11,7 +11,7 @@ from color_s4l import data, methods
 from color_s4l.config import Run
 from color_s4l.data import feeding
 from color_s4l.randomness import seed_initialisers
-from color_s4l.training import fitting, preparation, values
+from color_s4l.training import fitting, preparation, session, values
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
 
@@ -28,10 +28,11 @@ class Steps:
     """
 
     def __init__(self, case: Case):
-        self.case, self.scope, self.done = case, backend.distributed(case.devices), 0
+        terms = methods.terms_of(case.method)
+        self.case, self.done = case, 0
+        self.scope = session.start(self._run(case), terms)
         dataset = case.dataset()
         run = values.resolved(self._run(case), dataset)
-        terms = methods.terms_of(run.method)
         split = data.draw_split(
             dataset.labels, dataset.classes, run.labels, run.unlabeled, 0, run.seed
         )

@@ -1,7 +1,7 @@
 """The file of the running Keras backend: `tensorflow.py` or `jax.py`.
 
 Both define the same names: `TrainStep`, `share_of`, `gathered`,
-`distributed`, `make_deterministic`, `device_names`.
+`distributed`, `make_deterministic`, `share_cores`, `device_names`.
 """
 
 import importlib

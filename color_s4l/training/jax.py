@@ -114,6 +114,14 @@ def _data_parallel(names: list[str]) -> Iterator[None]:
         keras.distribution.set_distribution(before)
 
 
+def share_cores(passes: int) -> None:
+    """XLA shares them out by itself.
+
+    Args:
+        passes: Through the trunk, of a step.
+    """
+
+
 def make_deterministic() -> None:
     """Makes every operation bit-equal from run to run; before the first one runs."""
     flags = os.environ.get("XLA_FLAGS", "")

@@ -49,9 +49,9 @@ def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
         InputError: A value does not fit, the folder exists, the loss is not finite.
     """
     values.check(run)
-    scope = start(run)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     values.check_method(run, terms)
+    scope = start(run, terms)
     folder = check_folder(run, keras.backend.backend())
     if folder.result.exists():
         print(f"complete   {folder.path} holds the result already")
@@ -66,11 +66,14 @@ def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
     return result
 
 
-def start(run: Run) -> Callable[[], contextlib.AbstractContextManager]:
+def start(
+    run: Run, terms: Sequence[Term] = ()
+) -> Callable[[], contextlib.AbstractContextManager]:
     """Tells the backend what it must know before anything is computed.
 
     Args:
         run: How many devices, and whether all is to be bit-equal.
+        terms: Of its method; each that reads views sends them through the trunk.
 
     Returns:
         What opens a scope in which networks are made and trained.
@@ -80,6 +83,8 @@ def start(run: Run) -> Callable[[], contextlib.AbstractContextManager]:
     """
     if run.deterministic:
         backend.make_deterministic()
+    if run.devices == 1:
+        backend.share_cores(sum(bool(term.views()) for term in terms))
     return backend.distributed(run.devices)
 
 

@@ -1,8 +1,10 @@
 """The TensorFlow side: differentiation, devices, determinism."""
 
 import contextlib
+import os
 from collections.abc import Callable
 
+import psutil
 import tensorflow as tf
 
 from color_s4l.errors import InputError
@@ -92,6 +94,24 @@ def _split_the_cpu(devices: int) -> None:
     # Raised when TensorFlow is already running; then what it runs with is counted.
     with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(cpu, logical)
+
+
+def share_cores(passes: int) -> None:
+    """Gives each pass through the trunk a core, where there are not more cores.
+
+    The passes of a step do not wait for each other, and run side by side anyway. To
+    split each operation over the same cores as well costs more than it gains: on two
+    cores 5 % of the processor time of a ConvNet's step. Evaluation, one pass at a time,
+    is slower for it. Without effect once TensorFlow runs.
+
+    Args:
+        passes: Of a step.
+    """
+    cores = psutil.cpu_count() or 1
+    alone = not tf.config.list_physical_devices("GPU")
+    if alone and 1 < cores <= passes and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def make_deterministic() -> None:
