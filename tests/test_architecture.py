@@ -38,9 +38,8 @@ SHARED |= {"saving.keras_files"}
 MEASURES = {"color_s4l.evaluation": 1, "color_s4l.pictures": 0}
 BACKENDS = {
     "color_s4l.data.feeding.tensorflow": {"tensorflow"},
-    "color_s4l.networks.gradients.tensorflow": {"tensorflow"},
-    "color_s4l.networks.gradients.jax": {"jax"},
-    "color_s4l.networks.normalization.tensorflow": {"tensorflow"},
+    "color_s4l.networks.kernels.tensorflow": {"tensorflow"},
+    "color_s4l.networks.kernels.jax": {"jax"},
     "color_s4l.training.tensorflow": {"tensorflow"},
     "color_s4l.training.jax": {"jax"},
     "color_s4l.data.tfds": {"tensorflow", "tensorflow_datasets"},

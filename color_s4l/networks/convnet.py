@@ -10,6 +10,7 @@ from keras import layers
 
 from color_s4l.errors import InputError
 from color_s4l.networks import parts
+from color_s4l.networks.kernels.activation import LeakyReLU
 
 SLOPE = 0.1
 
@@ -81,4 +82,4 @@ def _unit(features, filters, size, padding, name, slope, synchronized):
         name=f"{name}_conv",
     )(features)
     features = parts.normalize(features, name, synchronized)
-    return layers.LeakyReLU(slope, name=name)(features)
+    return LeakyReLU(slope, name=name)(features)

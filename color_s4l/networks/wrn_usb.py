@@ -11,7 +11,8 @@ import keras
 from keras import initializers, layers
 
 from color_s4l.networks import parts
-from color_s4l.networks.normalization import BatchNormalization
+from color_s4l.networks.kernels.activation import LeakyReLU
+from color_s4l.networks.kernels.normalization import BatchNormalization
 from color_s4l.networks.wrn import units_per_stage
 
 SLOPE = 0.1
@@ -102,4 +103,4 @@ def _activate(features, name, synchronized, epsilon=1e-5):
         synchronized=synchronized,
         name=f"{name}_norm",
     )(features)
-    return layers.LeakyReLU(SLOPE, name=name)(features)
+    return LeakyReLU(SLOPE, name=name)(features)

@@ -5,12 +5,10 @@ it all, a training step reads and writes each feature map less often, and keeps 
 half precision under mixed precision.
 """
 
-import importlib
-
 import keras
 from keras import layers, ops
 
-_backend = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
+from color_s4l.networks import kernels
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
@@ -35,7 +33,7 @@ class BatchNormalization(layers.BatchNormalization):
         if not (training and self.trainable and mask is None and self._fusible(inputs)):
             return super().call(inputs, training=training, mask=mask)
         inputs = ops.cast(inputs, self.compute_dtype)
-        outputs, mean, variance = _backend.normalized(
+        outputs, mean, variance = kernels.normalized(
             inputs, self.gamma, self.beta, self.epsilon
         )
         for moving, new in (
