@@ -34,7 +34,8 @@ class Readme:
 def readme(flags: Readme) -> None:
     """Runs the command."""
     path = pathlib.Path(flags.readme)
-    text = replaced(path.read_text(encoding="utf-8"), section(results(flags.results)))
+    new = section(results(flags.results), costs(flags.results))
+    text = replaced(path.read_text(encoding="utf-8"), new)
     write_atomically(path, lambda file: file.write(text.encode()))
     print(f"written    {path}", flush=True)
 
@@ -55,19 +56,38 @@ def results(folder: str | pathlib.Path) -> pd.DataFrame:
     return pd.concat(parts).reset_index(drop=True)
 
 
-def section(rows: pd.DataFrame) -> str:
+def costs(folder: str | pathlib.Path) -> pd.DataFrame:
+    """What a step of each method costs in the ConvNet, empty where none was measured.
+
+    Returns:
+        By method: time and peak memory as multiples of `supervised`'s.
+    """
+    path = pathlib.Path(folder) / "costs.csv"
+    names = {"step_to_supervised": "step", "memory_to_supervised": "memory"}
+    if not path.exists():
+        return pd.DataFrame(columns=list(names.values()))
+    table = pd.read_csv(path).query("network == 'convnet'").set_index("method")
+    return table[list(names)].rename(columns=names).dropna()
+
+
+def section(rows: pd.DataFrame, costs: pd.DataFrame) -> str:
     """The Markdown between the two marks.
 
     Args:
         rows: Of `results`.
+        costs: Of the function; beside the errors where every method of a table has one.
     """
     found = pd.concat(layout.annotated(own) for _, own in rows.groupby("file"))
     parts = []
     for _, block in found.groupby(["file", "dataset", "labels", "shared"], sort=False):
         bold = layout.best(block, "error")
         cells = zip(block.iterrows(), bold, strict=True)
-        lines = [_line(row, best) for (_, row), best in cells]
-        table = pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
+        table = pd.DataFrame([_line(row, best) for (_, row), best in cells])
+        known = set(block["method"]) <= set(costs.index)
+        if known and set(block["network"]) == {"convnet"}:
+            beside = costs.loc[block["method"]].reset_index(drop=True)
+            table = table.join(beside.map("{:.2f} x".format))
+        table = table.to_markdown(index=False, disable_numparse=True)
         parts += [_heading(block), table]
     return "\n\n".join(parts)
 

@@ -44,6 +44,9 @@ class Throughput:
     )
     width: float = option(1.0, "Factor on the trunk's numbers of filters.")
     batch_size: int = option(8, "Unlabelled images per step, before the views.")
+    labeled_batch: int | None = option(
+        None, "Labelled images per step (default: as of color_s4l.train)."
+    )
     image_size: int = option(32, "Side in pixels.")
     steps: int = option(2, "Of one measurement.")
     repeats: int = option(5, "Measurements of each case.")
@@ -109,6 +112,7 @@ def _check(flags: Throughput) -> list[str]:
                 method=method,
                 width=flags.width,
                 batch_size=flags.batch_size,
+                labeled_batch=flags.labeled_batch,
                 devices=flags.devices,
                 steps_per_execution=flags.steps_per_execution,
             )

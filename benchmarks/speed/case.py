@@ -30,7 +30,7 @@ class Case:
         jit_compile: As of color_s4l.train.
         steps_per_execution: As of color_s4l.train.
         tasks: The method's proxy tasks; the PyTorch step knows no methods.
-        labeled_batch: Labelled images per step; likewise.
+        labeled_batch: As of color_s4l.train; the PyTorch step needs a number.
     """
 
     backend: str
@@ -45,7 +45,7 @@ class Case:
     jit_compile: bool | None = None
     steps_per_execution: int = 1
     tasks: tuple[str, ...] = ()
-    labeled_batch: int = 1
+    labeled_batch: int | None = None
 
     @property
     def unlabeled(self) -> int:
@@ -87,7 +87,8 @@ def plain_case(case: Case) -> Case | None:
             known = False
     if not known or case.devices > 1:
         return None
-    labeled = labeled_batch(Run(batch_size=case.batch_size), terms)
+    run = Run(batch_size=case.batch_size, labeled_batch=case.labeled_batch)
+    labeled = labeled_batch(run, terms)
     return dataclasses.replace(case, tasks=tasks, labeled_batch=labeled)
 
 

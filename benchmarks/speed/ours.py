@@ -61,6 +61,7 @@ class Steps:
             width=case.width,
             epochs=EPOCHS,
             batch_size=case.batch_size,
+            labeled_batch=case.labeled_batch,
             dtype_policy=case.dtype_policy,
             jit_compile=case.jit_compile,
             steps_per_execution=case.steps_per_execution,

@@ -15,6 +15,7 @@ SETTINGS = (
     "dtype_policy",
     "width",
     "batch_size",
+    "labeled_batch",
     "image_size",
     "devices",
     "jit_compile",

@@ -28,6 +28,7 @@ of n measurements; rows of one network, method and precision alternate.
 ORIGIN = (
     "width",
     "batch_size",
+    "labeled_batch",
     "image_size",
     "steps",
     "n",

@@ -12,7 +12,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def test_the_readme_is_what_the_command_writes():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    made = readme.section(readme.results(readme.RESULTS))
+    rows = readme.results(readme.RESULTS)
+    made = readme.section(rows, readme.costs(readme.RESULTS))
     assert readme.replaced(text, made) == text, "run python -m benchmarks.readme"
 
 
@@ -20,12 +21,26 @@ def test_every_result_file_and_every_row_is_in_it():
     rows = readme.results(readme.RESULTS)
     assert {"demo.csv", "cifar10_1000_narrow.csv"} <= set(rows["file"])
     assert "demo_colorizer.csv" not in set(rows["file"])  # no error rates
-    text = readme.section(rows)
+    text = readme.section(rows, readme.costs(readme.RESULTS))
     # 64.75, 68.75, 69.25 in demo.csv: mean 67.5833, and the published number beside.
     assert "| 67.58 ± 2.47 (3)" in text
     assert "| 18.45 ± 0.26 (4), Chen 2020, table 1" in text
     for path in set(rows["file"]):
         assert f"(benchmarks/results/{path})" in text
+
+
+def test_costs_stand_beside_the_errors_where_all_are_known(tmp_path):
+    rows = readme.results(readme.RESULTS).query("file == 'demo.csv'")
+    assert readme.costs(tmp_path).empty
+    header = "network,method,step_to_supervised,memory_to_supervised\n"
+    lines = "convnet,supervised,1,1\nconvnet,sesemi,1.849,1.2\nnin,color_s4l,9,9\n"
+    (tmp_path / "costs.csv").write_text(header + lines)
+    assert "step" not in readme.section(rows, readme.costs(tmp_path))
+    lines += "convnet,color_s4l,1.95,1.25\n"
+    (tmp_path / "costs.csv").write_text(header + lines)
+    text = readme.section(rows, readme.costs(tmp_path))
+    (line,) = [line for line in text.splitlines() if "sesemi" in line]
+    assert [word.strip() for word in line.split("|")[-3:-1]] == ["1.85 x", "1.20 x"]
 
 
 def test_only_what_is_between_the_marks_is_replaced(tmp_path):
