@@ -132,7 +132,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
         raise SystemExit(0)
     try:
         rest = values(["command", *arguments])[1:]
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # the other of --noflag=value
         text = " ".join(str(error).removeprefix("ERROR:: ").split())
         raise InputError(text + _closest_choice(text)) from error
     flagged, worded = _split_fields(record)

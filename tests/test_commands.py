@@ -187,3 +187,8 @@ def test_the_closest_choice_is_suggested(name):
     choices = {"schedule": "constant", "dtype_policy": "mixed_bfloat16"}
     with pytest.raises(InputError, match=f"Did you mean '{choices[name]}'"):
         parse(f"--{name}={choices[name][:-1].upper()}")
+
+
+def test_a_value_after_no_is_one_line():
+    with pytest.raises(InputError, match="--nozca=true does not take an argument"):
+        parse("--nozca=true")

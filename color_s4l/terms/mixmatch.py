@@ -34,12 +34,11 @@ class MixMatch(Term):
             one for the step, as in USB.
         ramp: "linear" as in USB, or "sigmoid".
         ramp_share: Of the run; 0.4 as in USB (1/64 in its code's defaults).
-        bn_stats: Whose batch statistics are used for inference. "both": those of all
-            mixed images, labelled and not. "supervised": of the mixed labelled ones,
-            which go through the network by themselves then. Published (the paper's
-            code, USB): of the first of several interleaved parts, each as large as
-            the labelled batch and of the composition of all: in the mean as "both".
-            The passes that guess move nothing, as published.
+        bn_stats: What moves the batch statistics used for inference. "supervised": the
+            mixed labelled images alone, which then have a pass of their own. "both":
+            all passes, the guessing ones too. Published (the paper's code, USB): only
+            the first of several parts of the mixed images, each as large as the
+            labelled batch, labelled and other images interleaved.
     """
 
     weight: float = 100.0
@@ -48,7 +47,7 @@ class MixMatch(Term):
     per_image: bool = False
     ramp: str = "linear"
     ramp_share: float = 0.4
-    bn_stats: str = "both"
+    bn_stats: str = "supervised"
 
     def views(self):
         """The labelled images, and two augmentations of the others."""
@@ -102,7 +101,7 @@ class MixMatch(Term):
         """The sharpened mean prediction of both views, without gradient."""
         mean = 0.0
         for view in ("weak", "weak_2"):
-            outputs = student_pass(network, batch, view, "supervised").outputs
+            outputs = student_pass(network, batch, view, self.bn_stats).outputs
             mean = mean + ops.softmax(guesses.guess(network, outputs)) / 2
         return sharpened(mean, self.temperature)
 
