@@ -22,9 +22,9 @@ METHOD = "color_s4l+mean_teacher+temporal_ensembling+vat_entmin"
 SET = ("vat.xi=0.1", "vat.epsilon=1", "mean_teacher.weight=1")
 # What rounding becomes, by epoch of two steps (measured: up to 2e-4 and 1e-3).
 LIMITS = {1: 1e-3, 2: 5e-3}
-# The main method amplifies nothing.
+# The main method amplifies little (measured: 1.5e-6 and 1.1e-5).
 MAIN = "color_s4l"
-STRICT = 1e-5
+STRICT = {1: 1e-5, 2: 5e-5}
 EPOCHS = 2  # what is remembered of an image is used in the second
 
 
@@ -135,7 +135,7 @@ def test_tensorflow_is_jax(epoch, after, before, gap):
 def test_tensorflow_is_jax_in_the_main_method_up_to_rounding(epoch, after, before, gap):
     one = after["tensorflow", "main", epoch]
     assert gap(one, before[MAIN]) > 1e-2
-    assert gap(one, after["jax", "main", epoch]) < STRICT
+    assert gap(one, after["jax", "main", epoch]) < STRICT[epoch]
 
 
 def test_augmentation_was_switched_off_only_where_said(after, gap):
