@@ -141,8 +141,8 @@ def train(
     )
     learner.build_metrics(batches.batch(0))
     steps = epochs * batches.steps_per_epoch
-    feed = feeding.fed(Feed(batches, 0, steps))
-    learner.fit(feed, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
+    with feeding.fed(Feed(batches, 0, steps)) as fed:
+        learner.fit(fed, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
     return learner
 
 

@@ -61,12 +61,20 @@ def costs(folder: str | pathlib.Path) -> pd.DataFrame:
 
     Returns:
         By method: time and peak memory as multiples of `supervised`'s.
+
+    Raises:
+        InputError: A method stands twice.
     """
     path = pathlib.Path(folder) / "costs.csv"
-    names = {"step_to_supervised": "step", "memory_to_supervised": "memory"}
+    names = {
+        "step_to_supervised": "step, of supervised's",
+        "memory_to_supervised": "memory",
+    }
     if not path.exists():
         return pd.DataFrame(columns=list(names.values()))
     table = pd.read_csv(path).query("network == 'convnet'").set_index("method")
+    if not table.index.is_unique:
+        raise InputError(f"{path}: expected each method once with the ConvNet.")
     return table[list(names)].rename(columns=names).dropna()
 
 

@@ -46,8 +46,8 @@ def _predicted(model: keras.Model, images: np.ndarray, batch_size: int) -> np.nd
     # Full batches only: a part of one can't be divided over several devices.
     missing = -len(images) % batch_size
     padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-    batches = feeding.fed(feeding.Slices(padded, batch_size))
-    return model.predict(batches, verbose=0)[: len(images)]
+    with feeding.fed(feeding.Slices(padded, batch_size)) as batches:
+        return model.predict(batches, verbose=0)[: len(images)]
 
 
 def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -71,9 +71,10 @@ class Steps:
     def run(self) -> None:
         """Trains for the case's steps, as a run does."""
         steps = self.case.steps
-        with self.scope():
+        feed = Feed(self.batches, self.done, self.done + steps)
+        with self.scope(), feeding.fed(feed) as batches:
             self.learner.fit(
-                feeding.fed(Feed(self.batches, self.done, self.done + steps)),
+                batches,
                 steps_per_epoch=steps,
                 shuffle=False,
                 verbose=0,

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import math
+import threading
 import time
 from collections.abc import Iterator
 
@@ -18,11 +19,10 @@ AHEAD = 2
 class Feed(keras.utils.PyDataset):
     """The batches from one step to another.
 
-    A `PyDataset` and no generator: under `tf.distribute`, `fit` opens its data
-    twice, and a generator would silently lose the batches read the first time. One
-    Keras worker and no more: with several, Keras starts anew at number 0 in every
-    epoch. The thread that reads ahead is our own, and changes no batch: each is a
-    function of its number.
+    Numbered, and no generator: under `tf.distribute`, `fit` opens its data twice, and
+    a generator would silently lose the batches read the first time. One Keras worker
+    and no more: with several, Keras starts anew at number 0 in every epoch. The thread
+    that reads ahead is our own, and changes no batch: each is a function of its number.
 
     Args:
         batches: Of the run.
@@ -44,6 +44,7 @@ class Feed(keras.utils.PyDataset):
         self.failure: Exception | None = None
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "feed")
         self._pending: dict[int, concurrent.futures.Future] = {}
+        self._lock = threading.Lock()
 
     @property
     def num_batches(self) -> int:
@@ -52,10 +53,13 @@ class Feed(keras.utils.PyDataset):
 
     def __getitem__(self, number: int) -> tuple[dict]:
         """One batch, alone in a tuple: Keras' inputs without targets."""
-        for following in range(number, min(number + self.ahead + 1, self.num_batches)):
-            if following not in self._pending:
-                self._pending[following] = self._pool.submit(self._batch, following)
-        return (self._pending.pop(number).result(),)
+        last = min(number + self.ahead + 1, self.num_batches)
+        with self._lock:  # data that are opened twice are read by two threads
+            for following in range(number, last):
+                if following not in self._pending:
+                    self._pending[following] = self._pool.submit(self._batch, following)
+            batch = self._pending.pop(number)
+        return (batch.result(),)
 
     @contextlib.contextmanager
     def failing_as_itself(self) -> Iterator[None]:

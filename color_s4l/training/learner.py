@@ -118,7 +118,7 @@ class Learner(backend.TrainStep, keras.Model):
         return {**self.views.apply(self._sized(data), drawn), "draws": own}
 
     def _sized(self, data) -> dict:
-        """One device's part of a batch, of known size: `fit` hands it on as unknown."""
+        """One device's part of a batch, with its size: dividing a batch forgets it."""
         groups = backend.share_of(ops.arange(self.plan.groups)).shape[0]
         return {
             name: ops.reshape(array, (groups, *array.shape[1:]))

@@ -178,9 +178,9 @@ def _fit(
     run, learner, batches = prepared.run, prepared.learner, prepared.batches
     images = preparation.images_per_step(learner, batches)
     span = progress.Span(run.epochs, batches.steps_per_epoch, images, complete)
-    with progress.shown(run.verbosity, span) as watchers:
+    with progress.shown(run.verbosity, span) as watchers, feeding.fed(feed) as fed:
         learner.fit(
-            feeding.fed(feed),
+            fed,
             epochs=run.epochs,
             initial_epoch=complete,
             steps_per_epoch=batches.steps_per_epoch,

@@ -37,6 +37,9 @@ def test_costs_stand_beside_the_errors_where_all_are_known(tmp_path):
     (tmp_path / "costs.csv").write_text(header + lines)
     assert "step" not in readme.section(rows, readme.costs(tmp_path))
     lines += "convnet,color_s4l,1.95,1.25\n"
+    (tmp_path / "costs.csv").write_text(header + lines + lines)
+    with pytest.raises(InputError, match="each method once"):
+        readme.costs(tmp_path)
     (tmp_path / "costs.csv").write_text(header + lines)
     text = readme.section(rows, readme.costs(tmp_path))
     (line,) = [line for line in text.splitlines() if "sesemi" in line]

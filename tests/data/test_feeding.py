@@ -1,5 +1,8 @@
 """Keras gets every batch once, in order, and tunes nothing."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -22,12 +25,24 @@ def test_slices_are_the_array_in_order(batches):
 
 def test_keras_reads_every_batch_once_and_in_order(batches):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0)])
-    assert (model.predict(feeding.fed(batches), verbose=0) == 2 * batches.array).all()
+    with feeding.fed(batches) as fed:
+        assert (model.predict(fed, verbose=0) == 2 * batches.array).all()
+
+
+def test_nothing_is_held_once_it_is_read():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0)])
+    batches = feeding.Slices(np.zeros((12, 2), "uint8"), 4)
+    seen = weakref.ref(batches)
+    with feeding.fed(batches) as fed:
+        model.predict(fed, verbose=0)
+    del batches, fed
+    gc.collect()
+    assert seen() is None
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data's")
 def test_tensorflow_knows_all_sizes_and_tunes_nothing(batches):
-    data = feeding.fed(batches)
-    assert data.options().autotune.enabled is False
-    assert data.element_spec[0].shape == (4, 2)
-    assert int(data.cardinality()) == 3
+    with feeding.fed(batches) as data:
+        assert data.options().autotune.enabled is False
+        assert data.element_spec[0].shape == (4, 2)
+        assert int(data.cardinality()) == 3

@@ -1,5 +1,6 @@
 """What Keras reads numbered batches through, in the running backend."""
 
+import contextlib
 import importlib
 
 import keras
@@ -8,11 +9,16 @@ import numpy as np
 _backend = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 
-def fed(batches: keras.utils.PyDataset):
+def fed(batches: keras.utils.PyDataset) -> contextlib.AbstractContextManager:
     """What to hand to `fit` and `predict` in place of the batches.
 
     Args:
-        batches: All of the same shapes; their number is known.
+        batches: All of the same shapes; their number is known. The first is read once
+            more, for its shapes.
+
+    Returns:
+        A context that gives it and, at its end, lets go of the batches. What goes wrong
+        in reading a batch is raised by Keras in an error of the backend's.
     """
     return _backend.fed(batches)
 

@@ -1,6 +1,8 @@
 """The JAX side: Keras reads the batches as they are."""
 
+import contextlib
 
-def fed(batches):
+
+def fed(batches) -> contextlib.AbstractContextManager:
     """The batches themselves."""
-    return batches
+    return contextlib.nullcontext(batches)

@@ -32,7 +32,7 @@ def leaky(features, slope: float):
 
     Args:
         features: Float, any shape.
-        slope: Below 0; at least 0.
+        slope: Factor on values below 0; itself at least 0.
 
     Returns:
         The shape of `features`.
