@@ -1,5 +1,6 @@
 """Our training step in the running Keras backend, as a run makes it."""
 
+import dataclasses
 import importlib
 import statistics
 import time
@@ -30,7 +31,8 @@ class Steps:
     def __init__(self, case: Case):
         terms = methods.terms_of(case.method)
         self.case, self.done = case, 0
-        self.scope = session.start(self._run(case), terms)
+        given = dataclasses.replace(self._run(case), colorizer=Repainted.digest)
+        self.scope = session.start(given, terms)
         dataset = case.dataset()
         run = values.resolved(self._run(case), dataset)
         split = data.draw_split(

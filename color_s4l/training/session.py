@@ -10,7 +10,7 @@ from color_s4l.config import Run
 from color_s4l.data import feeding
 from color_s4l.networks import inference_model
 from color_s4l.randomness import seed_initialisers
-from color_s4l.terms import Term
+from color_s4l.terms import Proxies, Supervised, Term
 from color_s4l.training import (
     callbacks,
     checkpoints,
@@ -51,7 +51,8 @@ def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
     values.check(run)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     values.check_method(run, terms)
-    scope = start(run, terms)
+    # A recipe's stages have their images already, and share a process.
+    scope = start(run, terms if dataset is None else ())
     folder = check_folder(run, keras.backend.backend())
     if folder.result.exists():
         print(f"complete   {folder.path} holds the result already")
@@ -73,7 +74,7 @@ def start(
 
     Args:
         run: How many devices, and whether all is to be bit-equal.
-        terms: Of its method; each that reads views sends them through the trunk.
+        terms: Of its method, where nothing else is trained in this process.
 
     Returns:
         What opens a scope in which networks are made and trained.
@@ -83,9 +84,17 @@ def start(
     """
     if run.deterministic:
         backend.make_deterministic()
-    if run.devices == 1:
-        backend.share_cores(sum(bool(term.views()) for term in terms))
+    if _equal_passes(run, terms):
+        backend.share_cores(len(terms))
     return backend.distributed(run.devices)
+
+
+def _equal_passes(run: Run, terms: Sequence[Term]) -> bool:
+    """Whether a step is of one pass per term, all of one size, and nothing else."""
+    simple = all(isinstance(term, Supervised | Proxies) for term in terms)
+    own_colorizer = colors.needed(terms) and run.colorizer is None
+    one_size = run.labeled_batch is None and run.devices == 1
+    return simple and one_size and not own_colorizer
 
 
 def _prepare(

@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Callable
 
-import psutil
 import tensorflow as tf
 
 from color_s4l.errors import InputError
@@ -99,19 +98,25 @@ def _split_the_cpu(devices: int) -> None:
 def share_cores(passes: int) -> None:
     """Gives each pass through the trunk a core, where there are not more cores.
 
-    The passes of a step do not wait for each other, and run side by side anyway. To
-    split each operation over the same cores as well costs more than it gains: on two
-    cores 5 % of the processor time of a ConvNet's step. Evaluation, one pass at a time,
-    is slower for it. Without effect once TensorFlow runs.
+    The passes run side by side anyway; to split each operation over the same cores as
+    well costs more than it gains (benchmarks/results/README.md). It holds for the whole
+    process, whose other computations are slower for it, and is without effect once
+    TensorFlow runs.
 
     Args:
-        passes: Of a step.
+        passes: Of a step, of one size, of which none waits for another.
     """
-    cores = psutil.cpu_count() or 1
     alone = not tf.config.list_physical_devices("GPU")
-    if alone and 1 < cores <= passes and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+    if alone and 1 < _cores() <= passes and "TF_NUM_INTRAOP_THREADS" not in os.environ:
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def _cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def make_deterministic() -> None:
