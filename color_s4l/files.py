@@ -9,7 +9,6 @@ import signal
 import tempfile
 import threading
 import typing
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -116,7 +115,7 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
         OSError: The file can't be read.
-        ValueError: It is damaged, or no NPZ file.
+        ValueError: It is damaged, no NPZ file, or holds something else than arrays.
     """
     try:
         # Opened here: np.load leaves a damaged file open.
@@ -126,9 +125,16 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
                 raise ValueError("it is no NPZ file")
             file.seek(0)
             with np.load(file, allow_pickle=False) as stored:
-                return dict(stored)
-    except (TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                arrays = dict(stored)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # damaged, zipfile, zlib and NumPy raise nearly anything
         raise ValueError(f"{type(error).__name__}: {error}") from error
+    # NumPy gives the bytes of what is stored in another form.
+    others = [n for n, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if others:
+        raise ValueError(f"{others[0]!r} is no array")
+    return arrays
 
 
 def write_json(path: pathlib.Path, content: dict) -> None:

@@ -89,7 +89,7 @@ def terms_of(
         changes: "proxies.weight=2": TERM.FIELD=VALUE, VALUE of the field's type.
             It goes to every term of that name.
         bn_stats: Given to every term that has a field of this name; None: each keeps
-            what it was published with.
+            its default, what it was published with or, as the term says, near to it.
 
     Returns:
         Frozen terms, in the order of the sum.

@@ -1,9 +1,11 @@
 """Files are whole or not there; the cache computes once."""
 
+import itertools
 import os
 import resource
 import signal
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -69,6 +71,52 @@ def test_savers_get_a_name_of_the_same_ending(tmp_path):
     assert names[0].endswith(".h5")
     assert (tmp_path / "model.h5").read_text() == "new"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_file_of_arrays_is_read_whole_or_refused(tmp_path, save):
+    path = tmp_path / "a.npz"
+    save(path, index=np.arange(5), probabilities=np.ones((5, 2), "float32"))
+    whole = path.read_bytes()
+    refused = 0
+    changes = itertools.cycle((0x01, 0x20, 0xFF, 0x02))
+    for place, change in zip(range(len(whole)), changes, strict=False):
+        damaged = bytearray(whole)
+        damaged[place] ^= change
+        path.write_bytes(damaged)
+        try:
+            arrays = files.read_arrays(path)
+        except (ValueError, OSError):
+            refused += 1
+        else:
+            assert all(isinstance(array, np.ndarray) for array in arrays.values())
+    assert refused > len(whole) // 3  # what no check covers is dates and the like
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "text"),
+    [
+        (8, 99, "NotImplementedError: .*compression"),  # the method, 0: stored
+        (6, 1, "RuntimeError: .*encrypted"),  # the flags, bit 0
+    ],
+)
+def test_says_what_zip_files_it_cannot_read(tmp_path, place, value, text):
+    path = tmp_path / "a.npz"
+    np.savez(path, a=np.arange(3))
+    content = bytearray(path.read_bytes())
+    # Of the file itself and, two bytes later, of the directory at the end.
+    content[place] = content[content.index(b"PK\1\2") + place + 2] = value
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=text):
+        files.read_arrays(path)
+
+
+def test_refuses_what_is_stored_beside_arrays(tmp_path):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "hello")
+    with pytest.raises(ValueError, match=r"'notes.txt' is no array"):
+        files.read_arrays(path)
 
 
 @pytest.fixture

@@ -14,13 +14,12 @@ import io
 import os
 import pathlib
 import sys
-import unicodedata
 
 import pandas as pd
 
 from color_s4l.data import image_files, listing
 from color_s4l.data.dataset import UNLABELED
-from color_s4l.data.listing import Listing
+from color_s4l.data.listing import Listing, composed
 from color_s4l.errors import InputError
 
 COLUMNS = ("filename", "label")
@@ -44,7 +43,7 @@ def read(path: pathlib.Path) -> pd.DataFrame:
 
     Returns:
         Columns `filename` and `label`, text; others are left out. An empty label
-        is none.
+        is none; the accents of the others are composed, as of class folders.
 
     Raises:
         InputError: The file can't be read, is no such table, or names a file twice.
@@ -70,6 +69,7 @@ def read(path: pathlib.Path) -> pd.DataFrame:
             f"It has: {found or 'nothing'}."
         )
     table = table[list(COLUMNS)].map(str.strip)
+    table["label"] = table["label"].map(composed)
     _check_rows(path, table)
     return table
 
@@ -154,7 +154,7 @@ def _of_class_folders(train: pathlib.Path, files: dict, labels: dict) -> dict:
     if not below or labels.keys() & below.keys():
         return {}
     classes = set(listing.folders(train))
-    first = {name: file.relative_to(train).parts[0] for name, file in below.items()}
+    first = {n: composed(f.relative_to(train).parts[0]) for n, f in below.items()}
     return {name: part for name, part in first.items() if part in classes}
 
 
@@ -193,8 +193,8 @@ def _test(test: pathlib.Path, classes: tuple[str, ...], files, labels: dict):
 
 
 def _name(path: str | os.PathLike) -> str:
-    """One spelling for one file: absolute, and accents composed (macOS takes apart)."""
-    return unicodedata.normalize("NFC", os.path.abspath(path))
+    """One spelling for one file: absolute, and accents composed."""
+    return composed(os.path.abspath(path))
 
 
 def _resolved(path: pathlib.Path, names, root: pathlib.Path, files: dict) -> list[str]:

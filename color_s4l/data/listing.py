@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import sys
+import unicodedata
 import zlib
 
 import numpy as np
@@ -35,18 +36,33 @@ class Listing:
     added: frozenset[pathlib.Path] = frozenset()
 
 
-def folders(root: pathlib.Path) -> list[str]:
-    """Names of a folder's folders, sorted as text; hidden ones are passed over.
+def composed(name: str) -> str:
+    """One spelling of a name: its accents composed (macOS takes them apart)."""
+    return unicodedata.normalize("NFC", name)
+
+
+def folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """A folder's folders by their names, sorted as text; hidden ones are passed over.
+
+    Returns:
+        `composed` name -> the folder as it is spelled there.
 
     Raises:
-        InputError: A name is no UTF-8, and could not be written down.
+        InputError: A name is no UTF-8, and could not be written down, or there twice
+            in two spellings.
     """
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
+    found: dict[str, pathlib.Path] = {}
     for name in names:
         if name.encode(errors="replace").decode() != name:
             raise InputError(f"{root} has a folder whose name is no UTF-8: {name!a}.")
-    return sorted(names)
+        if found.setdefault(composed(name), root / name) != root / name:
+            raise InputError(
+                f"{root} has two folders {composed(name)!r}, which spell an accent as "
+                "one sign and as two: put their files into one."
+            )
+    return dict(sorted(found.items()))
 
 
 def of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
@@ -72,7 +88,7 @@ def of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
         (path, label)
         for label, name in enumerate(classes)
         if name in present
-        for path in image_files.find(folder / name)
+        for path in image_files.find(present[name])
     ]
 
 

@@ -36,9 +36,10 @@ class MixMatch(Term):
         ramp_share: Of the run; 0.4 as in USB (1/64 in its code's defaults).
         bn_stats: What moves the batch statistics used for inference. "supervised": the
             mixed labelled images alone, which then have a pass of their own. "both":
-            all passes, the guessing ones too. Published (the paper's code, USB): only
-            the first of several parts of the mixed images, each as large as the
-            labelled batch, labelled and other images interleaved.
+            all passes, the guessing ones too.
+            Differs from the paper: its code, and USB's, let only the first of several
+            parts of the mixed images move them, each part as large as the labelled
+            batch, labelled and other images interleaved.
     """
 
     weight: float = 100.0

@@ -140,6 +140,38 @@ def test_refuses_to_contradict_class_folders(root, part):
         load(root, TABLE + rows, test_fraction=None)
 
 
+FORMS = ("NFC", "NFD")
+
+
+@pytest.mark.parametrize("table", FORMS)
+@pytest.mark.parametrize("folder", FORMS)
+def test_accents_are_one_name_however_they_are_spelled(root, folder, table):
+    cafe = unicodedata.normalize("NFC", "café")
+    for name in ("train/café/9.png", "test/café/8.png", "train/owl/7.png"):
+        path = root / unicodedata.normalize(folder, name)
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (8, 8), (int(path.stem),) * 3).save(path)
+    alone = data.load_source(Source("folder", str(root), 8))
+    assert labelled(alone) == {9: cafe, 8: cafe, 7: "owl"}
+    rows = "filename,label\n1.png,café\n"
+    adding = load(root, unicodedata.normalize(table, rows), test_fraction=None)
+    none = dict.fromkeys((0, 2, 3, 4, 5))
+    assert labelled(adding) == {9: cafe, 8: cafe, 7: "owl", 1: cafe} | none
+    rows += "train/café/9.png,{}\ntest/café/8.png,café\n"
+    agreeing = unicodedata.normalize(table, rows.format("café"))
+    listed = labelled(load(root, agreeing, test_fraction=None))
+    assert listed == {9: cafe, 8: cafe, 7: None, 1: cafe} | none
+    with pytest.raises(InputError, match=r"folders of 1 files: 'train/.*' is 'owl'"):
+        load(root, unicodedata.normalize(table, rows.format("owl")), test_fraction=None)
+
+
+def test_refuses_one_class_in_two_spellings(root):
+    for form in FORMS:
+        (root / "train" / unicodedata.normalize(form, "café")).mkdir(parents=True)
+    with pytest.raises(InputError, match=r"has two folders 'café'.* into one"):
+        data.load_source(Source("folder", str(root), 8))
+
+
 @pytest.mark.parametrize(
     ("table", "text"),
     [
