@@ -5,15 +5,18 @@ import pathlib
 from collections.abc import Sequence
 
 from color_s4l import commands, methods
-from color_s4l.config import Run
-from color_s4l.errors import InputError, unknown
+from color_s4l.config import Run, Source
+from color_s4l.errors import InputError, suggestion, unknown
 from color_s4l.recipes import RECIPES, Recipe, Stage
 from color_s4l.terms import TERMS, Term
 from color_s4l.terms.parts.fields import with_value
 from color_s4l.training import values
 
-# What every stage has from the whole, as its results are compared and kept there.
-_OF_THE_WHOLE = ("dataset", "data_dir", "image_size", "run_dir", "resume", "recipe")
+_FLAGS = [field.name for field in dataclasses.fields(Run)]
+# What every stage has from the whole: its images, which are read once, and where its
+# results are compared and kept.
+_OF_THE_WHOLE = {field.name for field in dataclasses.fields(Source)}
+_OF_THE_WHOLE |= {"run_dir", "resume", "recipe", "stage"}
 
 
 def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
@@ -89,6 +92,11 @@ def _check_overrides(run: Run, stages: Sequence[Stage]) -> None:
         kind, flag, _ = _parsed(override)
         if kind not in kinds:
             raise unknown("stage", kind, kinds)
+        if flag not in _FLAGS:  # absl's own, such as --flagfile, are none of a stage
+            raise InputError(
+                f"--stage={override}: there is no flag {flag!r}."
+                f"{suggestion(flag, _FLAGS)}"
+            )
         if flag in _OF_THE_WHOLE:
             raise InputError(f"--stage={override}: --{flag} belongs to the whole.")
 

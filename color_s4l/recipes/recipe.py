@@ -16,8 +16,6 @@ SPLIT_BY_FILE = {
     "labeled_only": False,
     "validation": 0,
 }
-
-
 # Of the recipes' fields: factors, shares, counts. What a stage's flags can't be
 # (`frozen`) is refused there.
 RANGES = {

@@ -1,13 +1,18 @@
 """The flags of recipes and of their stages, and labels averaged over views."""
 
 import dataclasses
+import typing
 
 import keras
 import numpy as np
 import pytest
 
 from color_s4l import methods, train
+from color_s4l.config import Source
+from color_s4l.errors import InputError
+from color_s4l.recipes import RECIPES
 from color_s4l.recipes.flags import stages_of
+from color_s4l.recipes.recipe import RANGES
 from color_s4l.recipes.relabeling import averaged
 from color_s4l.terms import Relabeled
 
@@ -57,12 +62,16 @@ from color_s4l.terms import Relabeled
         ),
         (
             ["--recipe=rotnet_linear", "--stage=linear.epoch=2"],
-            "Unknown command line flag 'epoch'. Did you mean: epochs",
+            "linear.epoch=2: there is no flag 'epoch'. Did you mean 'epochs'",
         ),
         (["--recipe=rotnet_linear", "--stage=linear.epochs=0"], "--epochs=0: expected"),
         (
-            ["--recipe=rotnet_linear", "--stage=linear.dataset=digits"],
-            "--dataset belongs to the whole",
+            ["--recipe=rotnet_linear", "--stage=linear.stage=linear.epochs=2"],
+            "--stage=linear.stage=linear.epochs=2: --stage belongs to the whole",
+        ),
+        (
+            ["--recipe=rotnet_linear", "--stage=linear.flagfile=mine"],
+            "there is no flag 'flagfile'",
         ),
         (["--recipe=rotnet_linear", "--stage=epochs=2"], "Expected --stage=STAGE.FLAG"),
         (
@@ -75,6 +84,14 @@ def test_train_refuses(words, text, base, flags, tmp_path, refused):
     run = dataclasses.replace(base, run_dir=str(tmp_path / "run"))
     assert text in refused(train.main([*flags(run), *words]))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Source))
+def test_images_belong_to_the_whole(field, base, tmp_path):
+    override = f"linear.{field.name}=1"
+    run = dataclasses.replace(base, recipe="rotnet_linear", stage=(override,))
+    with pytest.raises(InputError, match=f"--{field.name} belongs to the whole"):
+        stages_of(run, tmp_path)
 
 
 def test_flags_of_one_stage_and_of_its_terms(base, tmp_path):
@@ -127,6 +144,24 @@ def test_settings_go_to_a_stages_own_method(base, tmp_path):
     (_, first), (_, second) = stages_of(run, tmp_path)
     assert (first.set, first.balance) == ((), False)
     assert (second.method, second.set, second.balance) == ("vat", run.set, True)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_number_of_a_recipe_has_a_range(name):
+    kinds = typing.get_type_hints(type(RECIPES[name]))
+    numbers = {field for field, kind in kinds.items() if kind in (int, float)}
+    # What may be frozen is refused of the stage's flag, --freeze_blocks.
+    for field in numbers - {"frozen"}:
+        expected = f"Expected {field} to be {RANGES[field].text}. Received: -1"
+        with pytest.raises(InputError, match=expected):
+            dataclasses.replace(RECIPES[name], **{field: -1})
+
+
+def test_every_range_is_of_a_field_that_some_recipe_has():
+    fields = {
+        field.name for one in RECIPES.values() for field in dataclasses.fields(one)
+    }
+    assert RANGES.keys() <= fields
 
 
 def test_logits_are_averaged_over_crops_and_turns():
