@@ -57,7 +57,7 @@ def beside(found: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for _, row in found.iterrows():
         run = tables.run_of(row["command"])
-        method = published.method_of(run)
+        method = published.published_method_of(run)
         rows = published.beside(run.dataset, row["labels"], method, run.network)
         parts.append(rows.assign(measured_method=row["method"]))
     return pd.concat(parts).drop_duplicates() if parts else published.read().head(0)

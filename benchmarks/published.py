@@ -6,7 +6,7 @@ is a link to it.
 
 import pandas as pd
 
-from color_s4l.reporting.published_numbers import comparable, method_of, read
+from color_s4l.reporting.published_numbers import comparable, published_method_of, read
 
 # Of the data sets that the tables are about.
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn_cropped": 73_257}
@@ -19,7 +19,7 @@ def beside(dataset: str, labels: int, method: str, network: str) -> pd.DataFrame
     Args:
         dataset: As in `--dataset`.
         labels: In total.
-        method: Of `method_of`.
+        method: Of `published_method_of`.
         network: As in `--network`; rows that name none are taken too.
 
     Returns:
@@ -29,4 +29,4 @@ def beside(dataset: str, labels: int, method: str, network: str) -> pd.DataFrame
     return table[(table["method"] == method) & table["network"].isin([network, ""])]
 
 
-__all__ = ["TEST_IMAGES", "TRAINING_IMAGES", "beside", "method_of", "read"]
+__all__ = ["TEST_IMAGES", "TRAINING_IMAGES", "beside", "published_method_of", "read"]

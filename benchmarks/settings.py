@@ -127,7 +127,7 @@ def _closest(run: Run, labels: int) -> Run | None:
         other
         for other in references()
         if other.dataset == run.dataset
-        and published.method_of(other) == published.method_of(run)
+        and published.published_method_of(other) == published.published_method_of(run)
     ]
     same = same or [other for other in references() if other.dataset == run.dataset]
     return min(same, key=distance, default=None)
@@ -147,7 +147,7 @@ def _fewer_images(run: Run, row: pd.Series) -> list[str]:
 def _seeds(run: Run, row: pd.Series) -> int:
     """Runs behind the published number with as many epochs; else the report's four."""
     rows = published.beside(
-        run.dataset, row["labels"], published.method_of(run), run.network
+        run.dataset, row["labels"], published.published_method_of(run), run.network
     )
     found = rows.loc[rows["epochs"] == run.epochs, "n"].dropna()
     return int(found.iloc[0]) if len(found) else SEEDS

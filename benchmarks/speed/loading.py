@@ -2,7 +2,8 @@
 
 Cuts JPEG photographs out of scikit-learn's two, trains on them as a user does, once for
 each size and each `--cache`, and writes a row of what every run has logged. Of its two
-epochs the first reads every photograph anew, the second is compiled already.
+epochs the first decodes photographs (each once: the few labelled ones then come from
+memory), the second is compiled already.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from PIL import Image
 from benchmarks import output
 from color_s4l import commands, origin
 from color_s4l.commands import option
-from color_s4l.errors import InputError
+from color_s4l.errors import InputError, unknown
 from color_s4l.files import write_atomically
 
 CLASSES = ("temple", "flower")
@@ -50,6 +51,7 @@ class Loading:
 def loading(flags: Loading) -> None:
     """Runs the command."""
     path = output.check(flags.output)
+    cases = sizes_and_caches(flags)
     if flags.images < len(CLASSES) * TRAINED or flags.unlabeled > flags.images:
         raise InputError(
             f"--images={flags.images}: expected at least {len(CLASSES) * TRAINED}, and "
@@ -58,14 +60,29 @@ def loading(flags: Loading) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         draw_photographs(folder / "photos", flags.images)
-        rows = [
-            measured(flags, size, cache, folder)
-            for size in flags.image_sizes.split(",")
-            for cache in flags.caches.split(",")
-        ]
+        rows = [measured(flags, size, cache, folder) for size, cache in cases]
     text = pd.DataFrame(rows).to_csv(index=False).encode()
     write_atomically(path, lambda file: file.write(text))
     print(f"written    {path}", flush=True)
+
+
+def sizes_and_caches(flags: Loading) -> list[tuple[int, str]]:
+    """What is measured, in this order.
+
+    Raises:
+        InputError: A size is no number of pixels, or a cache does not exist.
+    """
+    sizes, caches = flags.image_sizes.split(","), flags.caches.split(",")
+    for size in sizes:
+        if not size.isdecimal() or int(size) < 1:
+            raise InputError(
+                f"--image_sizes={flags.image_sizes}: expected sides in pixels, such as "
+                f"{Loading.image_sizes}. Received: {size!r}."
+            )
+    for cache in caches:
+        if cache not in Loading.caches.split(","):
+            raise unknown("cache", cache, Loading.caches.split(","))
+    return [(int(size), cache) for size in sizes for cache in caches]
 
 
 def draw_photographs(folder: pathlib.Path, count: int) -> None:
@@ -103,7 +120,7 @@ def _cut(source: Image.Image, random: np.random.Generator) -> Image.Image:
     return part
 
 
-def measured(flags: Loading, size: str, cache: str, folder: pathlib.Path) -> dict:
+def measured(flags: Loading, size: int, cache: str, folder: pathlib.Path) -> dict:
     """Trains once, in a process and with a cache of its own.
 
     Args:
@@ -119,14 +136,15 @@ def measured(flags: Loading, size: str, cache: str, folder: pathlib.Path) -> dic
         InputError: The training failed.
     """
     run = folder / f"{size}_{cache}"
-    words = [f"--dataset=folder --data_dir=photos --image_size={size} --cache={cache}"]
+    words = ["--dataset=folder", "--data_dir=photos", f"--method={METHOD}"]
+    words += [f"--image_size={size}", f"--cache={cache}", f"--run_dir={run.name}"]
     names = ("unlabeled", "network", "width", "batch_size", "labeled_batch")
     words += [f"--{name}={getattr(flags, name)}" for name in names]
-    words += [f"--method={METHOD} --epochs=2 --verbosity=0 --run_dir={run.name}"]
+    words += ["--epochs=2", "--verbosity=0"]
     root = pathlib.Path(__file__).resolve().parents[2]
     path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "color_s4l.train", *" ".join(words).split()],
+        [sys.executable, "-m", "color_s4l.train", *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(run) + "_cache"},
         capture_output=True,
@@ -160,8 +178,7 @@ def _row(flags: Loading, run: pathlib.Path) -> dict:
         "images_per_second": round(speed, 1),
         "needed_images_per_second": round(speed * read / trained, 1),
         "loading_images_per_second": round(log["loading_images_per_second"].iloc[0], 1),
-        "loading_busy": round(log["loading_busy"].iloc[1], 1),
-        "command": origin.command("benchmarks.speed.loading", _plain(flags)),
+        "command": origin.command("benchmarks.speed.loading", origin.portable(flags)),
         "versions": ", ".join(f"{k} {v}" for k, v in config["versions"].items()),
         "hardware": config["hardware"],
         "date": config["date"],
@@ -172,11 +189,6 @@ def images_per_step(flags: Loading) -> tuple[int, int]:
     """Images that go through the network in a step, and those that are read for it."""
     read = flags.batch_size + flags.labeled_batch
     return flags.batch_size * VIEWS + flags.labeled_batch, read
-
-
-def _plain(flags: Loading) -> Loading:
-    """The flags without what changes nothing of the result."""
-    return dataclasses.replace(flags, output=Loading().output)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

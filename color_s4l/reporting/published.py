@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from color_s4l.reporting.published_numbers import comparable, method_of
+from color_s4l.reporting.published_numbers import comparable, published_method_of
 from color_s4l.reporting.records import Record
 
 
@@ -25,7 +25,7 @@ def tables(records: Sequence[Record]) -> list[dict]:
         rows = comparable(dataset, labels)
         if len(rows):
             ours = [r for r in records if _setting(r) == (dataset, labels)]
-            methods = {method_of(record.run) for record in ours}
+            methods = {published_method_of(record.run) for record in ours}
             both = [_published(row, methods) for row in rows.to_dict("records")]
             both += [_own(record) for record in ours]
             both.sort(key=lambda row: row["order"])

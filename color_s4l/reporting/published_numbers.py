@@ -5,8 +5,7 @@ from importlib import resources
 
 import pandas as pd
 
-from color_s4l import config
-from color_s4l.config import Run
+from color_s4l.config import Run, method_of
 
 FILE = "published.csv"
 _TEXTS = ("network", "name", "selection", "source", "table", "remark")
@@ -34,13 +33,13 @@ def read() -> pd.DataFrame:
     return _whole().copy()
 
 
-def method_of(run: Run) -> str:
+def published_method_of(run: Run) -> str:
     """What the papers call what a run trains: SESEMI on labelled images alone is ASL.
 
     Of a recipe's run it is the recipe's name.
     """
     alone = run.labeled_only and run.recipe is None and run.method == "sesemi"
-    return "asl" if alone else config.method_of(run)
+    return "asl" if alone else method_of(run)
 
 
 def comparable(dataset: str, labels: int) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def test_the_flagfiles_headers_and_the_table_say_the_same(path):
         return
     run = commands.parse(Run, [f"--flagfile={path}"], "")
     labels = run.labels or published.TRAINING_IMAGES[run.dataset]
-    method = published.method_of(run)
+    method = published.published_method_of(run)
     shown = published.beside(run.dataset, labels, method, run.network)
     same = shown[shown["error"] == float(number[1])]
     assert len(same), f"{number[0]} is not among {shown['error'].tolist()}"
