@@ -15,8 +15,8 @@ from color_s4l.training import values
 _FLAGS = [field.name for field in dataclasses.fields(Run)]
 # What every stage has from the whole: its images, which are read once, and where its
 # results are compared and kept.
-_OF_THE_WHOLE = {field.name for field in dataclasses.fields(Source)}
-_OF_THE_WHOLE |= {"run_dir", "resume", "recipe", "stage"}
+_IMAGES = [field.name for field in dataclasses.fields(Source)]
+_OF_THE_WHOLE = (*_IMAGES, "run_dir", "resume", "recipe", "stage")
 
 
 def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
