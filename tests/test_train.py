@@ -28,7 +28,7 @@ from color_s4l import train
         ("--dataset=no_such_images", "There is no data set 'no_such_images'"),
         ("--dataset=cifar1o", "Did you mean 'cifar10'"),
         ("--method=color_s4", "no method 'color_s4'. Did you mean 'color_s4l'"),
-        ("--method=sesemi+color_s4l", "heads of 6 and of 7"),
+        ("--method=sesemi+color_s4l", "has the term .proxies. twice"),
         ("--network=convnets", "no network 'convnets'. Did you mean 'convnet'"),
         (
             "--set=proxies.wait=2",
