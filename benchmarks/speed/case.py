@@ -9,7 +9,18 @@ from color_s4l.data import Dataset
 
 CLASSES = 10
 # What benchmarks/pytorch has.
-PLAIN_NETWORKS = ("convnet", "nin")
+PLAIN_NETWORKS = (
+    "convnet",
+    "convnet_relu",
+    "nin",
+    "wrn_28_2",
+    "wrn_28_4",
+    "shake_wrn",
+    "resnet50",
+    "vgg16",
+    "resnet18",
+    "tempens",
+)
 PLAIN_POLICIES = ("float32", "mixed_bfloat16")
 
 

@@ -2,8 +2,9 @@
 
 import torch
 
-from benchmarks.pytorch.networks import NETWORKS
+from benchmarks.pytorch.network import Network
 from benchmarks.pytorch.step import Step
+from benchmarks.pytorch.trunks import TRUNKS
 from benchmarks.speed.case import CLASSES, Case, Repainted
 from color_s4l import data
 
@@ -44,7 +45,7 @@ class Steps:
         heads = {"class": CLASSES}
         if case.tasks:
             heads["proxy"] = len(case.tasks)
-        network = NETWORKS[case.network](heads, case.width, DROPOUT)
+        network = Network(TRUNKS[case.network](case.width), heads, DROPOUT)
         network = network.to(self.device, memory_format=torch.channels_last)
         size = case.image_size**2 * 3
         return Step(

@@ -165,7 +165,7 @@ def test_what_pytorch_is_compared_in(changes, tasks, labeled):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"network": "wrn_28_2"},
+        {"network": "revnet18"},
         {"dtype_policy": "mixed_float16"},
         {"devices": 2},
         {"method": "color_s4l+polyak"},
