@@ -7,7 +7,6 @@ memory), the second is compiled already.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import subprocess
@@ -164,8 +163,10 @@ def measured(flags: Loading, size: int, cache: str, folder: pathlib.Path) -> dic
 
 
 def _row(flags: Loading, run: pathlib.Path) -> dict:
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    log = pd.read_csv(run / "log.csv")
+    from color_s4l.training.run_folder import RunFolder, read_config
+
+    folder = RunFolder(run)
+    config, log = read_config(folder), pd.read_csv(folder.log)
     trained, read = images_per_step(flags)
     speed = log["images_per_second"].iloc[1]
     return {

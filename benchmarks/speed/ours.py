@@ -1,6 +1,5 @@
 """Our training step in the running Keras backend, as a run makes it."""
 
-import dataclasses
 import importlib
 import statistics
 import time
@@ -12,7 +11,7 @@ from color_s4l import data, methods
 from color_s4l.config import Run
 from color_s4l.data import feeding
 from color_s4l.randomness import seed_initialisers
-from color_s4l.training import fitting, preparation, session, values
+from color_s4l.training import colors, fitting, preparation, session, values
 from color_s4l.training.backend import backend
 from color_s4l.training.feed import Feed
 
@@ -31,8 +30,7 @@ class Steps:
     def __init__(self, case: Case):
         terms = methods.terms_of(case.method)
         self.case, self.done = case, 0
-        given = dataclasses.replace(self._run(case), colorizer=Repainted.digest)
-        self.scope = session.start(given, terms)
+        self.scope = session.start(self._run(case), terms)
         dataset = case.dataset()
         run = values.resolved(self._run(case), dataset)
         split = data.draw_split(
@@ -40,9 +38,8 @@ class Steps:
         )
         seed_initialisers(run.seed)
         keras.config.set_dtype_policy(run.dtype_policy)
-        reads_colors = any("colorized" in term.views() for term in terms)
         self.batches = preparation.batches_of(
-            run, dataset, split, terms, Repainted() if reads_colors else None
+            run, dataset, split, terms, Repainted() if colors.needed(terms) else None
         )
         with self.scope():
             network = preparation.network_of(run, terms, dataset)
@@ -58,6 +55,7 @@ class Steps:
             dataset="noise",
             labels=50,
             unlabeled=case.unlabeled,
+            colorizer=Repainted.digest,
             method=case.method,
             network=case.network,
             width=case.width,
