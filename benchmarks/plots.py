@@ -64,7 +64,7 @@ def errors_by_epoch(table: pd.DataFrame, column: str) -> Figure:
         axis.fill_between(mean.index, low, high, color=color, alpha=0.2, linewidth=0)
     axis.set_title(_shared([runs for _, runs in settings]), loc="left", fontsize=8)
     axis.set_xlabel("epoch (a pass over the unlabelled images)")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.set_ylabel(f"{column.replace('_', ' ')} in %")
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7)

@@ -129,7 +129,7 @@ def curves(log: pd.DataFrame) -> Figure:
             below.plot(log["epoch"], log[name], marker=".", label=_spelled(name))
     above.set_ylabel("error in %")
     below.set_ylabel("loss")
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     below.set_xlabel("epoch (a pass over the unlabelled images)")
     for axis in (above, below):
         axis.grid(alpha=0.3)

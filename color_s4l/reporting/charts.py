@@ -58,7 +58,7 @@ def lines(
 
 
 def _dress(axis) -> None:
-    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axis.yaxis.set_major_locator(MaxNLocator(4))
     axis.grid(color=_GRID, linewidth=0.7)
     axis.tick_params(colors=_INK, labelsize=8, length=0)
