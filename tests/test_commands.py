@@ -5,7 +5,6 @@ import errno
 import os
 import pathlib
 import re
-import time
 
 import pytest
 
@@ -129,12 +128,10 @@ def test_help_names_every_flag_with_its_default(capsys):
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "report"])
-def test_help_is_quick_and_loads_no_framework(command, python):
-    started = time.monotonic()
+def test_help_loads_no_framework(command, python):
     done = python("-X", "importtime", "-m", f"color_s4l.{command}", "--help")
     assert done.returncode == 0
     assert "python -m color_s4l" in done.stdout
-    assert time.monotonic() - started < 8
     loaded = set(re.findall(r"\| +(keras|tensorflow|jax)$", done.stderr, re.MULTILINE))
     assert not loaded
 

@@ -1,7 +1,5 @@
 """Each odd kind of image file, written by Pillow, becomes the square that one sees."""
 
-import time
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -116,16 +114,13 @@ def test_a_name_does_not_choose_the_decoder(one, read_files, tmp_path, capsys):
     assert "b.png: cannot identify" in capsys.readouterr().err
 
 
-def test_many_files_are_found_quickly(tmp_path):
+def test_many_files_are_found_in_order(tmp_path):
     names = []
     for folder in range(50):
         (tmp_path / f"{folder:03d}").mkdir()
         for number in range(100):
             names.append(f"{folder:03d}/{number}.JPG")
             (tmp_path / names[-1]).touch()
-    started = time.perf_counter()
     found = image_files.find(tmp_path)
-    # 100,000 files took 2.6 s on a busy machine; this is a twentieth of them.
-    assert time.perf_counter() - started < 4
     expected = sorted(names, key=lambda name: name.split("/"))
     assert [path.relative_to(tmp_path).as_posix() for path in found] == expected
