@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from benchmarks import layout, sources
+from benchmarks.speed.table import side_by_side
 from benchmarks.texts import NAMES
 from color_s4l import commands, tables
 from color_s4l.commands import option
@@ -34,8 +35,9 @@ class Readme:
 def readme(flags: Readme) -> None:
     """Runs the command."""
     path = pathlib.Path(flags.readme)
-    new = section(results(flags.results), costs(flags.results))
-    text = replaced(path.read_text(encoding="utf-8"), new)
+    parts = [section(results(flags.results), costs(flags.results))]
+    parts += speeds(flags.results)
+    text = replaced(path.read_text(encoding="utf-8"), "\n\n".join(parts))
     write_atomically(path, lambda file: file.write(text.encode()))
     print(f"written    {path}", flush=True)
 
@@ -78,6 +80,35 @@ def costs(folder: str | pathlib.Path) -> pd.DataFrame:
     return table[list(names)].rename(columns=names).dropna()
 
 
+def speeds(folder: str | pathlib.Path) -> list[str]:
+    """Of each result file that compares with PyTorch: heading and table, Markdown."""
+    parts = []
+    for path in sorted(pathlib.Path(folder).glob("*.csv")):
+        rows = pd.read_csv(path)
+        if "ratio_to_torch" in rows and rows["ratio_to_torch"].notna().any():
+            parts += [_speed_heading(rows, path.name), _aligned(side_by_side(rows))]
+    return parts
+
+
+def _speed_heading(rows: pd.DataFrame, file: str) -> str:
+    def all_of(name: str) -> str:
+        return ", ".join(f"{value:g}" for value in rows[name].dropna().unique())
+
+    size = all_of("image_size")
+    return (
+        f"**Training speed.** Width {all_of('width')}, {size} x {size} px, "
+        f"{all_of('batch_size')} unlabelled images a step, all images and views that "
+        f"go through the trunk counted; the step written plainly in PyTorch beside. "
+        f"{'; '.join(rows['hardware'].dropna().unique())}; "
+        f"{_versions(rows, ('keras', *rows['backend']))}. "
+        f"[{file}](benchmarks/results/{file})"
+    )
+
+
+def _aligned(table: pd.DataFrame) -> str:
+    return table.to_markdown(index=False, disable_numparse=True)
+
+
 def section(rows: pd.DataFrame, costs: pd.DataFrame) -> str:
     """The Markdown between the two marks.
 
@@ -95,8 +126,7 @@ def section(rows: pd.DataFrame, costs: pd.DataFrame) -> str:
         if known and set(block["network"]) == {"convnet"}:
             beside = costs.loc[block["method"]].reset_index(drop=True)
             table = table.join(beside.map("{:.2f} x".format))
-        table = table.to_markdown(index=False, disable_numparse=True)
-        parts += [_heading(block), table]
+        parts += [_heading(block), _aligned(table)]
     return "\n\n".join(parts)
 
 
@@ -106,9 +136,10 @@ def _heading(block: pd.DataFrame) -> str:
     seeds = " and ".join(block["seeds"].unique())
     file = f"[{first['file']}](benchmarks/results/{first['file']})"
     hardware = "; ".join(block["hardware"].unique())
+    used = ("keras", *block["backend"])
     return (
         f"**{dataset}, {first['labels']:,} labels.** {first['shared'].capitalize()} "
-        f"(seeds {seeds}). {hardware}; {_versions(block)}. {file}"
+        f"(seeds {seeds}). {hardware}; {_versions(block, used)}. {file}"
     )
 
 
@@ -134,10 +165,9 @@ def _published(row: pd.Series) -> str:
     return f"{number}, {first['source']}, {first['table']}"
 
 
-def _versions(block: pd.DataFrame) -> str:
+def _versions(block: pd.DataFrame, used: Sequence[str]) -> str:
     """Versions of what computes, and the days."""
     words = "; ".join(block["versions"]).replace(";", ",").split(", ")
-    used = {"keras", *block["backend"]}
     kept = dict.fromkeys(word for word in words if word.split()[0] in used)
     days = sorted({day for days in block["date"] for day in days.split("; ")})
     return f"{', '.join(kept)}; {', '.join(days)}"

@@ -48,11 +48,13 @@ class Throughput:
         None, "Labelled images per step (default: as of color_s4l.train)."
     )
     image_size: int = option(32, "Side in pixels.")
-    steps: int = option(2, "Of one measurement.")
-    repeats: int = option(5, "Measurements of each case.")
+    # A measurement is a `fit`, whose beginning and end take 0.1 s.
+    steps: int = option(10, "Of one measurement.")
+    repeats: int = option(3, "Measurements of each case.")
     devices: int = option(1, "As of color_s4l.train.")
     jit_compile: bool | None = option(None, "As of color_s4l.train.")
     steps_per_execution: int = option(1, "As of color_s4l.train.")
+    costs: bool = option(True, "Measure supervised beside, for the costs of a method.")
     parts: bool = option(True, "Time data, views and gradient by themselves, too.")
     output: str = option("throughput.csv", "The table; a .md file is written beside.")
 
@@ -137,7 +139,7 @@ def _lines(
     names = _methods(flags)
     ours = [backend for backend in backends if backend != "torch"]
     with tempfile.TemporaryDirectory() as cache, closing({}) as supervised:
-        if names != [SUPERVISED]:
+        if flags.costs and names != [SUPERVISED]:
             cases = _cases(flags, network, policy, SUPERVISED, ours)
             supervised |= started(cases, cache)[0]
         for method in names:

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from color_s4l.errors import InputError
+
+CASE = ["network", "method", "dtype_policy"]
+NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 SHOWN = {
     "network": "network",
     "method": "method",
@@ -51,6 +55,41 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
         if name in table and table[name].astype(object).fillna("").ne("").any()
     ]
     return table[names].rename(columns=SHOWN)
+
+
+def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """One line per network, method and precision, the frameworks beside each other.
+
+    Args:
+        table: One line per case, of `rows`; each case once.
+
+    Returns:
+        Text: images/s and peak memory of every framework, and the fastest of ours as
+        a share of PyTorch's, where that was measured.
+
+    Raises:
+        InputError: A case stands twice.
+    """
+    table = table[table["images_per_second"].notna()]
+    if table.duplicated([*CASE, "backend"]).any():
+        raise InputError("Expected each case once in a table of speeds.")
+    backends = [name for name in NAMES if name in set(table["backend"])]
+    lines = []
+    for case, found in table.groupby(CASE, sort=False):
+        found = found.set_index("backend").reindex(backends)
+        line = dict(zip(("network", "method", "precision"), case, strict=True))
+        for backend, speed in found["images_per_second"].items():
+            line[f"{NAMES[backend]}, images/s"] = _known("{:,.1f}", speed)
+        ratio = found["ratio_to_torch"].drop("torch", errors="ignore").max()
+        line["ours, of PyTorch's"] = _known("{:.2f} x", ratio)
+        for backend, memory in found["process_MB"].items():
+            line[f"{NAMES[backend]}, MB"] = _known("{:,.0f}", memory)
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _known(form: str, number: float) -> str:
+    return "–" if pd.isna(number) else form.format(number)
 
 
 def markdown(table: pd.DataFrame) -> str:

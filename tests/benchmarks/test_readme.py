@@ -13,7 +13,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def test_the_readme_is_what_the_command_writes():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = readme.results(readme.RESULTS)
-    made = readme.section(rows, readme.costs(readme.RESULTS))
+    parts = [readme.section(rows, readme.costs(readme.RESULTS))]
+    made = "\n\n".join([*parts, *readme.speeds(readme.RESULTS)])
     assert readme.replaced(text, made) == text, "run python -m benchmarks.readme"
 
 
@@ -44,6 +45,37 @@ def test_costs_stand_beside_the_errors_where_all_are_known(tmp_path):
     text = readme.section(rows, readme.costs(tmp_path))
     (line,) = [line for line in text.splitlines() if "sesemi" in line]
     assert [word.strip() for word in line.split("|")[-3:-1]] == ["1.85 x", "1.20 x"]
+
+
+def test_frameworks_stand_side_by_side(tmp_path):
+    names = "network,method,dtype_policy,backend,images_per_second,ratio_to_torch,"
+    names += "process_MB,width,image_size,batch_size,hardware,versions,date\n"
+    same = '1,32,8,2 cores,"keras 3, torch 2, jax 1",2026-11-20\n'
+    lines = [
+        f"nin,sesemi,float32,jax,1000.04,0.5,800,{same}",
+        f"nin,sesemi,float32,torch,2000,1,1400,{same}",
+        f"encoder,sesemi,float32,jax,30,,70,{same}",
+        f"vgg16,sesemi,float32,jax,,,,{same}",
+    ]
+    (tmp_path / "speed.csv").write_text(names + "".join(lines))
+    (tmp_path / "costs.csv").write_text(names + lines[2])  # nothing to compare with
+    heading, table = readme.speeds(tmp_path)
+    assert "Width 1, 32 x 32 px, 8 unlabelled" in heading
+    assert "2 cores; keras 3, torch 2, jax 1; 2026-11-20. [speed.csv](" in heading
+    cells = [[word.strip() for word in line.split("|")] for line in table.splitlines()]
+    assert cells[0][4:9] == [
+        "JAX, images/s",
+        "PyTorch, images/s",
+        "ours, of PyTorch's",
+        "JAX, MB",
+        "PyTorch, MB",
+    ]
+    assert cells[2][4:9] == ["1,000.0", "2,000.0", "0.50 x", "800", "1,400"]
+    assert cells[3][4:9] == ["30.0", "–", "–", "70", "–"]
+    assert len(cells) == 4
+    (tmp_path / "speed.csv").write_text(names + "".join(lines[:2] * 2))
+    with pytest.raises(InputError, match="each case once"):
+        readme.speeds(tmp_path)
 
 
 def test_only_what_is_between_the_marks_is_replaced(tmp_path):
