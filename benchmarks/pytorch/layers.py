@@ -19,22 +19,25 @@ def normalization(filters: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
 
 
-def convolution(channels: int, filters: int, size: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias, padded as ours are.
+def convolution(
+    channels: int, filters: int, size: int, stride: int = 1, bias: bool = False
+) -> nn.Conv2d:
+    """A convolution, padded as ours are.
 
     Args:
         channels: Of the input.
         filters: Channels of the output.
         size: Side of the kernel, odd.
         stride: Step between outputs, in pixels of the input.
+        bias: Whether a bias is added.
 
     Returns:
         A module to float `(batch, filters, ceil(rows / stride), ceil(columns /
         stride))`.
     """
     if stride == 1 or size == 1:
-        return nn.Conv2d(channels, filters, size, stride, size // 2, bias=False)
-    return Strided(channels, filters, size, stride, bias=False)
+        return nn.Conv2d(channels, filters, size, stride, size // 2, bias=bias)
+    return Strided(channels, filters, size, stride, bias=bias)
 
 
 class Strided(nn.Conv2d):

@@ -24,13 +24,13 @@ OF_VIEWS = {
 }
 
 
-def preprocess(raw: torch.Tensor, mean: torch.Tensor, matrix: torch.Tensor):
+def preprocess(raw: torch.Tensor, *whitening: torch.Tensor):
     """Contrast normalisation and whitening.
 
     Args:
         raw: uint8 `(n, height, width, 3)`.
-        mean: Float `(d,)`.
-        matrix: Float `(d, d)`.
+        *whitening: Mean, float `(d,)`, and matrix, float `(d, d)`; or nothing, for
+            the contrast normalisation alone.
 
     Returns:
         Float32 `(n, 3, height, width)`, its memory channels last.
@@ -38,7 +38,10 @@ def preprocess(raw: torch.Tensor, mean: torch.Tensor, matrix: torch.Tensor):
     flat = raw.float().flatten(1)
     flat = flat - flat.mean(1, keepdim=True)
     flat = SCALE * flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-10)
-    return ((flat - mean) @ matrix).reshape(raw.shape).permute(0, 3, 1, 2)
+    if whitening:
+        mean, matrix = whitening
+        flat = (flat - mean) @ matrix
+    return flat.reshape(raw.shape).permute(0, 3, 1, 2)
 
 
 def draw(count: int, side: int, flip: bool, device: torch.device) -> tuple:
@@ -115,7 +118,7 @@ class Step:
         network: On its device, channels last.
         optimizer: Over its parameters.
         tasks: Of the method.
-        whitening: Mean `(d,)` and matrix `(d, d)`.
+        whitening: Mean `(d,)` and matrix `(d, d)`; or nothing.
         flip: Whether half of the labelled images are flipped.
         bfloat16: Whether convolutions compute in bfloat16.
         weight_decay: Factor on the sum of squares of the kernels.
@@ -124,14 +127,19 @@ class Step:
     network: torch.nn.Module
     optimizer: torch.optim.Optimizer
     tasks: tuple[str, ...]
-    whitening: tuple[torch.Tensor, torch.Tensor]
+    whitening: tuple[torch.Tensor, ...]
     flip: bool = True
     bfloat16: bool = False
     weight_decay: float = 5e-4
 
+    @property
+    def device(self) -> torch.device:
+        """The network's."""
+        return next(self.network.parameters()).device
+
     def views(self, batch: Mapping) -> dict[str, torch.Tensor]:
         """The views of a batch of `StepBatches`, on the network's device."""
-        device = self.whitening[0].device
+        device = self.device
         raw = {
             name: torch.from_numpy(array).to(device).flatten(0, 1)
             for name, array in batch.items()
@@ -154,9 +162,7 @@ class Step:
     def __call__(self, batch: Mapping) -> dict[str, torch.Tensor]:
         """Updates the network; returns the parts of the loss."""
         views = self.views(batch)
-        with torch.autocast(
-            self.whitening[0].device.type, torch.bfloat16, enabled=self.bfloat16
-        ):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             parts = losses(self.network, views, self.tasks, self.weight_decay)
         self.optimizer.zero_grad(set_to_none=True)
         sum(parts.values()).backward()

@@ -8,6 +8,7 @@ from color_s4l.config import Run
 from color_s4l.data import Dataset
 
 CLASSES = 10
+NOISE = "noise"  # the data set
 # What benchmarks/pytorch has.
 PLAIN_NETWORKS = (
     "convnet",
@@ -15,11 +16,17 @@ PLAIN_NETWORKS = (
     "nin",
     "wrn_28_2",
     "wrn_28_4",
+    "wrn_28_2_usb",
     "shake_wrn",
     "resnet50",
     "vgg16",
+    "resnet_v2_50",
+    "resnet_v2_101",
+    "resnet_v2_152",
     "resnet18",
     "tempens",
+    "revnet18",
+    "encoder",
 )
 PLAIN_POLICIES = ("float32", "mixed_bfloat16")
 
@@ -42,6 +49,7 @@ class Case:
         steps_per_execution: As of color_s4l.train.
         tasks: The method's proxy tasks; the PyTorch step knows no methods.
         labeled_batch: As of color_s4l.train; the PyTorch step needs a number.
+        zca: Whether the PyTorch step whitens; ours decides by itself.
     """
 
     backend: str
@@ -57,6 +65,7 @@ class Case:
     steps_per_execution: int = 1
     tasks: tuple[str, ...] = ()
     labeled_batch: int | None = None
+    zca: bool = False
 
     @property
     def unlabeled(self) -> int:
@@ -71,7 +80,7 @@ class Case:
         images = random.integers(0, 256, shape, "uint8")
         labels = (np.arange(count) % CLASSES).astype("int32")
         names = tuple(str(number) for number in range(CLASSES))
-        return Dataset("noise", names, images, labels, images[:10], labels[:10])
+        return Dataset(NOISE, names, images, labels, images[:10], labels[:10])
 
 
 def plain_case(case: Case) -> Case | None:
@@ -81,11 +90,13 @@ def plain_case(case: Case) -> Case | None:
         case: Its backend is "torch".
 
     Returns:
-        The case with tasks and labelled batch; None where PyTorch has no such step.
+        The case with tasks, labelled batch and whether images are whitened; None where
+        PyTorch has no such step.
     """
     from color_s4l import methods
     from color_s4l.terms import Proxies, Supervised
     from color_s4l.terms.proxies import COLOR_S4L
+    from color_s4l.training import values
     from color_s4l.training.preparation import labeled_batch
 
     known = case.network in PLAIN_NETWORKS and case.dtype_policy in PLAIN_POLICIES
@@ -98,9 +109,18 @@ def plain_case(case: Case) -> Case | None:
             known = False
     if not known or case.devices > 1:
         return None
-    run = Run(batch_size=case.batch_size, labeled_batch=case.labeled_batch)
-    labeled = labeled_batch(run, terms)
-    return dataclasses.replace(case, tasks=tasks, labeled_batch=labeled)
+    run = Run(
+        dataset=NOISE,
+        network=case.network,
+        batch_size=case.batch_size,
+        labeled_batch=case.labeled_batch,
+    )
+    return dataclasses.replace(
+        case,
+        tasks=tasks,
+        labeled_batch=labeled_batch(run, terms),
+        zca=values.of_images(run, case.image_size).zca,
+    )
 
 
 class Repainted:

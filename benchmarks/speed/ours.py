@@ -6,7 +6,7 @@ import time
 
 import keras
 
-from benchmarks.speed.case import Case, Repainted
+from benchmarks.speed.case import NOISE, Case, Repainted
 from color_s4l import data, methods
 from color_s4l.config import Run
 from color_s4l.data import feeding
@@ -52,7 +52,7 @@ class Steps:
 
     def _run(self, case: Case) -> Run:
         return Run(
-            dataset="noise",
+            dataset=NOISE,
             labels=50,
             unlabeled=case.unlabeled,
             colorizer=Repainted.digest,

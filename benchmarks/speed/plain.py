@@ -47,18 +47,22 @@ class Steps:
             heads["proxy"] = len(case.tasks)
         network = Network(TRUNKS[case.network](case.width), heads, DROPOUT)
         network = network.to(self.device, memory_format=torch.channels_last)
-        size = case.image_size**2 * 3
         return Step(
             network,
             torch.optim.SGD(
                 network.parameters(), LEARNING_RATE, momentum=0.9, nesterov=True
             ),
             case.tasks,
-            (
-                torch.zeros(size, device=self.device),
-                torch.eye(size, device=self.device),
-            ),
+            self._whitening() if case.zca else (),
             bfloat16=case.dtype_policy == "mixed_bfloat16",
+        )
+
+    def _whitening(self) -> tuple[torch.Tensor, torch.Tensor]:
+        # The identity takes the time of a fitted matrix.
+        size = self.case.image_size**2 * 3
+        return (
+            torch.zeros(size, device=self.device),
+            torch.eye(size, device=self.device),
         )
 
     def run(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.pytorch import layers, shake_wrn  # noqa: E402
+from benchmarks.pytorch import layers, resnet_v2, shake_wrn  # noqa: E402
 from benchmarks.pytorch import step as plain  # noqa: E402
 from benchmarks.pytorch.network import Network  # noqa: E402
 from benchmarks.pytorch.trunks import TRUNKS  # noqa: E402
@@ -25,8 +25,8 @@ WIDTH = 0.03
 
 def name_of(variable):
     """A Keras variable's name in PyTorch: `block1_1_conv_weight`."""
-    layer, name = variable.path.split("/")[-2:]
-    return f"{layer}_{PARAMETERS[name]}"
+    *layers, name = variable.path.removeprefix("network/").split("/")
+    return "_".join([*layers, PARAMETERS[name]])
 
 
 def twin_of(name, network):
@@ -52,10 +52,12 @@ def twin_of(name, network):
 def check_gradients(variables, gradients, parameters, tolerance):
     for variable, gradient in zip(variables, gradients, strict=True):
         name = name_of(variable)
-        if name.endswith("_conv_bias"):
-            continue  # zero but for rounding: the normalisation takes the mean away
         mine, their = as_torch(gradient), parameters[name].grad
-        scale = float(their.abs().max())
+        # Of a bias before a normalisation there is none but rounding's, so that the
+        # whole layer gives the scale.
+        layer = name.rpartition("_")[0]
+        own = [parameters.get(f"{layer}_{kind}") for kind in ("weight", "bias")]
+        scale = max(float(p.grad.abs().max()) for p in own if p is not None)
         assert float((mine - their).abs().max()) <= tolerance * scale, name
 
 
@@ -124,7 +126,7 @@ def draw_anew(monkeypatch):
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64")
-@pytest.mark.parametrize("name", PLAIN_NETWORKS)
+@pytest.mark.parametrize("name", TRUNKS)
 def test_networks_are_ours(name, in_float64, draw_anew, gradients):
     trunk = OURS[name]((32, 32, 3), width=WIDTH, dropout=0.0)
     network = Ours(trunk, {"class": 7}, 0.0)
@@ -146,6 +148,18 @@ def test_networks_are_ours(name, in_float64, draw_anew, gradients):
     (theirs * torch.tensor(factors)).sum().backward()
     np.testing.assert_allclose(theirs.detach(), logits[0], rtol=1e-5, atol=1e-5)
     check_gradients(network.trainable_variables, found, parameters, 1e-5)
+
+
+def test_throughput_knows_them_all():
+    assert list(PLAIN_NETWORKS) == list(TRUNKS)
+
+
+@pytest.mark.parametrize("side", [7, 8])
+def test_pooling_is_ours(side):
+    images = np.random.default_rng(3).normal(size=(2, side, 8, 2)).astype("float32")
+    expected = keras.ops.max_pool(images, 3, 2, "same")
+    found = resnet_v2.Pooling()(images_as_torch(images))
+    np.testing.assert_array_equal(found, images_as_torch(expected))
 
 
 def test_dropout_is_ours():
@@ -180,6 +194,13 @@ def test_preprocessing_is_ours(small, statistics):
     found = plain.preprocess(torch.tensor(raw), *map(torch.tensor, statistics))
     expected = images_as_torch(layer(raw))
     np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-3)
+
+
+def test_preprocessing_without_whitening_is_ours(small):
+    raw = small.images[:4]
+    found = plain.preprocess(torch.tensor(raw))
+    expected = images_as_torch(Preprocessing(zca=False)(raw))
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-4)
 
 
 def test_augmentation_is_ours(small):

@@ -151,22 +151,25 @@ def test_a_process_that_ends_says_why(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "tasks", "labeled"),
+    ("changes", "tasks", "labeled", "zca"),
     [
-        ({"method": "supervised"}, 0, 28),
-        ({"method": "sesemi", "network": "nin"}, 6, 24),
-        ({}, 7, 28),
+        ({"method": "supervised"}, 0, 28, True),
+        ({"method": "sesemi", "network": "nin"}, 6, 24, True),
+        ({}, 7, 28, True),
+        ({"network": "encoder"}, 7, 28, False),
+        ({"network": "resnet_v2_50", "image_size": 224}, 7, 28, False),
     ],
 )
-def test_what_pytorch_is_compared_in(changes, tasks, labeled):
+def test_what_pytorch_is_compared_in(changes, tasks, labeled, zca):
     case = plain_case(dataclasses.replace(CASE, backend="torch", **changes))
     assert (len(case.tasks), case.labeled_batch) == (tasks, labeled)
+    assert case.zca == zca
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"network": "revnet18"},
+        {"network": "all_convolutional"},
         {"dtype_policy": "mixed_float16"},
         {"devices": 2},
         {"method": "color_s4l+polyak"},
