@@ -1,4 +1,4 @@
-"""Methods x networks x label counts x seeds: python -m benchmarks.error_rates."""
+"""Methods, recipes x networks x labels x seeds: python -m benchmarks.error_rates."""
 
 import dataclasses
 import pathlib
@@ -12,12 +12,14 @@ from color_s4l import commands, origin
 from color_s4l.commands import option
 from color_s4l.config import Settings
 
-_DESCRIPTION = """Trains every method with every network, label count and seed, and
-writes the tables of error rates (.csv, .md, .tex) and their plot (.png). Runs that are
-complete, under whatever name, are not run again; interrupted ones go on; a failed one
-does not stop the others, and is named at the end (exit code 1).
+_DESCRIPTION = """Trains every method and recipe with every network, label count and
+seed, and writes the tables of error rates (.csv, .md, .tex) and their plot (.png). Runs
+that are complete, under whatever name, are not run again; interrupted ones go on; a
+failed one does not stop the others, and is named at the end (exit code 1). Of --set and
+--stage each run has what it knows.
 
   python -m benchmarks.error_rates --labels=100 --methods=supervised,color_s4l
+  python -m benchmarks.error_rates --labels=100 --methods= --recipes=moam,alternating
 """
 EXIT_FAILED = 1
 
@@ -27,7 +29,11 @@ class ErrorRates(Settings):
     """The command's flags: those of color_s4l.train, and the axes of the tables."""
 
     labels: str = option("all", "Comma-separated label counts; all for every label.")
-    methods: str = option("supervised,sesemi,color_s4l", "Comma-separated.")
+    methods: str = option(
+        "supervised,sesemi,color_s4l", "Comma-separated; empty for recipes alone."
+    )
+    recipes: str = option("", "Comma-separated; beside the methods.")
+    stages: bool = option(False, "Also each stage of a recipe's run.")
     networks: str = option("convnet", "Comma-separated.")
     seeds: str = option("1,5,10,15", "Comma-separated; the report names these four.")
     measure: str = option("error", "What the tables show.", tuple(layout.MEASURES))
@@ -76,20 +82,18 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
 
 def _checked(flags: ErrorRates) -> list:
     """The runs; a slip in the last one shows now, not after the others."""
-    from color_s4l import methods
-    from color_s4l.training import values
+    from color_s4l.recipes.flags import check
 
     runs = grid(
         flags,
         labels=flags.labels,
         networks=flags.networks,
         methods=flags.methods,
+        recipes=flags.recipes,
         seeds=flags.seeds,
     )
     for run in runs:
-        values.check(run)
-        terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
-        values.check_method(run, terms)
+        check(run)
     return runs
 
 
@@ -104,7 +108,8 @@ def _write(
     from benchmarks import output
     from color_s4l import tables
 
-    rows = tables.rows(p.run.run_dir for p in found if p.run.run_dir in done)
+    complete = [p.run.run_dir for p in found if p.run.run_dir in done]
+    rows = tables.rows(complete, stages=flags.stages)
     command = origin.command("benchmarks.error_rates", origin.portable(flags))
     return output.write(rows, path, flags.measure, command)
 

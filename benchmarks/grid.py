@@ -1,4 +1,4 @@
-"""Every combination of labels, networks, methods and seeds, and the folder of each.
+"""Every combination of labels, networks, methods or recipes, and seeds; its folder.
 
 A run that is there already is recognised by its configuration, whatever its folder
 is called.
@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 
 from color_s4l.config import Run, Settings
-from color_s4l.errors import InputError
+from color_s4l.errors import InputError, unknown
 
 ALL = "all"
 
@@ -32,19 +32,27 @@ class Place:
 
 
 def grid(
-    settings: Settings, *, labels: str, networks: str, methods: str, seeds: str
+    settings: Settings,
+    *,
+    labels: str,
+    networks: str,
+    methods: str,
+    recipes: str,
+    seeds: str,
 ) -> list[Run]:
     """The runs, the seeds innermost.
 
     Args:
-        settings: What all share.
+        settings: What all share; of `set` and `stage` each has what it knows.
         labels: Comma-separated counts; "all" for every label.
         networks: Comma-separated names.
-        methods: Comma-separated names or sums.
+        methods: Comma-separated names or sums; empty for recipes alone.
+        recipes: Comma-separated names; may be empty.
         seeds: Comma-separated numbers.
 
     Raises:
-        InputError: A label count or a seed is no number, or something is named twice.
+        InputError: A label count or a seed is no number, something is named twice or
+            does not exist, no run knows a setting, or a recipe can't be in a table.
     """
     fields = dataclasses.fields(Settings)
     shared = {field.name: getattr(settings, field.name) for field in fields}
@@ -52,13 +60,64 @@ def grid(
     axes = (
         [count or None for count in _integers("labels", counts)],
         _words("networks", networks),
-        _words("methods", methods),
+        _trained(methods, recipes),
         _integers("seeds", _words("seeds", seeds)),
     )
-    return [
-        Run(labels=count, network=network, method=method, seed=seed, **shared)
-        for count, network, method, seed in itertools.product(*axes)
+    runs = [
+        Run(labels=count, network=network, **trained, seed=seed, **shared)
+        for count, network, trained, seed in itertools.product(*axes)
     ]
+    runs = _with_own_settings(runs, settings)
+    _check_beginnings(runs)
+    return runs
+
+
+def _trained(methods: str, recipes: str) -> list[dict[str, str]]:
+    """The one axis of methods and recipes, as fields of a run."""
+    found = [{"method": name} for name in methods and _words("methods", methods)]
+    found += [{"recipe": name} for name in recipes and _words("recipes", recipes)]
+    if not found:
+        raise InputError("Expected --methods or --recipes. Received: neither.")
+    return found
+
+
+def _check_beginnings(runs: Sequence[Run]) -> None:
+    """Refuses other labels for a recipe than those of the run that it goes on from."""
+    from color_s4l.recipes import RECIPES
+
+    going_on = [run for run in runs if run.recipe and RECIPES[run.recipe].goes_on]
+    drawn = {(run.labels, run.seed) for run in going_on if not run.split_file}
+    if len(drawn) > 1:
+        raise InputError(
+            f"--recipes={going_on[0].recipe} goes on from one run and its labels: give "
+            "its --labels and its seed alone, or --split_file=RUN/split.csv."
+        )
+
+
+def _with_own_settings(runs: Sequence[Run], settings: Settings) -> list[Run]:
+    """The runs, each with those of the shared `set` and `stage` that it knows."""
+    from color_s4l.recipes import flags
+
+    names = [flags.names_of(run) for run in runs]
+    for flag, kind in (("set", "term"), ("stage", "stage")):
+        known = dict.fromkeys(name for own in names for name in sorted(own[flag]))
+        for word in getattr(settings, flag):
+            if _owner(word) not in known:
+                raise unknown(kind, _owner(word), known or ("none",))
+    return [_with_own(run, own) for run, own in zip(runs, names, strict=True)]
+
+
+def _with_own(run: Run, names: dict[str, set[str]]) -> Run:
+    own = {
+        flag: tuple(word for word in getattr(run, flag) if _owner(word) in known)
+        for flag, known in names.items()
+    }
+    return dataclasses.replace(run, **own)
+
+
+def _owner(word: str) -> str:
+    """The first part of TERM.FIELD=VALUE, RECIPE.FIELD=VALUE or STAGE.FLAG=VALUE."""
+    return word.partition(".")[0]
 
 
 def _words(name: str, text: str) -> list[str]:
@@ -142,10 +201,10 @@ def _known(folder: pathlib.Path) -> list[tuple[pathlib.Path, bool, dict, dict]]:
 
 def _digests(run: Run) -> dict[str, str | None]:
     """Digests of the files that the run would read, by flag."""
-    from color_s4l import methods
+    from color_s4l.recipes import flags
     from color_s4l.training import colors
 
-    needed = colors.needed(methods.terms_of(run.method, run.set))
+    needed = colors.needed(flags.terms_of(run))
     return _contents(
         run.colorizer if needed else None,
         run.init_from,

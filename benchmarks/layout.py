@@ -22,15 +22,17 @@ def annotated(table: pd.DataFrame) -> pd.DataFrame:
         table: Of `tables.rows`; columns that older files lack may be missing.
 
     Returns:
-        `tables.summary`, with `settings` in words, of which `shared` is what other
-        methods could be measured with and `own` is the method's, and `comparable`:
-        equal for numbers of one data set that differ by method, network and labels.
+        `tables.summary`, with `name`, what was measured; `settings` in words, of which
+        `shared` is what other methods could be measured with and `own` is the
+        method's; and `comparable`: equal for numbers of one data set that differ by
+        name, network and labels.
     """
     found = tables.summary(table)
     known = [settings(row) for _, row in found.iterrows()]
     other = ["backend", "dtype_policy", "test_images"]
     key = found[other].astype(str).agg(" ".join, axis=1)
     return found.assign(
+        name=[_named(row) for _, row in found.iterrows()],
         settings=[one.text for one in known],
         shared=[one.shared for one in known],
         own=[", ".join(one.own) for one in known],
@@ -59,8 +61,12 @@ def beside(found: pd.DataFrame) -> pd.DataFrame:
         run = tables.run_of(row["command"])
         method = published.published_method_of(run)
         rows = published.beside(run.dataset, row["labels"], method, run.network)
-        parts.append(rows.assign(measured_method=row["method"]))
-    return pd.concat(parts).drop_duplicates() if parts else published.read().head(0)
+        parts.append(rows.assign(measured_name=row["name"]))
+    if not parts:
+        return published.read().head(0)
+    # The papers call a recipe, its stages and a method of its name the same.
+    every = pd.concat(parts)
+    return every[~every.drop(columns="measured_name").duplicated()]
 
 
 def best(found: pd.DataFrame, measure: str) -> pd.Series:
@@ -110,23 +116,29 @@ def _measured(found: pd.DataFrame, measure: str) -> list[dict]:
     marked = best(found, measure)
     return [
         {
-            "method": _named(row),
+            "method": row["name"],
             "network": row["network"],
             "settings": row["settings"],
             "source": "ours",
             "labels": row["labels"],
             "text": tables.spread(row[measure], row[f"{measure}_std"], row["n"]),
             "bold": bold,
-            "order": _order(found, row["method"], row["network"]),
+            "order": _order(found, row["name"], row["network"]),
         }
         for (_, row), bold in zip(found.iterrows(), marked, strict=True)
     ]
 
 
 def _named(row: pd.Series) -> str:
-    """The method, and the stage of a recipe where the row is one's."""
+    """The method; or the recipe, and its stage where the row is one's.
+
+    A recipe may be called like a method: `moam` begins with a stage that is.
+    """
+    recipe = tables.run_of(row["command"]).recipe
+    if recipe is None:
+        return row["method"]
     stage = row.get("stage")
-    return f"{row['method']}, {stage}" if isinstance(stage, str) else row["method"]
+    return f"recipe {recipe}, {stage}" if isinstance(stage, str) else f"recipe {recipe}"
 
 
 def _published(found: pd.DataFrame) -> list[dict]:
@@ -143,13 +155,13 @@ def _published(found: pd.DataFrame) -> list[dict]:
                 "labels": row["labels"],
                 "text": tables.spread(row["error"], row["std"], row["n"]),
                 "bold": False,
-                "order": _order(found, row["measured_method"], row["network"]),
+                "order": _order(found, row["measured_name"], row["network"]),
             }
         )
     return shown
 
 
-def _order(found: pd.DataFrame, method: str, network: str) -> tuple[int, int]:
-    """Methods, then networks, in the order in which they were asked for."""
-    methods, networks = [*found["method"].unique()], [*found["network"].unique()]
-    return methods.index(method), networks.index(network) if network else len(networks)
+def _order(found: pd.DataFrame, name: str, network: str) -> tuple[int, int]:
+    """Names, then networks, in the order in which they were asked for."""
+    names, networks = [*found["name"].unique()], [*found["network"].unique()]
+    return names.index(name), networks.index(network) if network else len(networks)

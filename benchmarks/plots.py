@@ -26,6 +26,7 @@ def errors_by_labels(found: pd.DataFrame, measure: str) -> Figure:
     Returns:
         The figure; the bars are one standard deviation over the seeds.
     """
+    found = found.dropna(subset=[measure])  # a stage may have learned no classes
     datasets = found["dataset"].unique()
     figure = Figure(figsize=(6, 4.4 * len(datasets)))
     panels = figure.subplots(len(datasets), 1, squeeze=False)[:, 0]
@@ -129,7 +130,7 @@ def _panel(axis, rows: pd.DataFrame, measure: str) -> None:
 
 def named(rows: pd.DataFrame) -> pd.Series:
     """Each row's line in a legend: what distinguishes it, and its number of runs."""
-    parts = rows["method"]
+    parts = rows["name"]
     if rows["network"].nunique() > 1:
         parts = parts + ", " + rows["network"]
     if rows["settings"].nunique() > 1:

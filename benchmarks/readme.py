@@ -122,7 +122,7 @@ def section(rows: pd.DataFrame, costs: pd.DataFrame) -> str:
         bold = layout.best(block, "error")
         cells = zip(block.iterrows(), bold, strict=True)
         table = pd.DataFrame([_line(row, best) for (_, row), best in cells])
-        known = set(block["method"]) <= set(costs.index)
+        known = set(block["name"]) <= set(costs.index)
         if known and set(block["network"]) == {"convnet"}:
             beside = costs.loc[block["method"]].reset_index(drop=True)
             table = table.join(beside.map("{:.2f} x".format))
@@ -147,7 +147,7 @@ def _line(row: pd.Series, best: bool) -> dict:
     number = tables.spread(row["error"], row["error_std"], row["n"])
     augmented = tables.spread(row["error_augmented"], row["error_augmented_std"])
     return {
-        "method": f"`{row['method']}`" + (f", {row['own']}" if row["own"] else ""),
+        "method": f"`{row['name']}`" + (f", {row['own']}" if row["own"] else ""),
         "network": row["network"],
         "error (n)": f"**{number}**" if best else number,
         "augmented": augmented,

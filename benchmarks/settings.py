@@ -22,11 +22,11 @@ SIDE = 32
 SEEDS = 4
 PUBLISHED = "published"
 # Where images come from, what the table's rows and columns are, what is said apart.
-_APART = {"dataset", "data_dir", "labels", "method", "network", "seed", "colorizer"}
-_APART |= {"unlabeled"}
+_APART = {"dataset", "data_dir", "labels", "method", "recipe", "network", "seed"}
+_APART |= {"colorizer", "unlabeled"}
 _IGNORED = _APART | identity.FREE | identity.ROUNDING
 # Changes of one method's own, which leave it comparable with other methods.
-_OWN = {"set", "recipe", "stage"}
+_OWN = {"set", "stage"}
 
 
 @dataclasses.dataclass(frozen=True)

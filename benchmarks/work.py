@@ -144,7 +144,7 @@ def _outcome(run: Run) -> Outcome:
     commands.start_keras()
     import keras
 
-    from color_s4l.training.session import fit
+    from color_s4l.recipes.procedure import fit
 
     started, failure = time.perf_counter(), None
     try:

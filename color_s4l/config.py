@@ -56,6 +56,9 @@ class Axes(Source):
         None, "Labelled images in total, balanced over the classes (default: all)."
     )
     method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+other.")
+    recipe: str | None = option(
+        None, "In place of a method: a procedure of several stages (README: Recipes)."
+    )
     network: str = option("convnet", "The trunk.")
     seed: int = option(1, "Of the split, the batches, the weights and every draw.")
 
@@ -85,6 +88,9 @@ class Settings(Source):
     )
     set: tuple[str, ...] = option(
         (), "TERM.FIELD=VALUE: a hyper-parameter of a term; may be repeated."
+    )
+    stage: tuple[str, ...] = option(
+        (), "STAGE.FLAG=VALUE: a flag of one stage of a recipe; may be repeated."
     )
     balance: bool = option(
         False, "Weigh the class loss so that every class counts alike."
@@ -155,12 +161,6 @@ class Settings(Source):
 class Run(Settings, Axes):
     """One training run, complete: with the code's version it determines the result."""
 
-    recipe: str | None = option(
-        None, "In place of a method: a procedure of several stages (README: Recipes)."
-    )
-    stage: tuple[str, ...] = option(
-        (), "STAGE.FLAG=VALUE: a flag of one stage of a recipe; may be repeated."
-    )
     run_dir: str | None = option(
         None, "Folder of the results (default: runs/<what>); must not exist yet."
     )

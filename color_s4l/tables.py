@@ -5,7 +5,7 @@ import functools
 import os
 import pathlib
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -38,7 +38,8 @@ def rows(paths: Iterable[str | os.PathLike], *, stages: bool = False) -> pd.Data
     Args:
         paths: Run folders.
         stages: Also a row for each stage of a recipe: a folder in the run's own that
-            holds a result. The column `stage` names it.
+            holds a result. The column `stage` names it, `method` is its own, and
+            `command` that of the whole.
 
     Returns:
         Settings, `seed`, error rates in percent, speed, and the origin: command,
@@ -48,16 +49,20 @@ def rows(paths: Iterable[str | os.PathLike], *, stages: bool = False) -> pd.Data
     Raises:
         InputError: A folder is no finished run.
     """
-    found = []
-    for path in paths:
-        folder = RunFolder(pathlib.Path(path))
-        config = read_config(folder)
-        result = read_result(folder)
-        found.append(row(config, result))
-        for name in [s["stage"] for s in result.get("stages", ())] if stages else []:
-            stage = RunFolder(folder.path / name)
-            found.append(row(read_config(stage), read_result(stage), stage=name))
-    return pd.DataFrame(found)
+    folders = [RunFolder(pathlib.Path(path)) for path in paths]
+    return pd.DataFrame([one for f in folders for one in _rows_of(f, stages)])
+
+
+def _rows_of(folder: RunFolder, stages: bool) -> Iterator[dict]:
+    config = read_config(folder)
+    result = read_result(folder)
+    whole = row(config, result)
+    yield whole
+    for name in [one["stage"] for one in result.get("stages", ())] if stages else ():
+        stage = RunFolder(folder.path / name)
+        own = row(read_config(stage), read_result(stage))
+        # What does a stage again is the command of the whole.
+        yield {**own, "stage": name, "command": whole["command"]}
 
 
 def begun(path: str | os.PathLike) -> dict:
@@ -90,13 +95,12 @@ def _origin(config: dict, run: Run) -> dict:
     }
 
 
-def row(config: dict, result: dict, *, stage: str | None = None) -> dict:
+def row(config: dict, result: dict) -> dict:
     """One run's columns of `rows`.
 
     Args:
         config: Of its config.json.
         result: Of its result.json.
-        stage: Of a recipe; None for the whole run.
     """
     run = run_of_config(config)
     return {
@@ -104,7 +108,7 @@ def row(config: dict, result: dict, *, stage: str | None = None) -> dict:
         "method": method_of(run),
         "labels": result["labels"],
         "unlabeled": result["unlabeled"],
-        "stage": stage,
+        "stage": None,
         "seed": run.seed,
         "error": result["error"],
         "error_augmented": result["error_augmented"],
@@ -202,7 +206,9 @@ def _of_group(group: pd.DataFrame) -> pd.Series:
 
 
 def spread(mean: float, deviation: float | None, n: int | None = None) -> str:
-    """Text such as "12.34 ± 0.56 (4)"; what is missing is left out."""
+    """Text such as "12.34 ± 0.56 (4)"; what is missing is left out, no mean is –."""
+    if pd.isna(mean):
+        return "–"
     text = f"{mean:.2f}"
     if deviation is not None and not pd.isna(deviation):
         text += f" ± {deviation:.2f}"

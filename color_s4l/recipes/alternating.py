@@ -14,6 +14,7 @@ images in every cycle.
 import dataclasses
 import functools
 import pathlib
+import typing
 from collections.abc import Iterator
 
 import numpy as np
@@ -119,6 +120,8 @@ class Refine(Alternating):
         share: Of the images: all.
         hard: No: soft labels.
     """
+
+    goes_on: typing.ClassVar[bool] = True
 
     cycles: int = 3
     share: float = 1.0

@@ -17,6 +17,8 @@ _FLAGS = [field.name for field in dataclasses.fields(Run)]
 # results are compared and kept.
 _IMAGES = [field.name for field in dataclasses.fields(Source)]
 _OF_THE_WHOLE = (*_IMAGES, "run_dir", "resume", "recipe", "stage")
+# Where no folder is known yet: what stages hand on is named, and not looked for.
+_NOWHERE = pathlib.Path()
 
 
 def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
@@ -43,9 +45,51 @@ def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
     return found
 
 
-def terms_of(stages: Sequence[tuple[Stage, Run]]) -> list[Term]:
-    """The terms of all stages, one after the other."""
-    return [term for _, run in stages for term in _terms(run)]
+def check(run: Run) -> None:
+    """Refuses now what would be refused of a run, or of whatever stage of its recipe.
+
+    Raises:
+        InputError: One line that names the flag.
+    """
+    values.check(run)
+    if run.recipe is None:
+        values.check_method(run, _terms(run))
+    else:
+        stages_of(run, _NOWHERE)
+
+
+def terms_of(run: Run) -> list[Term]:
+    """The terms of a run, or of all stages of its recipe, one after the other."""
+    stages = () if run.recipe is None else stages_of(run, _NOWHERE)
+    runs = [one for _, one in stages] or [run]
+    return [term for one in runs for term in _terms(one)]
+
+
+def names_of(run: Run) -> dict[str, set[str]]:
+    """What `--set` and `--stage` may name: the runs of a table share both.
+
+    Args:
+        run: What it does not have of the two may be there, and is passed over.
+
+    Returns:
+        "set": its terms, in whatever stage, and its recipe; "stage": its stages.
+
+    Raises:
+        InputError: The method or recipe does not exist, or a stage's flag is wrong.
+    """
+    if run.recipe is None:
+        return {"set": methods.term_names(run.method), "stage": set()}
+    stages = list(_recipe_of(run).stages(run, _NOWHERE))
+    kinds = {stage.kind for stage in stages}
+    own = tuple(word for word in run.stage if _parsed(word)[0] in kinds)
+    run = dataclasses.replace(run, stage=own)
+    _check_overrides(run, stages)
+    runs = [_run_of(run, _NOWHERE, stage, ()) for stage in stages]
+    return {"set": {run.recipe, *_term_names(runs)}, "stage": kinds}
+
+
+def _term_names(runs: Sequence[Run]) -> set[str]:
+    return set().union(*(methods.term_names(run.method) for run in runs))
 
 
 def _terms(run: Run) -> tuple[Term, ...]:
@@ -77,7 +121,7 @@ def _recipe_of(run: Run) -> Recipe:
 
 
 def _check_settings(settings: Sequence[str], runs: Sequence[Run]) -> None:
-    used = set().union(*(methods.term_names(run.method) for run in runs))
+    used = _term_names(runs)
     for setting in settings:
         name = setting.partition(".")[0]
         if name not in TERMS:

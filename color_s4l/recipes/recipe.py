@@ -60,9 +60,15 @@ class Stage:
 class Recipe:
     """A procedure of several stages; its fields are hyper-parameters, as a term's.
 
+    Attributes:
+        goes_on: Whether it begins from the run of `--init_from`, and so from what
+            that run knows of its labels.
+
     Raises:
         InputError: A value is out of its range.
     """
+
+    goes_on: typing.ClassVar[bool] = False
 
     def __post_init__(self):
         ranges.check(self, RANGES)

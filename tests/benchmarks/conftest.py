@@ -76,8 +76,7 @@ def copied(finished, tmp_path):
 def axes(finished):
     """The flags of a grid that holds the finished run alone, as a dictionary."""
     run = dataclasses.asdict(finished)
-    own = ("labels", "network", "method", "seed", "run_dir", "resume")
-    own += ("recipe", "stage")  # a grid has methods
+    own = ("labels", "network", "method", "recipe", "seed", "run_dir", "resume")
     shared = {name: value for name, value in run.items() if name not in own}
     return {
         **shared,

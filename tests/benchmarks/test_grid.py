@@ -19,6 +19,7 @@ def runs_of(**words):
         labels=flags.labels,
         networks=flags.networks,
         methods=flags.methods,
+        recipes=flags.recipes,
         seeds=flags.seeds,
     )
 
@@ -40,6 +41,39 @@ def test_grid_is_every_combination_with_the_seeds_innermost():
     assert found[-1] == (None, "sesemi", 5)
 
 
+def test_recipes_stand_beside_methods():
+    runs = runs_of(methods="supervised", recipes="moam,alternating", seeds="1,5")
+    found = [(run.recipe, run.seed) for run in runs]
+    assert found[:4] == [(None, 1), (None, 5), ("moam", 1), ("moam", 5)]
+    assert [run.method for run in runs][:2] == ["supervised", "supervised"]
+    (alone,) = runs_of(methods="", recipes="moam", seeds="1")
+    assert (alone.recipe, alone.method) == ("moam", Run.method)
+
+
+def test_each_run_has_the_settings_that_it_knows():
+    words = ("proxies.weight=2", "supervised.weight=3", "rotnet_linear.rate=1")
+    stage = ("linear.epochs=2", "finetuned.epochs=3")
+    runs = runs_of(
+        methods="supervised,sesemi",
+        recipes="rotnet_linear,moam",
+        seeds="1",
+        set=words,
+        stage=stage,
+    )
+    assert [run.set for run in runs] == [words[1:2], words[:2], words, words[:2]]
+    assert [run.stage for run in runs] == [(), (), stage[:1], stage[1:]]
+
+
+def test_a_recipe_goes_on_from_one_run_and_its_labels():
+    words = {"methods": "", "recipes": "refine", "init_from": "run"}
+    with pytest.raises(InputError, match=r"its seed alone, or --split_file=RUN/split"):
+        runs_of(**words, seeds="1,2")
+    with pytest.raises(InputError, match="from one run and its labels"):
+        runs_of(**words, seeds="1", labels="10,20")
+    assert runs_of(**words, seeds="1")[0].init_from == "run"
+    assert len(runs_of(**words, seeds="1,2", split_file="split.csv")) == 2
+
+
 def test_every_flag_of_training_that_is_no_axis_reaches_the_runs():
     values = {
         "dataset": "cifar10",
@@ -50,12 +84,12 @@ def test_every_flag_of_training_that_is_no_axis_reaches_the_runs():
         "validation": 500,
         "set": ("proxies.weight=2",),
     }
-    run = runs_of(**values)[0]
+    run = runs_of(methods="sesemi", **values)[0]
     assert {name: getattr(run, name) for name in values} == values
     shared = set(Settings.__dataclass_fields__)
     own = set(Run.__dataclass_fields__) - shared
-    axes = {"labels", "method", "network", "seed"}
-    assert own == {*axes, "run_dir", "resume", "recipe", "stage"}
+    axes = {"labels", "method", "recipe", "network", "seed"}
+    assert own == {*axes, "run_dir", "resume"}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +100,17 @@ def test_every_flag_of_training_that_is_no_axis_reaches_the_runs():
         ({"seeds": "1,5,1"}, "'1' twice"),
         ({"methods": "sesemi,"}, "an empty word"),
         ({"networks": ""}, "an empty word"),
+        ({"methods": ""}, "Expected --methods or --recipes. Received: neither"),
+        ({"recipes": "moam,moam"}, "'moam' twice"),
+        ({"recipes": "rotnet_linaer"}, "no recipe.*Did you mean 'rotnet_linear'"),
+        ({"recipes": "refine"}, "begins from a run: name it, --init_from"),
+        ({"set": ("vat.weight=2",)}, "no term 'vat'.*There are: supervised, proxies"),
+        ({"stage": ("linear.epochs=2",)}, "no stage 'linear'. There are: none"),
+        (
+            {"recipes": "moam", "stage": ("mixt.epochs=2",)},
+            "Did you mean 'mixed'.* finetuned, mixed, relabeled",
+        ),
+        ({"recipes": "moam", "stage": ("mixed.epoch=2",)}, "flag 'epoch'. Did you"),
     ],
 )
 def test_refuses_axes_that_are_no_lists(words, text):

@@ -69,11 +69,29 @@ def test_a_recipes_row_has_its_name_and_its_published_numbers(table):
     )
     text, _ = layout.block(layout.annotated(runs), "error")
     ours = text["source"] == "ours"
-    assert text[ours]["method"].tolist() == ["refine", "color_s4l"]
+    assert text[ours]["method"].tolist() == ["recipe refine", "color_s4l"]
     beside = text["source"].str.startswith("Rebuffi")
     assert beside.any()
     # Published rows follow the measured one of their method.
     assert beside[beside].index.max() < text[ours].index[1]
+
+
+def test_a_method_a_recipe_of_its_name_and_its_stages_are_rows_of_their_own(table):
+    cell = {"dataset": "imagenet2012", "labels": 128_000, "network": "resnet_v2_50"}
+    runs = table(
+        (50.0, {"method": "moam", **cell}),
+        *((40.0 + seed, {"recipe": "moam", "seed": seed, **cell}) for seed in (1, 3)),
+    )
+    first = runs.iloc[1:].assign(stage="mixed", method="moam", error=float("nan"))
+    text, _ = layout.block(layout.annotated(pd.concat([runs, first])), "error")
+    ours = text[text["source"] == "ours"]
+    assert ours["method"].tolist() == ["moam", "recipe moam", "recipe moam, mixed"]
+    # A stage that learned no classes has no error rate.
+    numbers = ["50.00 (1)", "42.00 ± 1.41 (2)", "–"]
+    assert ours["128,000 labels"].tolist() == numbers
+    # Each published number once, though three rows are what the paper calls MOAM.
+    beside = text[text["source"] != "ours"]["method"].tolist()
+    assert beside == ["MOAM full", "MOAM + pseudo label", "MOAM"]
 
 
 def test_markdown_holds_the_bold_number_and_the_origin(found):
