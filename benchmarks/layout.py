@@ -10,6 +10,7 @@ from color_s4l import tables
 MEASURES = {
     "error": "after the last epoch",
     "error_augmented": "after the last epoch, with test-time augmentation",
+    "averaged_error": "of a teacher's or an average's weights, after the last epoch",
     "best_error": "best test epoch (selected on test)",
 }
 _ROW = ["method", "network", "settings", "source"]

@@ -21,6 +21,7 @@ from color_s4l.files import write_atomically
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN = "<!-- Written by python -m benchmarks.readme from benchmarks/results -->"
+AVERAGED = "teacher, average"
 END = "<!-- end of the results -->"
 
 
@@ -122,6 +123,8 @@ def section(rows: pd.DataFrame, costs: pd.DataFrame) -> str:
         bold = layout.best(block, "error")
         cells = zip(block.iterrows(), bold, strict=True)
         table = pd.DataFrame([_line(row, best) for (_, row), best in cells])
+        if block["averaged_error"].isna().all():
+            table = table.drop(columns=AVERAGED)
         known = set(block["name"]) <= set(costs.index)
         if known and set(block["network"]) == {"convnet"}:
             beside = costs.loc[block["method"]].reset_index(drop=True)
@@ -151,6 +154,7 @@ def _line(row: pd.Series, best: bool) -> dict:
         "network": row["network"],
         "error (n)": f"**{number}**" if best else number,
         "augmented": augmented,
+        AVERAGED: tables.spread(row["averaged_error"], row["averaged_error_std"]),
         "published (n)": _published(row),
     }
 

@@ -11,7 +11,7 @@ from color_s4l.errors import InputError
 # What a result file must have for a table to be made of it.
 REQUIRED = {
     *tables.SETTINGS,
-    *tables.MEASURES,
+    *("error", "error_augmented", "best_error"),
     *("seed", "test_images", "backend", "hardware", "versions", "command", "date"),
 }
 # A run that is named twice, as a folder and in a file, is one run.

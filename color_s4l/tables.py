@@ -26,7 +26,7 @@ SETTINGS = [
     "epochs",
     "batch_size",
 ]
-MEASURES = ("error", "error_augmented", "best_error")
+MEASURES = ("error", "error_augmented", "averaged_error", "best_error")
 # What must be equal, beside the command, for two runs to be repetitions.
 _REPETITION = ["labels", "unlabeled", "test_images", "colorizer", "backend", "stage"]
 _MODULE = "color_s4l.train"
@@ -112,6 +112,7 @@ def row(config: dict, result: dict) -> dict:
         "seed": run.seed,
         "error": result["error"],
         "error_augmented": result["error_augmented"],
+        "averaged_error": _averaged(result),
         "best_error": result.get("best", {}).get("error"),
         "best_note": result.get("best", {}).get("note"),
         "test_images": result["test_images"],
@@ -122,6 +123,12 @@ def row(config: dict, result: dict) -> dict:
         "dtype_policy": run.dtype_policy,
         **_origin(config, run),
     }
+
+
+def _averaged(result: dict) -> float | None:
+    """The error with a teacher's or an average's weights: of several, the first."""
+    further = [errors["error"] for errors in result.get("further", {}).values()]
+    return further[0] if further else None
 
 
 def run_of_config(config: dict) -> Run:
@@ -182,14 +189,16 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation of the error rates over the seeds.
 
     Args:
-        table: Of `rows`.
+        table: Of `rows`; measures that older files lack may be missing.
 
     Returns:
         One row for each setting: what its runs share, `n` (runs), `seeds`, and
-        `error`, `error_augmented`, `best_error` with `..._std`, the sample standard
+        every one of `MEASURES` with `..._std`, the sample standard
         deviation (n - 1 in the denominator), missing for one run. Different
         versions, dates and machines are listed.
     """
+    missing = [name for name in MEASURES if name not in table]
+    table = table.assign(**dict.fromkeys(missing))
     groups = table.groupby(repetitions(table), sort=False)
     return pd.DataFrame([_of_group(group) for _, group in groups])
 
@@ -200,7 +209,8 @@ def _of_group(group: pd.DataFrame) -> pd.Series:
         first[name] = "; ".join(group[name].unique())
     spread = {}
     for name in MEASURES:
-        spread |= {name: group[name].mean(), f"{name}_std": group[name].std()}
+        values = group[name].astype(float)
+        spread |= {name: values.mean(), f"{name}_std": values.std()}
     seeds = ",".join(str(seed) for seed in group["seed"])
     return pd.Series({**first, "n": len(group), "seeds": seeds, **spread})
 

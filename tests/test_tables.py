@@ -41,6 +41,11 @@ def test_mean_and_sample_deviation_over_the_seeds():
         best_error=[8.0, 8.0, 38.0, 8.0],
     )
     found = tables.summary(runs)
+    assert found["averaged_error"].isna().all()  # older files lack it
+    runs["averaged_error"] = [8.0, 9.0, None, 10.0]
+    found = tables.summary(runs)
+    assert found["averaged_error"][0] == 9
+    assert math.isnan(found["averaged_error"][1])
     assert found["method"].tolist() == ["sesemi", "supervised"]
     assert found["n"].tolist() == [3, 1]
     assert found["seeds"].tolist() == ["0,1,3", "2"]
@@ -68,6 +73,17 @@ def test_a_row_carries_the_runs_origin(finished):
     assert "/" not in row["command"]  # the machine's folders stay on it
     for name in ("error", "command", "date", "backend", "images_per_second"):
         assert row[name] == row[name], name  # not missing
+
+
+def test_a_teachers_error_stands_beside_the_students(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished.run_dir, folder)
+    path = folder / "result.json"
+    result = json.loads(path.read_text())
+    teacher = {"error": 12.5, "error_augmented": 11.0}
+    path.write_text(json.dumps({**result, "further": {"teacher": teacher}}))
+    found = tables.rows([finished.run_dir, folder])["averaged_error"]
+    assert [math.isnan(found[0]), found[1]] == [True, 12.5]
 
 
 def test_refuses_a_folder_without_a_result(tmp_path, finished):
