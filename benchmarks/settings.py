@@ -155,7 +155,7 @@ def _seeds(run: Run, row: pd.Series) -> int:
 
 def _colorizer(row: pd.Series, reference: Run) -> list[str]:
     """What the colorizer lacks: published, 100 to 300 epochs on all images."""
-    found = re.search(r"(\d+) epochs on", str(row["colorizer"] or ""))
+    found = re.search(r"(\d+) epochs on", str(row.get("colorizer")))
     wanted = re.fullmatch(r"\w+_(\d+)\.h5", reference.colorizer or "")
     if found and wanted and int(found[1]) < int(wanted[1]):
         return [f"colorizer of {found[1]} epochs"]

@@ -1,5 +1,9 @@
 """The tables as text: Markdown, LaTeX, with the origin of every number."""
 
+import math
+import re
+
+import numpy as np
 import pandas as pd
 
 from benchmarks import layout
@@ -8,6 +12,20 @@ NAMES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "svhn_cropped": "SVHN"}
 CAPTION = (
     "Test error in %, {measure}; mean ± standard deviation over seeds (number of "
     "runs). Bold: the lowest of its column among equal settings."
+)
+# Rows of a LaTeX table that a page has room for, with the notes.
+PAGE = 30
+_SPECIAL = str.maketrans(
+    {
+        **{sign: rf"\{sign}" for sign in "%_&#${}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "±": r"$\pm$",
+    }
 )
 
 
@@ -34,7 +52,10 @@ def markdown(found: pd.DataFrame, measure: str, origin: str) -> str:
 
 
 def latex(found: pd.DataFrame, measure: str, origin: str) -> str:
-    """As `markdown`, in LaTeX (packages booktabs and inputenc or a Unicode engine).
+    """As `markdown`, in LaTeX (package booktabs), to be read by \\input.
+
+    The settings are sentences and would run off the page: they stand below, by number.
+    Long tables are several.
 
     Args:
         found: Of `layout.annotated`.
@@ -45,17 +66,43 @@ def latex(found: pd.DataFrame, measure: str, origin: str) -> str:
     for dataset, rows in found.groupby("dataset", sort=False):
         text, bold = layout.block(rows, measure)
         caption = CAPTION.format(measure=layout.MEASURES[measure])
-        weights = bold.map(lambda best: "textbf:--rwrap;" if best else "")
-        style = text.style.format(escape="latex").hide(axis="index")
-        made = style.apply(lambda _, weights=weights: weights, axis=None).to_latex(
-            hrules=True,
-            position="htb",
-            caption=f"{NAMES.get(dataset, dataset)}. {caption}".replace("%", r"\%"),
-            # The settings are a sentence, and would run off the page.
-            column_format="llp{4cm}l" + "l" * (text.shape[1] - 4),
-        )
-        lines += ["", made.replace("_labels", r"\_labels").replace("±", r"$\pm$")]
-    return "\n".join(lines)
+        caption = typeset(f"{NAMES.get(dataset, dataset)}. {caption}")
+        pages = math.ceil(len(text) / PAGE)
+        for part in np.array_split(np.arange(len(text)), pages):
+            lines += ["", *_float(text.iloc[part], bold.iloc[part], caption)]
+    return "\n".join(lines) + "\n"
+
+
+def _float(text: pd.DataFrame, bold: pd.DataFrame, caption: str) -> list[str]:
+    """One table with its notes."""
+    cells = text.map(typeset)
+    marked = cells.where(~bold, r"\textbf{" + cells + "}")
+    number, notes = pd.factorize(cells["source"] + "; " + cells["settings"])
+    marked = marked.drop(columns=["source", "settings"])
+    marked.insert(2, "note", number + 1)
+    return [
+        r"\begin{table}[htbp]",
+        rf"\caption{{{caption}}}",
+        r"\footnotesize\setlength{\tabcolsep}{4pt}",
+        marked.to_latex(index=False, escape=False).rstrip(),
+        r"\par\smallskip\raggedright",
+        *(rf"{place}: {note}\par" for place, note in enumerate(notes, start=1)),
+        r"\end{table}",
+    ]
+
+
+def typeset(text: str) -> str:
+    """Text as LaTeX shows it: special characters as they are, flags in one piece.
+
+    Args:
+        text: One line.
+    """
+    # "--" would become one dash, and lines would be broken after it.
+    return re.sub(r"--\S+", _flag, text.translate(_SPECIAL))
+
+
+def _flag(found: re.Match) -> str:
+    return rf"\mbox{{{found[0].replace('--', '-{}-')}}}"
 
 
 def origins(found: pd.DataFrame, command: str) -> dict[str, str]:

@@ -26,6 +26,13 @@ def test_a_result_file_gives_its_own_numbers_again(tmp_path, capsys):
     assert text in capsys.readouterr().out
 
 
+def test_a_result_file_without_a_colorizer_gives_its_numbers_again(tmp_path):
+    measured, output = RESULTS / "cifar10_six_networks.csv", tmp_path / "again.csv"
+    assert "colorizer" not in pd.read_csv(measured)
+    assert table.main([str(measured), f"--output={output}"]) == 0
+    assert pd.read_csv(output).equals(pd.read_csv(measured))
+
+
 def test_runs_and_files_stand_together_and_each_once(copied, finished, capsys):
     first, begun = copied("first"), copied("begun", finish=False)
     copied("second", seed=2)
