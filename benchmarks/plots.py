@@ -26,7 +26,6 @@ def errors_by_labels(found: pd.DataFrame, measure: str) -> Figure:
     Returns:
         The figure; the bars are one standard deviation over the seeds.
     """
-    found = found.dropna(subset=[measure])  # a stage may have learned no classes
     datasets = found["dataset"].unique()
     figure = Figure(figsize=(6, 4.4 * len(datasets)))
     panels = figure.subplots(len(datasets), 1, squeeze=False)[:, 0]
@@ -105,7 +104,9 @@ def _colors(count: int) -> list:
 
 def _panel(axis, rows: pd.DataFrame, measure: str) -> None:
     counts = sorted(rows["labels"].unique())
-    lines = list(rows.groupby(named(rows), sort=False))
+    # What learned no classes, as a recipe's first stage, has no error to be drawn.
+    drawn = rows.dropna(subset=[measure])
+    lines = list(drawn.groupby(named(rows)[drawn.index], sort=False))
     colors = _colors(len(lines))
     reach = min(DODGE * (len(lines) - 1), WIDEST) / 2
     shifts = np.linspace(-reach, reach, len(lines))
@@ -125,7 +126,8 @@ def _panel(axis, rows: pd.DataFrame, measure: str) -> None:
     axis.set_xlabel("labels")
     axis.set_ylabel(f"test error in %\n{layout.MEASURES[measure]}")
     axis.grid(axis="y", alpha=0.3)
-    axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
+    if lines:
+        axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
 def named(rows: pd.DataFrame) -> pd.Series:

@@ -125,6 +125,26 @@ def test_the_plot_has_a_line_for_each_method_and_settings(found):
     assert [label.get_text() for label in axis.get_xticklabels()] == ["1,000", "2,000"]
 
 
+def test_what_learned_no_classes_is_not_drawn(table):
+    runs = table((50.0, {"recipe": "rotnet_linear"}), (40.0, {"method": "sesemi"}))
+    first = runs.iloc[:1].assign(stage="pretraining", error=None)
+
+    def names(*tables):
+        found = layout.annotated(pd.concat(tables))
+        (axis,) = plots.errors_by_labels(found, "error").axes
+        texts = axis.get_legend().get_texts() if axis.get_legend() else ()
+        return [text.get_text() for text in texts]
+
+    assert names(runs, first) == ["recipe rotnet_linear (n = 1)", "sesemi (n = 1)"]
+    assert names(first) == []
+
+
+def test_a_file_without_a_column_of_colorizers_is_annotated_all_the_same(table):
+    rows = table((50.0, {"method": "supervised", **SMALL}))
+    without = layout.annotated(rows.drop(columns="colorizer"))
+    assert without["settings"].tolist() == layout.annotated(rows)["settings"].tolist()
+
+
 def test_a_row_whose_command_is_no_runs_is_refused(table):
     rows = table((50.0, SMALL)).assign(command="rm -r everything")
     with pytest.raises(InputError, match=r"Expected a command of color_s4l.train"):
