@@ -75,17 +75,26 @@ def outcomes(
         for outcome in _side_by_side(runs, processes, backend, cluster):
             del waiting[outcome.run_dir]
             yield outcome
-    except BrokenProcessPool:
+    except _killed(backend):
         # A process was killed, and the pool with it: which run did it shows alone.
         for run in waiting.values():
-            yield from _alone(run)
+            yield from _alone(run, backend, cluster)
 
 
-def _alone(run: Run) -> Iterator[Outcome]:
+def _alone(run: Run, backend: str, cluster: str | None) -> Iterator[Outcome]:
     try:
-        yield from _side_by_side([run], 2, "loky", None)
-    except BrokenProcessPool:
+        yield from _side_by_side([run], 2, backend, cluster)
+    except _killed(backend):
         yield Outcome(run.run_dir, "its process was killed (out of memory?)", 0.0)
+
+
+def _killed(backend: str) -> type[Exception]:
+    """What is raised when a process was killed."""
+    if backend == "ray":
+        from ray.exceptions import RayActorError
+
+        return RayActorError
+    return BrokenProcessPool
 
 
 def _side_by_side(
@@ -111,7 +120,7 @@ def _pool(
             stack.enter_context(_dask_client(processes, cluster))
         else:
             how = {}
-            _start_ray(processes, cluster)
+            stack.enter_context(_ray_context(processes, cluster))
         stack.enter_context(joblib.parallel_config(backend, **how))
         yield
 
@@ -124,13 +133,19 @@ def _dask_client(processes: int, cluster: str | None):
     return Client(n_workers=processes, threads_per_worker=1, dashboard_address=None)
 
 
-def _start_ray(processes: int, cluster: str | None) -> None:
+def _ray_context(processes: int, cluster: str | None):
     import ray
-    from ray.util.joblib import register_ray
+    from ray.util.joblib.ray_backend import RayBackend
 
-    where = {"address": cluster} if cluster else {"num_cpus": processes}
-    ray.init(ignore_reinit_error=True, **where)
-    register_ray()
+    class Backend(RayBackend):
+        # Its pool tells of each run that is over; multiprocessing's, from which it
+        # descends, does so unreliably, and joblib refuses to ask both.
+        supports_return_generator = True
+
+    joblib.register_parallel_backend("ray", Backend)
+    if cluster:
+        return ray.init(cluster)
+    return ray.init(num_cpus=processes, include_dashboard=False)
 
 
 def _quietly(run: Run, threads: int) -> Outcome:

@@ -29,24 +29,32 @@ def pretended(monkeypatch):
     return stand_in
 
 
-def outcomes(backend="loky", processes=2):
+def installed(backend):
+    """Skips the test where joblib's backend is not there."""
+    needed = {"dask": "distributed", "ray": "ray"}
+    if backend in needed:
+        pytest.importorskip(needed[backend])
+
+
+def outcomes(backend, processes=2):
     found = list(work.outcomes(RUNS, processes, backend, None))
     assert len(found) == len(RUNS)
     return {outcome.run_dir: outcome.failure for outcome in found}
 
 
-@pytest.mark.parametrize("backend", ["loky", "dask"])
+@pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
 def test_every_run_has_its_outcome(pretended, backend):
-    if backend == "dask":
-        pytest.importorskip("distributed")
+    installed(backend)
     pretended(killed=False)
     expected = {"runs/1": None, "runs/2": "no reason", "runs/3": None}
     assert outcomes(backend) == expected
 
 
-def test_a_killed_process_costs_its_own_run_alone(pretended):
+@pytest.mark.parametrize("backend", ["loky", "ray"])
+def test_a_killed_process_costs_its_own_run_alone(pretended, backend):
+    installed(backend)
     pretended(killed=True)
-    found = outcomes()
+    found = outcomes(backend)
     assert "was killed" in found.pop("runs/2")
     assert found == {"runs/1": None, "runs/3": None}
 
