@@ -17,6 +17,7 @@ from color_s4l.training import (
     colors,
     fitting,
     measures,
+    memory,
     preparation,
     results,
     values,
@@ -70,7 +71,7 @@ def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
 def start(
     run: Run, terms: Sequence[Term] = ()
 ) -> Callable[[], contextlib.AbstractContextManager]:
-    """Tells the backend what it must know before anything is computed.
+    """Tells backend and process what they must know before anything is computed.
 
     Args:
         run: How many devices, and whether all is to be bit-equal.
@@ -82,6 +83,7 @@ def start(
     Raises:
         InputError: There are fewer devices.
     """
+    memory.keep_freed()
     if run.deterministic:
         backend.make_deterministic()
     if _equal_passes(run, terms):
