@@ -99,7 +99,8 @@ def _speed_heading(rows: pd.DataFrame, file: str) -> str:
     return (
         f"**Training speed.** Width {all_of('width')}, {size} x {size} px, "
         f"{all_of('batch_size')} unlabelled images a step, all images and views that "
-        f"go through the trunk counted; the step written plainly in PyTorch beside. "
+        f"go through the trunk counted; MB: the process's peak. The step written "
+        f"plainly in PyTorch stands beside. "
         f"{'; '.join(rows['hardware'].dropna().unique())}; "
         f"{_versions(rows, ('keras', *rows['backend']))}. "
         f"[{file}](benchmarks/results/{file})"

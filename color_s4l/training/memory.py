@@ -14,8 +14,8 @@ def keep_freed() -> None:
 
     A training step frees what the next one asks for again. glibc hands large pieces
     back to the system meanwhile, which then maps and clears them page by page: a sixth
-    of a step's time of VGG-16, a hundredth of the ConvNet's (two cores, TensorFlow;
-    benchmarks/results/README.md). Peak memory stays as it is.
+    of a step's time of VGG-16, a hundredth of the ConvNet's; peak memory grows by 0 to
+    8 % (two cores, TensorFlow; benchmarks/results/README.md).
 
     It holds for the whole process. Other C libraries are left as they are, and so is
     glibc where the environment tells it something (`MALLOC_...`, `GLIBC_TUNABLES`).
