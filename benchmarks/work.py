@@ -66,30 +66,32 @@ def outcomes(
         processes: Runs at a time.
         backend: One of `BACKENDS`, joblib's; one process needs none.
         cluster: Address of a scheduler of dask or ray; None for this machine alone.
+            dask's own setting (allowed-failures) says how often it does a killed run
+            again.
     """
     if processes == 1 and backend == "loky":
         yield from (_outcome(run) for run in runs)
         return
     waiting = {run.run_dir: run for run in runs}
-    try:
+    with contextlib.suppress(_killed(backend)):
         for outcome in _side_by_side(runs, processes, backend, cluster):
             del waiting[outcome.run_dir]
             yield outcome
-    except _killed(backend):
-        # A process was killed, and the pool with it: which run did it shows alone.
-        for run in waiting.values():
-            yield from _alone(run, backend, cluster)
+    # A process was killed, and others with it: which run did it shows alone.
+    for run in waiting.values():
+        yield _alone(run, backend, cluster)
 
 
-def _alone(run: Run, backend: str, cluster: str | None) -> Iterator[Outcome]:
-    try:
-        yield from _side_by_side([run], 2, backend, cluster)
-    except _killed(backend):
-        yield Outcome(run.run_dir, "its process was killed (out of memory?)", 0.0)
+def _alone(run: Run, backend: str, cluster: str | None) -> Outcome:
+    found = []
+    with contextlib.suppress(_killed(backend)):
+        found += _side_by_side([run], 2, backend, cluster)
+    killed = Outcome(run.run_dir, "its process was killed (out of memory?)", 0.0)
+    return found[0] if found else killed
 
 
 def _killed(backend: str) -> type[Exception]:
-    """What is raised when a process was killed."""
+    """What is raised when a process was killed, and the pool with it; dask's lives."""
     if backend == "ray":
         from ray.exceptions import RayActorError
 
@@ -126,11 +128,31 @@ def _pool(
 
 
 def _dask_client(processes: int, cluster: str | None):
-    from distributed import Client
+    from distributed import Client, KilledWorker
+    from joblib._dask import DaskDistributedBackend
 
+    class Backend(DaskDistributedBackend):
+        # joblib's own tells of results alone, and would wait for others for ever.
+        def submit(self, func, callback=None):
+            def tell(done):
+                error = done.exception()
+                if error:
+                    callback([] if isinstance(error, KilledWorker) else error)
+
+            future = super().submit(func, callback)
+            future.add_done_callback(tell)
+            return future
+
+    joblib.register_parallel_backend("dask", Backend)
     if cluster:
         return Client(cluster)
-    return Client(n_workers=processes, threads_per_worker=1, dashboard_address=None)
+    return Client(
+        n_workers=processes,
+        threads_per_worker=1,
+        dashboard_address=None,
+        # Or it would begin anew, four times, what its process was killed for.
+        scheduler_kwargs={"allowed_failures": 0},
+    )
 
 
 def _ray_context(processes: int, cluster: str | None):

@@ -36,6 +36,20 @@ def installed(backend):
         pytest.importorskip(needed[backend])
 
 
+@pytest.fixture
+def in_time():
+    """Fails the test where it would wait for ever."""
+
+    def late(number, frame):
+        pytest.fail("no outcome after five minutes")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(300)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 def outcomes(backend, processes=2):
     found = list(work.outcomes(RUNS, processes, backend, None))
     assert len(found) == len(RUNS)
@@ -50,8 +64,8 @@ def test_every_run_has_its_outcome(pretended, backend):
     assert outcomes(backend) == expected
 
 
-@pytest.mark.parametrize("backend", ["loky", "ray"])
-def test_a_killed_process_costs_its_own_run_alone(pretended, backend):
+@pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
+def test_a_killed_process_costs_its_own_run_alone(pretended, backend, in_time):
     installed(backend)
     pretended(killed=True)
     found = outcomes(backend)
