@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ CAPTION = (
     "Test error in %, {measure}; mean ± standard deviation over seeds (number of "
     "runs). Bold: the lowest of its column among equal settings."
 )
-# Rows of a LaTeX table that a page has room for, with the notes.
-PAGE = 30
+# Lines that a page has room for in LaTeX, of a table's rows and of its notes; and
+# characters that such a line has room for.
+PAGE, NOTE = 45, 90
 _SPECIAL = str.maketrans(
     {
         **{sign: rf"\{sign}" for sign in "%_&#${}"},
@@ -55,7 +57,8 @@ def latex(found: pd.DataFrame, measure: str, origin: str) -> str:
     """As `markdown`, in LaTeX (package booktabs), to be read by \\input.
 
     The settings are sentences and would run off the page: they stand below, by number.
-    Long tables are several.
+    Long tables are several; four label counts need margins of one inch (package
+    geometry).
 
     Args:
         found: Of `layout.annotated`.
@@ -67,17 +70,35 @@ def latex(found: pd.DataFrame, measure: str, origin: str) -> str:
         text, bold = layout.block(rows, measure)
         caption = CAPTION.format(measure=layout.MEASURES[measure])
         caption = typeset(f"{NAMES.get(dataset, dataset)}. {caption}")
-        pages = math.ceil(len(text) / PAGE)
-        for part in np.array_split(np.arange(len(text)), pages):
+        for part in _pages(text):
             lines += ["", *_float(text.iloc[part], bold.iloc[part], caption)]
     return "\n".join(lines) + "\n"
+
+
+def _pages(text: pd.DataFrame) -> Sequence[np.ndarray]:
+    """Which rows go together: as few parts as fit a page each, about equally long."""
+    for count in range(1, len(text) + 1):
+        parts = np.array_split(np.arange(len(text)), count)
+        if all(_height(text.iloc[part]) <= PAGE for part in parts):
+            break
+    return parts
+
+
+def _height(text: pd.DataFrame) -> int:
+    """Lines of the rows and of their notes."""
+    notes = _notes(text).unique()
+    return len(text) + sum(math.ceil(len(note) / NOTE) for note in notes)
+
+
+def _notes(cells: pd.DataFrame) -> pd.Series:
+    return cells["source"] + "; " + cells["settings"]
 
 
 def _float(text: pd.DataFrame, bold: pd.DataFrame, caption: str) -> list[str]:
     """One table with its notes."""
     cells = text.map(typeset)
     marked = cells.where(~bold, r"\textbf{" + cells + "}")
-    number, notes = pd.factorize(cells["source"] + "; " + cells["settings"])
+    number, notes = pd.factorize(_notes(cells))
     marked = marked.drop(columns=["source", "settings"])
     marked.insert(2, "note", number + 1)
     return [
