@@ -82,12 +82,20 @@ def costs(folder: str | pathlib.Path) -> pd.DataFrame:
 
 
 def speeds(folder: str | pathlib.Path) -> list[str]:
-    """Of each result file that compares with PyTorch: heading and table, Markdown."""
+    """Of each result file that compares with PyTorch: heading and table, Markdown.
+
+    Raises:
+        InputError: A case stands twice in a file.
+    """
     parts = []
     for path in sorted(pathlib.Path(folder).glob("*.csv")):
         rows = pd.read_csv(path)
         if "ratio_to_torch" in rows and rows["ratio_to_torch"].notna().any():
-            parts += [_speed_heading(rows, path.name), _aligned(side_by_side(rows))]
+            try:
+                table = side_by_side(rows)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from error
+            parts += [_speed_heading(rows, path.name), _aligned(table)]
     return parts
 
 

@@ -48,7 +48,7 @@ class Throughput:
         None, "Labelled images per step (default: as of color_s4l.train)."
     )
     image_size: int = option(32, "Side in pixels.")
-    # A measurement is a `fit`, whose beginning and end take 0.1 s.
+    # A measurement is a `fit`, whose beginning and end take 0.08 s.
     steps: int = option(10, "Of one measurement.")
     repeats: int = option(3, "Measurements of each case.")
     devices: int = option(1, "As of color_s4l.train.")

@@ -71,8 +71,11 @@ def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
         InputError: A case stands twice.
     """
     table = table[table["images_per_second"].notna()]
-    if table.duplicated([*CASE, "backend"]).any():
-        raise InputError("Expected each case once in a table of speeds.")
+    names = [*CASE, "backend"]
+    twice = table.loc[table.duplicated(names), names]
+    if len(twice):
+        case = " ".join(twice.iloc[0])
+        raise InputError(f"Expected each case once; {case} stands twice.")
     backends = [name for name in NAMES if name in set(table["backend"])]
     lines = []
     for case, found in table.groupby(CASE, sort=False):
