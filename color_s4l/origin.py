@@ -53,7 +53,8 @@ def _processor() -> str:
 def portable(values: Record) -> Record:
     """The values with absolute paths cut to their last part: files without folders.
 
-    A table travels; the folders of the machine that made it do not.
+    A table travels; the folders of the machine that made it do not, nor those in
+    settings such as STAGE.FLAG=VALUE.
 
     Args:
         values: An instance of a dataclass made of `option` fields.
@@ -69,7 +70,10 @@ def portable(values: Record) -> Record:
 
 
 def _last_part(word: str) -> str:
-    return pathlib.Path(word).name if os.path.isabs(word) else word
+    if os.path.isabs(word):
+        return pathlib.Path(word).name
+    name, equals, value = word.partition("=")
+    return f"{name}={_last_part(value)}" if equals else word
 
 
 def command(module: str, values: object) -> str:

@@ -61,8 +61,9 @@ def _rows_of(folder: RunFolder, stages: bool) -> Iterator[dict]:
     for name in [one["stage"] for one in result.get("stages", ())] if stages else ():
         stage = RunFolder(folder.path / name)
         own = row(read_config(stage), read_result(stage))
-        # What does a stage again is the command of the whole.
-        yield {**own, "stage": name, "command": whole["command"]}
+        # What does a stage again is the command of the whole, on its images.
+        of_the_whole = {part: whole[part] for part in ("unlabeled", "command")}
+        yield {**own, "stage": name, **of_the_whole}
 
 
 def begun(path: str | os.PathLike) -> dict:
@@ -107,7 +108,7 @@ def row(config: dict, result: dict) -> dict:
         **{name: getattr(run, name) for name in SETTINGS},
         "method": method_of(run),
         "labels": result["labels"],
-        "unlabeled": result["unlabeled"],
+        "unlabeled": _unlabeled(result),
         "stage": None,
         "seed": run.seed,
         "error": result["error"],
@@ -123,6 +124,15 @@ def row(config: dict, result: dict) -> dict:
         "dtype_policy": run.dtype_policy,
         **_origin(config, run),
     }
+
+
+def _unlabeled(result: dict) -> int:
+    """Images without labels; of a recipe as asked for, which its first stage has.
+
+    A later stage may draw of them, or add the labelled ones that were not among them:
+    how many those are is chance, and differs from seed to seed.
+    """
+    return result.get("stages", [result])[0]["unlabeled"]
 
 
 def _averaged(result: dict) -> float | None:
@@ -194,8 +204,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row for each setting: what its runs share, `n` (runs), `seeds`, and
         every one of `MEASURES` with `..._std`, the sample standard
-        deviation (n - 1 in the denominator), missing for one run. Different
-        versions, dates and machines are listed.
+        deviation (n - 1 in the denominator), missing for one run. A measure that one
+        of the n runs lacks is missing. Different versions, dates and machines are
+        listed.
     """
     missing = [name for name in MEASURES if name not in table]
     table = table.assign(**dict.fromkeys(missing))
@@ -210,7 +221,8 @@ def _of_group(group: pd.DataFrame) -> pd.Series:
     spread = {}
     for name in MEASURES:
         values = group[name].astype(float)
-        spread |= {name: values.mean(), f"{name}_std": values.std()}
+        spread[name] = values.mean(skipna=False)
+        spread[f"{name}_std"] = values.std(skipna=False)
     seeds = ",".join(str(seed) for seed in group["seed"])
     return pd.Series({**first, "n": len(group), "seeds": seeds, **spread})
 

@@ -40,5 +40,11 @@ def test_portable_values_keep_files_and_lose_folders():
     assert cut == Run(data_dir="cifar", colorizer="here/colorizer.h5")
 
 
+def test_portable_settings_lose_folders_too():
+    words = ("finetuning.colorizer=/some=where/x.h5", "a.set=b.c=/d/e", "f.epochs=2")
+    kept = ("finetuning.colorizer=x.h5", "a.set=b.c=e", "f.epochs=2")
+    assert origin.portable(Run(stage=words)).stage == kept
+
+
 def test_today_is_a_date():
     assert datetime.date.fromisoformat(origin.today())

@@ -56,6 +56,16 @@ def test_mean_and_sample_deviation_over_the_seeds():
     assert found["date"].tolist() == ["2026-11-20; 2026-11-21", "2026-11-20"]
 
 
+def test_a_measure_that_one_run_lacks_has_no_mean():
+    runs = table(method=["sesemi"] * 3, error=[10.0, 12.0, 17.0])
+    runs["averaged_error"] = [8.0, None, 10.0]
+    (found,) = tables.summary(runs).to_dict("records")
+    assert (found["error"], found["n"]) == (13, 3)
+    # Of two runs, it would stand beside n = 3.
+    assert math.isnan(found["averaged_error"])
+    assert math.isnan(found["averaged_error_std"])
+
+
 def test_a_spread_leaves_out_what_is_missing():
     assert tables.spread(13.0, math.sqrt(13), 3) == "13.00 ± 3.61 (3)"
     assert tables.spread(13.0, float("nan"), 1) == "13.00 (1)"
@@ -101,16 +111,41 @@ def test_a_rows_command_is_read_back_to_its_run(finished):
         tables.run_of("python -m color_s4l.evaluate --run=a")
 
 
-def test_a_recipes_stages_are_rows_on_request(finished, tmp_path):
-    folder = tmp_path / "run"
-    names = ("first", "last")
-    for path in (folder, *(folder / name for name in names)):
-        path.mkdir()
-        for part in ("result.json", "config.json"):
-            shutil.copy(pathlib.Path(finished.run_dir) / part, path)
-    result = json.loads((folder / "result.json").read_text())
-    result["stages"] = [{"stage": name, "error": 1.0} for name in names]
-    (folder / "result.json").write_text(json.dumps(result))
+@pytest.fixture
+def recipe(finished, tmp_path):
+    """A function: a seed, and each stage's unlabelled images, to a recipe's folder."""
+
+    def make(seed, **unlabeled):
+        there, folder = pathlib.Path(finished.run_dir), tmp_path / f"seed{seed}"
+        config = json.loads((there / "config.json").read_text())
+        config["run"]["seed"] = seed
+        result = json.loads((there / "result.json").read_text())
+        stages = [
+            {**result, "stage": name, "unlabeled": count}
+            for name, count in unlabeled.items()
+        ]
+        parts = {one["stage"]: one for one in stages}
+        for name, content in {"": {**stages[-1], "stages": stages}, **parts}.items():
+            (folder / name).mkdir()
+            (folder / name / "config.json").write_text(json.dumps(config))
+            (folder / name / "result.json").write_text(json.dumps(content))
+        return folder
+
+    return make
+
+
+def test_seeds_of_a_recipe_are_repetitions_whatever_its_stages_train_on(recipe):
+    # The labelled images that were not among the 24 are added: 9 of one seed, 11 of
+    # another.
+    folders = [recipe(1, first=24, last=33), recipe(2, first=24, last=35)]
+    table = tables.rows(folders, stages=True)
+    assert table["unlabeled"].tolist() == [24] * 6
+    assert tables.summary(table)["seeds"].tolist() == ["1,2"] * 3
+    assert tables.summary(tables.rows(folders))["seeds"].tolist() == ["1,2"]
+
+
+def test_a_recipes_stages_are_rows_on_request(recipe):
+    folder = recipe(1, first=24, last=24)
     assert tables.rows([folder])["stage"].tolist() == [None]
     table = tables.rows([folder], stages=True)
     assert table["stage"].fillna("").tolist() == ["", "first", "last"]

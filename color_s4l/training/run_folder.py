@@ -210,7 +210,7 @@ def read_result(folder: RunFolder) -> dict:
         for errors in result.get("further", {}).values():
             check_names(errors, ("error", "error_augmented"))
         for stage in result.get("stages", ()):
-            check_names(stage, ("stage", "error"))
+            check_names(stage, ("stage", "error", "unlabeled"))
         return result
     except OSError as error:
         raise InputError(
