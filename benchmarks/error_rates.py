@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from benchmarks import layout, work
-from benchmarks.grid import Place, grid, places
+from benchmarks.grid import METHODS, Place, grid, places
 from color_s4l import commands, origin
 from color_s4l.commands import option
 from color_s4l.config import Settings
@@ -16,10 +16,11 @@ _DESCRIPTION = """Trains every method and recipe with every network, label count
 seed, and writes the tables of error rates (.csv, .md, .tex) and their plot (.png). Runs
 that are complete, under whatever name, are not run again; interrupted ones go on; a
 failed one does not stop the others, and is named at the end (exit code 1). Of --set and
---stage each run has what it knows.
+--stage each run has what it knows. A recipe that goes on from --init_from (refine) is
+given a command of its own.
 
   python -m benchmarks.error_rates --labels=100 --methods=supervised,color_s4l
-  python -m benchmarks.error_rates --labels=100 --methods= --recipes=moam,alternating
+  python -m benchmarks.error_rates --labels=100 --recipes=moam,alternating
 """
 EXIT_FAILED = 1
 
@@ -29,10 +30,10 @@ class ErrorRates(Settings):
     """The command's flags: those of color_s4l.train, and the axes of the tables."""
 
     labels: str = option("all", "Comma-separated label counts; all for every label.")
-    methods: str = option(
-        "supervised,sesemi,color_s4l", "Comma-separated; empty for recipes alone."
+    methods: str | None = option(
+        None, f"Comma-separated (default: {METHODS}; with --recipes none)."
     )
-    recipes: str = option("", "Comma-separated; beside the methods.")
+    recipes: str = option("", "Comma-separated; beside the --methods that are given.")
     stages: bool = option(False, "Also each stage of a recipe's run.")
     networks: str = option("convnet", "Comma-separated.")
     seeds: str = option("1,5,10,15", "Comma-separated; the report names these four.")

@@ -13,9 +13,10 @@ import pathlib
 from collections.abc import Iterable, Sequence
 
 from color_s4l.config import Run, Settings
-from color_s4l.errors import InputError, unknown
+from color_s4l.errors import InputError, suggestion
 
 ALL = "all"
+METHODS = "supervised,sesemi,color_s4l"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,7 @@ def grid(
     *,
     labels: str,
     networks: str,
-    methods: str,
+    methods: str | None,
     recipes: str,
     seeds: str,
 ) -> list[Run]:
@@ -46,13 +47,15 @@ def grid(
         settings: What all share; of `set` and `stage` each has what it knows.
         labels: Comma-separated counts; "all" for every label.
         networks: Comma-separated names.
-        methods: Comma-separated names or sums; empty for recipes alone.
+        methods: Comma-separated names or sums; empty for none; None: `METHODS`, where
+            no recipes are named.
         recipes: Comma-separated names; may be empty.
         seeds: Comma-separated numbers.
 
     Raises:
         InputError: A label count or a seed is no number, something is named twice or
-            does not exist, no run knows a setting, or a recipe can't be in a table.
+            does not exist, no run knows a setting, or a recipe can't be in a table,
+            or not beside others.
     """
     fields = dataclasses.fields(Settings)
     shared = {field.name: getattr(settings, field.name) for field in fields}
@@ -72,8 +75,10 @@ def grid(
     return runs
 
 
-def _trained(methods: str, recipes: str) -> list[dict[str, str]]:
+def _trained(methods: str | None, recipes: str) -> list[dict[str, str]]:
     """The one axis of methods and recipes, as fields of a run."""
+    if methods is None:
+        methods = "" if recipes else METHODS
     found = [{"method": name} for name in methods and _words("methods", methods)]
     found += [{"recipe": name} for name in recipes and _words("recipes", recipes)]
     if not found:
@@ -82,10 +87,18 @@ def _trained(methods: str, recipes: str) -> list[dict[str, str]]:
 
 
 def _check_beginnings(runs: Sequence[Run]) -> None:
-    """Refuses other labels for a recipe than those of the run that it goes on from."""
+    """Refuses what a recipe that goes on from a run would share it with.
+
+    That is other labels than the run's, and what else would begin with its weights.
+    """
     from color_s4l.recipes import RECIPES
 
     going_on = [run for run in runs if run.recipe and RECIPES[run.recipe].goes_on]
+    if 0 < len(going_on) < len(runs):
+        raise InputError(
+            f"--recipes={going_on[0].recipe} goes on from --init_from, and all others "
+            "would, too: give it a command of its own; benchmarks.table joins both."
+        )
     drawn = {(run.labels, run.seed) for run in going_on if not run.split_file}
     if len(drawn) > 1:
         raise InputError(
@@ -103,8 +116,17 @@ def _with_own_settings(runs: Sequence[Run], settings: Settings) -> list[Run]:
         known = dict.fromkeys(name for own in names for name in sorted(own[flag]))
         for word in getattr(settings, flag):
             if _owner(word) not in known:
-                raise unknown(kind, _owner(word), known or ("none",))
+                raise _nobodys(f"--{flag}={word}", kind, _owner(word), [*known])
     return [_with_own(run, own) for run, own in zip(runs, names, strict=True)]
+
+
+def _nobodys(word: str, kind: str, name: str, known: Sequence[str]) -> InputError:
+    if not known:
+        return InputError(f"{word}: only a --recipe has stages.")
+    return InputError(
+        f"{word}: no run of this table has a {kind} {name!r}."
+        f"{suggestion(name, known)} They have: {', '.join(known)}."
+    )
 
 
 def _with_own(run: Run, names: dict[str, set[str]]) -> Run:

@@ -26,7 +26,8 @@ from color_s4l.errors import InputError
 from color_s4l.networks.freezing import ALL
 from color_s4l.recipes import relabeling
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, part
-from color_s4l.training.run_folder import RunFolder
+from color_s4l.training import identity
+from color_s4l.training.run_folder import RunFolder, read_config, read_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +132,29 @@ class Refine(Alternating):
         """`phase_one` and `phase_two` of each cycle."""
         if run.init_from is None:
             raise InputError("--recipe=refine begins from a run: name it, --init_from.")
+        _check_labels(run)
         prepared = {"init_from": run.init_from, "init_heads": run.init_heads}
         return tuple(self.loop(run, folder, prepared))
+
+
+def _check_labels(run) -> None:
+    """Refuses labels other than those that the run of `--init_from` has learned.
+
+    Of what is no run's folder they are not known.
+    """
+    folder = RunFolder(pathlib.Path(run.init_from))
+    known = folder.result.exists() and read_result(folder)["error"] is not None
+    if run.split_file or not known:
+        return
+    then = identity.values_of(read_config(folder))
+    for name in ("labels", "seed", "split_file"):
+        now = getattr(run, name)
+        if now != then[name]:
+            raise InputError(
+                f"--recipe=refine goes on from {run.init_from}, which learned other "
+                f"labels (--{name}: {then[name]} then, {now} now): give "
+                f"--split_file={folder.split}."
+            )
 
 
 def _hand_over(

@@ -113,7 +113,7 @@ def test_nothing_is_drawn_where_there_is_no_terminal(words, capsys):
         ("--joblib_backend=spark", "loky|dask|ray"),
         ("--cluster=host:1", "needs --joblib_backend=dask or ray"),
         ("--measure=accuracy", "error_augmented"),
-        ("--set=proxies.weight=2", "no term 'proxies'"),
+        ("--set=proxies.weight=2", "no run of this table has a term 'proxies'"),
         ("--pseudo_labels=a.npz", "--method=supervised reads none"),
         ("--dropout=1.5", "--dropout=1.5: expected 0 <= p < 1"),
         ("--method=sesemi", "Unknown command line flag 'method'"),

@@ -46,8 +46,12 @@ def test_recipes_stand_beside_methods():
     found = [(run.recipe, run.seed) for run in runs]
     assert found[:4] == [(None, 1), (None, 5), ("moam", 1), ("moam", 5)]
     assert [run.method for run in runs][:2] == ["supervised", "supervised"]
-    (alone,) = runs_of(methods="", recipes="moam", seeds="1")
-    assert (alone.recipe, alone.method) == ("moam", Run.method)
+    for words in ({}, {"methods": ""}):
+        (alone,) = runs_of(**words, recipes="moam", seeds="1")
+        assert (alone.recipe, alone.method) == ("moam", Run.method)
+    # Where nothing is named, these are.
+    names = [run.method for run in runs_of(seeds="1")]
+    assert names == ["supervised", "sesemi", "color_s4l"]
 
 
 def test_each_run_has_the_settings_that_it_knows():
@@ -72,6 +76,20 @@ def test_a_recipe_goes_on_from_one_run_and_its_labels():
         runs_of(**words, seeds="1", labels="10,20")
     assert runs_of(**words, seeds="1")[0].init_from == "run"
     assert len(runs_of(**words, seeds="1,2", split_file="split.csv")) == 2
+
+
+@pytest.mark.parametrize("other", [{"methods": "sesemi"}, {"recipes": "refine,moam"}])
+def test_nothing_else_begins_where_a_recipe_goes_on(other):
+    words = {"recipes": "refine", "init_from": "run", "seeds": "1"}
+    with pytest.raises(InputError, match="all others would, too: give it a command"):
+        runs_of(**{**words, **other})
+
+
+def test_a_recipe_has_the_labels_and_the_seed_of_the_run_it_goes_on_from(finished):
+    words = {"recipes": "refine", "init_from": finished.run_dir}
+    assert len(runs_of(**words, labels="16", seeds="1")) == 1
+    with pytest.raises(InputError, match=r"--seed: 1 then, 2 now.*--split_file=.*csv"):
+        runs_of(**words, labels="16", seeds="2")
 
 
 def test_every_flag_of_training_that_is_no_axis_reaches_the_runs():
@@ -104,8 +122,9 @@ def test_every_flag_of_training_that_is_no_axis_reaches_the_runs():
         ({"recipes": "moam,moam"}, "'moam' twice"),
         ({"recipes": "rotnet_linaer"}, "no recipe.*Did you mean 'rotnet_linear'"),
         ({"recipes": "refine"}, "begins from a run: name it, --init_from"),
-        ({"set": ("vat.weight=2",)}, "no term 'vat'.*There are: supervised, proxies"),
-        ({"stage": ("linear.epochs=2",)}, "no stage 'linear'. There are: none"),
+        ({"set": ("vat.weight=2",)}, r"=2: no run .* a term 'vat'\. They have: super"),
+        ({"set": ("proxis.weight=2",)}, "'proxis'. Did you mean 'proxies'"),
+        ({"stage": ("linear.epochs=2",)}, "epochs=2: only a --recipe has stages"),
         (
             {"recipes": "moam", "stage": ("mixt.epochs=2",)},
             "Did you mean 'mixed'.* finetuned, mixed, relabeled",

@@ -13,7 +13,7 @@ from PIL import Image
 import color_s4l
 from color_s4l import evaluate, tables
 from color_s4l.errors import InputError
-from color_s4l.recipes import procedure
+from color_s4l.recipes import flags, procedure
 from color_s4l.reporting import page, records
 
 
@@ -129,6 +129,8 @@ def test_retraining_has_a_label_for_everything_and_keeps_the_true_ones(
     # 24 unlabelled images, and all 16 labelled ones with their labels.
     assert set(index) == set(split["index"])
     assert result["unlabeled"] == len(index)
+    # In a table it is what was asked for: how many are added is chance.
+    assert tables.rows([run.run_dir], stages=True)["unlabeled"].tolist() == [24] * 3
     known = np.isin(index, labeled)
     np.testing.assert_array_equal(
         probabilities[known], np.eye(4)[small.labels[index[known]]]
@@ -178,10 +180,33 @@ def test_two_thirds_of_the_images_in_the_first_cycle_all_in_the_last(
     assert len(unlabeled[0]) == 24
     assert len(unlabeled[2]) == 16
     assert unlabeled[2] < unlabeled[0] == unlabeled[4]
+    assert tables.rows([alternating], stages=True)["unlabeled"].tolist() == [24] * 6
     log = pd.read_csv(alternating / names[2] / "log.csv")
     # Nothing to compare with in the first epoch; then there is.
     assert log["temporal_loss"].iloc[0] == 0
     assert log["temporal_loss"].iloc[1] > 0
+
+
+def test_refine_takes_no_other_labels_than_its_run_has_learned(
+    finished, base, tmp_path
+):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for part in ("config.json", "result.json"):
+        shutil.copy(pathlib.Path(finished.run_dir, part), folder)
+    run = dataclasses.replace(base, recipe="refine", init_from=str(folder))
+    flags.check(run)
+    for change in ({"labels": 8}, {"seed": 2}):
+        (name,) = change
+        with pytest.raises(InputError, match=f"learned other labels \\(--{name}: "):
+            flags.check(dataclasses.replace(run, **change))
+    apart = {"labels": None, "unlabeled": None, "seed": 2}
+    flags.check(dataclasses.replace(run, split_file=str(folder / "split.csv"), **apart))
+    # What learned no classes knows no labels.
+    path = folder / "result.json"
+    result = {**json.loads(path.read_text()), "error": None}
+    path.write_text(json.dumps(result))
+    flags.check(dataclasses.replace(run, seed=2))
 
 
 def test_refine_begins_from_a_run_with_its_classes(
