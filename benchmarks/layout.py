@@ -83,7 +83,7 @@ def best(found: pd.DataFrame, measure: str) -> pd.Series:
         Booleans, one for each row of `found`.
     """
     groups = found.groupby(["dataset", "labels", "comparable"])[measure]
-    return (found[measure] == groups.transform("min")) & (groups.transform("size") > 1)
+    return (found[measure] == groups.transform("min")) & (groups.transform("count") > 1)
 
 
 def block(found: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -46,12 +46,18 @@ def write(rows: pd.DataFrame, path: pathlib.Path, measure: str, command: str) ->
     rows = rows.assign(settings=layout.settings_column(rows))
     found = layout.annotated(rows)
     text = texts.markdown(found, measure, command)
-    _write(path, rows.dropna(axis="columns", how="all").to_csv(index=False))
+    _write(path, _without_empty(rows).to_csv(index=False))
     _write(path.with_suffix(".md"), text)
     _write(path.with_suffix(".tex"), texts.latex(found, measure, command))
     figure = plots.errors_by_labels(found, measure)
     plots.save(figure, path.with_suffix(".png"), texts.origins(found, command))
     return text
+
+
+def _without_empty(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without what none of them has; a table of errors always has these."""
+    kept = rows.notna().any() | rows.columns.isin([*layout.MEASURES])
+    return rows.loc[:, kept]
 
 
 def _write(path: pathlib.Path, text: str) -> None:

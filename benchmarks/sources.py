@@ -11,8 +11,8 @@ from color_s4l.errors import InputError
 # What a result file must have for a table to be made of it.
 REQUIRED = {
     *tables.SETTINGS,
-    *("error", "error_augmented", "best_error"),
-    *("seed", "test_images", "backend", "hardware", "versions", "command", "date"),
+    *("error", "seed", "test_images"),
+    *("backend", "hardware", "versions", "command", "date"),
 }
 # A run that is named twice, as a folder and in a file, is one run.
 _SAME = ["command", "backend", "colorizer", "stage"]
@@ -49,7 +49,8 @@ def rows(words: Sequence[str], *, stages: bool = False) -> pd.DataFrame:
     Args:
         words: Run folders, folders of run folders (unfinished runs there are left out
             and named), or CSV files that these commands wrote.
-        stages: Also each stage of a recipe's run.
+        stages: Also each stage of a recipe's run folder; a CSV has those that it was
+            written with.
 
     Raises:
         InputError: A word names nothing of the kind, or no run is finished.

@@ -23,7 +23,9 @@ class Table:
         "MEASURED", "Run folders, folders of them, result CSVs."
     )
     measure: str = option("error", "What the tables show.", tuple(layout.MEASURES))
-    stages: bool = option(False, "Also each stage of a recipe's run.")
+    stages: bool = option(
+        False, "Also each stage of a recipe's run folder; a CSV has what it has."
+    )
     output: str = option("table.csv", "One row per run; .md, .tex, .png beside.")
 
 

@@ -139,10 +139,12 @@ def origins(found: pd.DataFrame, command: str) -> dict[str, str]:
         return "; ".join(dict.fromkeys(values))
 
     counts = sorted(found["n"].unique())
+    # A stage's row is of the run that has a row of its own.
+    whole = found[found.reindex(columns=["stage"])["stage"].isna()]
     return {
         "command": command,
         "runs": f"n = {', '.join(map(str, counts))} of each setting, "
-        f"{found['n'].sum()} in total",
+        f"{whole['n'].sum()} in total",
         "seeds": all_of("seeds"),
         "hardware": all_of("hardware"),
         "versions": all_of("versions"),

@@ -44,6 +44,16 @@ def test_numbers_of_another_backend_or_precision_are_not_compared(table):
     assert not layout.best(layout.annotated(both), "error").any()
 
 
+def test_a_number_beside_rows_without_one_is_no_best_one(table):
+    both = table(
+        (50.0, {"method": "supervised", **SMALL}),
+        (40.0, {"method": "mean_teacher", **SMALL}),
+    ).assign(averaged_error=[None, 30.0])
+    found = layout.annotated(both)
+    assert not layout.best(found, "averaged_error").any()
+    assert layout.best(found, "error").tolist() == [False, True]
+
+
 def test_rows_are_methods_columns_are_labels_and_published_rows_follow(found):
     text, bold = layout.block(found, "error")
     assert [*text][-2:] == ["1,000 labels", "2,000 labels"]
@@ -104,6 +114,14 @@ def test_markdown_holds_the_bold_number_and_the_origin(found):
     ):
         assert line in text
     assert "after the last epoch" in text
+
+
+def test_stages_are_not_counted_as_runs(table):
+    runs = table(*((40.0, {"recipe": "moam", "seed": seed}) for seed in (1, 2)))
+    stages = [runs.assign(stage=name) for name in ("mixed", "relabeled", "finetuned")]
+    for parts in ([runs], [runs, *stages]):
+        said = texts.origins(layout.annotated(pd.concat(parts)), "python -m x")
+        assert said["runs"] == "n = 2 of each setting, 2 in total"
 
 
 def test_latex_escapes_what_latex_reads(found):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import sources, table
+from benchmarks.output import write
 from color_s4l import tables
 
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "results"
@@ -31,6 +32,15 @@ def test_a_result_file_without_a_colorizer_gives_its_numbers_again(tmp_path):
     assert "colorizer" not in pd.read_csv(measured)
     assert table.main([str(measured), f"--output={output}"]) == 0
     assert pd.read_csv(output).equals(pd.read_csv(measured))
+
+
+def test_a_table_of_what_learned_no_classes_can_be_read_again(row, tmp_path):
+    rows = pd.DataFrame([row(float("nan"), method=name) for name in ("rotnet", "moam")])
+    path = tmp_path / "first.csv"
+    write(rows, path, "error", "python -m x")
+    assert "colorizer" not in pd.read_csv(path)  # which none of them has
+    assert sources.read(str(path))["error"].isna().tolist() == [True, True]
+    assert table.main([str(path), f"--output={tmp_path / 'again.csv'}"]) == 0
 
 
 def test_runs_and_files_stand_together_and_each_once(copied, finished, capsys):
