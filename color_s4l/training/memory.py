@@ -17,8 +17,9 @@ def keep_freed() -> None:
     of a step's time of VGG-16, a hundredth of the ConvNet's; peak memory grows by 0 to
     8 % (two cores, TensorFlow; benchmarks/results/README.md).
 
-    It holds for the whole process. Other C libraries are left as they are, and so is
-    glibc where the environment tells it something (`MALLOC_...`, `GLIBC_TUNABLES`).
+    Pieces above 64 MB that threads other than the first ask for are mapped anew all the
+    same. It holds for the whole process. Other C libraries are left as they are, and so
+    is glibc where the environment tells it something (`MALLOC_...`, `GLIBC_TUNABLES`).
     """
     told = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
     if platform.libc_ver()[0] != "glibc" or told:
