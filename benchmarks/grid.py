@@ -226,7 +226,7 @@ def _digests(run: Run) -> dict[str, str | None]:
     from color_s4l.recipes import flags
     from color_s4l.training import colors
 
-    needed = colors.needed(flags.terms_of(run))
+    needed = colors.needed(flags.terms_of(flags.runs_of(run)))
     return _contents(
         run.colorizer if needed else None,
         run.init_from,

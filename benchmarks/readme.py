@@ -36,11 +36,19 @@ class Readme:
 def readme(flags: Readme) -> None:
     """Runs the command."""
     path = pathlib.Path(flags.readme)
-    parts = [section(results(flags.results), costs(flags.results))]
-    parts += speeds(flags.results)
-    text = replaced(path.read_text(encoding="utf-8"), "\n\n".join(parts))
+    text = replaced(path.read_text(encoding="utf-8"), shown(flags.results))
     write_atomically(path, lambda file: file.write(text.encode()))
     print(f"written    {path}", flush=True)
+
+
+def shown(folder: str | pathlib.Path) -> str:
+    """The Markdown between the two marks: error rates, then speeds.
+
+    Args:
+        folder: Of the result files.
+    """
+    errors = section(results(folder), costs(folder))
+    return "\n\n".join([errors, *speeds(folder)])
 
 
 def results(folder: str | pathlib.Path) -> pd.DataFrame:
@@ -120,7 +128,7 @@ def _aligned(table: pd.DataFrame) -> str:
 
 
 def section(rows: pd.DataFrame, costs: pd.DataFrame) -> str:
-    """The Markdown between the two marks.
+    """The tables of error rates in Markdown.
 
     Args:
         rows: Of `results`.

@@ -58,11 +58,16 @@ def check(run: Run) -> None:
         stages_of(run, _NOWHERE)
 
 
-def terms_of(run: Run) -> list[Term]:
-    """The terms of a run, or of all stages of its recipe, one after the other."""
-    stages = () if run.recipe is None else stages_of(run, _NOWHERE)
-    runs = [one for _, one in stages] or [run]
-    return [term for one in runs for term in _terms(one)]
+def runs_of(run: Run) -> list[Run]:
+    """The run, or those of all stages of its recipe, whose folder is not known yet."""
+    if run.recipe is None:
+        return [run]
+    return [stage_run for _, stage_run in stages_of(run, _NOWHERE)]
+
+
+def terms_of(runs: Sequence[Run]) -> list[Term]:
+    """The terms of several runs, one after the other."""
+    return [term for run in runs for term in _terms(run)]
 
 
 def names_of(run: Run) -> dict[str, set[str]]:

@@ -70,7 +70,8 @@ def _begin(
     run: Run, stages: Sequence[tuple[Stage, Run]], folder: RunFolder
 ) -> data.Dataset:
     """Reads what all stages share, the same as when the recipe was begun."""
-    files = contents.read(run, colors=colors.needed(flags.terms_of(run)))
+    terms = flags.terms_of([stage_run for _, stage_run in stages])
+    files = contents.read(run, colors=colors.needed(terms))
     if folder.config.exists():
         contents.check_same(run, files, read_config(folder))
     print(f"reading    {run.dataset}", flush=True)

@@ -12,9 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 def test_the_readme_is_what_the_command_writes():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = readme.results(readme.RESULTS)
-    parts = [readme.section(rows, readme.costs(readme.RESULTS))]
-    made = "\n\n".join([*parts, *readme.speeds(readme.RESULTS)])
+    made = readme.shown(readme.RESULTS)
     assert readme.replaced(text, made) == text, "run python -m benchmarks.readme"
 
 
