@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from color_s4l import commands
-from color_s4l.commands import option
-from color_s4l.config import Source
+from color_s4l import command_line
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
+from color_s4l.settings import Source
 
 _DESCRIPTION = """Trains one colorizer and keeps it after several numbers of epochs,
 measures each on the test images, and writes <dataset>_<epochs>.h5, colorizers.csv and
@@ -143,7 +143,7 @@ def _check_origin(flags: Colorizers, epochs: int, origin) -> None:
     """Refuses a file of other settings, which would be another curve's."""
     wanted = {
         "epochs": epochs,
-        "images": flags.images or origin.images,
+        "images": flags.images or provenance.images,
         "network": flags.network,
         "width": flags.width,
         "batch_size": flags.batch_size,
@@ -159,8 +159,12 @@ def _check_origin(flags: Colorizers, epochs: int, origin) -> None:
 
 
 def _row(flags: Colorizers, origin, epochs: int | str, scores) -> dict:
-    about = {"dataset": flags.dataset, "network": origin.network, "width": origin.width}
-    about |= {"images": origin.images, "seed": origin.seed, "epochs": epochs}
+    about = {
+        "dataset": flags.dataset,
+        "network": provenance.network,
+        "width": provenance.width,
+    }
+    about |= {"images": provenance.images, "seed": provenance.seed, "epochs": epochs}
     published = PUBLISHED.get(flags.dataset, {}).get(epochs)
     return about | dataclasses.asdict(scores) | {"published_agreement": published}
 
@@ -168,21 +172,23 @@ def _row(flags: Colorizers, origin, epochs: int | str, scores) -> dict:
 def _provenance(flags: Colorizers) -> dict:
     import keras
 
-    from color_s4l import origin
-    from color_s4l.training.backend import backend
+    from color_s4l import backend
+    from color_s4l.artifacts import provenance
 
     return {
-        "command": origin.command("benchmarks.colorizers", origin.portable(flags)),
+        "command": provenance.command(
+            "benchmarks.colorizers", provenance.portable(flags)
+        ),
         "backend": keras.backend.backend(),
-        "versions": "; ".join(f"{k} {v}" for k, v in origin.versions().items()),
-        "hardware": origin.hardware(backend.device_names()),
-        "date": origin.today(),
+        "versions": "; ".join(f"{k} {v}" for k, v in provenance.versions().items()),
+        "hardware": provenance.hardware(backend.device_names()),
+        "date": provenance.today(),
     }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(colorizers, Colorizers, _DESCRIPTION, arguments)
+    return command_line.run(colorizers, Colorizers, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from color_s4l import commands, origin, tables
-from color_s4l.commands import operands, option
+from color_s4l import command_line
+from color_s4l.artifacts import provenance, tables
+from color_s4l.command_line import operands, option
 from color_s4l.errors import InputError, unknown
 
 _DESCRIPTION = """Draws the error of each epoch, as Fig. 5 of the report. Runs that
@@ -37,7 +38,7 @@ def curves(flags: Curves) -> pd.DataFrame:
         InputError: A word is no run's folder, or no run has such a column.
     """
     from benchmarks import plots, sources
-    from color_s4l.files import write_atomically
+    from color_s4l.artifacts.files import write_atomically
 
     path = _checked(flags.output)
     found = [_read(folder) for folder in sources.run_folders(flags.runs)]
@@ -50,7 +51,7 @@ def curves(flags: Curves) -> pd.DataFrame:
     table = table[[*_ORIGIN, flags.column]].dropna(subset=[flags.column])
     text = table.to_csv(index=False).encode()
     write_atomically(path.with_suffix(".csv"), lambda file: file.write(text))
-    command = origin.command("benchmarks.curves", origin.portable(flags))
+    command = provenance.command("benchmarks.curves", provenance.portable(flags))
     figure = plots.errors_by_epoch(table, flags.column)
     plots.save(figure, path, _origins(table, command))
     print(f"written    {path}; its numbers in {path.with_suffix('.csv')}", flush=True)
@@ -94,7 +95,7 @@ def _origins(table: pd.DataFrame, command: str) -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(curves, Curves, _DESCRIPTION, arguments)
+    return command_line.run(curves, Curves, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.error_rates import EXIT_FAILED, ErrorRates, error_rates
-from color_s4l import commands
-from color_s4l.commands import option
+from color_s4l import command_line
+from color_s4l.command_line import option
 
 COLORIZER_EPOCHS = 6
 
@@ -81,7 +81,7 @@ def _measure_colorizer(path: pathlib.Path) -> None:
 
 def _report(folder: pathlib.Path) -> None:
     """Writes the page about the runs, by the command that a user has."""
-    from color_s4l.report import Report, report
+    from color_s4l.report.__main__ import Report, report
 
     runs = sorted(str(path.parent) for path in folder.glob("runs/*/result.json"))
     report(Report(runs=tuple(runs), output=str(folder / "report.html")))
@@ -89,7 +89,7 @@ def _report(folder: pathlib.Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(demo, Demo, __doc__, arguments)
+    return command_line.run(demo, Demo, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from tqdm import tqdm
 
 from benchmarks import layout, work
 from benchmarks.grid import METHODS, Place, grid, places
-from color_s4l import commands, origin
-from color_s4l.commands import option
-from color_s4l.config import Settings
+from color_s4l import command_line
+from color_s4l.artifacts import provenance
+from color_s4l.command_line import option
+from color_s4l.settings import Settings
 
 _DESCRIPTION = """Trains every method and recipe with every network, label count and
 seed, and writes the tables of error rates (.csv, .md, .tex) and their plot (.png). Runs
@@ -107,11 +108,11 @@ def _write(
     found: Sequence[Place], done: set[str], path: pathlib.Path, flags: ErrorRates
 ) -> str:
     from benchmarks import output
-    from color_s4l import tables
+    from color_s4l.artifacts import tables
 
     complete = [p.run.run_dir for p in found if p.run.run_dir in done]
     rows = tables.rows(complete, stages=flags.stages)
-    command = origin.command("benchmarks.error_rates", origin.portable(flags))
+    command = provenance.command("benchmarks.error_rates", provenance.portable(flags))
     return output.write(rows, path, flags.measure, command)
 
 
@@ -130,7 +131,7 @@ def _tell(
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
     failed = {}
-    code = commands.run(
+    code = command_line.run(
         lambda flags: failed.update(error_rates(flags)),
         ErrorRates,
         _DESCRIPTION,

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
-from color_s4l import commands
-from color_s4l.commands import option
-from color_s4l.config import Run
+from color_s4l import command_line
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
+from color_s4l.settings import Run
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
 LABELS = ("cifar10_4000", "cifar10_1000", "cifar10_all", "cifar100_20000")
@@ -84,7 +84,7 @@ def jobs(flags: Gpu) -> Iterator[Job]:
             path = pathlib.Path(flags.flags_dir) / f"{row}.cfg"
             if not path.is_file():
                 raise InputError(f"--rows: there is no flagfile {path}.")
-            run = commands.parse(Run, [f"--flagfile={path}"], "")
+            run = command_line.parse(Run, [f"--flagfile={path}"], "")
             colorizer = None
             if run.colorizer:
                 colorizer = folder / pathlib.Path(run.colorizer).name
@@ -223,7 +223,7 @@ def _ended(process: subprocess.Popen) -> None:
 
 def _write(flags: Gpu) -> None:
     """One line for each complete run, in the order of the rows."""
-    from color_s4l import tables
+    from color_s4l.artifacts import tables
 
     folders = [
         _folder(row, seed, flags)
@@ -240,7 +240,7 @@ def _write(flags: Gpu) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(gpu, Gpu, _DESCRIPTION, arguments)
+    return command_line.run(gpu, Gpu, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import json
 import pathlib
 from collections.abc import Iterable, Sequence
 
-from color_s4l.config import Run, Settings
 from color_s4l.errors import InputError, suggestion
+from color_s4l.settings import Run, Settings
 
 ALL = "all"
 METHODS = "supervised,sesemi,color_s4l"
@@ -181,8 +181,8 @@ def places(runs: Iterable[Run], folder: pathlib.Path) -> list[Place]:
 
 
 def _place(run: Run, folder: pathlib.Path, known: list, backend: str) -> Place:
+    from color_s4l.artifacts.run_directory import default_path
     from color_s4l.training import identity
-    from color_s4l.training.run_folder import default_path
 
     values = identity.json_values(run)
     wanted = identity.identity(values, _digests(run), backend)
@@ -202,8 +202,8 @@ def _place(run: Run, folder: pathlib.Path, known: list, backend: str) -> Place:
 
 def _known(folder: pathlib.Path) -> list[tuple[pathlib.Path, bool, dict, dict]]:
     """Every run folder: path, whether it is finished, its identity, how it was run."""
+    from color_s4l.artifacts.run_directory import RunFolder, read_config
     from color_s4l.training import identity
-    from color_s4l.training.run_folder import RunFolder, read_config
 
     found = []
     for path in sorted(folder.glob("*/config.json")):

@@ -4,7 +4,7 @@ import pandas as pd
 
 from benchmarks import published
 from benchmarks.settings import settings
-from color_s4l import tables
+from color_s4l.artifacts import tables
 
 # How our numbers were taken, as the tables' captions say it.
 MEASURES = {

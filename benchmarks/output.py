@@ -5,8 +5,8 @@ import pathlib
 import pandas as pd
 
 from benchmarks import layout, plots, texts
+from color_s4l.artifacts.files import write_atomically
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
 
 
 def check(output: str) -> pathlib.Path:

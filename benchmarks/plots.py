@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmarks import layout
 from benchmarks.texts import NAMES
-from color_s4l.files import write_atomically
+from color_s4l.artifacts.files import write_atomically
 
 # Lines of one column of labels stand side by side: so far apart, within this width.
 DODGE, WIDEST = 0.06, 0.5

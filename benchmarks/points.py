@@ -13,10 +13,10 @@ from keras import layers, ops
 from sklearn.datasets import make_moons
 
 from color_s4l.data import StepBatches, draw_split, feeding
+from color_s4l.data.streams import seed_initialisers
 from color_s4l.methods import heads_of, terms_of
 from color_s4l.networks import Network
-from color_s4l.randomness import seed_initialisers
-from color_s4l.training.feed import Feed
+from color_s4l.training.feeding import Feed
 from color_s4l.training.learner import Learner, Plan, compile_learner
 from color_s4l.training.schedules import Schedule
 

@@ -6,7 +6,7 @@ is a link to it.
 
 import pandas as pd
 
-from color_s4l.reporting.published_numbers import comparable, published_method_of, read
+from color_s4l.report.published import comparable, published_method_of, read
 
 # Of the data sets that the tables are about.
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn_cropped": 73_257}

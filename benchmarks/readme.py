@@ -13,10 +13,11 @@ import pandas as pd
 from benchmarks import layout, sources
 from benchmarks.speed.table import side_by_side
 from benchmarks.texts import NAMES
-from color_s4l import commands, tables
-from color_s4l.commands import option
+from color_s4l import command_line
+from color_s4l.artifacts import tables
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -209,7 +210,7 @@ def replaced(text: str, new: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(readme, Readme, __doc__, arguments)
+    return command_line.run(readme, Readme, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import re
 import pandas as pd
 
 from benchmarks import published
-from color_s4l import commands, tables
-from color_s4l.config import Run
+from color_s4l import command_line
+from color_s4l.artifacts import tables
+from color_s4l.settings import Run
 from color_s4l.training import identity
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
@@ -77,7 +78,7 @@ def settings(row: pd.Series) -> Settings:
         if name in ("width", "epochs") and value < getattr(reference, name):
             smaller.append(f"width {value:g}" if name == "width" else f"{value} epochs")
         else:
-            words = " ".join(commands.spelled(Run(**{name: value})))
+            words = " ".join(command_line.spelled(Run(**{name: value})))
             (own if name in _OWN else changed).append(words or f"--{name}={value}")
     smaller += _fewer_images(run, row)
     if known and row["n"] < _seeds(run, row):
@@ -90,7 +91,9 @@ def settings(row: pd.Series) -> Settings:
 def references() -> tuple[Run, ...]:
     """The published runs, one of each flagfile."""
     files = sorted(FLAGS.rglob("*.cfg"))
-    return tuple(_plain(commands.parse(Run, [f"--flagfile={f}"], "")) for f in files)
+    return tuple(
+        _plain(command_line.parse(Run, [f"--flagfile={f}"], "")) for f in files
+    )
 
 
 def _plain(run: Run) -> Run:

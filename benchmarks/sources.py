@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from color_s4l import tables
+from color_s4l.artifacts import tables
 from color_s4l.errors import InputError
 
 # What a result file must have for a table to be made of it.

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from benchmarks import layout
-from color_s4l import commands, origin
-from color_s4l.commands import operands, option
+from color_s4l import command_line
+from color_s4l.artifacts import provenance
+from color_s4l.command_line import operands, option
 
 _DESCRIPTION = """Makes the tables of error rates (.csv, .md, .tex) and their plot
 (.png) from what is measured already.
@@ -35,14 +36,14 @@ def table(flags: Table) -> None:
 
     path = output.check(flags.output)
     rows = sources.rows(flags.measured, stages=flags.stages)
-    command = origin.command("benchmarks.table", origin.portable(flags))
+    command = provenance.command("benchmarks.table", provenance.portable(flags))
     print(output.write(rows, path, flags.measure, command))
     print(f"written    {path}; beside it .md, .tex, .png", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(table, Table, _DESCRIPTION, arguments)
+    return command_line.run(table, Table, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

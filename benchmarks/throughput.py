@@ -13,11 +13,12 @@ from benchmarks.speed import rows, table
 from benchmarks.speed.case import Case, plain_case
 from benchmarks.speed.measuring import SUPERVISED, group, started
 from benchmarks.speed.processes import closing
-from color_s4l import commands, origin
-from color_s4l.commands import option
-from color_s4l.config import Run
+from color_s4l import command_line
+from color_s4l.artifacts import provenance
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.command_line import option
 from color_s4l.errors import InputError, unknown
-from color_s4l.files import write_atomically
+from color_s4l.settings import Run
 
 BACKENDS = ("tensorflow", "jax", "torch")
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -69,7 +70,9 @@ def throughput(flags: Throughput) -> pd.DataFrame:
         InputError: A name does not exist, or a number does not fit.
     """
     backends = _check(flags)
-    about = rows.about(origin.command("benchmarks.throughput", origin.portable(flags)))
+    about = rows.about(
+        provenance.command("benchmarks.throughput", provenance.portable(flags))
+    )
     output = pathlib.Path(flags.output)
     lines = []
     axes = (flags.networks.split(","), flags.dtype_policies.split(","))
@@ -176,7 +179,7 @@ def _write(found: pd.DataFrame, path: pathlib.Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(throughput, Throughput, _DESCRIPTION, arguments)
+    return command_line.run(throughput, Throughput, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

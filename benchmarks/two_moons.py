@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from color_s4l import commands, origin, pictures
-from color_s4l.commands import option
-from color_s4l.files import write_atomically
+from color_s4l import command_line
+from color_s4l.artifacts import pictures, provenance
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.command_line import option
 
 LABELS = 6
 # The papers' weights; averages of some steps for a run of 3,000, not 150,000; points
@@ -112,10 +113,10 @@ def two_moons(flags: TwoMoons) -> pd.DataFrame:
     table = pd.DataFrame(rows).assign(
         labels=LABELS,
         settings=[" ".join(METHODS[row["method"]]) for row in rows],
-        command=origin.command("benchmarks.two_moons", _forgetting_where(flags)),
-        versions=" ".join(f"{k}={v}" for k, v in origin.versions().items()),
-        hardware=origin.hardware(["CPU"]),
-        date=origin.today(),
+        command=provenance.command("benchmarks.two_moons", _forgetting_where(flags)),
+        versions=" ".join(f"{k}={v}" for k, v in provenance.versions().items()),
+        hardware=provenance.hardware(["CPU"]),
+        date=provenance.today(),
     )
     folder = pathlib.Path(flags.output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +172,7 @@ def _draw(axis, decision: Decision) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(two_moons, TwoMoons, __doc__, arguments)
+    return command_line.run(two_moons, TwoMoons, __doc__, arguments)
 
 
 if __name__ == "__main__":

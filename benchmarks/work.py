@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 import joblib
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
-from color_s4l import commands
-from color_s4l.config import Run
+from color_s4l import command_line
 from color_s4l.errors import InputError
+from color_s4l.settings import Run
 
 BACKENDS = ("loky", "dask", "ray")
 _NEEDS = {"dask": ("distributed", "dask[distributed]"), "ray": ("ray", "ray")}
@@ -178,7 +178,7 @@ def _quietly(run: Run, threads: int) -> Outcome:
 
 
 def _outcome(run: Run) -> Outcome:
-    commands.start_keras()
+    command_line.start_keras()
     import keras
 
     from color_s4l.recipes.procedure import fit

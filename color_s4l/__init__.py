@@ -15,13 +15,13 @@ import typing
 
 if typing.TYPE_CHECKING:
     from color_s4l.classifier import Classifier, load
-    from color_s4l.config import Run
     from color_s4l.errors import InputError
     from color_s4l.methods import METHODS
     from color_s4l.recipes.procedure import fit
+    from color_s4l.settings import Run
 
 _WHERE = {
-    "Run": "color_s4l.config",
+    "Run": "color_s4l.settings",
     "fit": "color_s4l.recipes.procedure",
     "load": "color_s4l.classifier",
     "Classifier": "color_s4l.classifier",

@@ -7,10 +7,11 @@ import pathlib
 import keras
 import numpy as np
 
-from color_s4l import data, evaluation
+from color_s4l import data
+from color_s4l.artifacts import classifier_file
 from color_s4l.errors import InputError
 from color_s4l.networks.network import ENCODER
-from color_s4l.saving import classifier_file
+from color_s4l.training import evaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,10 +120,10 @@ def load(path: str | os.PathLike) -> Classifier:
     if not path.is_dir():
         network, about = _with_classes(path)
         return Classifier(network, about.classes, about.hflip, about.fit)
-    from color_s4l.training import run_folder
+    from color_s4l.artifacts import run_directory
 
-    folder = run_folder.RunFolder(path)
-    config = run_folder.read_config(folder)
+    folder = run_directory.RunFolder(path)
+    config = run_directory.read_config(folder)
     network, about = _with_classes(folder.model())
     hflip = config["resolved"]["hflip"]
     return Classifier(network, tuple(config["classes"]), hflip, about.fit)

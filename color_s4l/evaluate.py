@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from color_s4l import commands
-from color_s4l.commands import option
-from color_s4l.config import Source, is_digits
+from color_s4l import command_line
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
+from color_s4l.settings import Source, is_digits
 
 _DESCRIPTION = """Measures the error rate on the test images, with and without the
 published test-time augmentation.
@@ -53,7 +53,7 @@ def evaluate(flags: Evaluate) -> None:
 
 def _source_of(run: str, data_dir: str | None) -> Source:
     """The data set that a run was trained on; its directory may have moved."""
-    from color_s4l.training.run_folder import RunFolder, read_config
+    from color_s4l.artifacts.run_directory import RunFolder, read_config
 
     values = read_config(RunFolder(pathlib.Path(run)))["run"]
     names = [field.name for field in dataclasses.fields(Source) if field.name in values]
@@ -82,15 +82,15 @@ def _print_errors(trained, dataset) -> None:
 
 def _print_others(run: str) -> None:
     """The other errors of a run: of a teacher, of the best epochs."""
+    from color_s4l.artifacts.run_directory import RunFolder, read_result
     from color_s4l.training.results import describe_others
-    from color_s4l.training.run_folder import RunFolder, read_result
 
     describe_others(read_result(RunFolder(pathlib.Path(run))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(evaluate, Evaluate, _DESCRIPTION, arguments)
+    return command_line.run(evaluate, Evaluate, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

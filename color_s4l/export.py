@@ -6,8 +6,8 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from color_s4l import commands
-from color_s4l.commands import option
+from color_s4l import command_line
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
 
 _DESCRIPTION = """Writes a trained classifier for other programs. Every format takes raw
@@ -41,7 +41,7 @@ def export(flags: Export) -> None:
             raise InputError(f"--{name} is missing (see --help).")
     # Here and not above: Keras takes seconds to start, and --help needs none.
     from color_s4l import classifier
-    from color_s4l.saving import formats
+    from color_s4l.artifacts import formats
 
     path = pathlib.Path(flags.output)
     formats.check(flags.format, path)
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
     if importlib.util.find_spec("tensorflow"):
         os.environ["KERAS_BACKEND"] = "tensorflow"
-    return commands.run(export, Export, _DESCRIPTION, arguments)
+    return command_line.run(export, Export, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from color_s4l import commands
-from color_s4l.commands import option
-from color_s4l.config import Source
+from color_s4l import command_line
+from color_s4l.command_line import option
+from color_s4l.settings import Source
 
 _DESCRIPTION = """Shows what the library sees of a data set, before anything is trained:
 images of each class and split, sizes, test images that are also trained on,
@@ -34,7 +34,8 @@ class Inspect(Source):
 def inspect(flags: Inspect) -> None:
     """Runs the command."""
     # Here and not above: Keras takes seconds to start, and --help needs none.
-    from color_s4l import data, pictures
+    from color_s4l import data
+    from color_s4l.artifacts import pictures
     from color_s4l.inspection import figures
     from colorization import saving
 
@@ -112,7 +113,7 @@ def _folder(flags: Inspect) -> pathlib.Path:
 
 
 def _write(path: pathlib.Path, table) -> None:
-    from color_s4l.files import write_atomically
+    from color_s4l.artifacts.files import write_atomically
 
     # Names of files need not be Unicode.
     content = table.to_csv(index=False).encode(errors="backslashreplace")
@@ -121,7 +122,7 @@ def _write(path: pathlib.Path, table) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(inspect, Inspect, _DESCRIPTION, arguments)
+    return command_line.run(inspect, Inspect, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

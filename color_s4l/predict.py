@@ -6,8 +6,8 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from color_s4l import commands
-from color_s4l.commands import option
+from color_s4l import command_line
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
 
 _DESCRIPTION = """Classifies any number of image files and writes a table: filename,
@@ -98,7 +98,7 @@ def predict(flags: Predict) -> None:
 
 def _write_tables(flags: Predict, trained, reader, root: pathlib.Path, doubtful) -> int:
     """Streams the images into the tables; returns how many rows `--relabel` got."""
-    from color_s4l.files import written_atomically
+    from color_s4l.artifacts.files import written_atomically
     from color_s4l.prediction import table
 
     classes = trained.class_names
@@ -131,7 +131,7 @@ def _made(path: str) -> pathlib.Path:
 
 
 def _draw(doubtful, path: pathlib.Path) -> None:
-    from color_s4l import pictures
+    from color_s4l.artifacts import pictures
     from color_s4l.prediction.sheet import sheet
 
     pictures.save(sheet(doubtful.items()), _made(str(path)))
@@ -139,7 +139,7 @@ def _draw(doubtful, path: pathlib.Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(predict, Predict, _DESCRIPTION, arguments)
+    return command_line.run(predict, Predict, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from color_s4l import commands
-from color_s4l.config import Run
+from color_s4l import command_line
+from color_s4l.settings import Run
 
 _DESCRIPTION = """Trains a classifier from few labelled and many unlabelled images, and
 writes a run folder: model, error rates, split, log, pictures.
@@ -25,7 +25,7 @@ def train(run: Run) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(train, Run, _DESCRIPTION, arguments)
+    return command_line.run(train, Run, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import zipfile
 import keras
 import numpy as np
 
+from color_s4l.artifacts.files import write_atomically
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
 
 
 def path_beside(output: str | os.PathLike) -> pathlib.Path:

@@ -4,8 +4,8 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from color_s4l import commands
-from color_s4l.commands import option
+from color_s4l import command_line
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
 
 _DESCRIPTION = """Colourises photographs at their own size.
@@ -90,7 +90,7 @@ def colorize(flags: Colorize) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(colorize, Colorize, _DESCRIPTION, arguments)
+    return command_line.run(colorize, Colorize, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ more than a whole epoch of the colorizer (6.7 images/s at 299 px on 2 CPU cores)
 import keras
 import numpy as np
 
-from color_s4l import cache
+from color_s4l.artifacts import cache
 from colorization import lab
 
 _BATCH_SIZE = 32

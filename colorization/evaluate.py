@@ -5,11 +5,11 @@ import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from color_s4l import commands
-from color_s4l.commands import option
-from color_s4l.config import Source
+from color_s4l import command_line
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
+from color_s4l.settings import Source
 
 _DESCRIPTION = """Colourises a data set's test images and compares them with the
 originals; writes scores.csv, scores.json and samples.png.
@@ -97,7 +97,7 @@ def evaluate(flags: Evaluate) -> None:
     """
     # Here and not above: Keras takes seconds to start, and --help needs none.
     from color_s4l import data
-    from color_s4l import origin as provenance
+    from color_s4l.artifacts import provenance
     from colorization import metrics, pictures, saving
 
     _check(flags)
@@ -131,7 +131,7 @@ def evaluate(flags: Evaluate) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(evaluate, Evaluate, _DESCRIPTION, arguments)
+    return command_line.run(evaluate, Evaluate, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from color_s4l.artifacts.files import save_atomically
 from color_s4l.data import image_files
 from color_s4l.errors import InputError
-from color_s4l.files import save_atomically
 from colorization import lab
 from colorization.colorizer import Colorizer
 

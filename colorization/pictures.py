@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from color_s4l.files import write_atomically
+from color_s4l.artifacts.files import write_atomically
 
 _INCHES = 0.9  # per image
 _LABEL_INCHES = 1.1

@@ -1,6 +1,6 @@
 """A file is data: only layers of a colorizer are built from it, nothing is run."""
 
-from color_s4l.saving import keras_files
+from color_s4l.artifacts import keras_files
 
 _LAYERS = {
     "Functional",

@@ -10,9 +10,9 @@ import pathlib
 import keras
 
 import colorization
+from color_s4l.artifacts import keras_files
+from color_s4l.artifacts.keras_files import SUFFIXES
 from color_s4l.errors import InputError
-from color_s4l.saving import keras_files
-from color_s4l.saving.keras_files import SUFFIXES
 from colorization import safety
 from colorization.colorizer import Colorizer
 from colorization.lab import SCALING

@@ -5,10 +5,10 @@ import math
 import pathlib
 from collections.abc import Sequence
 
-from color_s4l import commands
-from color_s4l.commands import option
-from color_s4l.config import Source
+from color_s4l import command_line
+from color_s4l.command_line import option
 from color_s4l.errors import InputError
+from color_s4l.settings import Source
 
 _DESCRIPTION = """Trains a network to colourise the images of a data set, and writes
 it with its origin into one self-contained Keras file.
@@ -146,7 +146,7 @@ def train(flags: Train) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(train, Train, _DESCRIPTION, arguments)
+    return command_line.run(train, Train, _DESCRIPTION, arguments)
 
 
 if __name__ == "__main__":

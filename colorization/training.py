@@ -18,8 +18,8 @@ import keras
 import numpy as np
 
 from color_s4l import progress
+from color_s4l.data.streams import seed_initialisers
 from color_s4l.errors import InputError
-from color_s4l.randomness import seed_initialisers
 from colorization import checkpoint, embeddings, networks
 from colorization.colorizer import pad
 from colorization.networks import Parts, Shape

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from color_s4l import methods, train
-from color_s4l.config import Run
 from color_s4l.data import Dataset, StepBatches, digits, draw_split
+from color_s4l.settings import Run
 from color_s4l.training import fitting, preparation, values
 from color_s4l.views.preprocessing import whitening
 

@@ -35,7 +35,7 @@ BASE = {
 SHARED = {"errors", "files", "cache", "progress", "randomness", "data.image_files"}
 SHARED |= {"saving.keras_files"}
 # Values to pictures and error rates: used by training, after the views.
-MEASURES = {"color_s4l.evaluation": 1, "color_s4l.pictures": 0}
+MEASURES = {"color_s4l.training.evaluation": 1, "color_s4l.artifacts.pictures": 0}
 BACKENDS = {
     "color_s4l.data.feeding.tensorflow": {"tensorflow"},
     "color_s4l.networks.kernels.tensorflow": {"tensorflow"},
@@ -120,7 +120,11 @@ def test_the_colorization_library_is_its_own(module):
 def test_every_file_has_a_place():
     assert {"color_s4l.data.tfds", "color_s4l.training.jax"} <= set(FILES)
     later = {m for m in FILES if m.startswith("color_s4l") and place(m) == AFTER}
-    assert {"color_s4l.train", "color_s4l.evaluate", "color_s4l.tables"} <= later
+    assert {
+        "color_s4l.train",
+        "color_s4l.evaluate",
+        "color_s4l.artifacts.tables",
+    } <= later
 
 
 def test_no_import_cycles():
@@ -209,5 +213,5 @@ def test_no_bare_except_and_no_assert():
 
 def test_only_commands_know_flags():
     for module in FILES:
-        if module != "color_s4l.commands":
+        if module != "color_s4l.command_line":
             assert not {n for n in imports(module) if n.startswith("absl")}, module

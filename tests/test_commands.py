@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from color_s4l import commands, train
-from color_s4l.config import Run
+from color_s4l import command_line, train
 from color_s4l.errors import InputError
+from color_s4l.settings import Run
 
 FLAGS = [
     "dataset",
@@ -51,7 +51,7 @@ FLAGS = [
 
 
 def parse(*arguments):
-    return commands.parse(Run, arguments, "")
+    return command_line.parse(Run, arguments, "")
 
 
 def test_no_flags_are_the_published_settings():
@@ -137,16 +137,16 @@ def test_help_loads_no_framework(command, python):
 
 
 def test_words_that_are_no_flags_go_where_they_are_wanted(capsys):
-    from color_s4l.report import Report
+    from color_s4l.report.__main__ import Report
 
     words = ["a/run", "--output=page.html", "another run"]
-    found = commands.parse(Report, words, "")
+    found = command_line.parse(Report, words, "")
     assert found == Report(runs=("a/run", "another run"), output="page.html")
-    assert commands.parse(Report, commands.spelled(found), "") == found
+    assert command_line.parse(Report, command_line.spelled(found), "") == found
     with pytest.raises(InputError, match=r"Expected flags .* Received: a/run another"):
         parse("a/run", "another")
     with pytest.raises(SystemExit):
-        commands.parse(Report, ["--help"], "")
+        command_line.parse(Report, ["--help"], "")
     assert "RUN...  Run folders" in capsys.readouterr().out
 
 
@@ -155,7 +155,7 @@ def test_our_own_faults_keep_their_traceback():
         raise ValueError("ours")
 
     with pytest.raises(ValueError, match="ours"):
-        commands.run(broken, Run, "", [])
+        command_line.run(broken, Run, "", [])
     assert issubclass(InputError, ValueError)
 
 
@@ -173,7 +173,7 @@ def test_what_the_disk_refuses_is_one_line(number, text, capsys):
     def refused(record):
         raise OSError(number, os.strerror(number), "x.npz")
 
-    assert commands.run(refused, Run, "", [], needs_keras=False) == 2
+    assert command_line.run(refused, Run, "", [], needs_keras=False) == 2
     said = capsys.readouterr().err
     assert text in said
     assert len(said.splitlines()) == 1

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l import evaluation
-from color_s4l.data import feeding
+from color_s4l import backend
 from color_s4l.networks import Network, convnet, inference_model
+from color_s4l.training import evaluation
 from color_s4l.views import augmentation
 from color_s4l.views.preprocessing import Preprocessing
 
@@ -109,13 +109,13 @@ def test_two_evaluations_agree_and_another_seed_draws_others(classifier, small):
 
 
 def test_a_batch_is_divisible_by_the_devices(classifier, small, monkeypatch):
-    sizes, fed = [], feeding.fed
+    sizes, fed = [], backend.fed
 
     def noted(batches):
         sizes.append([len(batches[i][0]) for i in range(batches.num_batches)])
         return fed(batches)
 
-    monkeypatch.setattr(feeding, "fed", noted)
+    monkeypatch.setattr(backend, "fed", noted)
     found = evaluation.probabilities(classifier, small.test_images[:7], devices=3)
     assert sizes == [[126]]
     assert found == pytest.approx(

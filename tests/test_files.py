@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from color_s4l import cache, files
+from color_s4l.artifacts import cache, files
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):

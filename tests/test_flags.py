@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l import commands, data, methods
-from color_s4l.config import Run
+from color_s4l import command_line, data, methods
 from color_s4l.data import Dataset, draw_split
+from color_s4l.settings import Run
 from color_s4l.training import preparation, schedules, values
 from color_s4l.views.preprocessing import Preprocessing
 
@@ -39,7 +39,7 @@ def name_of(path):
 
 
 def read(path):
-    run = commands.parse(Run, [f"--flagfile={path}"], "")
+    run = command_line.parse(Run, [f"--flagfile={path}"], "")
     values.check(run)
     return run
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from color_s4l import pictures
+from color_s4l.artifacts import pictures
 
 
 def test_views_stand_in_rows_under_their_proxy_labels():

@@ -8,7 +8,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from color_s4l import tables
+from color_s4l.artifacts import tables
 from color_s4l.errors import InputError
 
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from color_s4l.config import Run
 from color_s4l.data import Dataset
+from color_s4l.settings import Run
 
 CLASSES = 10
 NOISE = "noise"  # the data set

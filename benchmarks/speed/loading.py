@@ -19,10 +19,11 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks import output
-from color_s4l import commands, origin
-from color_s4l.commands import option
+from color_s4l import command_line
+from color_s4l.artifacts import provenance
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.command_line import option
 from color_s4l.errors import InputError, unknown
-from color_s4l.files import write_atomically
 
 CLASSES = ("temple", "flower")
 METHOD, VIEWS = "sesemi", 6
@@ -163,7 +164,7 @@ def measured(flags: Loading, size: int, cache: str, folder: pathlib.Path) -> dic
 
 
 def _row(flags: Loading, run: pathlib.Path) -> dict:
-    from color_s4l.training.run_folder import RunFolder, read_config
+    from color_s4l.artifacts.run_directory import RunFolder, read_config
 
     folder = RunFolder(run)
     config, log = read_config(folder), pd.read_csv(folder.log)
@@ -179,7 +180,9 @@ def _row(flags: Loading, run: pathlib.Path) -> dict:
         "images_per_second": round(speed, 1),
         "needed_images_per_second": round(speed * read / trained, 1),
         "loading_images_per_second": round(log["loading_images_per_second"].iloc[0], 1),
-        "command": origin.command("benchmarks.speed.loading", origin.portable(flags)),
+        "command": provenance.command(
+            "benchmarks.speed.loading", provenance.portable(flags)
+        ),
         "versions": ", ".join(f"{k} {v}" for k, v in config["versions"].items()),
         "hardware": config["hardware"],
         "date": config["date"],
@@ -194,7 +197,7 @@ def images_per_step(flags: Loading) -> tuple[int, int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command's entry point; returns its exit code."""
-    return commands.run(loading, Loading, __doc__, arguments)
+    return command_line.run(loading, Loading, __doc__, arguments)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ import time
 import keras
 
 from benchmarks.speed.case import NOISE, Case, Repainted
-from color_s4l import data, methods
-from color_s4l.config import Run
+from color_s4l import backend, data, methods
 from color_s4l.data import feeding
-from color_s4l.randomness import seed_initialisers
+from color_s4l.data.streams import seed_initialisers
+from color_s4l.settings import Run
 from color_s4l.training import colors, fitting, preparation, session, values
-from color_s4l.training.backend import backend
-from color_s4l.training.feed import Feed
+from color_s4l.training.feeding import Feed
 
 # So long a run that the learning rate stays what it is at the beginning.
 EPOCHS = 100_000

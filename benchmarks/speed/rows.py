@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks.speed.case import Case
 from benchmarks.speed.measured import Measured
-from color_s4l import origin
+from color_s4l.artifacts import provenance
 
 SETTINGS = (
     "network",
@@ -61,7 +61,7 @@ def row(
         "n": len(ours.seconds),
         "steps": ours.case.steps,
         "remark": "",
-        "hardware": origin.hardware(ours.devices),
+        "hardware": provenance.hardware(ours.devices),
     }
 
 
@@ -118,12 +118,12 @@ def failed(case: Case, why: str) -> dict:
 
 def about(command: str) -> dict:
     """What all lines share."""
-    versions = origin.versions()
+    versions = provenance.versions()
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions["torch"] = importlib.metadata.version("torch")
     words = (f"{name} {version}" for name, version in versions.items())
     return {
         "versions": ", ".join(words),
         "command": command,
-        "date": origin.today(),
+        "date": provenance.today(),
     }

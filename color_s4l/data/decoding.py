@@ -16,7 +16,8 @@ import numpy as np
 import PIL
 import psutil
 
-from color_s4l import cache
+from color_s4l.artifacts import cache
+from color_s4l.artifacts.files import write_atomically
 from color_s4l.data import image_files
 from color_s4l.data.lazy_images import (
     CHUNK,
@@ -25,7 +26,6 @@ from color_s4l.data.lazy_images import (
     Images,
     checksums,
 )
-from color_s4l.files import write_atomically
 
 CACHES = ("memory", "disk", "none")
 # Of the memory that is free: the step, its batches and colourised images need theirs.

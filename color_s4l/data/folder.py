@@ -13,11 +13,11 @@ import sys
 
 import numpy as np
 
-from color_s4l.config import Source
 from color_s4l.data import decoding, image_files, labels_csv
 from color_s4l.data.dataset import UNLABELED, Dataset, Files
 from color_s4l.data.listing import Labelled, Listing, folders, of_classes, with_test
 from color_s4l.errors import InputError
+from color_s4l.settings import Source
 
 SIZE = 32
 _PARTS = ("train", "test", "unlabeled")

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from color_s4l import cache
+from color_s4l.artifacts import cache
 from color_s4l.data import image_files
 from color_s4l.errors import InputError
 

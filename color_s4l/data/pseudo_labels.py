@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from color_s4l import cache
+from color_s4l.artifacts import cache
+from color_s4l.artifacts.files import read_arrays, write_atomically
 from color_s4l.data.dataset import Dataset
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.errors import InputError
-from color_s4l.files import read_arrays, write_atomically
 
 # Of a row's sum: what half precision rounds away over 1,000 classes.
 SLACK = 1e-2

@@ -5,10 +5,10 @@ import difflib
 import os
 from collections.abc import Iterable
 
-from color_s4l.config import Source
 from color_s4l.data import digits, folder, tfds
 from color_s4l.data.dataset import Dataset
 from color_s4l.errors import InputError
+from color_s4l.settings import Source
 
 
 def _load_digits(source: Source) -> Dataset:

@@ -10,11 +10,11 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from color_s4l.artifacts.files import write_atomically
 from color_s4l.data.dataset import UNLABELED, Dataset
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.data.splits import Split
 from color_s4l.errors import InputError
-from color_s4l.files import write_atomically
 
 _PARTS = ("labeled", "unlabeled", "validation")
 COLUMNS = ("index", "label", *_PARTS, "crc32")

@@ -5,6 +5,7 @@ asking for one thing more, or resuming in the middle, changes no other draw.
 """
 
 import enum
+import random
 
 import numpy as np
 
@@ -32,3 +33,16 @@ def permutation(length: int, seed: int, purpose: Purpose, number: int) -> np.nda
         int64 `(length,)`.
     """
     return np.random.default_rng([seed, purpose, number]).permutation(length)
+
+
+def seed_initialisers(seed: int) -> None:
+    """Seeds the weight initialisers and dropout layers created from here on.
+
+    Keras draws a seed from Python's generator for every initialiser or layer that has
+    none of its own. `keras.utils.set_random_seed` would import TensorFlow on every
+    backend.
+
+    Args:
+        seed: Integer, at least 0.
+    """
+    random.seed(seed)

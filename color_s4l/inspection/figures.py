@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from color_s4l import data, pictures
+from color_s4l import data
+from color_s4l.artifacts import pictures
 from color_s4l.views.colorized import colorized_images
 from color_s4l.views.geometric import GEOMETRIC
 from color_s4l.views.step import COLORIZED

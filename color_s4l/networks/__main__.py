@@ -4,8 +4,8 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 
-from color_s4l import commands
-from color_s4l.commands import option
+from color_s4l import command_line
+from color_s4l.command_line import option
 
 DESCRIPTION = """
 python -m color_s4l.networks [--flags]
@@ -53,4 +53,4 @@ def show(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(commands.run(show, Options, DESCRIPTION))
+    sys.exit(command_line.run(show, Options, DESCRIPTION))

@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from color_s4l.networks import parts
-from color_s4l.networks.kernels.normalization import BatchNormalization
+from color_s4l.networks.normalization import BatchNormalization
 
 
 def adapted(

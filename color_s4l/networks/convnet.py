@@ -10,7 +10,7 @@ from keras import layers
 
 from color_s4l.errors import InputError
 from color_s4l.networks import parts
-from color_s4l.networks.kernels.activation import LeakyReLU
+from color_s4l.networks.activation import LeakyReLU
 
 SLOPE = 0.1
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from color_s4l.networks.features.stages import stages
+from color_s4l.networks.stages import stages
 from color_s4l.views.preprocessing import Preprocessing
 
 # The head of the classes, and the name of a saved model without it.
@@ -78,7 +78,7 @@ class Network(keras.Model):
 
     @functools.cached_property
     def stages(self) -> tuple[keras.Model, ...]:
-        """The trunk in pieces (`color_s4l.networks.features.stages`)."""
+        """The trunk in pieces (`color_s4l.networks.stages`)."""
         return stages(self.trunk)
 
     @property

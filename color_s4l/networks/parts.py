@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from color_s4l.errors import InputError
-from color_s4l.networks.kernels.normalization import BatchNormalization
+from color_s4l.networks.normalization import BatchNormalization
 
 
 def scaled(filters: int, width: float) -> int:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import keras
 from keras import layers, ops
 
-from color_s4l.networks import kernels
-from color_s4l.networks.kernels.normalization import BatchNormalization
+from color_s4l import backend
+from color_s4l.networks.normalization import BatchNormalization
 
 # Of one branch: two 3x3 convolutions.
 BRANCH_WINDOW = 5
@@ -159,12 +159,12 @@ class ReversibleStage(layers.Layer):
         found: list = []
         newest: list = []
         for branch, own in zip(reversed(self.branches), reversed(shares), strict=True):
-            kept, changed = kernels.after([kept, changed], [*upstream, *newest])
+            kept, changed = backend.after([kept, changed], [*upstream, *newest])
 
             def change_of(stream, *own, branch=branch):
                 return _apply(branch, own, stream, training)[0]
 
-            change, (of_stream, *newest) = kernels.pullback(
+            change, (of_stream, *newest) = backend.pullback(
                 change_of, [changed, *own], upstream[0]
             )
             kept, changed = changed, kept - change

@@ -11,8 +11,8 @@ import keras
 from keras import initializers, layers
 
 from color_s4l.networks import parts
-from color_s4l.networks.kernels.activation import LeakyReLU
-from color_s4l.networks.kernels.normalization import BatchNormalization
+from color_s4l.networks.activation import LeakyReLU
+from color_s4l.networks.normalization import BatchNormalization
 from color_s4l.networks.wrn import units_per_stage
 
 SLOPE = 0.1

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from color_s4l import data
+from color_s4l.artifacts.run_directory import RunFolder, read_config, read_result
 from color_s4l.data import Dataset
 from color_s4l.data.streams import Purpose, permutation
 from color_s4l.errors import InputError
@@ -27,7 +28,6 @@ from color_s4l.networks.freezing import ALL
 from color_s4l.recipes import relabeling
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, part
 from color_s4l.training import identity
-from color_s4l.training.run_folder import RunFolder, read_config, read_result
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from color_s4l import commands, methods
-from color_s4l.config import Run, Source
+from color_s4l import command_line, methods
 from color_s4l.errors import InputError, suggestion, unknown
 from color_s4l.recipes import RECIPES, Recipe, Stage
+from color_s4l.settings import Run, Source
 from color_s4l.terms import TERMS, Term
 from color_s4l.terms.parts.fields import with_value
 from color_s4l.training import values
@@ -182,6 +182,6 @@ def _overrides(run: Run, stage: Stage) -> dict:
         for kind, flag, value in map(_parsed, run.stage)
         if kind == stage.kind
     ]
-    given = commands.parse(Run, words, "")
+    given = command_line.parse(Run, words, "")
     named = {word.removeprefix("--").partition("=")[0] for word in words}
     return {name: getattr(given, name) for name in named}

@@ -18,10 +18,10 @@ begin with the average; VAT and entropy minimisation see unlabelled images alone
 import dataclasses
 import functools
 
-from color_s4l.config import is_digits
+from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.recipes.pseudo_label_retrain import label_everything, relabeled
 from color_s4l.recipes.recipe import Recipe, Stage, milestones, part
-from color_s4l.training.run_folder import RunFolder
+from color_s4l.settings import is_digits
 
 AVERAGE = "average"
 

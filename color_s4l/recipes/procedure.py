@@ -13,12 +13,8 @@ from collections.abc import Sequence
 import keras
 
 from color_s4l import data
-from color_s4l.config import Run
-from color_s4l.files import save_atomically, write_json
-from color_s4l.recipes import Stage, flags
-from color_s4l.training import colors, results, session, values
-from color_s4l.training.given import contents
-from color_s4l.training.run_folder import (
+from color_s4l.artifacts.files import save_atomically, write_json
+from color_s4l.artifacts.run_directory import (
     RunFolder,
     check_folder,
     make_folder,
@@ -26,6 +22,10 @@ from color_s4l.training.run_folder import (
     read_result,
     write_config,
 )
+from color_s4l.recipes import Stage, flags
+from color_s4l.settings import Run
+from color_s4l.training import colors, results, session, values
+from color_s4l.training.given import contents
 
 # Of the last stage, so that the whole folder is that of a run.
 KEPT = ("split.csv", "log.csv", "samples.npz", "model*", "heads*", "pictures/*")

@@ -14,11 +14,11 @@ import pathlib
 import numpy as np
 
 from color_s4l import data
-from color_s4l.config import is_digits
+from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.data import Dataset
 from color_s4l.recipes import relabeling
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, milestones
-from color_s4l.training.run_folder import RunFolder
+from color_s4l.settings import is_digits
 
 
 @dataclasses.dataclass(frozen=True)

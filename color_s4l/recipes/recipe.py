@@ -5,8 +5,8 @@ import pathlib
 import typing
 from collections.abc import Callable, Mapping, Sequence
 
-from color_s4l.config import Run
 from color_s4l.data import Dataset
+from color_s4l.settings import Run
 from color_s4l.terms.parts import ranges
 
 # What a stage is told by a split file, it is not told by these.

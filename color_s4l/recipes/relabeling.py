@@ -9,10 +9,11 @@ import pathlib
 import keras
 import numpy as np
 
-from color_s4l import data, evaluation
+from color_s4l import data
+from color_s4l.artifacts import classifier_file
+from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.data import Dataset
-from color_s4l.saving import classifier_file
-from color_s4l.training.run_folder import RunFolder
+from color_s4l.training import evaluation
 
 # The corners and the centre, as far apart as training shifts images, in pixels.
 MARGIN = 2

@@ -15,9 +15,9 @@ from color_s4l.terms.polyak import Polyak
 from color_s4l.terms.proxies import Proxies
 from color_s4l.terms.pseudo_label import PseudoLabel
 from color_s4l.terms.pseudo_label_epochs import PseudoLabelEpochs
-from color_s4l.terms.staged.relabeled import Relabeled
-from color_s4l.terms.staged.temporal_consistency import TemporalConsistency
+from color_s4l.terms.relabeled import Relabeled
 from color_s4l.terms.supervised import Supervised
+from color_s4l.terms.temporal_consistency import TemporalConsistency
 from color_s4l.terms.temporal_ensembling import TemporalEnsembling
 from color_s4l.terms.term import Outcome, Progress, Term
 from color_s4l.terms.vat import Vat

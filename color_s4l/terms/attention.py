@@ -1,7 +1,7 @@
 """Attention distance: look at the same places of the weak and of the strong view.
 
 A student report's extension of FixMatch: an attention module after the trunk
-(`color_s4l.networks.features.attention`) weights the features' places; its maps of
+(`color_s4l.networks.attention`) weights the features' places; its maps of
 both views, as distributions over the places, should agree for confident images.
 """
 

@@ -10,8 +10,8 @@ import dataclasses
 import keras
 from keras import ops
 
+from color_s4l import backend
 from color_s4l.errors import InputError
-from color_s4l.networks import kernels
 from color_s4l.terms.parts import distances, ramps
 from color_s4l.terms.parts.passes import student_pass
 from color_s4l.terms.term import Outcome, Term
@@ -104,7 +104,7 @@ class Vat(Term):
         """One power iteration: the gradient's direction at a tiny change."""
         change = ops.stop_gradient(self.xi * direction)
         ones = ops.ones(direction.shape[:1])
-        _, (gradient,) = kernels.pullback(divergence, [change], ones)
+        _, (gradient,) = backend.pullback(divergence, [change], ones)
         return unit(ops.stop_gradient(gradient))
 
 

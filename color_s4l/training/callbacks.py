@@ -10,11 +10,11 @@ import keras
 import pandas as pd
 from tensorboard.summary import Writer
 
+from color_s4l.artifacts.files import uninterrupted, write_atomically
 from color_s4l.data import Split
 from color_s4l.errors import InputError
-from color_s4l.files import uninterrupted, write_atomically
 from color_s4l.training import checkpoints
-from color_s4l.training.feed import Feed
+from color_s4l.training.feeding import Feed
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):

@@ -9,9 +9,9 @@ import re
 import keras
 import numpy as np
 
+from color_s4l.artifacts.files import read_arrays, write_atomically
 from color_s4l.data import Split
 from color_s4l.errors import InputError
-from color_s4l.files import read_arrays, write_atomically
 from color_s4l.training.learner import Learner
 
 KEPT = 2

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from color_s4l import data
-from color_s4l.config import Run
+from color_s4l.artifacts.run_directory import RunFolder
+from color_s4l.settings import Run
 from color_s4l.terms import Term
-from color_s4l.training.run_folder import RunFolder
 from color_s4l.views.step import COLORIZED
 from colorization import saving, training
 from colorization.colorizer import Colorizer

@@ -4,10 +4,11 @@ import time
 
 import numpy as np
 
-from color_s4l import cache, data
-from color_s4l.config import Run
-from color_s4l.files import read_arrays, write_atomically
-from color_s4l.training.run_folder import RunFolder
+from color_s4l import data
+from color_s4l.artifacts import cache
+from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.run_directory import RunFolder
+from color_s4l.settings import Run
 from color_s4l.views.preprocessing import Preprocessing, whitening
 
 

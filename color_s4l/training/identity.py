@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 
-from color_s4l.config import Run
+from color_s4l.settings import Run
 
 # How a run is told, where it and its images lie, how its steps are called: nothing of
 # the result.

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from color_s4l import data, evaluation
-from color_s4l.evaluation import ProxyGuesses
+from color_s4l import data
 from color_s4l.networks.network import CLASSES
 from color_s4l.terms import Proxies
+from color_s4l.training import evaluation
+from color_s4l.training.evaluation import ProxyGuesses
 from color_s4l.training.preparation import Prepared
 
 Measure = Callable[[], float]

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 
 from color_s4l import data, methods
-from color_s4l.config import Run
+from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.networks import TRUNKS, Network, freezing
-from color_s4l.networks.features.attention import attention
+from color_s4l.networks.attention import attention
+from color_s4l.settings import Run
 from color_s4l.terms import Term
 from color_s4l.training.given.initial import Initial
 from color_s4l.training.learner import Learner, Plan, compile_learner
-from color_s4l.training.run_folder import RunFolder
 from color_s4l.training.schedules import schedule_of
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images

@@ -6,18 +6,17 @@ import keras
 import numpy as np
 import pandas as pd
 
-from color_s4l import pictures
-from color_s4l.files import write_json
+from color_s4l.artifacts import classifier_file, heads, pictures
+from color_s4l.artifacts.classifier_file import About
+from color_s4l.artifacts.files import write_json
+from color_s4l.artifacts.keras_files import SUFFIXES
+from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.networks import freezing, inference_model
 from color_s4l.networks.network import CLASSES
-from color_s4l.saving import classifier_file, heads
-from color_s4l.saving.classifier_file import About
-from color_s4l.saving.keras_files import SUFFIXES
 from color_s4l.terms import Proxies
 from color_s4l.training import measures, samples
 from color_s4l.training.fitting import preprocessing_of
 from color_s4l.training.preparation import Prepared, network_of
-from color_s4l.training.run_folder import RunFolder
 
 # Columns of the log; of a run their medians are told.
 _SPEEDS = ("images_per_second", "loading_images_per_second", "loading_busy")

@@ -5,11 +5,11 @@ import numpy as np
 from PIL import Image
 
 from color_s4l import data
-from color_s4l.files import write_atomically
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.terms import Proxies
 from color_s4l.training.learner import Learner
 from color_s4l.training.preparation import Prepared
-from color_s4l.training.run_folder import RunFolder
 from color_s4l.views import warped
 from color_s4l.views.geometric import GEOMETRIC
 from color_s4l.views.step import COLORIZED, UNLABELED

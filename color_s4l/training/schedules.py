@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from color_s4l.config import Run
+from color_s4l.settings import Run
 from color_s4l.training import values
 
 # RotNet's, of 200 epochs (Rebuffi et al., section 4.6).

@@ -5,11 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from color_s4l import data, methods, origin, progress
-from color_s4l.config import Run
-from color_s4l.data import feeding
+from color_s4l import backend, data, methods, progress
+from color_s4l.artifacts import provenance
+from color_s4l.artifacts.run_directory import (
+    RunFolder,
+    check_folder,
+    make_folder,
+    read_result,
+    write_config,
+)
+from color_s4l.data.streams import seed_initialisers
 from color_s4l.networks import inference_model
-from color_s4l.randomness import seed_initialisers
+from color_s4l.settings import Run
 from color_s4l.terms import Proxies, Supervised, Term
 from color_s4l.training import (
     callbacks,
@@ -17,23 +24,14 @@ from color_s4l.training import (
     colors,
     fitting,
     measures,
-    memory,
     preparation,
     results,
     values,
 )
-from color_s4l.training.backend import backend
-from color_s4l.training.feed import Feed
+from color_s4l.training.feeding import Feed
 from color_s4l.training.given import inputs
 from color_s4l.training.given.contents import Contents
 from color_s4l.training.given.inputs import Inputs
-from color_s4l.training.run_folder import (
-    RunFolder,
-    check_folder,
-    make_folder,
-    read_result,
-    write_config,
-)
 
 
 def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
@@ -83,7 +81,6 @@ def start(
     Raises:
         InputError: There are fewer devices.
     """
-    memory.keep_freed()
     if run.deterministic:
         backend.make_deterministic()
     if _equal_passes(run, terms):
@@ -165,7 +162,7 @@ def about(full: Run, dataset: data.Dataset, contents: Contents) -> dict:
         "classes": list(dataset.classes),
         "image_size": int(dataset.images.shape[1]),
         "backend": keras.backend.backend(),
-        "hardware": origin.hardware(backend.device_names()),
+        "hardware": provenance.hardware(backend.device_names()),
     }
 
 
@@ -189,7 +186,7 @@ def _fit(
     run, learner, batches = prepared.run, prepared.learner, prepared.batches
     images = preparation.images_per_step(learner, batches)
     span = progress.Span(run.epochs, batches.steps_per_epoch, images, complete)
-    with progress.shown(run.verbosity, span) as watchers, feeding.fed(feed) as fed:
+    with progress.shown(run.verbosity, span) as watchers, backend.fed(feed) as fed:
         learner.fit(
             fed,
             epochs=run.epochs,

@@ -5,9 +5,9 @@ import math
 from collections.abc import Sequence
 
 from color_s4l import data, methods
-from color_s4l.config import Run, is_digits
 from color_s4l.errors import InputError, unknown
 from color_s4l.networks import TRUNKS
+from color_s4l.settings import Run, is_digits
 from color_s4l.terms import Supervised, Term
 from color_s4l.views.step import TARGETS
 

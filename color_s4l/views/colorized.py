@@ -8,7 +8,8 @@ anew in every epoch, with the same result).
 import keras
 import numpy as np
 
-from color_s4l import cache, data
+from color_s4l import data
+from color_s4l.artifacts import cache
 from color_s4l.data import decoding
 from colorization.colorizer import Colorizer
 

@@ -7,9 +7,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from color_s4l import origin
-from color_s4l.config import Run, method_of
-from color_s4l.training.run_folder import RunFolder
+from color_s4l.artifacts import provenance
+from color_s4l.artifacts.run_directory import RunFolder
+from color_s4l.settings import Run, method_of
 
 SIZES = {"cifar10": (50_000, 10_000), "svhn_cropped": (73_257, 26_032)}
 
@@ -38,7 +38,7 @@ def row():
             "dtype_policy": run.dtype_policy,
             "hardware": "2 cores",
             "versions": "python 3.11, keras 3.15.1, tensorflow 2.21.0",
-            "command": origin.command("color_s4l.train", run),
+            "command": provenance.command("color_s4l.train", run),
             "date": "2026-11-20",
         }
 

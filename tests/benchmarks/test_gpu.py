@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.gpu import FLAGS, ROWS, Gpu, Job
-from color_s4l import commands
-from color_s4l.config import Run
+from color_s4l import command_line
+from color_s4l.settings import Run
 
 # In place of a training: writes a file, or fails, or takes its time.
 SCRIPT = """
@@ -82,7 +82,7 @@ def test_a_colorizer_stands_before_the_row_that_needs_it():
 def test_words_are_flags_of_the_training_and_override_the_file():
     flags = Gpu(dtype_policy="float32", steps_per_execution=7, data_dir="tfds")
     row = next(j for j in gpu.jobs(flags) if j.words[0] == "color_s4l.train")
-    run = commands.parse(Run, row.words[1:], "")
+    run = command_line.parse(Run, row.words[1:], "")
     assert (run.dtype_policy, run.steps_per_execution) == ("float32", 7)
     assert (run.labels, run.method, run.epochs) == (4000, "color_s4l", 30)
     assert (run.data_dir, run.resume, run.seed) == ("tfds", True, 1)

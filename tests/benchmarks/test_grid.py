@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.error_rates import ErrorRates
 from benchmarks.grid import grid, places
-from color_s4l.config import Run, Settings
 from color_s4l.data import read_pseudo_labels, save_pseudo_labels
 from color_s4l.errors import InputError
+from color_s4l.settings import Run, Settings
 
 
 def runs_of(**words):

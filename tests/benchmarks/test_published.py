@@ -6,8 +6,8 @@ import re
 import pytest
 
 from benchmarks import published
-from color_s4l import commands
-from color_s4l.config import Run
+from color_s4l import command_line
+from color_s4l.settings import Run
 
 FLAGS = pathlib.Path(__file__).resolve().parents[2] / "flags"
 COLUMNS = (
@@ -112,7 +112,7 @@ def test_the_flagfiles_headers_and_the_table_say_the_same(path):
     if not number:
         assert "no number" in header
         return
-    run = commands.parse(Run, [f"--flagfile={path}"], "")
+    run = command_line.parse(Run, [f"--flagfile={path}"], "")
     labels = run.labels or published.TRAINING_IMAGES[run.dataset]
     method = published.published_method_of(run)
     shown = published.beside(run.dataset, labels, method, run.network)

@@ -12,7 +12,7 @@ from benchmarks.pytorch.network import Network  # noqa: E402
 from benchmarks.pytorch.trunks import TRUNKS  # noqa: E402
 from color_s4l.networks import TRUNKS as OURS  # noqa: E402
 from color_s4l.networks import Network as Ours  # noqa: E402
-from color_s4l.networks.kernels.normalization import BatchNormalization  # noqa: E402
+from color_s4l.networks.normalization import BatchNormalization
 from color_s4l.networks.shake_wrn import ShakeShake  # noqa: E402
 from color_s4l.views import augmentation  # noqa: E402
 from color_s4l.views.geometric import GEOMETRIC  # noqa: E402

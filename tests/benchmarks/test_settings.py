@@ -5,8 +5,8 @@ import pathlib
 import pytest
 
 from benchmarks import layout
-from color_s4l import commands
-from color_s4l.config import Run
+from color_s4l import command_line
+from color_s4l.settings import Run
 
 FLAGS = pathlib.Path(__file__).resolve().parents[2] / "flags"
 SEEDS = (1, 5, 10, 15)
@@ -22,7 +22,7 @@ def seeds(count=4, **fields):
 
 def test_a_flagfiles_run_with_four_seeds_is_published(table):
     path = FLAGS / "sesemi" / "convnet" / "cifar10_1000.cfg"
-    run = commands.parse(Run, [f"--flagfile={path}"], "")
+    run = command_line.parse(Run, [f"--flagfile={path}"], "")
     fields = {name: getattr(run, name) for name in Run.__dataclass_fields__}
     assert said(table, *seeds(**fields)) == ["published"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import sources, table
 from benchmarks.output import write
-from color_s4l import tables
+from color_s4l.artifacts import tables
 
 RESULTS = pathlib.Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 DEMO = str(RESULTS / "demo.csv")

@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from benchmarks import work
-from color_s4l.config import Run
 from color_s4l.errors import InputError
+from color_s4l.settings import Run
 
 RUNS = [Run(seed=seed, run_dir=f"runs/{seed}") for seed in (1, 2, 3)]
 

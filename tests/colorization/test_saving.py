@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import colorization
+from color_s4l.artifacts import keras_files
+from color_s4l.artifacts.files import h5_wanted
 from color_s4l.errors import InputError
-from color_s4l.files import h5_wanted
-from color_s4l.saving import keras_files
 from colorization import safety, saving
 
 HOW = r"Train a colorizer: python -m colorization\.train .*--output=\.\.\.$"

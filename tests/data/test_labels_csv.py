@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from color_s4l import data
-from color_s4l.config import Source
 from color_s4l.errors import InputError
+from color_s4l.settings import Source
 
 
 @pytest.fixture

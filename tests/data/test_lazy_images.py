@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from color_s4l import data
-from color_s4l.config import Source
 from color_s4l.data import decoding, lazy_images
 from color_s4l.errors import InputError
+from color_s4l.settings import Source
 
 COUNT = 11
 

@@ -105,10 +105,11 @@ def test_every_question_is_answered():
 
 
 def test_flags_that_the_pages_name_exist():
-    from color_s4l import config, evaluate, export, inspect, predict, report
+    from color_s4l import evaluate, export, inspect, predict, settings
+    from color_s4l.report import __main__ as report
     from colorization import train
 
-    records = (config.Run, train.Train, evaluate.Evaluate, report.Report)
+    records = (settings.Run, train.Train, evaluate.Evaluate, report.Report)
     records += (inspect.Inspect, predict.Predict, export.Export)
     known = {name for record in records for name in record.__dataclass_fields__}
     for page in ("questions", "methods", "own_photographs", "add_a_network"):

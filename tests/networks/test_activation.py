@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from color_s4l.networks import TRUNKS
-from color_s4l.networks.kernels.activation import LeakyReLU
+from color_s4l.networks.activation import LeakyReLU
 
 
 @pytest.mark.parametrize("slope", [0.1, 0.0])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from color_s4l.networks import TRUNKS, Network, inference_model
-from color_s4l.networks.features.attention import attention
-from color_s4l.networks.features.stages import stages
+from color_s4l.networks.attention import attention
+from color_s4l.networks.stages import stages
 from color_s4l.views.preprocessing import Preprocessing
 
 

@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 from color_s4l.networks import TRUNKS
-from color_s4l.networks.kernels.normalization import BatchNormalization
+from color_s4l.networks.normalization import BatchNormalization
 
 SETTINGS = {"momentum": 0.9, "epsilon": 1e-3, "name": "norm"}
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from color_s4l.networks import TRUNKS, kernels
+from color_s4l import backend
+from color_s4l.networks import TRUNKS
 from color_s4l.networks.reversible import ReversibleStage
 from color_s4l.networks.revnet18 import revnet18
 
@@ -48,7 +49,7 @@ def value_and_gradients(layer, images, training):
 
     images = ops.convert_to_tensor(images)
     upstream = ops.convert_to_tensor(normal(images.shape, 9))
-    value, found = kernels.pullback(function, [images, *trainable], upstream)
+    value, found = backend.pullback(function, [images, *trainable], upstream)
     return ops.convert_to_numpy(value), [ops.convert_to_numpy(g) for g in found]
 
 
@@ -103,7 +104,7 @@ def test_half_precision_keeps_the_streams_whole():
     assert keras.backend.standardize_dtype(reversible(images).dtype) == "bfloat16"
     upstream = ops.cast(normal(SHAPE, 9), "bfloat16")
     of_images = [
-        kernels.pullback(lambda x, s=s: s(x, training=True), [images], upstream)[1][0]
+        backend.pullback(lambda x, s=s: s(x, training=True), [images], upstream)[1][0]
         for s in (reversible, plain)
     ]
     ours, theirs = (ops.convert_to_numpy(ops.cast(g, "float32")) for g in of_images)

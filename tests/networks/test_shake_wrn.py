@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from color_s4l.networks import kernels
+from color_s4l import backend
 from color_s4l.networks.shake_wrn import ShakeShake, shake, shake_wrn
 
 
@@ -17,7 +17,7 @@ def test_value_and_gradient_by_hand():
     # Image 2: 1 * 2 + 0 * 6 = 2, gradient 0 and 1. Upstream 10 and 1.
     first, second = column(8, 2), column(4, 6)
     forward, backward = column(0.25, 1.0), column(0.9, 0.0)
-    value, (of_first, of_second) = kernels.pullback(
+    value, (of_first, of_second) = backend.pullback(
         lambda a, b: shake(a, b, forward, backward), [first, second], column(10, 1)
     )
     np.testing.assert_allclose(ops.convert_to_numpy(value).ravel(), [5, 2], rtol=1e-6)
@@ -37,7 +37,7 @@ def test_each_image_draws_its_own_two_weights():
     # the first branch is the backward weight.
     layer = ShakeShake(seed=1)
     ones, zeros = ops.ones((500, 2, 2, 3)), ops.zeros((500, 2, 2, 3))
-    value, (backward, _) = kernels.pullback(
+    value, (backward, _) = backend.pullback(
         lambda a, b: layer([a, b], training=True), [ones, zeros], ones
     )
     value, backward = ops.convert_to_numpy(value), ops.convert_to_numpy(backward)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l.files import h5_wanted
+from color_s4l.artifacts.files import h5_wanted
 from color_s4l.networks import TRUNKS, convnet
 
 # Without normalisation a few ReLUs alone would all be dead by the end.

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import color_s4l
-from color_s4l import pictures, predict
+from color_s4l import predict
+from color_s4l.artifacts import pictures
 from color_s4l.prediction import sheet, stream, table
 
 

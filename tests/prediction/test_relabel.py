@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from color_s4l import data, predict, train
-from color_s4l.config import Source
+from color_s4l.settings import Source
 
 
 @pytest.fixture(scope="module")

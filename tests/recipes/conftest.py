@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
+from color_s4l.artifacts import classifier_file
 from color_s4l.recipes import procedure
-from color_s4l.saving import classifier_file
 
 TWO_CYCLES = ("alternating.cycles=2", "alternating.whole=1", "alternating.frozen=1")
 

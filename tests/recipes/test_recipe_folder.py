@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import color_s4l
-from color_s4l import export, predict, report
-from color_s4l.reporting import curves, records
+from color_s4l import export, predict
+from color_s4l.report import __main__ as report
+from color_s4l.report import curves, records
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 import color_s4l
-from color_s4l import evaluate, tables
+from color_s4l import evaluate
+from color_s4l.artifacts import tables
 from color_s4l.errors import InputError
 from color_s4l.recipes import flags, procedure
-from color_s4l.reporting import page, records
+from color_s4l.report import page, records
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from color_s4l.config import Run
-from color_s4l.reporting import page
-from color_s4l.reporting.records import Record, read
+from color_s4l.report import page
+from color_s4l.report.records import Record, read
+from color_s4l.settings import Run
 
 
 def _record(name="a run", classes=3, samples=True, **changes):

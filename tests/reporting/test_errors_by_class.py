@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from color_s4l.reporting.errors_by_class import class_errors
+from color_s4l.report.errors_by_class import class_errors
 
 # Class a: 2 of 4 right, once b, once c. Class b: 1 of 3, twice a. Class c: none.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1])

@@ -9,9 +9,9 @@ import html5lib
 import numpy as np
 import pytest
 
-from color_s4l import report
-from color_s4l.reporting import charts, images, page, published
-from color_s4l.reporting.records import read
+from color_s4l.report import __main__ as report
+from color_s4l.report import charts, images, page, published_rows
+from color_s4l.report.records import read
 
 
 class Elements(html.parser.HTMLParser):
@@ -144,7 +144,9 @@ def test_a_recipes_run_has_the_recipes_name(record):
 
 def test_published_errors_of_the_same_method_are_marked(record):
     def same(**fields):
-        shown = published.tables([record(labels=1000, dataset="cifar10", **fields)])
+        shown = published_rows.tables(
+            [record(labels=1000, dataset="cifar10", **fields)]
+        )
         rows = [row for row in shown[0]["rows"] if row["same"] and not row["ours"]]
         return {row["name"] for row in rows}
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import color_s4l
-from color_s4l import report
 from color_s4l.errors import InputError
-from color_s4l.reporting.records import read
+from color_s4l.report import __main__ as report
+from color_s4l.report.records import read
 
 
 def test_a_record_is_the_folders_content(finished):

@@ -4,9 +4,9 @@ import keras
 import pytest
 
 from color_s4l import methods
-from color_s4l.config import Run
+from color_s4l.artifacts.classifier_file import About
 from color_s4l.networks import inference_model
-from color_s4l.saving.classifier_file import About
+from color_s4l.settings import Run
 from color_s4l.training import fitting, preparation
 
 

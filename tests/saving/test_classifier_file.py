@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import color_s4l
+from color_s4l.artifacts import classifier_file, keras_files
+from color_s4l.artifacts.files import h5_wanted
 from color_s4l.errors import InputError
-from color_s4l.files import h5_wanted
 from color_s4l.networks import TRUNKS
-from color_s4l.saving import classifier_file, keras_files
 from color_s4l.views.preprocessing import Preprocessing
 from colorization import saving
 

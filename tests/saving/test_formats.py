@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from color_s4l import export
+from color_s4l.artifacts import formats
 from color_s4l.errors import InputError
-from color_s4l.saving import formats
 
 
 def by_keras(path, images):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from color_s4l.terms import Relabeled, TemporalConsistency
-from color_s4l.terms.staged.temporal_consistency import LastPredictions
+from color_s4l.terms.temporal_consistency import LastPredictions
 
 
 class Given:

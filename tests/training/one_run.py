@@ -16,7 +16,7 @@ import sys
 import keras
 import numpy as np
 
-from color_s4l.config import Run
+from color_s4l.settings import Run
 from color_s4l.terms import Vat
 from color_s4l.training import callbacks, measures, preparation, results, session
 from color_s4l.views.augmentation import Augmentation

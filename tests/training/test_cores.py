@@ -3,10 +3,9 @@
 import keras
 import pytest
 
-from color_s4l import methods
-from color_s4l.config import Run
+from color_s4l import backend, methods
+from color_s4l.settings import Run
 from color_s4l.training import session
-from color_s4l.training.backend import backend
 
 
 @pytest.mark.parametrize(

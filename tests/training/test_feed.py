@@ -8,7 +8,7 @@ import pytest
 
 from color_s4l.data import StepBatches, draw_split
 from color_s4l.errors import InputError
-from color_s4l.training.feed import Feed
+from color_s4l.training.feeding import Feed
 
 
 class Watched(StepBatches):

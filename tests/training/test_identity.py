@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from color_s4l.config import Run
+from color_s4l.settings import Run
 from color_s4l.training import identity
 
 OTHER = {str: "other", int: 7, float: 0.125, bool: True, tuple: ("a.b=1",)}

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l.config import Run
+from color_s4l.settings import Run
 
 OTHER = {
     "learning_rate": 0.1,

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from color_s4l.config import Run
+from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.data import digits
 from color_s4l.errors import InputError
+from color_s4l.settings import Run
 from color_s4l.training import preparation, values
-from color_s4l.training.run_folder import RunFolder
 
 RUN = Run(labels=50, labeled_only=True)
 

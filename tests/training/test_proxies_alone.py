@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import color_s4l
-from color_s4l import evaluate, tables, train
+from color_s4l import evaluate, train
+from color_s4l.artifacts import tables
 from color_s4l.training.session import fit
 
 

@@ -9,9 +9,9 @@ import keras
 import pandas as pd
 import pytest
 
-from color_s4l.config import Run
 from color_s4l.data import decoding
 from color_s4l.errors import InputError
+from color_s4l.settings import Run
 from color_s4l.training import callbacks
 from color_s4l.training.preparation import steps_per_execution
 from color_s4l.training.session import fit

@@ -6,8 +6,8 @@ import tempfile
 
 import pytest
 
+from color_s4l.artifacts.run_directory import RunFolder, make_folder
 from color_s4l.errors import InputError
-from color_s4l.training.run_folder import RunFolder, make_folder
 
 
 def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ import typing
 
 import pytest
 
-from color_s4l.config import Run
 from color_s4l.errors import InputError
+from color_s4l.settings import Run
 from color_s4l.training import values
 from color_s4l.training.schedules import FACTORS, schedule_of
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l.files import h5_wanted
+from color_s4l.artifacts.files import h5_wanted
 from color_s4l.views import preprocessing
 from color_s4l.views.preprocessing import (
     Preprocessing,

@@ -3,8 +3,8 @@
 import dataclasses
 
 from color_s4l import data
-from color_s4l.config import Run
 from color_s4l.errors import InputError
+from color_s4l.settings import Run
 from color_s4l.training.given import initial
 from color_s4l.training.given.initial import Initial
 from colorization import saving

@@ -9,13 +9,12 @@ import pathlib
 import keras
 import numpy as np
 
-from color_s4l import cache
+from color_s4l.artifacts import cache, classifier_file
+from color_s4l.artifacts import heads as saved_heads
+from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.errors import InputError
 from color_s4l.networks import Network
 from color_s4l.networks.encoder import weights_of
-from color_s4l.saving import classifier_file
-from color_s4l.saving import heads as saved_heads
-from color_s4l.training.run_folder import RunFolder
 from colorization import saving
 
 

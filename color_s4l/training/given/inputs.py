@@ -6,15 +6,14 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from color_s4l import data, methods
-from color_s4l.config import Run
+from color_s4l import backend, data, methods
+from color_s4l.artifacts.run_directory import RunFolder, read_config
 from color_s4l.networks import Network, freezing
+from color_s4l.settings import Run
 from color_s4l.terms import Term
 from color_s4l.training import colors, preparation
-from color_s4l.training.backend import backend
 from color_s4l.training.given import contents
 from color_s4l.training.given.contents import Contents
-from color_s4l.training.run_folder import RunFolder, read_config
 from color_s4l.views.step import LABELED, UNLABELED
 
 

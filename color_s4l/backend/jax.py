@@ -1,0 +1,197 @@
+"""JAX: gradients, distribution, fused kernels and feeding."""
+
+import contextlib
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import keras
+from keras import ops
+
+from color_s4l.errors import InputError
+
+_DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+
+
+class TrainStep:
+    """The custom training step of a `Learner`, with `value_and_grad` over a scope."""
+
+    def train_step(self, state, data):
+        """One update, without side effects.
+
+        Args:
+            state: Values of the trainable, non-trainable, optimizer's and metrics'
+                variables.
+            data: A batch of `StepBatches`, alone in a tuple: what `fit` hands on.
+
+        Returns:
+            Name -> running mean over the epoch, and the new state.
+        """
+        trainable, non_trainable, optimizer_variables, metrics = state
+        with self._scope(
+            non_trainable=non_trainable, optimizer_variables=optimizer_variables
+        ) as scope:
+            batch = self.views_of(data[0])
+        non_trainable = _values(scope, self.non_trainable_variables)
+
+        def loss_of(trainable):
+            with self._scope(trainable, non_trainable, optimizer_variables) as scope:
+                outcome, loss = self.losses(batch)
+                scaled = self.optimizer.scale_loss(loss)
+            moved = _values(scope, self.non_trainable_variables)
+            return scaled, (outcome, loss, moved)
+
+        gradient = jax.value_and_grad(loss_of, has_aux=True)
+        (_, (outcome, loss, non_trainable)), gradients = gradient(trainable)
+        trainable, optimizer_variables = self.optimizer.stateless_apply(
+            optimizer_variables, gradients, trainable
+        )
+        with self._scope(
+            trainable, non_trainable, optimizer_variables, metrics
+        ) as scope:
+            self.after_update(outcome)
+            logs = self.record(outcome, loss)
+        non_trainable = _values(scope, self.non_trainable_variables)
+        metrics = _values(scope, self.metrics_variables)
+        return logs, (trainable, non_trainable, optimizer_variables, metrics)
+
+    def _scope(
+        self, trainable=(), non_trainable=(), optimizer_variables=(), metrics=()
+    ):
+        """A scope in which the variables have these values (none given: their own)."""
+        pairs = (
+            (self.trainable_variables, trainable),
+            (self.non_trainable_variables, non_trainable),
+            (self.optimizer.variables, optimizer_variables),
+            (self.metrics_variables, metrics),
+        )
+        given = [zip(known, new, strict=True) for known, new in pairs if new]
+        return keras.StatelessScope(state_mapping=itertools.chain(*given))
+
+
+def _values(scope: keras.StatelessScope, variables) -> list:
+    return [scope.get_current_value(variable) for variable in variables]
+
+
+def share_of(draws):
+    """All of them: under JAX the step sees the whole batch, whatever the devices."""
+    return draws
+
+
+def gathered(tensors):
+    """The tensors: they are those of the whole batch already."""
+    return tensors
+
+
+def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
+    """What opens a scope in which the network is made and trained on several devices.
+
+    Args:
+        devices: GPUs; on a machine without any, logical CPU devices.
+
+    Raises:
+        InputError: There are fewer, or JAX is already running with fewer.
+    """
+    if devices == 1:
+        return contextlib.nullcontext
+    # Raised when JAX is already running; then what it runs with is counted.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", devices)
+    found = keras.distribution.list_devices()
+    if len(found) < devices:
+        raise InputError(f"--devices={devices}: there are {len(found)} devices.")
+    return functools.partial(_data_parallel, found[:devices])
+
+
+@contextlib.contextmanager
+def _data_parallel(names: list[str]) -> Iterator[None]:
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def share_cores(passes: int) -> None:
+    """XLA shares them out by itself.
+
+    Args:
+        passes: Through the trunk, of a step.
+    """
+
+
+def make_deterministic() -> None:
+    """Makes every operation bit-equal from run to run; before the first one runs."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _DETERMINISTIC not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_DETERMINISTIC}".strip()
+
+
+def device_names() -> list[str]:
+    """Names of the accelerators, or `["CPU"]`."""
+    return [
+        "CPU" if device.platform == "cpu" else device.device_kind
+        for device in jax.devices()
+    ]
+
+
+def normalized(features, scale, offset, epsilon: float):
+    """Normalises by the statistics of the batch.
+
+    Args:
+        features: Float `(batch, rows, columns, channels)`, float32 or half precision.
+        scale: Float32 `(channels,)`.
+        offset: Float32 `(channels,)`.
+        epsilon: Added to the variance.
+
+    Returns:
+        The normalised features, of the type of `features`; mean and (biased) variance
+        of the batch, float32 `(channels,)`.
+    """
+    wide = ops.cast(features, "float32")
+    mean, variance = ops.moments(wide, axes=(0, 1, 2))
+    outputs = ops.batch_normalization(
+        wide, mean, variance, axis=-1, offset=offset, scale=scale, epsilon=epsilon
+    )
+    return ops.cast(outputs, features.dtype), mean, variance
+
+
+def leaky(features, slope: float):
+    """LeakyReLU.
+
+    Args:
+        features: Float, any shape.
+        slope: Factor on values below 0; itself at least 0.
+
+    Returns:
+        The shape of `features`.
+    """
+    return ops.leaky_relu(features, slope)
+
+
+def pullback(function: Callable, inputs: Sequence, upstream):
+    """The value of a function, and its gradient.
+
+    Args:
+        function: Takes `*inputs`, returns one tensor.
+        inputs: Float tensors.
+        upstream: The gradient of a loss with respect to the function's value.
+
+    Returns:
+        The value, and the list of the gradients with respect to `inputs`.
+    """
+    value, pull = jax.vjp(function, *inputs)
+    return value, list(pull(upstream))
+
+
+def after(tensors: Sequence, earlier: Sequence) -> list:
+    """`tensors`, available only once all of `earlier` have been computed."""
+    return jax.lax.optimization_barrier((list(tensors), list(earlier)))[0]
+
+
+def fed(batches) -> contextlib.AbstractContextManager:
+    """The batches themselves."""
+    return contextlib.nullcontext(batches)

@@ -1,1 +1,0 @@
-"""What is done to features: inside the trunk, and after it."""

@@ -1,0 +1,245 @@
+"""Registries of terms, trunks, sources, formats, recipes, methods, views and proxies.
+
+A thing is registered by a decorator next to its definition:
+
+    @register_term("vat")
+    @dataclasses.dataclass(frozen=True)
+    class Vat(Term): ...
+
+The modules of the package that belongs to a registry are imported when the registry is
+first read, so adding one file is enough. The decorators work the same way in a user's
+module, which is loaded by `load_plugins` or by an entry point of the group
+`color_s4l.plugins`.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.metadata
+import importlib.util
+import pathlib
+import pkgutil
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from color_s4l.errors import InputError, unknown
+
+ENTRY_POINTS = "color_s4l.plugins"
+Value = typing.TypeVar("Value")
+
+# Name -> origin of the plug-ins imported so far.
+_loaded: dict[str, str] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A registered thing.
+
+    Attributes:
+        value: What was registered: a class, a function or an instance.
+        options: Further keyword arguments of the decorator.
+        plugin: Name of the module that registered it; None for the library's own.
+    """
+
+    value: typing.Any
+    options: Mapping[str, typing.Any]
+    plugin: str | None
+
+
+class Registry(Mapping):
+    """A mapping from names to registered things, in the order of registration.
+
+    Args:
+        kind: What the things are, as a noun for error messages: "term".
+        package: Package whose modules register the library's own things.
+    """
+
+    def __init__(self, kind: str, package: str):
+        self.kind, self.package = kind, package
+        self._entries: dict[str, Entry] = {}
+        self._complete = False
+
+    @typing.overload
+    def register(
+        self, name: str, **options: typing.Any
+    ) -> Callable[[Value], Value]: ...
+
+    @typing.overload
+    def register(self, name: str, value: Value, **options: typing.Any) -> Value: ...
+
+    def register(self, name, value=None, **options):
+        """Registers a thing; used as a decorator, or called with the thing itself.
+
+        Args:
+            name: Its name, unique in this registry.
+            value: The thing; None returns a decorator.
+            **options: Kept with it and returned by `options`.
+
+        Raises:
+            InputError: Another thing has this name.
+        """
+        module = sys._getframe(1).f_globals["__name__"]
+        if value is None:
+            return lambda value: self._add(name, value, options, module)
+        return self._add(name, value, options, module)
+
+    def _add(self, name, value, options, module):
+        plugin = None if module.startswith("color_s4l.") else module
+        known = self._entries.get(name)
+        # A notebook cell that is run again defines the same thing anew.
+        if known is not None and (known.plugin is None or known.plugin != plugin):
+            raise InputError(
+                f"The {self.kind} {name!r} is registered twice: by "
+                f"{known.plugin or 'color_s4l'} and by {plugin or 'color_s4l'}."
+            )
+        self._entries[name] = Entry(value, options, plugin)
+        return value
+
+    def __getitem__(self, name: str) -> typing.Any:
+        """Returns the thing with this name.
+
+        Raises:
+            InputError: There is none; the message suggests the closest name.
+        """
+        return self.entry(name).value
+
+    def __contains__(self, name: object) -> bool:
+        """Returns whether something has this name."""
+        return name in self._all()
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterates over the names."""
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        """Returns the number of things."""
+        return len(self._all())
+
+    def entry(self, name: str) -> Entry:
+        """Returns the entry with this name, options and plug-in included.
+
+        Raises:
+            InputError: There is none; the message suggests the closest name.
+        """
+        entries = self._all()
+        if name not in entries:
+            raise unknown(self.kind, name, entries)
+        return entries[name]
+
+    def options(self, name: str) -> Mapping[str, typing.Any]:
+        """Returns the keyword arguments with which a thing was registered."""
+        return self.entry(name).options
+
+    def name_of(self, value: object) -> str:
+        """Returns the name of a registered thing.
+
+        Raises:
+            KeyError: The thing is not registered.
+        """
+        for name, entry in self._all().items():
+            if entry.value is value:
+                return name
+        raise KeyError(value)
+
+    def _all(self) -> dict[str, Entry]:
+        """Returns all entries, after importing the library's own and the installed."""
+        if not self._complete:
+            self._complete = True
+            _import_package(self.package)
+            _load_entry_points()
+        return self._entries
+
+
+def _import_package(name: str) -> None:
+    package = importlib.import_module(name)
+    for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{name}.{module.name}")
+
+
+def _load_entry_points() -> None:
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if point.name not in _loaded:
+            _loaded[point.name] = point.value
+            point.load()
+
+
+def load_plugins(names: Sequence[str]) -> None:
+    """Imports modules that register further terms, trunks, sources and so on.
+
+    Args:
+        names: Each the name of an importable module or the path of a .py file. A
+            module that was loaded before is not loaded again.
+
+    Raises:
+        InputError: A module or file does not exist or cannot be imported.
+    """
+    for name in names:
+        key = str(pathlib.Path(name).resolve()) if name.endswith(".py") else name
+        stem = pathlib.Path(name).stem if name.endswith(".py") else name
+        if stem in _loaded:
+            if _loaded[stem] != key:
+                raise InputError(f"Two plug-ins are called {stem!r}: rename one file.")
+            continue
+        try:
+            _import(stem, key)
+        except InputError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"Cannot load the plug-in {name}: {type(error).__name__}: {reason}."
+            ) from error
+        _loaded[stem] = key
+
+
+def _import(stem: str, key: str) -> None:
+    if not key.endswith(".py"):
+        # A module beside the command's working directory, as `python -m` finds it.
+        with _on_path(str(pathlib.Path.cwd())):
+            importlib.import_module(key)
+        return
+    if not pathlib.Path(key).is_file():
+        raise InputError(f"There is no plug-in file {key}.")
+    spec = importlib.util.spec_from_file_location(stem, key)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[stem]
+        raise
+
+
+@contextlib.contextmanager
+def _on_path(folder: str) -> Iterator[None]:
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def loaded_plugins() -> tuple[str, ...]:
+    """Returns the names of the plug-ins loaded so far."""
+    return tuple(_loaded)
+
+
+TERMS = Registry("term", "color_s4l.terms")
+METHODS = Registry("method", "color_s4l.methods")
+TRUNKS = Registry("network", "color_s4l.networks")
+SOURCES = Registry("data set", "color_s4l.data")
+VIEWS = Registry("view", "color_s4l.views")
+PROXIES = Registry("proxy task", "color_s4l.views")
+FORMATS = Registry("format", "color_s4l.artifacts")
+RECIPES = Registry("recipe", "color_s4l.recipes")
+
+register_term = TERMS.register
+register_method = METHODS.register
+register_trunk = TRUNKS.register
+register_source = SOURCES.register
+register_view = VIEWS.register
+register_proxy = PROXIES.register
+register_format = FORMATS.register
+register_recipe = RECIPES.register

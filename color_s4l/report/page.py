@@ -1,0 +1,137 @@
+"""The page: what its templates are given, and the rendering."""
+
+from collections.abc import Sequence
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from color_s4l.artifacts import tables
+from color_s4l.report import curves, published_rows, samples
+from color_s4l.report.charts import COLOURS
+from color_s4l.report.records import Record
+
+# Settings that say where and how a run was made, not what it is.
+_NOT_SHOWN = {"run_dir", "resume", "verbosity"}
+
+
+def render(records: Sequence[Record]) -> str:
+    """Runs as one HTML document that needs nothing beside it.
+
+    Args:
+        records: Of `records.read`, at least one.
+
+    Returns:
+        The document.
+    """
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("color_s4l.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = templates.loader.get_source(templates, "style.css")[0]
+    return templates.get_template("page.html").render(
+        title=_title(records),
+        style=Markup(style),
+        runs=[_run(number, record) for number, record in enumerate(records)],
+        repeated=_repeated(records),
+        published=published_rows.tables(records),
+        curves=curves.groups(records),
+        settings=_settings(records),
+    )
+
+
+def _title(records: Sequence[Record]) -> str:
+    if len(records) > 1:
+        return f"{len(records)} runs side by side"
+    run, result = records[0].config["run"], records[0].result
+    return f"{records[0].method} on {run['dataset']}, {result['labels']:,} labels"
+
+
+def _run(number: int, record: Record) -> dict:
+    config, result = record.config, record.result
+    versions = [f"{name} {version}" for name, version in config["versions"].items()]
+    return {
+        "name": record.name,
+        "colour": number % COLOURS,
+        "result": result,
+        "selections": [result[k] for k in ("best", "selected") if k in result],
+        "further": result.get("further", {}),
+        "facts": _facts(record),
+        "log_names": [name.replace("_", " ") for name in record.log],
+        "log_rows": [[curves.short(v) for v in row] for row in record.log.to_numpy()],
+        "samples": samples.shown(record),
+        "colorizer": result.get("colorizer"),
+        "date": config["date"],
+        "hardware": config["hardware"],
+        "versions": ", ".join(versions),
+        "command": config["command"],
+    }
+
+
+def _facts(record: Record) -> list[tuple[str, str]]:
+    run, result = record.config["run"], record.result
+    stages = [
+        f"{one['stage']} {_percent(one['error'])}" for one in result.get("stages", ())
+    ]
+    return [
+        ("method", record.method),
+        *(
+            [("stages; the curves are the last one's", ", ".join(stages))]
+            if stages
+            else []
+        ),
+        ("labelled, unlabelled", f"{result['labels']:,}, {result['unlabeled']:,}"),
+        ("network", f"{run['network']}, width {run['width']:g}"),
+        ("parameters", f"{result['parameters']:,}"),
+        ("seed", str(run["seed"])),
+        ("training speed", f"{result['images_per_second']:,.0f} images/s"),
+    ]
+
+
+def _percent(error: float | None) -> str:
+    return "(no classes)" if error is None else f"{error:.2f} %"
+
+
+def _repeated(records: Sequence[Record]) -> list[dict]:
+    """Mean and deviation, where some of the runs differ in nothing but the seed."""
+    rows = pd.DataFrame([tables.row(one.config, one.result) for one in records])
+    summary = tables.summary(rows)
+    if (summary["n"] == 1).all():
+        return []
+    varying = [name for name in tables.SETTINGS if summary[name].nunique() > 1]
+    names = ["method", *(name for name in varying if name != "method"), "n"]
+    table = summary[names].assign(
+        **{
+            measure.replace("_", " "): [
+                tables.spread(row[measure], row[f"{measure}_std"])
+                for _, row in summary.iterrows()
+            ]
+            for measure in ("error", "error_augmented")
+        }
+    )
+    return table.rename(columns=lambda name: name.replace("_", " ")).to_dict("records")
+
+
+def _settings(records: Sequence[Record]) -> list[dict]:
+    """Every setting of every run, and where they differ."""
+    runs = [
+        {**r.config["run"], **r.config["resolved"], "method": r.method} for r in records
+    ]
+    rows = []
+    for name in dict.fromkeys(name for run in runs for name in run):
+        if name not in _NOT_SHOWN:
+            values = [_spelled(run.get(name)) for run in runs]
+            differs = len(set(values)) > 1
+            rows.append({"name": name, "cells": values, "differs": differs})
+    return rows
+
+
+def _spelled(value: object) -> str:
+    if value is None or value == []:
+        return "default"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

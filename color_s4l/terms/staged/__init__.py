@@ -1,1 +1,0 @@
-"""Terms of later stages: they read what an earlier training or epoch has left."""
