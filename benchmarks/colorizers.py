@@ -13,9 +13,9 @@ import pandas as pd
 
 from color_s4l import command_line
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
-from color_s4l.settings import Source
+from color_s4l.fields import option
+from color_s4l.settings import DataSettings
 
 _DESCRIPTION = """Trains one colorizer and keeps it after several numbers of epochs,
 measures each on the test images, and writes <dataset>_<epochs>.h5, colorizers.csv and
@@ -30,7 +30,7 @@ PUBLISHED = {"cifar10": {50: 0.7914, 100: 0.8180, 200: 0.8306, 300: 0.8396}}
 
 
 @dataclasses.dataclass(frozen=True)
-class Colorizers(Source):
+class Colorizers(DataSettings):
     """The command's flags; the training's are those of colorization.train."""
 
     epochs: str = option("50,100,200,300", "Comma-separated, as in the report.")
@@ -176,7 +176,7 @@ def _provenance(flags: Colorizers) -> dict:
     from color_s4l.artifacts import provenance
 
     return {
-        "command": provenance.command(
+        "command": command_line.command(
             "benchmarks.colorizers", provenance.portable(flags)
         ),
         "backend": keras.backend.backend(),

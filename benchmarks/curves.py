@@ -8,8 +8,8 @@ import pandas as pd
 
 from color_s4l import command_line
 from color_s4l.artifacts import provenance, tables
-from color_s4l.command_line import operands, option
 from color_s4l.errors import InputError, unknown
+from color_s4l.fields import operands, option
 
 _DESCRIPTION = """Draws the error of each epoch, as Fig. 5 of the report. Runs that
 differ by their seed only become one line, their mean, in a band of one standard
@@ -51,7 +51,7 @@ def curves(flags: Curves) -> pd.DataFrame:
     table = table[[*_ORIGIN, flags.column]].dropna(subset=[flags.column])
     text = table.to_csv(index=False).encode()
     write_atomically(path.with_suffix(".csv"), lambda file: file.write(text))
-    command = provenance.command("benchmarks.curves", provenance.portable(flags))
+    command = command_line.command("benchmarks.curves", provenance.portable(flags))
     figure = plots.errors_by_epoch(table, flags.column)
     plots.save(figure, path, _origins(table, command))
     print(f"written    {path}; its numbers in {path.with_suffix('.csv')}", flush=True)

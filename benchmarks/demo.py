@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from benchmarks.error_rates import EXIT_FAILED, ErrorRates, error_rates
 from color_s4l import command_line
-from color_s4l.command_line import option
+from color_s4l.fields import option
 
 COLORIZER_EPOCHS = 6
 

@@ -10,7 +10,7 @@ from benchmarks import layout, work
 from benchmarks.grid import METHODS, Place, grid, places
 from color_s4l import command_line
 from color_s4l.artifacts import provenance
-from color_s4l.command_line import option
+from color_s4l.fields import option
 from color_s4l.settings import Settings
 
 _DESCRIPTION = """Trains every method and recipe with every network, label count and
@@ -112,7 +112,7 @@ def _write(
 
     complete = [p.run.run_dir for p in found if p.run.run_dir in done]
     rows = tables.rows(complete, stages=flags.stages)
-    command = provenance.command("benchmarks.error_rates", provenance.portable(flags))
+    command = command_line.command("benchmarks.error_rates", provenance.portable(flags))
     return output.write(rows, path, flags.measure, command)
 
 

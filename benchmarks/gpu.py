@@ -13,8 +13,8 @@ import pandas as pd
 
 from color_s4l import command_line
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
+from color_s4l.fields import option
 from color_s4l.settings import Run
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"

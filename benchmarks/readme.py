@@ -16,8 +16,8 @@ from benchmarks.texts import NAMES
 from color_s4l import command_line
 from color_s4l.artifacts import tables
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
+from color_s4l.fields import option
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from benchmarks import layout
 from color_s4l import command_line
 from color_s4l.artifacts import provenance
-from color_s4l.command_line import operands, option
+from color_s4l.fields import operands, option
 
 _DESCRIPTION = """Makes the tables of error rates (.csv, .md, .tex) and their plot
 (.png) from what is measured already.
@@ -36,7 +36,7 @@ def table(flags: Table) -> None:
 
     path = output.check(flags.output)
     rows = sources.rows(flags.measured, stages=flags.stages)
-    command = provenance.command("benchmarks.table", provenance.portable(flags))
+    command = command_line.command("benchmarks.table", provenance.portable(flags))
     print(output.write(rows, path, flags.measure, command))
     print(f"written    {path}; beside it .md, .tex, .png", flush=True)
 

@@ -16,8 +16,8 @@ from benchmarks.speed.processes import closing
 from color_s4l import command_line
 from color_s4l.artifacts import provenance
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.command_line import option
 from color_s4l.errors import InputError, unknown
+from color_s4l.fields import option
 from color_s4l.settings import Run
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -71,7 +71,7 @@ def throughput(flags: Throughput) -> pd.DataFrame:
     """
     backends = _check(flags)
     about = rows.about(
-        provenance.command("benchmarks.throughput", provenance.portable(flags))
+        command_line.command("benchmarks.throughput", provenance.portable(flags))
     )
     output = pathlib.Path(flags.output)
     lines = []

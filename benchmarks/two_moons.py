@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from color_s4l import command_line
 from color_s4l.artifacts import pictures, provenance
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.command_line import option
+from color_s4l.fields import option
 
 LABELS = 6
 # The papers' weights; averages of some steps for a run of 3,000, not 150,000; points
@@ -113,7 +113,7 @@ def two_moons(flags: TwoMoons) -> pd.DataFrame:
     table = pd.DataFrame(rows).assign(
         labels=LABELS,
         settings=[" ".join(METHODS[row["method"]]) for row in rows],
-        command=provenance.command("benchmarks.two_moons", _forgetting_where(flags)),
+        command=command_line.command("benchmarks.two_moons", _forgetting_where(flags)),
         versions=" ".join(f"{k}={v}" for k, v in provenance.versions().items()),
         hardware=provenance.hardware(["CPU"]),
         date=provenance.today(),

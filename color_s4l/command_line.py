@@ -1,27 +1,31 @@
-"""A command is a frozen dataclass: its fields are the flags.
+"""Command lines: dataclasses become flags, and errors become one line.
 
-Every command of the library describes what it needs in one dataclass made of
-`option(...)` fields. From it come the flags, `--help`, flagfiles
-(`--flagfile=flags/...`, absl's) and the checked values, so that no flag can be
-defined and read by nobody. Nothing here touches absl's global FLAGS.
+The flags of a command are the fields of one frozen dataclass made of `option(...)`.
+This is the only module that knows flags: the library's messages name parameters in
+backticks, and `run` replaces `name` by --name. absl's global FLAGS are not used.
 """
 
 import dataclasses
 import errno
 import importlib
+import logging
 import os
 import re
+import shlex
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from color_s4l import registry
 from color_s4l.errors import InputError, suggestion
+from color_s4l.fields import ranges_of
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
-# Of the disk, the user's share of it, or the file's largest size.
+# The disk is full, the user's quota is used up, or the file would be too large.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 Record = typing.TypeVar("Record")
 
@@ -33,97 +37,73 @@ _DEFINE = {
 }
 
 
-def option(default: object, text: str, choices: Sequence[str] = ()) -> typing.Any:
-    """A dataclass field that becomes a flag.
-
-    Args:
-        default: The flag's value where the user gives none.
-        text: One line for `--help`.
-        choices: The values allowed for a text flag; empty for any.
-
-    Returns:
-        A `dataclasses.field`.
-    """
-    metadata = {"text": text, "choices": tuple(choices)}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def operands(name: str, text: str) -> typing.Any:
-    """A dataclass field that takes the words of the command line that are no flags.
-
-    Args:
-        name: What one word is, for `--help`: "RUN".
-        text: One line for `--help`.
-
-    Returns:
-        A `dataclasses.field` for a tuple of texts.
-    """
-    return dataclasses.field(default=(), metadata={"text": text, "operand": name})
-
-
 def _split_fields(record: type) -> tuple[list, list]:
-    """The fields that are flags, and the one, if any, that takes the other words."""
+    """Returns the fields that are flags and the field, if any, for other arguments."""
     fields = dataclasses.fields(record)
     flagged = [field for field in fields if "operand" not in field.metadata]
     return flagged, [field for field in fields if "operand" in field.metadata]
 
 
 def _value_type(annotation: object) -> tuple[type, bool]:
-    """The type of one value, and whether the flag may be given several times."""
+    """Returns the type of one value, and whether the flag may be repeated."""
     if typing.get_origin(annotation) is tuple:
         return typing.get_args(annotation)[0], True
     members = [t for t in typing.get_args(annotation) if t is not type(None)]
     return (members[0] if members else annotation), False
 
 
+def _choices(record: type, name: str) -> tuple[str, ...]:
+    hints = typing.get_type_hints(record, include_extras=True)
+    return next((r.choices for r in ranges_of(hints[name]) if r.choices), ())
+
+
 def _define(record: type, values: flags.FlagValues) -> None:
     annotations = typing.get_type_hints(record)
     for field in _split_fields(record)[0]:
-        text, choices = field.metadata["text"], field.metadata["choices"]
+        text, choices = field.metadata["text"], _choices(record, field.name)
         value_type, several = _value_type(annotations[field.name])
         if several:
-            define = flags.DEFINE_multi_string
+            define, default = flags.DEFINE_multi_string, list(field.default)
         elif choices:
             flags.DEFINE_enum(
                 field.name, field.default, choices, text, flag_values=values
             )
             continue
         else:
-            define = _DEFINE[value_type]
-        default = list(field.default) if several else field.default
+            define, default = _DEFINE[value_type], field.default
         define(field.name, default, text, flag_values=values)
 
 
 def _help(record: type, description: str) -> str:
-    flagged, worded = _split_fields(record)
+    flagged, others = _split_fields(record)
     lines = [description.strip(), ""]
-    for field in worded:
+    for field in others:
         lines += [f"{field.metadata['operand']}...  {field.metadata['text']}", ""]
     lines.append("Flags (--name=value; --flagfile=FILE reads more):")
     for field in flagged:
-        default = field.default
+        default, choices = field.default, _choices(record, field.name)
         shown = "" if default is None or default == () else f" [{default}]"
-        if field.metadata["choices"]:
-            shown = f" {'|'.join(field.metadata['choices'])}{shown}"
+        if choices:
+            shown = f" {'|'.join(choices)}{shown}"
         lines.append(f"  --{field.name:<21} {field.metadata['text']}{shown}")
     return "\n".join(lines)
 
 
 def parse(record: type[Record], arguments: Sequence[str], description: str) -> Record:
-    """Reads a command line into its dataclass.
+    """Reads a command line into a dataclass.
 
     Args:
         record: A frozen dataclass made of `option` fields.
-        arguments: The words after the program's name.
-        description: What `--help` says first.
+        arguments: The arguments after the program's name.
+        description: First lines of `--help`.
 
     Returns:
         An instance of `record`.
 
     Raises:
-        InputError: A flag is unknown (the closest is suggested), a value is not
-            of its type, or a word is no flag.
-        SystemExit: `--help` was asked for (code 0).
+        InputError: A flag is unknown (the closest one is suggested), a value has the
+            wrong type, or an argument is not a flag.
+        SystemExit: `--help` was given (code 0).
     """
     values = flags.FlagValues()
     _define(record, values)
@@ -132,33 +112,33 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
         raise SystemExit(0)
     try:
         rest = values(["command", *arguments])[1:]
-    except (flags.Error, ValueError) as error:  # the other of --noflag=value
+    except (flags.Error, ValueError) as error:  # ValueError: --noflag=value
         text = " ".join(str(error).removeprefix("ERROR:: ").split())
         raise InputError(text + _closest_choice(text)) from error
-    flagged, worded = _split_fields(record)
-    if rest and not worded:
+    flagged, others = _split_fields(record)
+    if rest and not others:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
     found = {field.name: values[field.name].value for field in flagged}
-    found |= {field.name: rest for field in worded}
+    found |= {field.name: rest for field in others}
     return record(
         **{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     )
 
 
 def _closest_choice(text: str) -> str:
-    """What absl leaves out of its message on a choice that does not exist."""
+    """Returns the suggestion that absl's message on a wrong choice does not have."""
     found = re.fullmatch(r"flag --\w+=(.*): value should be one of <(.*)>", text)
     return suggestion(found[1], found[2].split("|")) if found else ""
 
 
 def spelled(values: object) -> list[str]:
-    """The flags that give a record's values; defaults are left out.
+    """Returns the flags that give a record's values; defaults are left out.
 
     Args:
         values: An instance of a dataclass made of `option` fields.
 
     Returns:
-        Words of a command line that `parse` reads back to the same record.
+        Arguments that `parse` reads back to the same record.
     """
     words = []
     for field in dataclasses.fields(values):
@@ -175,11 +155,27 @@ def spelled(values: object) -> list[str]:
     return words
 
 
-def start_keras() -> None:
-    """Imports Keras without the greetings that TensorFlow prints on loading.
+def command(module: str, values: object) -> str:
+    """Returns the command line that runs a command with these values again.
 
-    They come from its C++ side before any log level is read, so the process's
-    stderr itself is turned away meanwhile.
+    Args:
+        module: The command's module: "color_s4l.train".
+        values: An instance of the command's dataclass.
+    """
+    return shlex.join(["python", "-m", module, *spelled(values)])
+
+
+def with_flags(text: str, record: type) -> str:
+    """Returns a message in which `name` is replaced by --name, for names of flags."""
+    names = {field.name for field in _split_fields(record)[0]}
+    return re.sub(r"`(\w+)`", lambda m: f"--{m[1]}" if m[1] in names else m[0], text)
+
+
+def start_keras() -> None:
+    """Imports Keras without the messages that TensorFlow prints on loading.
+
+    They come from TensorFlow's C++ code before it reads any log level, so the file
+    descriptor of stderr is redirected during the import.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -193,6 +189,29 @@ def start_keras() -> None:
         os.close(kept)
 
 
+class _Printer(logging.Handler):
+    """Prints the library's log: information on stdout, warnings on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one message. The streams are looked up now: tests replace them."""
+        warning = record.levelno >= logging.WARNING
+        stream = sys.stderr if warning else sys.stdout
+        print(self.format(record), file=stream, flush=True)
+
+
+def _show_messages(record: type) -> None:
+    """Lets the library's log messages and warnings appear on the terminal."""
+    logger = logging.getLogger("color_s4l")
+    if not any(isinstance(handler, _Printer) for handler in logger.handlers):
+        logger.addHandler(_Printer())
+        logger.setLevel(logging.INFO)
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        print(f"warning: {with_flags(str(message), record)}", file=sys.stderr)
+
+    warnings.showwarning = show
+
+
 def run(
     action: Callable[[Record], object],
     record: type[Record],
@@ -201,27 +220,30 @@ def run(
     *,
     needs_keras: bool = True,
 ) -> int:
-    """Runs a command, and turns a user's mistake into one line and exit code 2.
+    """Runs a command; an error of the user becomes one line and exit code 2.
 
     Args:
         action: Receives the parsed record.
-        record: The command's dataclass.
-        description: What `--help` says first.
-        arguments: The words after the program's name; default: `sys.argv`.
-        needs_keras: Whether to start Keras first, without its greetings.
+        record: The command's dataclass. If it has the field `plugins`, these modules
+            are loaded first.
+        description: First lines of `--help`.
+        arguments: The arguments after the program's name; default: `sys.argv`.
+        needs_keras: Whether to import Keras first, without its messages.
 
     Returns:
-        The exit code: 0; 2 after an `InputError` or where a file can't be read or
+        The exit code: 0; 2 after an `InputError` or if a file cannot be read or
         written; 130 after Ctrl-C.
     """
     try:
         words = sys.argv[1:] if arguments is None else arguments
         values = parse(record, words, description)
+        _show_messages(record)
         if needs_keras:
             start_keras()
+        registry.load_plugins(getattr(values, "plugins", ()))
         action(values)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {with_flags(str(error), record)}", file=sys.stderr)
         return EXIT_WRONG_INPUT
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
@@ -235,7 +257,7 @@ def run(
 
 
 def _again(record: type) -> str:
-    """How to go on with a command that was stopped, if it can."""
+    """Returns how to continue a stopped command, if it can be continued."""
     if not any(field.name == "resume" for field in dataclasses.fields(record)):
         return ""
-    return ": the same command with --resume goes on from what is complete"
+    return ": the same command with --resume continues after the last complete epoch"

@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Sequence
 
 from color_s4l import command_line
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
-from color_s4l.settings import Source, is_digits
+from color_s4l.fields import option
+from color_s4l.settings import DataSettings, is_digits
 
 _DESCRIPTION = """Measures the error rate on the test images, with and without the
 published test-time augmentation.
@@ -18,7 +18,7 @@ published test-time augmentation.
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate(Source):
+class Evaluate(DataSettings):
     """The command's flags."""
 
     run: str | None = option(None, "A run folder; its own data set is used.")
@@ -51,13 +51,15 @@ def evaluate(flags: Evaluate) -> None:
         _print_others(flags.run)
 
 
-def _source_of(run: str, data_dir: str | None) -> Source:
+def _source_of(run: str, data_dir: str | None) -> DataSettings:
     """The data set that a run was trained on; its directory may have moved."""
     from color_s4l.artifacts.run_directory import RunFolder, read_config
 
     values = read_config(RunFolder(pathlib.Path(run)))["run"]
-    names = [field.name for field in dataclasses.fields(Source) if field.name in values]
-    source = Source(**{name: values[name] for name in names})
+    names = [
+        field.name for field in dataclasses.fields(DataSettings) if field.name in values
+    ]
+    source = DataSettings(**{name: values[name] for name in names})
     return dataclasses.replace(source, data_dir=data_dir or source.data_dir)
 
 

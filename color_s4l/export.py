@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Sequence
 
 from color_s4l import command_line
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
+from color_s4l.fields import option
 
 _DESCRIPTION = """Writes a trained classifier for other programs. Every format takes raw
 uint8 RGB images (n, size, size, 3), gives class probabilities, and carries the names of

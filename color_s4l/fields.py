@@ -25,10 +25,12 @@ class Range:
     Attributes:
         text: The values in words, for error messages: "0 or more".
         contains: Returns whether a value is accepted.
+        choices: The accepted texts, if there is a finite number of them.
     """
 
     text: str
     contains: Callable[[typing.Any], bool]
+    choices: tuple[str, ...] = ()
 
 
 def AtLeast(minimum: float) -> Range:  # noqa: N802, reads like a type in a hint
@@ -53,7 +55,27 @@ def Below(high: float, low: float = 0) -> Range:  # noqa: N802
 
 def OneOf(*choices: str) -> Range:  # noqa: N802
     """Returns the range that holds exactly these texts."""
-    return Range(" or ".join(choices), lambda x: x in choices)
+    return Range(" or ".join(choices), lambda x: x in choices, choices)
+
+
+def option(default: typing.Any, text: str) -> typing.Any:
+    """Returns a dataclass field that becomes a flag of a command.
+
+    Args:
+        default: The value without the flag.
+        text: One line for `--help`.
+    """
+    return dataclasses.field(default=default, metadata={"text": text})
+
+
+def operands(name: str, text: str) -> typing.Any:
+    """Returns a dataclass field for the arguments of a command that are no flags.
+
+    Args:
+        name: Name of one argument in `--help`: "RUN".
+        text: One line for `--help`.
+    """
+    return dataclasses.field(default=(), metadata={"text": text, "operand": name})
 
 
 def ranges_of(hint: typing.Any) -> list[Range]:

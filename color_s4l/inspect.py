@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Sequence
 
 from color_s4l import command_line
-from color_s4l.command_line import option
-from color_s4l.settings import Source
+from color_s4l.fields import option
+from color_s4l.settings import DataSettings
 
 _DESCRIPTION = """Shows what the library sees of a data set, before anything is trained:
 images of each class and split, sizes, test images that are also trained on,
@@ -20,7 +20,7 @@ _SHOWN = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Inspect(Source):
+class Inspect(DataSettings):
     """The command's flags."""
 
     colorizer: str | None = option(

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from color_s4l import command_line
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
+from color_s4l.fields import option
 
 _DESCRIPTION = """Classifies any number of image files and writes a table: filename,
 label, probability, and the next classes. Files that can't be read are named, counted

@@ -1,18 +1,55 @@
-"""What a run is: values only, no tensors, no flags.
+"""Settings of a training run, from the user's flags to checked, resolved records.
 
-Every field is a flag of `python -m color_s4l.train` of the same name. The method's
-numbers have the published settings of Color-S4L as defaults (Chen 2020, appendix 6.2
-of the report); data set, labels and seed are ours.
+`Run` is what a user writes: a flat record whose fields are the flags of
+`python -m color_s4l.train`, with None for "choose for me". `check` refuses values that
+no run can have. `resolve` replaces every None by its value and divides the fields into
+the small records that the rest of the library takes.
+
+The defaults are the published settings of Color-S4L (Chen 2020, appendix 6.2 of the
+report), except the data set, the labels and the seed.
 """
 
 import dataclasses
+import json
+import math
+import os
+import pathlib
+import typing
+from collections.abc import Collection, Mapping
+from typing import Annotated
 
-from color_s4l.command_line import option
+from color_s4l import fields
+from color_s4l.errors import InputError
+from color_s4l.fields import Above, AtLeast, Below, OneOf, option
+
+Part = typing.TypeVar("Part")
+Count = Annotated[int, AtLeast(1)]
+Positive = Annotated[float, Above(0)]
+NotNegative = Annotated[float, AtLeast(0)]
+DropRate = Annotated[float, Below(1)]
+
+# A whitening matrix for larger images would take more than 190 MB.
+LARGEST_WHITENED = 48
+# Labelled images per unlabelled one, for a method that reads no unlabelled images: as
+# many as Color-S4L's, so that the baseline sees as many labelled images per step.
+BASELINE_LABELED = 7
+
+# Fields that do not affect the result: paths, verbosity, resume.
+FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
+# Fields that change the result only by rounding or by where dropout is drawn.
+ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
+# Fields that name a file or folder; relative and absolute names are the same run.
+PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
+# Fields that name an input file whose content counts, not its name.
+CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels"})
+# Fields that may differ when a run is resumed. The images may have been moved: the
+# split file recognises them and their labels.
+RESUMABLE = FREE | {"data_dir", "labels_csv"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """Where images come from; the part of a command's flags that names a data set."""
+class DataSettings:
+    """Which images are read, and how. These are flags of several commands."""
 
     dataset: str = option(
         "digits",
@@ -21,152 +58,440 @@ class Source:
     data_dir: str | None = option(
         None, "Directory of the images (folder) or of prepared TFDS data."
     )
-    image_size: int | None = option(
-        None,
-        "Side in pixels to resize to (default: folder 32; TFDS as stored).",
+    image_size: Count | None = option(
+        None, "Side in pixels to resize to (default: folder 32; TFDS as stored)."
     )
     labels_csv: str | None = option(
-        None, "folder: a table filename,label instead of one folder for each class."
+        None, "folder: table with columns filename,label; replaces class folders."
     )
     test_fraction: float | None = option(
-        None, "folder: share of the labelled images to test on; no test folder then."
+        None, "folder: share of the labelled images held out as the test set."
     )
-    fit: str = option(
-        "crop",
-        "folder: the square in the middle, or the whole image with bars.",
-        choices=("crop", "pad"),
+    resize: Annotated[str, OneOf("crop", "pad")] = option(
+        "crop", "folder: crop the centre square, or pad to a square."
     )
-    cache: str | None = option(
-        None,
-        "folder: decoded images in memory, on disk, or none (default: by size).",
-        choices=("memory", "disk", "none"),
+    cache: Annotated[str, OneOf("memory", "disk", "none")] | None = option(
+        None, "folder: where decoded images are kept (default: by size)."
     )
-
-
-def is_digits(dataset: str) -> bool:
-    """Whether a data set's images are digits: flipped, they would be other signs."""
-    return dataset == "digits" or dataset.startswith("svhn")
 
 
 @dataclasses.dataclass(frozen=True)
-class Axes(Source):
-    """What the rows and columns of a table of error rates differ by."""
+class TrainingSettings(DataSettings):
+    """All settings of a run except the ones that vary inside a table of error rates."""
 
-    labels: int | None = option(
-        None, "Labelled images in total, balanced over the classes (default: all)."
-    )
-    method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+other.")
-    recipe: str | None = option(
-        None, "In place of a method: a procedure of several stages (README: Recipes)."
-    )
-    network: str = option("convnet", "The trunk.")
-    seed: int = option(1, "Of the split, the batches, the weights and every draw.")
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings(Source):
-    """What all runs of a table share; every flag here is one of the tables' too."""
-
-    unlabeled: int | None = option(
-        None, "Images used without their labels (default: all training images)."
+    unlabeled: Count | None = option(
+        None, "Number of images used without labels (default: all training images)."
     )
     labeled_only: bool = option(
-        False,
-        "Unlabelled images are the labelled ones alone (ASL, Tran 2019).",
+        False, "Use only the labelled images as unlabelled images (ASL, Tran 2019)."
     )
-    validation: int = option(
-        0, "Labelled images in total that are held out of training, for selection."
+    validation: Annotated[int, AtLeast(0)] = option(
+        0, "Number of labelled images held out as a validation set."
     )
     split_file: str | None = option(
-        None, "A split.csv of an earlier run, to be used exactly."
+        None, "split.csv of an earlier run; its split is used unchanged."
     )
     colorizer: str | None = option(
-        None, "H5 file of colorization.train (default: train one here, 10 epochs)."
+        None, "H5 file of colorization.train (default: train one for 10 epochs)."
     )
     pseudo_labels: str | None = option(
-        None, "NPZ file of class probabilities, for methods that read such (relabeled)."
+        None, "NPZ file of class probabilities, for methods that read pseudo-labels."
     )
     set: tuple[str, ...] = option(
-        (), "TERM.FIELD=VALUE: a hyper-parameter of a term; may be repeated."
+        (), "TERM.FIELD=VALUE: set a hyper-parameter of a term; may be repeated."
     )
     stage: tuple[str, ...] = option(
-        (), "STAGE.FLAG=VALUE: a flag of one stage of a recipe; may be repeated."
+        (), "STAGE.FLAG=VALUE: set a flag of one stage of a recipe; may be repeated."
+    )
+    plugins: tuple[str, ...] = option(
+        (), "Module or .py file that registers terms, trunks, ...; may be repeated."
     )
     balance: bool = option(
-        False, "Weigh the class loss so that every class counts alike."
+        False, "Weight the class loss so that all classes count equally."
     )
-    width: float = option(1.0, "Factor on the trunk's numbers of filters.")
+    width: Positive = option(1.0, "Factor on the number of filters of the trunk.")
     init_from: str | None = option(
         None,
-        "A run, model file or colorizer, whose trunk's weights are the beginning.",
+        "Run, model file or colorizer whose trunk weights are loaded at the start.",
     )
     init_heads: bool = option(
-        False, "--init_from gives heads, too, of tasks that both runs have."
+        False, "Load the heads of --init_from too, where both runs have them."
     )
-    freeze_blocks: int = option(
-        0, "First blocks of the trunk that stay as they are; -1: the whole trunk."
+    freeze_blocks: Annotated[int, AtLeast(-1)] = option(
+        0, "Number of first blocks of the trunk that are frozen; -1: all."
     )
-    epochs: int = option(30, "Passes over the unlabelled images.")
-    batch_size: int = option(32, "Unlabelled images per step, before the views.")
-    labeled_batch: int | None = option(
+    epochs: Count = option(30, "Number of passes over the unlabelled images.")
+    batch_size: Count = option(32, "Unlabelled images per step, before the views.")
+    labeled_batch: Count | None = option(
         None, "Labelled images per step (default: as many as unlabelled views)."
     )
-    learning_rate: float = option(0.05, "At the start, before the schedule.")
-    schedule: str = option(
-        "polynomial",
-        "The rate's course: (1-x)^(1/2), cos(7/16 pi x), /10 at milestones, or 1.",
-        choices=("polynomial", "cosine", "steps", "constant"),
+    learning_rate: Positive = option(0.05, "Learning rate before the schedule.")
+    schedule: Annotated[str, OneOf("polynomial", "cosine", "steps", "constant")] = (
+        option(
+            "polynomial",
+            "Learning-rate schedule: (1-x)^(1/2), cos(7/16 pi x), /10 at milestones, 1.",
+        )
     )
-    warmup_epochs: float = option(
-        0.0, "At the beginning the rate rises linearly from 0 for so many epochs."
+    warmup_epochs: NotNegative = option(
+        0.0, "Epochs in which the learning rate rises linearly from 0."
     )
     milestones: str | None = option(
         None,
-        "Of --schedule=steps: comma-separated epochs (default: 30, 60, 80 % of all).",
+        "--schedule=steps: comma-separated epochs (default: 30, 60, 80 % of all).",
     )
-    weight_decay: float = option(
+    weight_decay: NotNegative = option(
         5e-4, "Factor on the sum of squares of all kernels, added to the loss."
     )
-    dropout: float = option(0.5, "Share of pooled features dropped before the classes.")
-    trunk_dropout: float | None = option(
-        None, "Inside the trunk (default: as published; ConvNet 0.5 on SVHN, else 0)."
+    dropout: DropRate = option(0.5, "Dropout rate before the class head.")
+    trunk_dropout: DropRate | None = option(
+        None, "Dropout rate in the trunk (default: as published)."
     )
     zca: bool | None = option(
         None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
     )
     hflip: bool | None = option(
+        None, "Flip labelled images left-right (default: not for SVHN and digits)."
+    )
+    bn_stats: Annotated[str, OneOf("both", "supervised")] | None = option(
         None,
-        "Flip labelled images left-right (default: not for SVHN and digits).",
+        "Passes that update the moving batch statistics (default: as published).",
     )
-    bn_stats: str | None = option(
-        None,
-        "Passes that move the statistics used for inference (default: as published).",
-        choices=("both", "supervised"),
-    )
-    dtype_policy: str = option(
-        "float32",
-        "Precision of the network.",
-        choices=("float32", "mixed_bfloat16", "mixed_float16"),
-    )
+    dtype_policy: Annotated[
+        str, OneOf("float32", "mixed_bfloat16", "mixed_float16")
+    ] = option("float32", "Precision of the network.")
     jit_compile: bool | None = option(
         None, "Compile the step with XLA (default: Keras decides)."
     )
-    steps_per_execution: int = option(1, "Steps per call of the compiled function.")
-    devices: int = option(1, "GPUs (or logical CPU devices) that share each batch.")
+    steps_per_execution: Count = option(1, "Steps per call of the compiled function.")
+    devices: Count = option(1, "GPUs (or logical CPU devices) that share each batch.")
     deterministic: bool = option(False, "Bit-equal repetition; slower.")
     verbosity: int = option(1, "0: no progress; 1: a bar, on a terminal; 2: lines.")
 
 
 @dataclasses.dataclass(frozen=True)
-class Run(Settings, Axes):
-    """One training run, complete: with the code's version it determines the result."""
+class Run(TrainingSettings):
+    """One training run. The settings and the code's version determine the result."""
 
-    run_dir: str | None = option(
-        None, "Folder of the results (default: runs/<what>); must not exist yet."
+    labels: Count | None = option(
+        None, "Number of labelled images, balanced over the classes (default: all)."
     )
-    resume: bool = option(False, "Go on from the last complete epoch of --run_dir.")
+    method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+vat.")
+    recipe: str | None = option(
+        None, "Procedure of several stages, instead of a method (docs/methods.md)."
+    )
+    network: str = option("convnet", "Name of the trunk.")
+    seed: Annotated[int, Below(2**32)] = option(
+        1, "Seed of the split, the batches, the weights and all random draws."
+    )
+    run_dir: str | None = option(
+        None, "Run directory (default: runs/<settings>); must not exist yet."
+    )
+    resume: bool = option(False, "Continue after the last complete epoch of --run_dir.")
 
 
-def method_of(run: Run) -> str:
-    """What a run is called by what it trains: its recipe, or its method."""
-    return run.recipe or run.method
+@dataclasses.dataclass(frozen=True)
+class SplitSettings:
+    """How the training images are divided; fields as in `Run`."""
+
+    labels: int | None
+    unlabeled: int | None
+    labeled_only: bool
+    validation: int
+    split_file: str | None
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class InputSettings:
+    """Input files other than the images; fields as in `Run`."""
+
+    colorizer: str | None
+    init_from: str | None
+    init_heads: bool
+    pseudo_labels: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """The network; fields as in `Run`. `trunk_dropout` None: the trunk's own default."""
+
+    network: str
+    width: float
+    dropout: float
+    trunk_dropout: float | None
+    zca: bool
+    freeze_blocks: int
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizationSettings:
+    """Length of the training, learning rate and weight decay; fields as in `Run`.
+
+    Attributes:
+        milestones: Epochs at which the schedule "steps" divides the rate by 10; None:
+            30, 60 and 80 % of all epochs.
+    """
+
+    epochs: int
+    learning_rate: float
+    schedule: str
+    warmup_epochs: float
+    milestones: tuple[float, ...] | None
+    weight_decay: float
+
+
+@dataclasses.dataclass(frozen=True)
+class StepSettings:
+    """The images of one training step; fields as in `Run`."""
+
+    batch_size: int
+    labeled_batch: int
+    balance: bool
+    hflip: bool
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RuntimeSettings:
+    """How the steps are computed; fields as in `Run`."""
+
+    dtype_policy: str
+    jit_compile: bool | None
+    steps_per_execution: int
+    devices: int
+    deterministic: bool
+    verbosity: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The resolved settings of a run, one small record for each part of the library.
+
+    Attributes:
+        method: The method as the user wrote it.
+        values: All fields of `Run` in JSON types, resolved; stored in config.json and
+            in the rows of result tables.
+    """
+
+    method: str
+    data: DataSettings
+    split: SplitSettings
+    inputs: InputSettings
+    model: ModelSettings
+    optimization: OptimizationSettings
+    step: StepSettings
+    runtime: RuntimeSettings
+    values: Mapping[str, typing.Any]
+
+
+def part(record: typing.Any, kind: type[Part]) -> Part:
+    """Returns the fields of a small record, taken from a record that has them all.
+
+    Args:
+        record: For example a `Run`.
+        kind: For example `DataSettings`.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: getattr(record, name) for name in names})
+
+
+def is_digits(dataset: str) -> bool:
+    """Returns whether the images are digits, which flips and rotations change."""
+    return dataset == "digits" or dataset.startswith("svhn")
+
+
+def check(run: Run) -> None:
+    """Checks everything that can be checked without the data set and the method.
+
+    Raises:
+        InputError: A value is outside its range, or two values contradict each other.
+    """
+    fields.check(run)
+    if milestones_of(run) is not None and run.schedule != "steps":
+        raise InputError("`milestones` can only be used with `schedule`=steps.")
+    counts = ("labels", "unlabeled", "labeled_only", "validation")
+    given = [name for name in counts if getattr(run, name)]
+    if run.split_file and given:
+        raise InputError(
+            f"`split_file` already says which images are used: remove `{given[0]}`."
+        )
+    if run.labeled_only and run.unlabeled:
+        raise InputError("`labeled_only` uses no other images: remove `unlabeled`.")
+    if run.init_heads and not run.init_from:
+        raise InputError("`init_heads` needs the run to load them from: `init_from`.")
+    if run.stage and not run.recipe:
+        raise InputError(
+            f"`stage`={run.stage[0]} needs a `recipe`: a method has no stages."
+        )
+    _check_devices(run)
+
+
+def _check_devices(run: Run) -> None:
+    """Raises an error for batches that cannot be divided equally over the devices."""
+    if run.batch_size % run.devices:
+        raise InputError(
+            f"`batch_size`={run.batch_size} cannot be divided over "
+            f"`devices`={run.devices}."
+        )
+    groups = math.gcd(run.batch_size, run.labeled_batch or 0)
+    if groups % run.devices:
+        raise InputError(
+            f"`labeled_batch`={run.labeled_batch} and `batch_size`={run.batch_size} "
+            f"form {groups} equal groups, which cannot be divided over "
+            f"`devices`={run.devices}."
+        )
+
+
+def milestones_of(run: Run) -> tuple[float, ...] | None:
+    """Returns the epochs in `milestones`; None if there are none.
+
+    Raises:
+        InputError: One is not a number above 0.
+    """
+    if run.milestones is None:
+        return None
+    try:
+        milestones = tuple(float(word) for word in run.milestones.split(","))
+    except ValueError:
+        milestones = (0.0,)
+    if not all(0 < milestone < math.inf for milestone in milestones):
+        raise InputError(
+            "Expected `milestones` to be epochs above 0, separated by commas. "
+            f"Received: {run.milestones!r}."
+        )
+    return milestones
+
+
+def resolve(
+    run: Run, *, image_size: int, labeled_views: int, unlabeled_views: int
+) -> Settings:
+    """Replaces every None by its value and divides the fields into small records.
+
+    Published: no ZCA and no flips on SVHN, dropout 0.5 after the ConvNet's poolings
+    there. The built-in digits are treated like SVHN's: a flipped digit is another
+    sign, and 1,397 images are too few to whiten 3,072 values.
+
+    Args:
+        run: Checked by `check`.
+        image_size: Side of the images in pixels.
+        labeled_views: Number of views that the method's terms make of a labelled image.
+        unlabeled_views: Number of views of an unlabelled image.
+
+    Returns:
+        The resolved settings.
+
+    Raises:
+        InputError: ZCA whitening is asked for and the images are too large for it.
+    """
+    if run.zca and image_size > LARGEST_WHITENED:
+        raise InputError(
+            f"`zca` whitens images of up to {LARGEST_WHITENED} px; these have "
+            f"{image_size} px. Set `zca` to false, or a smaller `image_size`."
+        )
+    digits = is_digits(run.dataset)
+    # A colorizer's filters have never seen whitened images.
+    whitened = image_size <= LARGEST_WHITENED and not digits
+    whitened = whitened and run.network != "encoder"
+    svhn = run.dataset.startswith("svhn") and run.network.startswith("convnet")
+    full = dataclasses.replace(
+        run,
+        image_size=image_size,
+        zca=whitened if run.zca is None else run.zca,
+        hflip=not digits if run.hflip is None else run.hflip,
+        trunk_dropout=(0.5 if svhn else None)
+        if run.trunk_dropout is None
+        else run.trunk_dropout,
+        labeled_batch=run.labeled_batch
+        or _labeled_batch(run.batch_size, labeled_views, unlabeled_views),
+    )
+    optimization = part(full, OptimizationSettings)
+    return Settings(
+        method=run.recipe or run.method,
+        data=part(full, DataSettings),
+        split=part(full, SplitSettings),
+        inputs=part(full, InputSettings),
+        model=part(full, ModelSettings),
+        optimization=dataclasses.replace(optimization, milestones=milestones_of(run)),
+        step=part(full, StepSettings),
+        runtime=part(full, RuntimeSettings),
+        values=to_json(full),
+    )
+
+
+def _labeled_batch(batch_size: int, labeled_views: int, unlabeled_views: int) -> int:
+    """Returns the labelled images per step that make both passes equally large."""
+    if not labeled_views:
+        return batch_size  # read by no term
+    views = unlabeled_views or BASELINE_LABELED
+    return batch_size * max(1, views // labeled_views)
+
+
+def to_json(run: Run) -> dict[str, typing.Any]:
+    """Returns the fields of a run in JSON types."""
+    return json.loads(json.dumps(dataclasses.asdict(run)))
+
+
+def from_json(values: Mapping[str, typing.Any]) -> Run:
+    """Returns the run whose fields `to_json` returned; missing fields are defaults."""
+    known = {field.name: field for field in dataclasses.fields(Run)}
+    return Run(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name in known
+        }
+    )
+
+
+def portable(values: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
+    """Returns JSON settings for a result table: without folders and free fields.
+
+    Absolute paths are cut to the file name, also inside STAGE.FLAG=VALUE.
+    """
+    kept = {name: value for name, value in values.items() if name not in FREE}
+    return {name: _without_folder(value) for name, value in kept.items()}
+
+
+def _without_folder(value: typing.Any) -> typing.Any:
+    if isinstance(value, list):
+        return [_without_folder(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    if os.path.isabs(value):
+        return pathlib.Path(value).name
+    name, equals, rest = value.partition("=")
+    return f"{name}={_without_folder(rest)}" if equals else value
+
+
+def identity(
+    values: Mapping[str, typing.Any], digests: Mapping[str, str | None], backend: str
+) -> dict[str, typing.Any]:
+    """Returns what must be equal for two runs to have the same result.
+
+    Args:
+        values: Of `to_json`.
+        digests: Name of an input file's field -> digest of its content.
+        backend: Name of the Keras backend.
+    """
+    ignored = FREE | ROUNDING | CONTENTS
+    kept = {name: value for name, value in values.items() if name not in ignored}
+    for name in PATHS:
+        kept[name] = kept[name] and os.path.abspath(kept[name])
+    contents = {name: digest for name, digest in digests.items() if digest}
+    return {**kept, "contents": contents, "backend": backend}
+
+
+def differences(
+    before: Mapping[str, typing.Any],
+    now: Mapping[str, typing.Any],
+    ignored: Collection[str] = RESUMABLE,
+) -> str:
+    """Returns the fields in which two runs differ, in words; empty if in none.
+
+    Args:
+        before: JSON values of the earlier run.
+        now: JSON values of this run.
+        ignored: Names of fields that may differ.
+    """
+    names = [n for n in now if n not in ignored and now[n] != before.get(n)]
+    return ", ".join(f"`{n}`: {before.get(n)} before, {now[n]} now" for n in names)

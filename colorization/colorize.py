@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Sequence
 
 from color_s4l import command_line
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
+from color_s4l.fields import option
 
 _DESCRIPTION = """Colourises photographs at their own size.
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from color_s4l import command_line
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
-from color_s4l.settings import Source
+from color_s4l.fields import option
+from color_s4l.settings import DataSettings
 
 _DESCRIPTION = """Colourises a data set's test images and compares them with the
 originals; writes scores.csv, scores.json and samples.png.
@@ -19,7 +19,7 @@ originals; writes scores.csv, scores.json and samples.png.
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate(Source):
+class Evaluate(DataSettings):
     """The command's flags."""
 
     colorizer: str = option("", "File of colorization.train.")
@@ -115,7 +115,7 @@ def evaluate(flags: Evaluate) -> None:
     about |= {"dataset": dataset.name, "test_images": len(images)}
     about |= {
         # Files without their folders, which are another machine's.
-        "command": provenance.command(
+        "command": command_line.command(
             "colorization.evaluate", provenance.portable(flags)
         ),
         "date": provenance.today(),

@@ -6,9 +6,9 @@ import pathlib
 from collections.abc import Sequence
 
 from color_s4l import command_line
-from color_s4l.command_line import option
 from color_s4l.errors import InputError
-from color_s4l.settings import Source
+from color_s4l.fields import option
+from color_s4l.settings import DataSettings
 
 _DESCRIPTION = """Trains a network to colourise the images of a data set, and writes
 it with its origin into one self-contained Keras file.
@@ -19,7 +19,7 @@ _WATCHED = 500  # test images that the progress display shows; nothing is select
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Source):
+class Train(DataSettings):
     """The command's flags; defaults are the published settings."""
 
     output: str | None = option(

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from color_s4l import methods, train
-from color_s4l.data import Dataset, StepBatches, digits, draw_split
+from color_s4l.data import Data, StepBatches, digits, draw_split
 from color_s4l.settings import Run
 from color_s4l.training import fitting, preparation, values
 from color_s4l.views.preprocessing import whitening
@@ -57,12 +57,12 @@ def _first_of_each(images, labels, count):
 
 
 @pytest.fixture(scope="session")
-def small() -> Dataset:
+def small() -> Data:
     """Built-in digits 0 to 3 at 16 px: 12 of each to train on, 8 to test on."""
     whole = digits.load(SIZE)
     images, labels = _first_of_each(whole.images, whole.labels, TRAIN_PER_CLASS)
     tests = _first_of_each(whole.test_images, whole.test_labels, TEST_PER_CLASS)
-    return Dataset("small", CLASSES, images, labels, *tests)
+    return Data("small", CLASSES, images, labels, *tests)
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +150,7 @@ def _unsure(labels, num_classes):
     return (rest + (0.7 - rest) * np.eye(num_classes)[labels]).astype("float32")
 
 
-def _learner(run: Run, dataset: Dataset, terms=None):
+def _learner(run: Run, dataset: Data, terms=None):
     """A learner as `fit` makes it, with its batches; not compiled into a graph."""
     keras.utils.set_random_seed(run.seed)
     terms = terms or methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from color_s4l import command_line, data, methods
-from color_s4l.data import Dataset, draw_split
+from color_s4l.data import Data, draw_split
 from color_s4l.settings import Run
 from color_s4l.training import preparation, schedules, values
 from color_s4l.views.preprocessing import Preprocessing
@@ -58,7 +58,7 @@ def images(run, count=20):
     classes = 100 if run.dataset == "cifar100" else 10
     labels = (np.arange(count) % classes).astype(np.int32)
     names = tuple(str(number) for number in range(classes))
-    return Dataset(run.dataset, names, pixels, labels, pixels[:2], labels[:2])
+    return Data(run.dataset, names, pixels, labels, pixels[:2], labels[:2])
 
 
 def test_every_row_of_the_tables_is_there():

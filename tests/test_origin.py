@@ -28,7 +28,7 @@ def test_hardware_names_accelerators_first():
 
 def test_command_can_be_typed_again():
     run = Run(run_dir="two words", labels=100, zca=False, set=("a.b=1", "c.d=2"))
-    line = provenance.command("color_s4l.train", run)
+    line = command_line.command("color_s4l.train", run)
     start = "python -m color_s4l.train --labels=100 --set=a.b=1 --set=c.d=2 --nozca "
     assert line == start + "'--run_dir=two words'"
     assert command_line.parse(Run, shlex.split(line)[3:], "") == run

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from color_s4l.data import Dataset
+from color_s4l.data import Data
 from color_s4l.settings import Run
 
 CLASSES = 10
@@ -54,7 +54,7 @@ class Case:
         """Unlabelled images: one measurement is one epoch."""
         return self.batch_size * self.steps
 
-    def dataset(self) -> Dataset:
+    def dataset(self) -> Data:
         """Images of noise: what they show costs no time, reading real ones would."""
         random = np.random.default_rng(0)
         count = max(self.unlabeled, 10 * CLASSES)
@@ -62,7 +62,7 @@ class Case:
         images = random.integers(0, 256, shape, "uint8")
         labels = (np.arange(count) % CLASSES).astype("int32")
         names = tuple(str(number) for number in range(CLASSES))
-        return Dataset(NOISE, names, images, labels, images[:10], labels[:10])
+        return Data(NOISE, names, images, labels, images[:10], labels[:10])
 
 
 def plain_case(case: Case) -> Case | None:

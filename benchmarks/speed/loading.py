@@ -22,8 +22,8 @@ from benchmarks import output
 from color_s4l import command_line
 from color_s4l.artifacts import provenance
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.command_line import option
 from color_s4l.errors import InputError, unknown
+from color_s4l.fields import option
 
 CLASSES = ("temple", "flower")
 METHOD, VIEWS = "sesemi", 6
@@ -180,7 +180,7 @@ def _row(flags: Loading, run: pathlib.Path) -> dict:
         "images_per_second": round(speed, 1),
         "needed_images_per_second": round(speed * read / trained, 1),
         "loading_images_per_second": round(log["loading_images_per_second"].iloc[0], 1),
-        "command": provenance.command(
+        "command": command_line.command(
             "benchmarks.speed.loading", provenance.portable(flags)
         ),
         "versions": ", ".join(f"{k} {v}" for k, v in config["versions"].items()),

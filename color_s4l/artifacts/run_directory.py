@@ -231,7 +231,7 @@ def write_config(folder: RunFolder, run: Run, about: dict) -> None:
     config = {
         "run": dataclasses.asdict(run),
         **about,
-        "command": provenance.command("color_s4l.train", _forgetting_where(run)),
+        "command": command_line.command("color_s4l.train", _forgetting_where(run)),
         "versions": provenance.versions(),
         "date": provenance.today(),
     }

@@ -92,7 +92,7 @@ def _origin(config: dict, run: Run) -> dict:
     return {
         "hardware": config["hardware"],
         "versions": ", ".join(versions),
-        "command": provenance.command(_MODULE, run),
+        "command": command_line.command(_MODULE, run),
         "date": config["date"],
     }
 

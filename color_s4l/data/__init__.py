@@ -2,7 +2,7 @@
 
 from color_s4l.data.balance import class_weights, described, imbalanced
 from color_s4l.data.batches import StepBatches, steps_per_epoch
-from color_s4l.data.dataset import UNLABELED, Dataset, Files
+from color_s4l.data.dataset import UNLABELED, Data, Files
 from color_s4l.data.lazy_images import Images, LazyImages, chunks, content, subset
 from color_s4l.data.pseudo_labels import PseudoLabels
 from color_s4l.data.pseudo_labels import read as read_pseudo_labels
@@ -16,7 +16,7 @@ from color_s4l.data.splits import draw as draw_split
 __all__ = [
     "SOURCES",
     "UNLABELED",
-    "Dataset",
+    "Data",
     "Files",
     "Images",
     "LazyImages",

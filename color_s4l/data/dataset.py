@@ -14,8 +14,8 @@ class Files:
     """The files that a data set was read from.
 
     Attributes:
-        training: Paths; `training[i]` holds `Dataset.images[i]`.
-        test: Likewise of `Dataset.test_images`.
+        training: Paths; `training[i]` holds `Data.images[i]`.
+        test: Likewise of `Data.test_images`.
         unreadable: Path and reason of each file that cannot be decoded.
     """
 
@@ -25,7 +25,7 @@ class Files:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Dataset:
+class Data:
     """Images with their labels, checked once, when made.
 
     Images stay uint8 until they are inside the compiled step: CIFAR-10 then

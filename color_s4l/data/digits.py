@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from color_s4l.data.dataset import Dataset
+from color_s4l.data.dataset import Data
 
 SIZE = 32
 TEST_PER_CLASS = 40
@@ -55,7 +55,7 @@ class Look:
     lighter: bool
 
 
-def load(image_size: int | None = None) -> Dataset:
+def load(image_size: int | None = None) -> Data:
     """The built-in data set.
 
     Args:
@@ -79,7 +79,7 @@ def load(image_size: int | None = None) -> Dataset:
     )
     labels = digits.target.astype(np.int32)
     test = _test_rows(labels, generator)
-    return Dataset(
+    return Data(
         name="digits",
         classes=tuple("0123456789"),
         images=images[~test],

@@ -14,24 +14,24 @@ import sys
 import numpy as np
 
 from color_s4l.data import decoding, image_files, labels_csv
-from color_s4l.data.dataset import UNLABELED, Dataset, Files
+from color_s4l.data.dataset import UNLABELED, Data, Files
 from color_s4l.data.listing import Labelled, Listing, folders, of_classes, with_test
 from color_s4l.errors import InputError
-from color_s4l.settings import Source
+from color_s4l.settings import DataSettings
 
 SIZE = 32
 _PARTS = ("train", "test", "unlabeled")
 _EXPECTED = "Expected DIR/train/<class>/*, DIR/test/<class>/* and maybe DIR/unlabeled/*"
 
 
-def load(source: Source) -> Dataset:
+def load(source: DataSettings) -> Data:
     """Reads a folder.
 
     Args:
         source: `data_dir` is DIR above; without `image_size` images get 32 px.
 
     Returns:
-        The `Dataset`; its classes are sorted as text. Images stand in the order of
+        The `Data`; its classes are sorted as text. Images stand in the order of
         their paths, in class folders those without labels last. A file that cannot
         be decoded is named on stderr and left out, and the number of those is
         printed at the end; so is a class without an image.
@@ -47,13 +47,15 @@ def load(source: Source) -> Dataset:
     size = source.image_size or SIZE
     count = len(listed.training) + len(listed.test)
     where = source.cache or decoding.choose(count, size)
-    images, labels, paths, bad = _read(listed.training, size, source.fit, where)
-    tests, test_labels, test_paths, worse = _read(listed.test, size, source.fit, where)
+    images, labels, paths, bad = _read(listed.training, size, source.resize, where)
+    tests, test_labels, test_paths, worse = _read(
+        listed.test, size, source.resize, where
+    )
     for what, found in (("training", images), ("test", tests)):
         _check_some(root, what, len(found))
     _report(root, count, [*bad, *worse])
     classes, labels, test_labels = _present(listed, labels, test_labels)
-    return Dataset(
+    return Data(
         name="folder",
         classes=classes,
         images=images,
@@ -64,7 +66,7 @@ def load(source: Source) -> Dataset:
     )
 
 
-def _root(source: Source) -> pathlib.Path:
+def _root(source: DataSettings) -> pathlib.Path:
     if source.data_dir is None:
         raise InputError(f"--dataset=folder needs --data_dir=DIR. {_EXPECTED}.")
     root = pathlib.Path(source.data_dir)
@@ -77,7 +79,7 @@ def _root(source: Source) -> pathlib.Path:
     return root
 
 
-def _listing(source: Source, root: pathlib.Path) -> Listing:
+def _listing(source: DataSettings, root: pathlib.Path) -> Listing:
     if source.labels_csv:
         path = pathlib.Path(source.labels_csv).expanduser()
         return labels_csv.list_files(root, path)

@@ -13,7 +13,7 @@ import numpy as np
 
 from color_s4l.artifacts import cache
 from color_s4l.artifacts.files import read_arrays, write_atomically
-from color_s4l.data.dataset import Dataset
+from color_s4l.data.dataset import Data
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.errors import InputError
 
@@ -23,7 +23,7 @@ SLACK = 1e-2
 
 def save(
     path: str | os.PathLike,
-    dataset: Dataset,
+    dataset: Data,
     index: np.ndarray,
     probabilities: np.ndarray,
 ) -> None:
@@ -64,7 +64,7 @@ class PseudoLabels:
         """SHA-256 of the content."""
         return cache.digest(self.index, self.probabilities, self.crc32)
 
-    def of(self, dataset: Dataset, wanted: np.ndarray) -> np.ndarray:
+    def of(self, dataset: Data, wanted: np.ndarray) -> np.ndarray:
         """The labels of some images.
 
         Args:

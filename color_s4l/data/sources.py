@@ -1,4 +1,4 @@
-"""Where images come from: a name -> a `Dataset`."""
+"""Where images come from: a name -> a `Data`."""
 
 import dataclasses
 import difflib
@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable
 
 from color_s4l.data import digits, folder, tfds
-from color_s4l.data.dataset import Dataset
+from color_s4l.data.dataset import Data
 from color_s4l.errors import InputError
-from color_s4l.settings import Source
+from color_s4l.settings import DataSettings
 
 
-def _load_digits(source: Source) -> Dataset:
+def _load_digits(source: DataSettings) -> Data:
     if source.data_dir is not None:
         # Or a forgotten --dataset=folder would train on the digits instead.
         raise InputError(
@@ -25,9 +25,7 @@ SOURCES = {"digits": _load_digits, "folder": folder.load}
 _OF_FOLDERS = {"labels_csv", "test_fraction", "fit", "cache"}
 
 
-def load(
-    name: str, data_dir: str | None = None, image_size: int | None = None
-) -> Dataset:
+def load(name: str, data_dir: str | None = None, image_size: int | None = None) -> Data:
     """Reads a data set.
 
     Args:
@@ -41,22 +39,22 @@ def load(
             size stored (the others).
 
     Returns:
-        The `Dataset`.
+        The `Data`.
 
     Raises:
         InputError: There is no such data set, or it cannot be had or read.
     """
-    return load_source(Source(name, data_dir, image_size))
+    return load_source(DataSettings(name, data_dir, image_size))
 
 
-def load_source(source: Source) -> Dataset:
+def load_source(source: DataSettings) -> Data:
     """Reads the data set that a command's flags name.
 
     Args:
         source: Any command's record is one.
 
     Returns:
-        The `Dataset`.
+        The `Data`.
 
     Raises:
         InputError: There is no such data set, it cannot be had or read, or a flag
@@ -79,8 +77,8 @@ def load_source(source: Source) -> Dataset:
         raise unknown_source(source.dataset, error.known) from error
 
 
-def _refuse_folder_flags(source: Source) -> None:
-    for field in dataclasses.fields(Source):
+def _refuse_folder_flags(source: DataSettings) -> None:
+    for field in dataclasses.fields(DataSettings):
         value = getattr(source, field.name)
         if field.name in _OF_FOLDERS and value != field.default:
             raise InputError(

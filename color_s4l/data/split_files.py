@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.data.dataset import UNLABELED, Dataset
+from color_s4l.data.dataset import UNLABELED, Data
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.data.splits import Split
 from color_s4l.errors import InputError
@@ -20,7 +20,7 @@ _PARTS = ("labeled", "unlabeled", "validation")
 COLUMNS = ("index", "label", *_PARTS, "crc32")
 
 
-def save(split: Split, dataset: Dataset, path: str | os.PathLike) -> None:
+def save(split: Split, dataset: Data, path: str | os.PathLike) -> None:
     """Writes a split as a table that `read` can check against the images.
 
     Args:
@@ -43,7 +43,7 @@ def save(split: Split, dataset: Dataset, path: str | os.PathLike) -> None:
     write_atomically(pathlib.Path(path), lambda file: file.write(text.encode()))
 
 
-def read(path: str | os.PathLike, dataset: Dataset) -> Split:
+def read(path: str | os.PathLike, dataset: Data) -> Split:
     """Reads a split that `save` wrote, exactly.
 
     Args:
@@ -68,7 +68,7 @@ def read(path: str | os.PathLike, dataset: Dataset) -> Split:
     return Split(*[np.sort(index[flags[part]]) for part in _PARTS])
 
 
-def _names(dataset: Dataset, index: np.ndarray, used: np.ndarray) -> np.ndarray:
+def _names(dataset: Data, index: np.ndarray, used: np.ndarray) -> np.ndarray:
     """The classes' names `(k,)` of the images at `index`, empty where not used."""
     labels = np.where(used, dataset.labels[index], UNLABELED)
     return np.array([*dataset.classes, ""], dtype=object)[labels]
@@ -121,7 +121,7 @@ def _check_rows(
 
 
 def _check_images(
-    path: str | os.PathLike, dataset: Dataset, index: np.ndarray, expected: np.ndarray
+    path: str | os.PathLike, dataset: Data, index: np.ndarray, expected: np.ndarray
 ) -> None:
     found = checksums(subset(dataset.images, index))
     different = int((expected != found).sum())
@@ -134,7 +134,7 @@ def _check_images(
 
 def _check_labels(
     path: str | os.PathLike,
-    dataset: Dataset,
+    dataset: Data,
     index: np.ndarray,
     used: np.ndarray,
     names: np.ndarray,

@@ -10,7 +10,7 @@ import typing
 
 import numpy as np
 
-from color_s4l.data.dataset import UNLABELED, Dataset
+from color_s4l.data.dataset import UNLABELED, Data
 from color_s4l.errors import InputError
 
 # STL-10's name for its images without labels (stored as -1). SVHN's "extra" has
@@ -27,7 +27,7 @@ class UnknownNameError(InputError):
         self.known = known
 
 
-def load(name: str, data_dir: str | None, image_size: int | None) -> Dataset:
+def load(name: str, data_dir: str | None, image_size: int | None) -> Data:
     """Reads a data set of tensorflow-datasets, downloading it where needed.
 
     Args:
@@ -58,7 +58,7 @@ def load(name: str, data_dir: str | None, image_size: int | None) -> Dataset:
         _download(name, builder)
     images, labels = _read_training(name, builder, size)
     test_images, test_labels = _read_test(name, builder, size)
-    return Dataset(
+    return Data(
         name=name,
         # Only now: some sets (CIFAR, STL-10) learn the names from what they download.
         classes=tuple(builder.info.features["label"].names),

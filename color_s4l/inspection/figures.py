@@ -16,7 +16,7 @@ ROWS, COLUMNS = 20, 10
 PICTURED = 6
 
 
-def contact_sheet(dataset: data.Dataset) -> Figure:
+def contact_sheet(dataset: data.Data) -> Figure:
     """The first training images of each class, and of those without a label.
 
     Args:
@@ -37,7 +37,7 @@ def contact_sheet(dataset: data.Dataset) -> Figure:
     return pictures.sheet(rows, COLUMNS)
 
 
-def views(dataset: data.Dataset, colorizer: Colorizer | None) -> Figure:
+def views(dataset: data.Data, colorizer: Colorizer | None) -> Figure:
     """The proxy views of a few training images, with their labels.
 
     Args:

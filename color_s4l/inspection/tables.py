@@ -11,7 +11,7 @@ from color_s4l import data
 from color_s4l.data import balance, image_files, lazy_images
 
 
-def counts(dataset: data.Dataset) -> pd.DataFrame:
+def counts(dataset: data.Data) -> pd.DataFrame:
     """Images of each class and split.
 
     Args:
@@ -31,7 +31,7 @@ def counts(dataset: data.Dataset) -> pd.DataFrame:
     )
 
 
-def names_of(dataset: data.Dataset) -> tuple[Sequence[str], Sequence[str]]:
+def names_of(dataset: data.Data) -> tuple[Sequence[str], Sequence[str]]:
     """Names of the training and of the test images: their files, or their places."""
     if dataset.files:
         return dataset.files.training, dataset.files.test
@@ -40,7 +40,7 @@ def names_of(dataset: data.Dataset) -> tuple[Sequence[str], Sequence[str]]:
     return first, second
 
 
-def duplicates(dataset: data.Dataset) -> pd.DataFrame:
+def duplicates(dataset: data.Data) -> pd.DataFrame:
     """Test images that are training images too, pixel for pixel at the size read.
 
     Args:
@@ -72,7 +72,7 @@ def duplicates(dataset: data.Dataset) -> pd.DataFrame:
     )
 
 
-def _equal(dataset: data.Dataset, test: int, training: int) -> bool:
+def _equal(dataset: data.Data, test: int, training: int) -> bool:
     return np.array_equal(dataset.test_images[test], dataset.images[training])
 
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 
 from color_s4l import command_line
-from color_s4l.command_line import option
+from color_s4l.fields import option
 
 DESCRIPTION = """
 python -m color_s4l.networks [--flags]

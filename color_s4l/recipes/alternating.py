@@ -21,7 +21,7 @@ import numpy as np
 
 from color_s4l import data
 from color_s4l.artifacts.run_directory import RunFolder, read_config, read_result
-from color_s4l.data import Dataset
+from color_s4l.data import Data
 from color_s4l.data.streams import Purpose, permutation
 from color_s4l.errors import InputError
 from color_s4l.networks.freezing import ALL
@@ -158,7 +158,7 @@ def _check_labels(run) -> None:
 
 
 def _hand_over(
-    one: pathlib.Path, dataset: Dataset, *, seed: int, share: float, cycle: int
+    one: pathlib.Path, dataset: Data, *, seed: int, share: float, cycle: int
 ) -> None:
     """Labels the images, and draws those of phase two."""
     split = data.read_split(RunFolder(one).split, dataset)

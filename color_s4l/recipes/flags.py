@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from color_s4l import command_line, methods
 from color_s4l.errors import InputError, suggestion, unknown
 from color_s4l.recipes import RECIPES, Recipe, Stage
-from color_s4l.settings import Run, Source
+from color_s4l.settings import DataSettings, Run
 from color_s4l.terms import TERMS, Term
 from color_s4l.terms.parts.fields import with_value
 from color_s4l.training import values
@@ -15,7 +15,7 @@ from color_s4l.training import values
 _FLAGS = [field.name for field in dataclasses.fields(Run)]
 # What every stage has from the whole: its images, which are read once, and where its
 # results are compared and kept.
-_IMAGES = [field.name for field in dataclasses.fields(Source)]
+_IMAGES = [field.name for field in dataclasses.fields(DataSettings)]
 _OF_THE_WHOLE = (*_IMAGES, "run_dir", "resume", "recipe", "stage")
 # Where no folder is known yet: what stages hand on is named, and not looked for.
 _NOWHERE = pathlib.Path()

@@ -68,7 +68,7 @@ def fit(run: Run) -> dict:
 
 def _begin(
     run: Run, stages: Sequence[tuple[Stage, Run]], folder: RunFolder
-) -> data.Dataset:
+) -> data.Data:
     """Reads what all stages share, the same as when the recipe was begun."""
     terms = flags.terms_of([stage_run for _, stage_run in stages])
     files = contents.read(run, colors=colors.needed(terms))

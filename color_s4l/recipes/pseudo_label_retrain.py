@@ -15,7 +15,7 @@ import numpy as np
 
 from color_s4l import data
 from color_s4l.artifacts.run_directory import RunFolder
-from color_s4l.data import Dataset
+from color_s4l.data import Data
 from color_s4l.recipes import relabeling
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, milestones
 from color_s4l.settings import is_digits
@@ -60,7 +60,7 @@ class PseudoLabelRetrain(Recipe):
 
 
 def label_everything(
-    stage: pathlib.Path, dataset: Dataset, *, views: int, weights: str | None = None
+    stage: pathlib.Path, dataset: Data, *, views: int, weights: str | None = None
 ) -> None:
     """Labels all training images; true labels stay.
 

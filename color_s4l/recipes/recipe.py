@@ -5,7 +5,7 @@ import pathlib
 import typing
 from collections.abc import Callable, Mapping, Sequence
 
-from color_s4l.data import Dataset
+from color_s4l.data import Data
 from color_s4l.settings import Run
 from color_s4l.terms.parts import ranges
 
@@ -47,7 +47,7 @@ class Stage:
 
     kind: str
     changes: Mapping[str, typing.Any]
-    afterwards: Callable[[pathlib.Path, Dataset], None] | None = None
+    afterwards: Callable[[pathlib.Path, Data], None] | None = None
     cycle: int = 0
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from color_s4l import data
 from color_s4l.artifacts import classifier_file
 from color_s4l.artifacts.run_directory import RunFolder
-from color_s4l.data import Dataset
+from color_s4l.data import Data
 from color_s4l.training import evaluation
 
 # The corners and the centre, as far apart as training shifts images, in pixels.
@@ -27,7 +27,7 @@ def labels_path(stage: pathlib.Path) -> pathlib.Path:
 
 def write(
     stage: pathlib.Path,
-    dataset: Dataset,
+    dataset: Data,
     index: np.ndarray,
     *,
     weights: str | None = None,

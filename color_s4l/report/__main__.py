@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from color_s4l import command_line
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.command_line import operands, option
 from color_s4l.errors import InputError
+from color_s4l.fields import operands, option
 
 _DESCRIPTION = """Writes one self-contained HTML page about finished runs: error rates,
 published ones beside them, learning curves, mistakes, views, colours, settings, origin.

@@ -27,7 +27,7 @@ def needed(terms: Sequence[Term]) -> bool:
 
 
 def own_colorizer(
-    run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
+    run: Run, dataset: data.Data, split: data.Split, folder: RunFolder
 ) -> Colorizer:
     """The one kept in the run folder, trained first where there is none yet."""
     if not folder.colorizer.exists():
@@ -35,9 +35,7 @@ def own_colorizer(
     return saving.load(folder.colorizer)
 
 
-def _train(
-    run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
-) -> None:
+def _train(run: Run, dataset: data.Data, split: data.Split, folder: RunFolder) -> None:
     images = _images(dataset, split)
     print(
         f"colorizer  none given: training one on {len(images):,} of the unlabelled "
@@ -57,7 +55,7 @@ def _train(
     interrupted.unlink(missing_ok=True)
 
 
-def _images(dataset: data.Dataset, split: data.Split) -> np.ndarray:
+def _images(dataset: data.Data, split: data.Split) -> np.ndarray:
     """The unlabelled images, or as many of them as may be in memory, evenly chosen."""
     _, height, width, channels = dataset.images.shape
     present = len(split.unlabeled)

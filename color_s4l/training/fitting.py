@@ -13,7 +13,7 @@ from color_s4l.views.preprocessing import Preprocessing, whitening
 
 
 def statistics_of(
-    run: Run, dataset: data.Dataset, split: data.Split, folder: RunFolder
+    run: Run, dataset: data.Data, split: data.Split, folder: RunFolder
 ) -> dict[str, np.ndarray]:
     """Mean and matrix of the whitening; empty without one.
 
@@ -50,7 +50,7 @@ def statistics_of(
 
 
 def preprocessing_of(
-    run: Run, dataset: data.Dataset, statistics: dict[str, np.ndarray]
+    run: Run, dataset: data.Data, statistics: dict[str, np.ndarray]
 ) -> Preprocessing:
     """The preprocessing layer with its statistics.
 

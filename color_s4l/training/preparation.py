@@ -40,14 +40,14 @@ class Prepared:
     """
 
     run: Run
-    dataset: data.Dataset
+    dataset: data.Data
     batches: data.StepBatches
     learner: Learner
     classifier: keras.Model
     colorizer: str | None
 
 
-def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
+def split_of(run: Run, dataset: data.Data, folder: RunFolder) -> data.Split:
     """Reads the split of a run that goes on, or `--split_file`; or draws from `--seed`.
 
     Args:
@@ -81,7 +81,7 @@ def split_of(run: Run, dataset: data.Dataset, folder: RunFolder) -> data.Split:
 def network_of(
     run: Run,
     terms: Sequence[Term],
-    dataset: data.Dataset,
+    dataset: data.Data,
     initial: Initial | None = None,
 ) -> Network:
     """The network before its first step, with `--freeze_blocks` of its trunk frozen.
@@ -165,7 +165,7 @@ def learner_of(
 
 def batches_of(
     run: Run,
-    dataset: data.Dataset,
+    dataset: data.Data,
     split: data.Split,
     terms: Sequence[Term],
     colorizer: Colorizer | None,

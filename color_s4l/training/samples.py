@@ -47,7 +47,7 @@ def save(
     write_atomically(folder.samples, lambda file: np.savez_compressed(file, **arrays))
 
 
-def _tests(dataset: data.Dataset, probabilities: np.ndarray | None) -> dict:
+def _tests(dataset: data.Data, probabilities: np.ndarray | None) -> dict:
     if probabilities is None:
         return {}
     labels, places = dataset.test_labels, np.arange(len(dataset.test_labels))

@@ -34,7 +34,7 @@ from color_s4l.training.given.contents import Contents
 from color_s4l.training.given.inputs import Inputs
 
 
-def fit(run: Run, dataset: data.Dataset | None = None) -> dict:
+def fit(run: Run, dataset: data.Data | None = None) -> dict:
     """Trains a classifier and writes the run folder.
 
     Args:
@@ -148,7 +148,7 @@ def _write_beginning(run: Run, full: Run, given: Inputs, folder: RunFolder) -> N
         data.save_split(given.split, given.dataset, folder.split)
 
 
-def about(full: Run, dataset: data.Dataset, contents: Contents) -> dict:
+def about(full: Run, dataset: data.Data, contents: Contents) -> dict:
     """What config.json says besides the flags.
 
     Args:

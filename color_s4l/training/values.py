@@ -126,7 +126,7 @@ def check_method(run: Run, terms: Sequence[Term]) -> None:
         )
 
 
-def resolved(run: Run, dataset: data.Dataset) -> Run:
+def resolved(run: Run, dataset: data.Data) -> Run:
     """The run with the defaults that depend on the data set.
 
     Raises:

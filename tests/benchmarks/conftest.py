@@ -7,7 +7,6 @@ import shutil
 import pandas as pd
 import pytest
 
-from color_s4l.artifacts import provenance
 from color_s4l.artifacts.run_directory import RunFolder
 from color_s4l.settings import Run, method_of
 
@@ -38,7 +37,7 @@ def row():
             "dtype_policy": run.dtype_policy,
             "hardware": "2 cores",
             "versions": "python 3.11, keras 3.15.1, tensorflow 2.21.0",
-            "command": provenance.command("color_s4l.train", run),
+            "command": command_line.command("color_s4l.train", run),
             "date": "2026-11-20",
         }
 

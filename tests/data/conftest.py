@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from color_s4l.data import Dataset, decoding, image_files
+from color_s4l.data import Data, decoding, image_files
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def toy():
     images = np.zeros((20, 4, 4, 3), np.uint8) + np.arange(20, dtype=np.uint8).reshape(
         20, 1, 1, 1
     )
-    return Dataset("toy", ("cat", "NA", "x,y"), images, labels, images[:2], labels[:2])
+    return Data("toy", ("cat", "NA", "x,y"), images, labels, images[:2], labels[:2])
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from PIL import Image
 
 from color_s4l import data
 from color_s4l.errors import InputError
-from color_s4l.settings import Source
+from color_s4l.settings import DataSettings
 
 
 def plain(color, size=(8, 8), mode="RGB"):
@@ -29,7 +29,7 @@ def root(tmp_path):
 
 
 def load(root, image_size=8, **options):
-    source = Source("folder", str(root), image_size, **options)
+    source = DataSettings("folder", str(root), image_size, **options)
     return data.load_source(source)
 
 
@@ -135,7 +135,7 @@ def test_refuses_a_share_of_what_has_none(root):
 
 def test_its_flags_are_refused_elsewhere(root):
     with pytest.raises(InputError, match=r"--fit=pad is for --dataset=folder"):
-        data.load_source(Source("digits", fit="pad"))
+        data.load_source(DataSettings("digits", fit="pad"))
 
 
 def test_unreadable_files_are_named_counted_and_skipped(root, capsys, monkeypatch):

@@ -5,7 +5,7 @@ from PIL import Image
 
 from color_s4l import data
 from color_s4l.errors import InputError
-from color_s4l.settings import Source
+from color_s4l.settings import DataSettings
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def load(root, table=None, name="labels.csv", **options):
         content = table.encode() if isinstance(table, str) else table
         (root / name).write_bytes(content)
     options = {"test_fraction": 0.5} | options
-    return data.load_source(Source("folder", str(root), 8, labels_csv=name, **options))
+    return data.load_source(
+        DataSettings("folder", str(root), 8, labels_csv=name, **options)
+    )
 
 
 def levels(images):
@@ -151,7 +153,7 @@ def test_accents_are_one_name_however_they_are_spelled(root, folder, table):
         path = root / unicodedata.normalize(folder, name)
         path.parent.mkdir(parents=True)
         Image.new("RGB", (8, 8), (int(path.stem),) * 3).save(path)
-    alone = data.load_source(Source("folder", str(root), 8))
+    alone = data.load_source(DataSettings("folder", str(root), 8))
     assert labelled(alone) == {9: cafe, 8: cafe, 7: "owl"}
     rows = "filename,label\n1.png,café\n"
     adding = load(root, unicodedata.normalize(table, rows), test_fraction=None)
@@ -169,7 +171,7 @@ def test_refuses_one_class_in_two_spellings(root):
     for form in FORMS:
         (root / "train" / unicodedata.normalize(form, "café")).mkdir(parents=True)
     with pytest.raises(InputError, match=r"has two folders 'café'.* into one"):
-        data.load_source(Source("folder", str(root), 8))
+        data.load_source(DataSettings("folder", str(root), 8))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from PIL import Image
 from color_s4l import data
 from color_s4l.data import decoding, lazy_images
 from color_s4l.errors import InputError
-from color_s4l.settings import Source
+from color_s4l.settings import DataSettings
 
 COUNT = 11
 
@@ -32,7 +32,7 @@ def root(tmp_path_factory):
 
 
 def load(root, cache):
-    return data.load_source(Source("folder", str(root), 16, cache=cache))
+    return data.load_source(DataSettings("folder", str(root), 16, cache=cache))
 
 
 @pytest.fixture(scope="module")

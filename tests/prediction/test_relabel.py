@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from color_s4l import data, predict, train
-from color_s4l.settings import Source
+from color_s4l.settings import DataSettings
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,9 @@ def labels(finished, photos):
 @pytest.fixture(scope="module")
 def dataset(photos, labels, tiny):
     """What the library reads of both."""
-    source = Source("folder", str(photos), tiny.image_size, labels_csv=str(labels))
+    source = DataSettings(
+        "folder", str(photos), tiny.image_size, labels_csv=str(labels)
+    )
     return data.load_source(source)
 
 

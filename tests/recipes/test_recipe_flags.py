@@ -13,7 +13,7 @@ from color_s4l.recipes import RECIPES
 from color_s4l.recipes.flags import stages_of
 from color_s4l.recipes.recipe import RANGES
 from color_s4l.recipes.relabeling import averaged
-from color_s4l.settings import Source
+from color_s4l.settings import DataSettings
 from color_s4l.terms import Relabeled
 
 
@@ -86,7 +86,7 @@ def test_train_refuses(words, text, base, flags, tmp_path, refused):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(Source))
+@pytest.mark.parametrize("field", dataclasses.fields(DataSettings))
 def test_images_belong_to_the_whole(field, base, tmp_path):
     override = f"linear.{field.name}=1"
     run = dataclasses.replace(base, recipe="rotnet_linear", stage=(override,))

@@ -29,7 +29,7 @@ class Inputs:
             for, float32 `(unlabelled images, classes)`; None: none needed.
     """
 
-    dataset: data.Dataset
+    dataset: data.Data
     split: data.Split
     contents: Contents
     targets: np.ndarray | None
@@ -39,7 +39,7 @@ def read(
     run: Run,
     terms: Sequence[Term],
     folder: RunFolder,
-    dataset: data.Dataset | None = None,
+    dataset: data.Data | None = None,
 ) -> Inputs:
     """Reads the small files first: what is wrong with them shows at once.
 
