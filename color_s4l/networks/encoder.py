@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from color_s4l.networks import parts
-from colorization.networks.blocks import ENCODER
+from colorization.networks import ENCODER
 
 # Of linear red, green and blue in the luminance (ITU-R BT.709).
 LUMINANCE = (0.2126, 0.7152, 0.0722)
@@ -68,7 +68,7 @@ def weights_of(colorizer: keras.Model) -> list[np.ndarray]:
     leave little of it, so that this trunk goes without, unless it is asked for.)
 
     Args:
-        colorizer: Of `colorization.saving.load`, any of its networks.
+        colorizer: The model of a `colorization.colorizer.Colorizer`, any of its networks.
 
     Returns:
         Kernels and biases in turn, sixteen arrays.

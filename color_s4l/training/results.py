@@ -8,10 +8,9 @@ import pandas as pd
 from PIL import Image
 
 from color_s4l import data
-from color_s4l.artifacts import classifier_file, heads, pictures
-from color_s4l.artifacts.classifier_file import About
+from color_s4l.artifacts import models, pictures
 from color_s4l.artifacts.files import write_atomically, write_json
-from color_s4l.artifacts.keras_files import SUFFIXES
+from color_s4l.artifacts.models import SUFFIXES, About
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.networks import freezing, inference_model
 from color_s4l.networks.network import CLASSES
@@ -129,9 +128,9 @@ def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
         with learner.network.replaced(values):
             model = _portable(prepared)
             for suffix in SUFFIXES:
-                classifier_file.save(model, directory.model(suffix, name), about)
-            path = heads.path_beside(directory.model(weights=name))
-            heads.save(learner.network, path)
+                models.save(model, directory.model(suffix, name), about)
+            path = models.heads_path(directory.model(weights=name))
+            models.save_heads(learner.network, path)
 
 
 def _portable(prepared: Prepared) -> keras.Model:
