@@ -151,7 +151,7 @@ def _check_labels(run: Run) -> None:
 
     The labels are only known if `init_from` is a run directory.
     """
-    folder = RunDirectory(pathlib.Path(run.init_from))
+    folder = RunDirectory(pathlib.Path(run.init_from or ""))
     known = folder.result.exists() and read_result(folder)["error"] is not None
     if run.split_file or not known:
         return

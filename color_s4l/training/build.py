@@ -58,7 +58,7 @@ class Prepared:
 def build_network(
     settings: ModelSettings,
     terms: Sequence[Term],
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     num_classes: int,
     *,
     synchronized: bool = False,
@@ -80,7 +80,7 @@ def build_network(
     """
     # Without a value each trunk has the dropout that it was published with.
     dropout = settings.trunk_dropout
-    given = {} if dropout is None else {"dropout": dropout}
+    given: dict[str, float] = {} if dropout is None else {"dropout": dropout}
     trunk = TRUNKS[settings.network](
         image_shape, width=settings.width, **given, synchronized=synchronized
     )
@@ -171,7 +171,7 @@ def whitening_statistics(
 
 def build_preprocessing(
     zca: bool,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     statistics: dict[str, np.ndarray] | None = None,
 ) -> Preprocessing:
     """Returns the preprocessing layer, built.

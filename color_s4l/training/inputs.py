@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import logging
 import os
 import pathlib
@@ -56,8 +55,10 @@ class InitialWeights:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the weights of the trunk and of the heads."""
-        heads = [(name, *self.heads[name]) for name in sorted(self.heads)]
-        return cache.digest(*self.trunk, *itertools.chain.from_iterable(heads))
+        parts: list[str | np.ndarray] = [*self.trunk]
+        for name in sorted(self.heads):
+            parts += [name, *self.heads[name]]
+        return cache.digest(*parts)
 
     def assign_to(self, network: Network) -> None:
         """Assigns the weights to a network.
@@ -129,7 +130,7 @@ class InputFiles:
     @property
     def digests(self) -> dict[str, str | None]:
         """Name of each setting -> digest of the file's content."""
-        named = {
+        named: dict[str, typing.Any] = {
             "colorizer": self.colorizer,
             "init_from": self.initial,
             "pseudo_labels": self.pseudo_labels,
