@@ -12,6 +12,7 @@ from color_s4l import data, methods
 from color_s4l.artifacts import cache
 from color_s4l.artifacts.files import read_arrays, write_atomically
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.data import Data, StepBatches
 from color_s4l.networks import TRUNKS, Network, freezing
 from color_s4l.networks.attention import attention
 from color_s4l.settings import (
@@ -48,8 +49,8 @@ class Prepared:
     """
 
     settings: Settings
-    data: data.Data
-    batches: data.StepBatches
+    data: Data
+    batches: StepBatches
     learner: Learner
     classifier: keras.Model
     colorizer: str | None

@@ -14,6 +14,7 @@ from color_s4l import data
 from color_s4l.artifacts import cache, classifier_file, run_directory
 from color_s4l.artifacts import heads as saved_heads
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.data import Data, Split
 from color_s4l.errors import InputError
 from color_s4l.networks import Network
 from color_s4l.networks.encoder import weights_of
@@ -189,8 +190,8 @@ class Inputs:
             `(unlabelled images, classes)`; None if no term needs them.
     """
 
-    data: data.Data
-    split: data.Split
+    data: Data
+    split: Split
     files: InputFiles
     targets: np.ndarray | None
 

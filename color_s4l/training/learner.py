@@ -156,7 +156,7 @@ class Learner(backend.TrainStep, keras.Model):
             own = term.evaluated(self.network, state)
             if found.keys() & own.keys():
                 raise ValueError(f"Two terms have weights of the same name: {[*own]}.")
-            found |= own
+            found |= {name: list(values) for name, values in own.items()}
         return found
 
     def record(self, outcome: Outcome, loss) -> dict:

@@ -125,7 +125,8 @@ def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
     learner, settings = prepared.learner, prepared.settings
     classes = prepared.data.classes if CLASSES in learner.network.heads else ()
     about = About(classes, settings.step.hflip, settings.data.resize)
-    weights: dict[str | None, list] = {None: [], **learner.evaluated()}
+    weights: dict[str | None, list] = {None: []}
+    weights.update(learner.evaluated().items())
     for name, values in weights.items():
         with learner.network.replaced(values):
             model = _portable(prepared)
