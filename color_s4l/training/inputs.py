@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import logging
 import os
 import pathlib
@@ -14,6 +13,7 @@ import numpy as np
 from color_s4l import data
 from color_s4l.artifacts import cache, models, run_directory
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.data import Data, Split
 from color_s4l.errors import InputError
 from color_s4l.networks import Network
 from color_s4l.networks.encoder import weights_of
@@ -55,8 +55,10 @@ class InitialWeights:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the weights of the trunk and of the heads."""
-        heads = [(name, *self.heads[name]) for name in sorted(self.heads)]
-        return cache.digest(*self.trunk, *itertools.chain.from_iterable(heads))
+        parts: list[str | np.ndarray] = [*self.trunk]
+        for name in sorted(self.heads):
+            parts += [name, *self.heads[name]]
+        return cache.digest(*parts)
 
     def assign_to(self, network: Network) -> None:
         """Assigns the weights to a network.
@@ -128,7 +130,7 @@ class InputFiles:
     @property
     def digests(self) -> dict[str, str | None]:
         """Name of each setting -> digest of the file's content."""
-        named = {
+        named: dict[str, typing.Any] = {
             "colorizer": self.colorizer,
             "init_from": self.initial,
             "pseudo_labels": self.pseudo_labels,
@@ -187,8 +189,8 @@ class Inputs:
             `(unlabelled images, classes)`; None if no term needs them.
     """
 
-    data: data.Data
-    split: data.Split
+    data: Data
+    split: Split
     files: InputFiles
     targets: np.ndarray | None
 
