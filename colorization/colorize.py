@@ -101,7 +101,7 @@ def write(path: pathlib.Path, image: "np.ndarray") -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     lossy = path.suffix.lower() in (".jpg", ".jpeg", ".webp")
-    options = {"quality": _QUALITY} if lossy else {}
+    options: dict[str, typing.Any] = {"quality": _QUALITY} if lossy else {}
     save_atomically(path, lambda name: Image.fromarray(image).save(name, **options))
 
 

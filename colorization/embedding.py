@@ -55,7 +55,7 @@ class CustomScaleLayer(keras.layers.Layer):
         """Returns the layer's configuration, `scale` included."""
         return {**super().get_config(), "scale": self.scale}
 
-    def call(self, inputs: list) -> object:
+    def call(self, inputs: list) -> lab.Tensor:
         """Returns the sum, with the shape of the inputs."""
         return inputs[0] + inputs[1] * self.scale
 

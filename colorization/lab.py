@@ -4,8 +4,12 @@ sRGB (IEC 61966-2-1) and CIE 1976 L*a*b* under D65 with the 2-degree observer:
 the constants of scikit-image's `rgb2lab`, which the published colorizers used.
 """
 
+import typing
+
 import keras
 from keras import ops
+
+Tensor = typing.Any  # an array or tensor of the backend; Keras has no types
 
 # Scaling of the networks' inputs and outputs, recorded in a colorizer's file.
 SCALING = "lab: L/50-1, ab/127"
@@ -27,11 +31,11 @@ _LINEAR_BELOW = 0.008856  # CIE: a line replaces the cube root near black
 _SLOPE, _OFFSET = 7.787, 16 / 116
 
 
-def _tensor(values: tuple[float, ...]) -> object:
+def _tensor(values: tuple[float, ...]) -> Tensor:
     return ops.convert_to_tensor(values, dtype="float32")
 
 
-def _mix(channels: object, columns: tuple) -> object:
+def _mix(channels: Tensor, columns: tuple[tuple[float, ...], ...]) -> Tensor:
     """Applies a 3x3 matrix to the last axis, in full precision.
 
     Written as sums, because a matrix product may be rounded to TF32 on a GPU. This
@@ -45,19 +49,19 @@ def _mix(channels: object, columns: tuple) -> object:
     )
 
 
-def _linear(images: object) -> object:
+def _linear(images: Tensor) -> Tensor:
     """Converts sRGB to linear RGB, both in [0, 1]."""
     curve = ops.power((ops.maximum(images, 0.04045) + 0.055) / 1.055, 2.4)
     return ops.where(images > 0.04045, curve, images / 12.92)
 
 
-def _gamma(linear: object) -> object:
+def _gamma(linear: Tensor) -> Tensor:
     """Converts linear RGB to sRGB; values outside [0, 1] stay outside."""
     curve = 1.055 * ops.power(ops.maximum(linear, 0.0031308), 1 / 2.4) - 0.055
     return ops.where(linear > 0.0031308, curve, linear * 12.92)
 
 
-def rgb_to_lab(images: object) -> object:
+def rgb_to_lab(images: Tensor) -> Tensor:
     """Converts sRGB to L*a*b*.
 
     Args:
@@ -74,7 +78,7 @@ def rgb_to_lab(images: object) -> object:
     return ops.concatenate([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def lab_to_rgb(colors: object) -> object:
+def lab_to_rgb(colors: Tensor) -> Tensor:
     """Converts L*a*b* to sRGB; the inverse of `rgb_to_lab`.
 
     Args:
@@ -92,7 +96,7 @@ def lab_to_rgb(colors: object) -> object:
     return ops.clip(_gamma(_mix(ratio * _tensor(_WHITE), _FROM_XYZ)), 0.0, 1.0)
 
 
-def split(images: object) -> tuple[object, object]:
+def split(images: Tensor) -> tuple[Tensor, Tensor]:
     """Splits images into lightness and colours.
 
     Scaled as in deep-koalarization (Baldassarre et al. 2017,
@@ -109,7 +113,7 @@ def split(images: object) -> tuple[object, object]:
     return scaled[..., 0:1] / 50.0 - 1.0, scaled[..., 1:3] / 127.0
 
 
-def join(lightness: object, colors: object) -> object:
+def join(lightness: Tensor, colors: Tensor) -> Tensor:
     """Joins lightness and colours; the inverse of `split`.
 
     Args:

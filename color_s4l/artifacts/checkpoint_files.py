@@ -85,7 +85,7 @@ def save(
             f"The weights are not finite after epoch {epoch}, so they were not saved. "
             "A lower `learning_rate` may help."
         )
-    entries = {
+    entries: dict[str, typing.Any] = {
         _NOTE: np.array(json.dumps({"epoch": epoch, **(note or {})})),
         _NAMES: np.array([variable.name for variable in variables]),
         **{f"{index:05d}": value for index, value in enumerate(values)},

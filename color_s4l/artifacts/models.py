@@ -263,8 +263,8 @@ def _harmless() -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
 
 def _is_operation(module: str, name: str) -> bool:
     found = getattr(sys.modules.get(module), name, None)
-    is_class = module in _OPERATIONS and inspect.isclass(found)
-    return is_class and issubclass(found, keras.Operation)
+    known = module in _OPERATIONS and inspect.isclass(found)
+    return known and issubclass(typing.cast(type, found), keras.Operation)
 
 
 @contextlib.contextmanager

@@ -140,9 +140,7 @@ def test_refuses_before_anything_is_loaded(tmp_path, monkeypatch, model, about):
             formats.check(name, tmp_path / path)
     with monkeypatch.context() as patch:
         patch.setattr(formats.importlib.util, "find_spec", lambda name: None)
-        with pytest.raises(
-            InputError, match="needs the package tensorflow and tf2onnx"
-        ):
+        with pytest.raises(InputError, match="needs the package tensorflow and"):
             formats.check("onnx", tmp_path / "a.onnx")
     monkeypatch.setattr(formats.keras.backend, "backend", lambda: "jax")
     with pytest.raises(InputError, match="written by Keras on TensorFlow"):
