@@ -35,7 +35,7 @@ def save_pseudo_labels(
         index: Numbers of the images in `dataset.images`, integers `(k,)`.
         probabilities: Class probabilities, float `(k, classes)`; each row sums to 1.
     """
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "index": index.astype(np.int64),
         "probabilities": probabilities.astype(np.float32),
         "crc32": checksums(subset(dataset.images, index)),
