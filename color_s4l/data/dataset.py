@@ -230,7 +230,8 @@ def _to_values(field: str, given: npt.ArrayLike, count: int) -> list[Value]:
         )
     values = labels.reshape(count).astype(object)
     # "-1": NumPy converts -1 among names to text.
-    values[pd.isna(values) | np.isin(values, (UNLABELED, "", str(UNLABELED)))] = None
+    missing = pd.Series(values, dtype=object).isin([UNLABELED, "", str(UNLABELED)])
+    values[pd.isna(values) | missing.to_numpy()] = None
     kind = pd.api.types.infer_dtype(values)
     if kind not in ("integer", "string", "boolean", "empty"):
         raise InputError(
