@@ -251,14 +251,14 @@ def _numbers_of(
 ) -> tuple[dict[Value, int], tuple[str, ...]]:
     """Returns the number of each value in `labels`, and the names of the classes."""
     found: list = sorted({value for value in values if value is not None})
-    if not found:
-        raise InputError("Expected at least one image with a label in `labels`.")
+    if not found and names is None:
+        raise InputError("Expected a label in `labels`, or `class_names`.")
     classes = tuple(str(name) for name in (found if names is None else names))
     if len(set(classes)) != len(classes):
         raise InputError(f"Expected different `class_names`. Received: {classes}.")
-    if names is not None and isinstance(found[0], str):
+    if names is not None and found and isinstance(found[0], str):
         found = list(classes)
-    elif names is not None and found[-1] < len(classes):
+    elif names is not None and (not found or found[-1] < len(classes)):
         found = list(range(len(classes)))
     if len(found) != len(classes):
         raise InputError(
