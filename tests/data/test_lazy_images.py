@@ -149,6 +149,20 @@ def test_a_full_disk_is_not_needed(root, sets, tmp_path, monkeypatch):
     assert not list((tmp_path / "color_s4l").glob("decoded*"))
 
 
+def test_images_on_disk_are_computed_once(sets):
+    images = sets["memory"].images
+
+    def never():
+        raise AssertionError("computed again")
+        yield
+
+    parts = iter([images[:4], images[4:]])
+    first = lazy_images.on_disk("test", ["a", "b"], images.shape, parts)
+    again = lazy_images.on_disk("test", ["a", "b"], images.shape, never())
+    assert (first[:] == images).all()
+    assert (again[:] == images).all()
+
+
 def test_cache_is_chosen_by_size(monkeypatch):
     memory = dataclasses.make_dataclass("Memory", ["available"])
     disk = dataclasses.make_dataclass("Disk", ["free"])
