@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import os
+import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
@@ -17,9 +18,12 @@ _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 class TrainStep:
-    """The training step of a `Learner`: `value_and_grad` over a `StatelessScope`."""
+    """The training step of a `Learner`: `value_and_grad` over a `StatelessScope`.
 
-    def train_step(self, state: tuple, data: tuple) -> tuple[dict, tuple]:
+    `self` is a `Learner`, which inherits from this class and from `keras.Model`.
+    """
+
+    def train_step(self: typing.Any, state: tuple, data: tuple) -> tuple[dict, tuple]:
         """Makes one update, without side effects.
 
         Args:
@@ -59,7 +63,11 @@ class TrainStep:
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
     def _scope(
-        self, trainable=(), non_trainable=(), optimizer_variables=(), metrics=()
+        self: typing.Any,
+        trainable=(),
+        non_trainable=(),
+        optimizer_variables=(),
+        metrics=(),
     ):
         """Returns a scope with these values; a group left empty keeps its own."""
         pairs = (

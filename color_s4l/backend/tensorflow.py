@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -12,9 +13,12 @@ from color_s4l.errors import InputError
 
 
 class TrainStep:
-    """The training step of a `Learner`, with a `GradientTape`."""
+    """The training step of a `Learner`, with a `GradientTape`.
 
-    def train_step(self, data: tuple) -> dict:
+    `self` is a `Learner`, which inherits from this class and from `keras.Model`.
+    """
+
+    def train_step(self: typing.Any, data: tuple) -> dict:
         """Makes one update; every replica runs it on its part of the batch.
 
         Args:
