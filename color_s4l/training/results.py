@@ -19,7 +19,7 @@ from color_s4l.networks.structure import release
 from color_s4l.training import build
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
-from color_s4l.views.proxies import pictures
+from color_s4l.views import proxies
 from color_s4l.views.step import COLORIZED, UNLABELED
 from colorization import metrics
 
@@ -221,7 +221,7 @@ def _views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
     """
     batch = batches.batch(0)
     colorized = _first(batch[COLORIZED]) if COLORIZED in batch else None
-    return pictures(_first(batch[UNLABELED]), tasks, colorized)
+    return proxies.pictures(_first(batch[UNLABELED]), tasks, colorized)
 
 
 def _first(grouped: np.ndarray) -> np.ndarray:
