@@ -190,8 +190,9 @@ def pictures(
         ValueError: Colourised images are needed and missing.
     """
     seed, made = keras.random.SeedGenerator(0), {}
-    for name in sorted(set(tasks), key=own_first(PROXIES).index):
-        proxy = PROXIES[name]
+    wanted = {name: PROXIES[name] for name in tasks}
+    for name in [name for name in own_first(PROXIES) if name in wanted]:
+        proxy = wanted[name]
         if proxy.source == COLORIZED:
             if colorized is None:
                 raise ValueError(f"The view {name!r} needs the argument `colorized`.")
