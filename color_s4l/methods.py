@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from color_s4l.errors import InputError, unknown
 from color_s4l.fields import with_text
+from color_s4l.networks.network import Gate
 from color_s4l.registry import METHODS, TERMS, register_method
 from color_s4l.terms.attention import AttentionDistance
 from color_s4l.terms.entropy import Entropy
@@ -26,7 +27,7 @@ from color_s4l.terms.relabeled import Relabeled
 from color_s4l.terms.supervised import Supervised
 from color_s4l.terms.temporal_consistency import TemporalConsistency
 from color_s4l.terms.temporal_ensembling import TemporalEnsembling
-from color_s4l.terms.term import Gate, Term
+from color_s4l.terms.term import Term
 from color_s4l.terms.vat import Vat
 from color_s4l.views.step import VIEWS
 

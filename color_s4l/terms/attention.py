@@ -10,13 +10,14 @@ from typing import Annotated
 
 from keras import ops
 
+from color_s4l.backend import Tensor
 from color_s4l.fields import AtLeast
 from color_s4l.networks.attention import attention
-from color_s4l.networks.network import Network
+from color_s4l.networks.network import Gate, Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
-from color_s4l.terms.passes import Batch, BnStats, Tensor, pseudo_labels, student_pass
-from color_s4l.terms.term import Gate, Outcome, Progress, State, Term
+from color_s4l.terms.passes import Batch, BnStats, pseudo_labels, student_pass
+from color_s4l.terms.term import Outcome, Progress, State, Term
 
 
 @register_term("attention", tested_with={"threshold": 0.1})

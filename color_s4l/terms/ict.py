@@ -10,13 +10,14 @@ from typing import Annotated
 from keras import ops
 from keras.random import SeedGenerator
 
+from color_s4l.backend import Tensor
 from color_s4l.fields import Above, AtLeast, Below
-from color_s4l.networks.network import Network
+from color_s4l.networks.network import Network, Values
 from color_s4l.registry import register_term
 from color_s4l.terms import losses, mixing
 from color_s4l.terms.mean_teacher import MeanTeacher
-from color_s4l.terms.passes import Batch, Tensor, moving_statistics
-from color_s4l.terms.term import Outcome, Progress, Shapes, State, Values
+from color_s4l.terms.passes import Batch, moving_statistics
+from color_s4l.terms.term import Outcome, Progress, Shapes, State
 
 
 @register_term("ict", tested_with={"ramp_share": 0.03})
@@ -70,6 +71,6 @@ class InterpolationConsistency(MeanTeacher):
             watch={"ict_weight": weight},
         )
 
-    def evaluated(self, network: Network, state: State) -> Values:
+    def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the teacher's weights, under another name than `MeanTeacher`'s."""
         return {"ict_teacher": state.values(network)}

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from color_s4l.terms.passes import Tensor
+from color_s4l.backend import Tensor
 
 
 def label_entropy(labels: Tensor, logits: Tensor) -> Tensor:

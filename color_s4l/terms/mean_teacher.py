@@ -11,12 +11,12 @@ from typing import Annotated, ClassVar
 from keras import ops
 
 from color_s4l.fields import AtLeast, Below
-from color_s4l.networks.network import Network
+from color_s4l.networks.network import Network, Values
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass
 from color_s4l.terms.polyak import Averages
-from color_s4l.terms.term import Kept, Outcome, Progress, Ramp, State, Term, Values
+from color_s4l.terms.term import Kept, Outcome, Progress, Ramp, State, Term
 
 # TensorFlow's `ExponentialMovingAverage`: (1 + t) / (10 + t) after t updates.
 SLOWNESS = 9
@@ -91,6 +91,6 @@ class MeanTeacher(Term):
         decay = ops.minimum(decay, 1 - SLOWNESS / (updates + SLOWNESS + 1))
         state.move(network, 1 - decay)
 
-    def evaluated(self, network: Network, state: State) -> Values:
+    def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the teacher's weights."""
         return {"teacher": state.values(network)}

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 from scipy import special
 
-from color_s4l.terms.passes import Tensor
+from color_s4l.backend import Tensor
 
 POINTS = 4097
 

@@ -11,11 +11,12 @@ import keras
 from keras import ops
 from keras.random import SeedGenerator
 
+from color_s4l.backend import Tensor
 from color_s4l.fields import Above, AtLeast
 from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses, mixing
-from color_s4l.terms.passes import Batch, BnStats, Tensor, student_pass, target_logits
+from color_s4l.terms.passes import Batch, BnStats, student_pass, target_logits
 from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 
 

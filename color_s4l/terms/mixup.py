@@ -10,11 +10,12 @@ from typing import Annotated
 from keras import ops
 from keras.random import SeedGenerator
 
+from color_s4l.backend import Tensor
 from color_s4l.fields import Above, AtLeast
 from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses, mixing
-from color_s4l.terms.passes import Batch, Tensor
+from color_s4l.terms.passes import Batch
 from color_s4l.terms.term import Outcome, Progress, Shapes, State, Term
 
 

@@ -10,10 +10,10 @@ from typing import Annotated
 
 from keras import ops
 
+from color_s4l.backend import Tensor
 from color_s4l.fields import OneOf
 from color_s4l.networks.network import Network
 
-Tensor = typing.Any
 # The views of a step by name, with `labels`, `index` and `draws`.
 Batch = Mapping[str, typing.Any]
 # Type of the hyper-parameter `bn_stats`: "both": passes over labelled and unlabelled

@@ -14,11 +14,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from color_s4l.backend import Tensor
 from color_s4l.fields import Above
-from color_s4l.networks.network import Network
+from color_s4l.networks.network import Gate, Network, Values
 from color_s4l.registry import register_term
-from color_s4l.terms.passes import Batch, Tensor
-from color_s4l.terms.term import Gate, Kept, Outcome, Progress, State, Term, Values
+from color_s4l.terms.passes import Batch
+from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 
 
 class Averages(keras.layers.Layer):
@@ -109,6 +110,6 @@ class Polyak(Term):
         updates = ops.maximum(ops.cast(progress.step, "float32"), 1.0)
         state.move(network, (1 - decay) / (1 - ops.power(decay, updates)))
 
-    def evaluated(self, network: Network, state: State) -> Values:
+    def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the averages."""
         return {"average": state.values(network)}

@@ -11,12 +11,13 @@ from typing import Annotated
 import keras
 from keras import ops
 
+from color_s4l.backend import Tensor
 from color_s4l.fields import AtLeast, Below
 from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.memory import Memory
-from color_s4l.terms.passes import Batch, BnStats, Tensor, student_pass
+from color_s4l.terms.passes import Batch, BnStats, student_pass
 from color_s4l.terms.term import Kept, Outcome, Progress, Ramp, State, Term
 
 

@@ -6,7 +6,7 @@ with `register_term` next to its definition; docs/add_a_term.md shows a complete
 
 import dataclasses
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import keras
@@ -14,21 +14,17 @@ from keras import ops
 from keras.random import SeedGenerator
 
 from color_s4l import fields
+from color_s4l.backend import Tensor
 from color_s4l.fields import OneOf
-from color_s4l.networks.network import Network
-from color_s4l.terms.passes import Batch, Tensor
+from color_s4l.networks.network import Gate, Network, Values
+from color_s4l.terms.passes import Batch
 
 # The layer that `create_state` returned, or None.
 State = typing.Any
 # The tensors that the terms kept in `loss`, by name.
 Kept = Mapping[str, Tensor]
-# Name -> pairs of a variable of the network and the value to use instead.
-Values = Mapping[str, Sequence[tuple[keras.Variable, Tensor]]]
 # Shapes of the step's "labeled" and "unlabeled" images.
 Shapes = Mapping[str, tuple[int, ...]]
-# Features' shape and `synchronized` -> a model from features to a map that multiplies
-# them before pooling.
-Gate = Callable[..., keras.Model]
 # Form of a ramp (`Progress.ramp`), the type of the hyper-parameter `ramp`.
 Ramp = Annotated[str, OneOf("sigmoid", "linear")]
 
@@ -123,10 +119,9 @@ class Term:
         """Returns the heads that the loss needs, by default the class head.
 
         Returns:
-            Name of each head -> its number of outputs, or a gate: a function
-            `(features_shape, synchronized=False)` that returns a model from feature
-            maps to a map. The map multiplies the features before they are pooled and
-            is in the network's outputs under the head's name.
+            Name of each head -> its number of outputs, or a `Gate`: a function that
+            builds a model from feature maps to a map. The map multiplies the features
+            before they are pooled, and is an output of the network with this name.
         """
         return {"class": num_classes}
 
@@ -186,7 +181,7 @@ class Term:
             progress: `step` is the number of updates so far, from 1.
         """
 
-    def evaluated(self, network: Network, state: State) -> Values:
+    def evaluated(self, network: Network, state: State) -> Mapping[str, Values]:
         """Returns further weights to evaluate and save beside the student's.
 
         Args:

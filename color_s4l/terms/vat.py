@@ -15,12 +15,13 @@ from keras import ops
 from keras.random import SeedGenerator
 
 from color_s4l import backend
+from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast
 from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
-from color_s4l.terms.passes import Batch, BnStats, Tensor, student_pass
+from color_s4l.terms.passes import Batch, BnStats, student_pass
 from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 
 # Over 3,072 values: 0.18 each, well above the rounding of bfloat16 near 1.
