@@ -10,7 +10,7 @@ import numpy as np
 
 from color_s4l import data
 from color_s4l.artifacts import cache
-from color_s4l.data import decoding
+from color_s4l.data import lazy_images
 from colorization.colorizer import Colorizer
 
 
@@ -31,7 +31,7 @@ def colorized_images(images: data.Images, colorizer: Colorizer) -> data.Images:
     parts = [keras.backend.backend(), colorizer.digest, data.content(images)]
     chunks = (colorizer.colorize(chunk) for chunk in data.chunks(images))
     if isinstance(images, data.LazyImages):
-        return decoding.on_disk("colorized", parts, images.shape, chunks)
+        return lazy_images.on_disk("colorized", parts, images.shape, chunks)
     return cache.cached(
         "colorized", parts, lambda: {"images": np.concatenate(list(chunks))}
     )["images"]
