@@ -74,7 +74,7 @@ def evaluate(flags: Evaluate) -> None:
     from colorization.colorizer import Colorizer
 
     colorizer = Colorizer.load(flags.colorizer)
-    dataset = data.load_source(flags)
+    dataset = data.load(flags)
     images, folder = dataset.test_images[: flags.images], _folder(flags)
     origin = colorizer.origin
     print(f"{flags.colorizer}: {origin.network}, trained on ", end="")
