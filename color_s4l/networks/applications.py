@@ -31,16 +31,10 @@ def resnet50(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk; arguments as in `color_s4l.networks`.
+    """Builds Keras' ResNet-50: 2048 * width channels; 1 x 1 features for 32 pixels.
 
-    Args:
-        input_shape: Sides of at least 32 pixels.
-        width: 1 gives Keras' 23,534,592 trainable parameters and 53,120 moving
-            statistics.
-        dropout: Applied to the last feature map (published: 0).
-
-    Returns:
-        Features of 2048 * width channels; 1 row and column for 32 pixels.
+    Width 1 has Keras' 23,534,592 trainable parameters and 53,120 moving statistics.
+    Dropout is applied to the last feature map (published: 0). Images need 32 pixels.
     """
     parts.check_size("ResNet-50", input_shape, 32)
     original = keras.applications.ResNet50(
@@ -59,17 +53,12 @@ def vgg16(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk; arguments as in `color_s4l.networks`.
+    """Builds Keras' VGG-16: 512 * width channels; 1 x 1 features for 32 pixels.
 
-    Args:
-        input_shape: Sides of at least 32 pixels.
-        width: 1 gives Keras' 14,714,688 trainable parameters.
-        dropout: Applied to the last feature map (published: only in the dense layers,
-            which the trunk does not have).
-        synchronized: Without effect: there are no batch statistics.
-
-    Returns:
-        Features of 512 * width channels; 1 row and column for 32 pixels.
+    Width 1 has Keras' 14,714,688 trainable parameters. Dropout is applied to the last
+    feature map (published: only in the dense layers, which the trunk does not have).
+    `synchronized` has no effect, as there are no batch statistics. Images need 32
+    pixels.
     """
     parts.check_size("VGG-16", input_shape, 32)
     original = keras.applications.VGG16(

@@ -29,16 +29,11 @@ def convnet(
     slope: float = SLOPE,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk; arguments as in `color_s4l.networks`.
+    """Builds the trunk: 128 * width channels; 6 x 6 features for 32 pixels.
 
-    Args:
-        input_shape: Sides of at least 12 pixels.
-        width: 1 gives 3,122,560 trainable parameters and 4,096 moving statistics.
-        dropout: After both max-poolings (0.5 on SVHN, else 0).
-        slope: Slope of LeakyReLU below 0.
-
-    Returns:
-        Features of 128 * width channels; 6 rows and columns for 32 pixels.
+    Width 1 has 3,122,560 trainable parameters and 4,096 moving statistics. Dropout is
+    applied after both max-poolings (0.5 on SVHN, else 0); `slope` is the slope of
+    LeakyReLU below 0. Images need 12 pixels.
     """
     parts.check_size("The ConvNet", input_shape, 12)
     inputs = features = keras.Input(input_shape)

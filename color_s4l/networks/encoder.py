@@ -26,16 +26,11 @@ def encoder(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk; arguments as in `color_s4l.networks`.
+    """Builds the trunk: 256 * width channels; 4 x 4 features for 32 pixels.
 
-    Args:
-        input_shape: Sides of at least 8 pixels.
-        width: 1 gives 5,828,352 trainable parameters.
-        dropout: Applied to the last feature map (published: 0).
-        synchronized: Without effect: there are no batch statistics.
-
-    Returns:
-        Features of 256 * width channels; 4 rows and columns for 32 pixels.
+    Width 1 has 5,828,352 trainable parameters. Dropout is applied to the last feature
+    map (published: 0). `synchronized` has no effect, as there are no batch statistics.
+    Images need 8 pixels.
     """
     parts.check_size("The encoder", input_shape, 8)
     inputs = features = keras.Input(input_shape)

@@ -27,15 +27,10 @@ def nin(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk; arguments as in `color_s4l.networks`.
+    """Builds the trunk: 192 * width channels; 8 x 8 features for 32 pixels.
 
-    Args:
-        input_shape: Sides of at least 4 pixels.
-        width: 1 gives 1,005,312 trainable parameters and 3,200 moving statistics.
-        dropout: After both max-poolings (published: 0).
-
-    Returns:
-        Features of 192 * width channels; 8 rows and columns for 32 pixels.
+    Width 1 has 1,005,312 trainable parameters and 3,200 moving statistics. Dropout is
+    applied after both max-poolings (published: 0). Images need 4 pixels.
     """
     parts.check_size("NIN", input_shape, 4)
     inputs = features = keras.Input(input_shape)

@@ -18,15 +18,12 @@ def scaled(filters: int, width: float) -> int:
 
 
 def check_size(network: str, input_shape: tuple[int, int, int], smallest: int) -> None:
-    """Raises an error for images that a network would shrink to nothing.
+    """Raises an `InputError` if a side of the images is shorter than `smallest` pixels.
 
     Args:
         network: Name of the network in the message.
         input_shape: `(height, width, channels)`.
         smallest: Shortest side allowed, in pixels.
-
-    Raises:
-        InputError: A side is shorter.
     """
     if min(input_shape[:2]) < smallest:
         height, width = input_shape[:2]
@@ -73,16 +70,7 @@ def convolve(
 
 
 def normalize(features: Tensor, name: str, synchronized: bool) -> Tensor:
-    """Applies batch normalisation, momentum 0.99, epsilon 1e-3 (Tran 2019's code).
-
-    Args:
-        features: `(batch, rows, columns, channels)`.
-        name: Name of the layer, without the suffix "_norm".
-        synchronized: Whether batch statistics are computed over all replicas.
-
-    Returns:
-        The shape of `features`.
-    """
+    """Applies batch normalisation `<name>_norm` (as in Tran 2019's published code)."""
     return BatchNormalization(
         momentum=0.99, epsilon=1e-3, synchronized=synchronized, name=f"{name}_norm"
     )(features)

@@ -23,19 +23,16 @@ def resnet18(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds a ResNet-18 with the stem for small images.
+    """Builds a ResNet-18: 512 * width channels; 4 x 4 features for 32 pixels.
 
-    He et al. 2016 (https://arxiv.org/abs/1512.03385): four stages of two basic blocks;
-    one 3x3 convolution in place of the 7x7 convolution and the pooling for ImageNet.
-    The trunk of Rebuffi et al.'s semi-supervised learning with scarce annotations.
+    He et al. 2016 (https://arxiv.org/abs/1512.03385): four stages of two basic blocks,
+    with one 3x3 convolution in place of the 7x7 convolution and the pooling for
+    ImageNet. The trunk of Rebuffi et al.'s semi-supervised learning with scarce
+    annotations.
 
-    Args:
-        input_shape: Sides of at least 8 pixels.
-        width: 1 gives 11,168,832 trainable parameters and 9,600 moving statistics.
-        dropout: Before the second convolution of a block (published: 0).
-
-    Returns:
-        Features of 512 * width channels; 4 rows and columns for 32 pixels.
+    Width 1 has 11,168,832 trainable parameters and 9,600 moving statistics. Dropout is
+    applied before the second convolution of a block (published: 0). Images need 8
+    pixels.
     """
     parts.check_size("ResNet-18", input_shape, 8)
     inputs = keras.Input(input_shape)
@@ -96,20 +93,16 @@ def resnet_v2(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds a ResNet v2 with bottlenecks.
+    """Builds a ResNet v2: 2048 * width channels; 7 x 7 features for 224 pixels.
 
-    He et al. 2016, "Identity mappings" (https://arxiv.org/abs/1603.05027):
-    normalisation and ReLU before every convolution. The trunk of S4L (Zhai et al.
-    2019), there for ImageNet at 224 px.
+    He et al. 2016, "Identity mappings" (https://arxiv.org/abs/1603.05027): bottlenecks
+    with normalisation and ReLU before every convolution. The trunk of S4L (Zhai et al.
+    2019), there for ImageNet at 224 px in widths 1, 2 and 4. Dropout is applied before
+    the last convolution of a block (published: 0). Images need 32 pixels.
 
     Args:
-        input_shape: Sides of at least 32 pixels, of which 1 x 1 features remain.
+        input_shape: As for every trunk, like the other arguments.
         depth: 50, 101 or 152 layers.
-        width: As in `color_s4l.networks` (published: 1, 2, 4).
-        dropout: Before the last convolution of a block (published: 0).
-
-    Returns:
-        Features of 2048 * width channels; 7 rows and columns for 224 pixels.
 
     Raises:
         InputError: There is no such depth.

@@ -39,21 +39,15 @@ def revnet18(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk; arguments as in `color_s4l.networks`.
+    """Builds the trunk: 512 * width channels; 4 x 4 features for 32 pixels.
 
-    A stage has `units` blocks. The first block of stages 2 to 4 halves the resolution,
-    which cannot be reversed: it is ResNet-18's. All others are reversible. Open choice:
-    both streams together have as many channels as ResNet-18.
+    A stage has `units` blocks, 2 or more; the memory for activations does not grow with
+    them. The first block of stages 2 to 4 halves the resolution, which cannot be
+    reversed: it is ResNet-18's. All others are reversible. Open choice: both streams
+    together have as many channels as ResNet-18.
 
-    Args:
-        input_shape: Sides of at least 8 pixels.
-        units: Blocks in each stage, 2 or more; the memory for activations does not
-            grow with them.
-        dropout: After each reversible stage (published: 0): a branch that is computed
-            twice must give the same result twice.
-
-    Returns:
-        Features of 512 * width channels; 4 rows and columns for 32 pixels.
+    Dropout is applied after each reversible stage (published: 0), because a branch that
+    is computed twice must give the same result twice. Images need 8 pixels.
     """
     parts.check_size("RevNet-18", input_shape, 8)
     inputs = keras.Input(input_shape)

@@ -28,15 +28,11 @@ def shake_wrn(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk; arguments as in `color_s4l.networks`.
+    """Builds the trunk: 256 * width channels; 4 x 4 features for 32 pixels.
 
-    Args:
-        input_shape: Sides of at least 8 pixels.
-        width: 1 gives branches of 32 filters in the first stage ("2x32d"), 3 of 96.
-        dropout: Before the second convolution of every branch (published: 0).
-
-    Returns:
-        Features of 256 * width channels; 4 rows and columns for 32 pixels.
+    Width 1 has branches of 32 filters in the first stage ("2x32d"), width 3 of 96.
+    Dropout is applied before the second convolution of every branch (published: 0).
+    Images need 8 pixels.
     """
     parts.check_size("The Shake-WRN", input_shape, 8)
     inputs = keras.Input(input_shape)

@@ -28,22 +28,20 @@ def wrn(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds a wide residual network with max-poolings.
+    """Builds a WRN with max-poolings: 64 * widening * width channels; 8 x 8 for 32 px.
 
-    The form of Tran 2019's published code: a stage begins with a block that expands
-    the channels without normalisation, shrinks by max-pooling where the paper uses
-    strides of 2, and ends in batch normalisation and ReLU. No biases.
+    The form of Tran 2019's published code: a stage begins with a block that expands the
+    channels without normalisation, shrinks by max-pooling where the paper uses strides
+    of 2, and ends in batch normalisation and ReLU. No biases.
+
+    At width 1, WRN-28-2 has 1,466,320 trainable parameters and 3,616 moving statistics,
+    WRN-28-4 has 5,846,480 and 7,200. Dropout is applied between the convolutions of a
+    residual block (published: 0). Images need 4 pixels.
 
     Args:
-        input_shape: Sides of at least 4 pixels.
+        input_shape: As for every trunk, like the other arguments.
         depth: Number of convolutions one after another, 6 n + 4.
         widening: The paper's k.
-        width: Scales the stem's filters too. At 1, WRN-28-2 has 1,466,320 trainable
-            parameters and 3,616 moving statistics, WRN-28-4 has 5,846,480 and 7,200.
-        dropout: Between the convolutions of a residual block (published: 0).
-
-    Returns:
-        Features of 64 * widening * width channels; 8 rows and columns for 32 pixels.
 
     Raises:
         InputError: There is no such depth.
@@ -115,29 +113,18 @@ def wrn_usb(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds a wide residual network with strides, as in the USB benchmark.
+    """Builds the WRN of the USB benchmark, with strides; features as in `wrn`.
 
     Wang et al. 2022 (https://arxiv.org/abs/2208.07204), published code: strides of 2,
     LeakyReLU 0.1, slow moving statistics, a bias in the first convolution only. The
-    first block of stage 1 normalises before the shortcut branches off; the first
-    blocks of stages 2 and 3 convolve their input directly. (The published code also
-    creates a normalisation there that it never uses: 192 parameters, left out here.)
+    first block of stage 1 normalises before the shortcut branches off; the first blocks
+    of stages 2 and 3 convolve their input directly. (The published code also creates a
+    normalisation there that it never uses: 192 parameters, left out here.) Arguments as
+    in `wrn`; dropout is applied before the second convolution of a block (published:
+    0).
 
     Differs from the published code: strided convolutions pad at the end (TensorFlow's
     rule), not on both sides.
-
-    Args:
-        input_shape: Sides of at least 4 pixels.
-        depth: Number of convolutions one after another, 6 n + 4.
-        widening: The paper's k.
-        width: Scales the stem's filters too.
-        dropout: Before the second convolution of a block (published: 0).
-
-    Returns:
-        Features of 64 * widening * width channels; 8 rows and columns for 32 pixels.
-
-    Raises:
-        InputError: There is no such depth.
     """
     parts.check_size("The WRN", input_shape, 4)
     inputs = keras.Input(input_shape)

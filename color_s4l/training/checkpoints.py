@@ -10,7 +10,7 @@ import warnings
 import keras
 import numpy as np
 
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.data import Split
 from color_s4l.errors import InputError
 from color_s4l.training.learner import Learner
@@ -62,7 +62,7 @@ def save(
         )
     path = folder / f"epoch_{epochs:05d}.npz"
     arrays["names"] = np.array([variable.name for variable in variables])
-    write_atomically(path, lambda file: np.savez(file, **arrays, **_parts(split)))
+    write_arrays(path, {**arrays, **_parts(split)})
     for old in saved(folder)[:-KEPT]:
         old.unlink()
     return path
@@ -108,13 +108,13 @@ def restore(
             continue
         _check_split(arrays, split, path)
         _assign(learner, arrays, path)
-        return int(_NAME.fullmatch(path.name)[1])
+        return int(path.stem.removeprefix("epoch_"))
     return 0
 
 
 def _check_split(arrays: dict, split: Split | None, path: pathlib.Path) -> None:
     for name, part in _parts(split).items():
-        if not np.array_equal(arrays.get(name), part):
+        if not np.array_equal(arrays.get(name, ()), part):
             raise InputError(
                 f"{path} has another split of the images: set `split_file` to the "
                 "split.csv of its own run directory."
