@@ -37,9 +37,9 @@ def inspect(flags: Inspect) -> None:
     from color_s4l import data
     from color_s4l.artifacts import pictures
     from color_s4l.inspection import figures
-    from colorization import saving
+    from colorization.colorizer import Colorizer
 
-    colorizer = saving.load(flags.colorizer) if flags.colorizer else None
+    colorizer = Colorizer.load(flags.colorizer) if flags.colorizer else None
     print(f"reading    {flags.dataset}", flush=True)
     dataset = data.load(flags)
     folder = _folder(flags)

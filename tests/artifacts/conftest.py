@@ -4,28 +4,30 @@ import keras
 import pytest
 
 from color_s4l import methods
-from color_s4l.artifacts.classifier_file import About
+from color_s4l.artifacts.models import About
 from color_s4l.networks import inference_model
-from color_s4l.settings import Run
-from color_s4l.training import fitting, preparation
+from color_s4l.settings import ModelSettings
+from color_s4l.training import build
 
 
 @pytest.fixture(scope="session")
 def about():
-    return About(("cat", "Ängstlicher Hund", "鳥", "a, b"), hflip=False, fit="pad")
+    names = ("cat", "Ängstlicher Hund", "鳥", "a, b")
+    return About(names, hflip=False, resize="pad", network="convnet")
 
 
 @pytest.fixture(scope="session")
 def make_model(small, statistics):
-    """A function: a trunk's name, and its width, to a classifier of small images."""
+    """A function that returns a narrow classifier of small images with a trunk."""
 
-    def make(network="convnet", width=0.03):
+    def make(network="convnet"):
         keras.utils.set_random_seed(1)
-        run = Run(network=network, width=width, zca=True)
+        settings = ModelSettings(network, 0.03, 0.5, None, zca=True, freeze_blocks=0)
+        shape = small.images.shape[1:]
         terms = methods.terms_of("supervised")
-        whole = preparation.network_of(run, terms, small)
+        whole = build.build_network(settings, terms, shape, len(small.classes))
         keys = dict(zip(("mean", "matrix"), statistics, strict=True))
-        return inference_model(whole, fitting.preprocessing_of(run, small, keys))
+        return inference_model(whole, build.build_preprocessing(True, shape, keys))
 
     return make
 
