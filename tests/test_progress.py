@@ -1,5 +1,6 @@
-"""Progress: a bar on a terminal, lines where asked for, and nothing elsewhere."""
+"""Progress: a bar on a terminal, log lines on request, and nothing otherwise."""
 
+import logging
 import os
 import re
 import threading
@@ -16,7 +17,7 @@ SPAN = progress.Span(epochs=3, steps_per_epoch=4, images_per_step=10, complete=1
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A terminal of 100 columns; a function that ends it and reads it."""
+    """A terminal of 100 columns; returns a function that closes it and reads it."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     keyboard, screen = os.openpty()
@@ -26,13 +27,13 @@ def terminal(monkeypatch):
         try:
             while part := os.read(keyboard, 4096):
                 seen.append(part)
-        except OSError:  # the other side was closed
+        except OSError:  # the other end was closed
             return
 
     reader = threading.Thread(target=read)
     reader.start()
     stream = os.fdopen(screen, "w")
-    # Not sys.stderr: pytest exchanges it between a fixture and its test.
+    # Not sys.stderr, which pytest replaces between a fixture and its test.
     monkeypatch.setattr(
         progress, "Console", lambda stderr: rich.console.Console(file=stream)
     )
@@ -48,8 +49,8 @@ def terminal(monkeypatch):
     os.close(keyboard)
 
 
-def train(watchers, epochs=3):
-    """Epochs 2 and 3 of 4 steps, on a loss that is 4 from the first step on."""
+def train(watchers):
+    """Trains epochs 2 and 3 of 4 steps; the loss is always 4."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss="mean_squared_error")
     model.set_weights([np.zeros((1, 1)), np.zeros(1)])
@@ -60,28 +61,28 @@ def train(watchers, epochs=3):
         np.zeros((40, 1)),
         np.full((40, 1), 2.0),
         batch_size=10,
-        epochs=epochs,
+        epochs=3,
         initial_epoch=1,
         verbose=0,
         callbacks=[measured, *watchers],
     )
 
 
-def test_a_terminal_shows_one_bar_over_all_epochs(terminal):
+def test_terminal_shows_one_bar_over_all_epochs(terminal):
     with progress.shown(1, SPAN) as watchers:
         train(watchers)
         task = watchers[0].display.tasks[0]
-        # 4 steps of an earlier session, 8 of this one.
+        # 4 steps of an earlier session and 8 of this one.
         assert (task.completed, task.total, task.finished) == (12, 12, True)
     text = terminal()
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).strip().splitlines()[-2:]
     assert re.search(r"^epoch 3/3 .* 100% .*images/s .*left", last[0])
     assert last[1].startswith("test error 12.5 %  loss 4")
     assert all(len(line) <= 100 for line in last)
-    assert "\x1b[?25h" in text  # the cursor is back
+    assert "\x1b[?25h" in text  # the cursor is visible again
 
 
-def test_the_bar_begins_where_an_earlier_session_ended(terminal):
+def test_bar_starts_after_the_earlier_session(terminal):
     with progress.shown(1, SPAN) as watchers:
         display = watchers[0].display
         assert display.tasks[0].completed == 4
@@ -89,13 +90,13 @@ def test_the_bar_begins_where_an_earlier_session_ended(terminal):
     assert "epoch 2/3" in terminal()
 
 
-def test_the_cursor_comes_back_after_an_error(terminal):
+def test_cursor_is_visible_again_after_an_error(terminal):
     with pytest.raises(KeyboardInterrupt), progress.shown(1, SPAN):
         raise KeyboardInterrupt
     assert "\x1b[?25h" in terminal()
 
 
-def test_prints_go_where_they_went_while_there_is_a_bar(terminal, capsys):
+def test_prints_still_reach_stdout(terminal, capsys):
     with progress.shown(1, SPAN):
         print("a remark")
     assert capsys.readouterr().out == "a remark\n"
@@ -103,7 +104,7 @@ def test_prints_go_where_they_went_while_there_is_a_bar(terminal, capsys):
 
 
 @pytest.mark.parametrize("verbosity", [0, 1])
-def test_is_quiet_without_a_terminal(verbosity, capsys):
+def test_nothing_is_shown_without_a_terminal(verbosity, capsys):
     with progress.shown(verbosity, SPAN) as watchers:
         train(watchers)
     assert watchers == []
@@ -111,20 +112,24 @@ def test_is_quiet_without_a_terminal(verbosity, capsys):
     assert captured.out + captured.err == ""
 
 
-def test_lines_are_plain_text_wherever(terminal, capsys):
-    with progress.shown(2, SPAN) as watchers:
+def test_lines_are_logged(terminal, caplog):
+    with (
+        caplog.at_level(logging.INFO, "color_s4l.progress"),
+        progress.shown(2, SPAN) as watchers,
+    ):
         train(watchers)
-    lines = capsys.readouterr().out.splitlines()
     pattern = r"epoch {}/3  [\d,]+ images/s  {} left  test error 12\.5 %  loss 4"
-    assert len(lines) == 2
-    assert re.fullmatch(pattern.format(2, r"\d+:\d\d:\d\d"), lines[0])
-    assert re.fullmatch(pattern.format(3, "0:00:00"), lines[1])
+    assert len(caplog.messages) == 2
+    assert re.fullmatch(pattern.format(2, r"\d+:\d\d:\d\d"), caplog.messages[0])
+    assert re.fullmatch(pattern.format(3, "0:00:00"), caplog.messages[1])
     assert terminal() == ""
 
 
-def test_the_error_is_told_first_and_what_is_told_elsewhere_is_not_repeated():
+def test_text_has_the_error_first_and_no_speed():
     logs = {"class_loss": 0.18749, "loss": 1.2, "learning_rate": 0.1, "test_error": 50}
-    logs |= {"images_per_second": 1e3, "loading_images_per_second": 1e6}
-    told = "test error 50 %  loss 1.2  class loss 0.187"
-    assert progress.told(logs) == told
-    assert progress.told(logs | {"loading_busy": 3.5}) == f"{told}  loading busy 3.5 %"
+    logs |= {"images_per_second": 1e3, "loading_images_per_second": 1e6, "seconds": 9}
+    text = "test error 50 %  loss 1.2  class loss 0.187"
+    assert progress.text_of(logs) == text
+    assert (
+        progress.text_of(logs | {"loading_busy": 3.5}) == f"{text}  loading busy 3.5 %"
+    )

@@ -34,6 +34,7 @@ _ERRORS = "Error rates in %"
 _LOSS = "The loss, its terms, and what they watch"
 _TRAINING = "Training"
 _TRAINING_COLUMNS = (
+    "seconds",
     "learning_rate",
     "images_per_second",
     "loading_images_per_second",
