@@ -77,9 +77,9 @@ def evaluate(flags: Evaluate) -> None:
 
 def _data_of(run: str) -> DataSettings:
     """Returns the data set that a run was trained on."""
-    from color_s4l.artifacts.run_directory import RunFolder, read_config
+    from color_s4l.artifacts.run_directory import RunDirectory, read_config
 
-    values = read_config(RunFolder(pathlib.Path(run)))["run"]
+    values = read_config(RunDirectory(pathlib.Path(run)))["run"]
     names = [field.name for field in dataclasses.fields(DataSettings)]
     return DataSettings(**{name: values[name] for name in names if name in values})
 
@@ -108,10 +108,10 @@ def _print_errors(trained: "Classifier", dataset: "Data") -> None:
 
 def _print_other_errors(run: str) -> None:
     """Prints the stored errors of further weights (EMA) and of the best epochs."""
-    from color_s4l.artifacts.run_directory import RunFolder, read_result
+    from color_s4l.artifacts.run_directory import RunDirectory, read_result
     from color_s4l.training.results import describe_others
 
-    describe_others(read_result(RunFolder(pathlib.Path(run))))
+    describe_others(read_result(RunDirectory(pathlib.Path(run))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

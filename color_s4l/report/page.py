@@ -49,7 +49,6 @@ def _title(records: Sequence[Record]) -> str:
 
 def _run(number: int, record: Record) -> dict:
     config, result = record.config, record.result
-    versions = [f"{name} {version}" for name, version in config["versions"].items()]
     return {
         "name": record.name,
         "colour": number % charts.COLOURS,
@@ -63,7 +62,7 @@ def _run(number: int, record: Record) -> dict:
         "colorizer": result.get("colorizer"),
         "date": config["date"],
         "hardware": config["hardware"],
-        "versions": ", ".join(versions),
+        "versions": tables.versions_text(config["versions"]),
         "command": config["command"],
     }
 

@@ -7,6 +7,7 @@ from importlib import resources
 
 import pandas as pd
 
+from color_s4l.artifacts.run_directory import method_of
 from color_s4l.report.records import Record
 
 FILE = "published.csv"
@@ -59,10 +60,8 @@ def published_method_of(settings: Mapping[str, typing.Any]) -> str:
     Args:
         settings: Fields of `Run` in JSON types, as in config.json and result tables.
     """
-    if settings["recipe"]:
-        return settings["recipe"]
-    asl = settings["labeled_only"] and settings["method"] == "sesemi"
-    return "asl" if asl else settings["method"]
+    method = method_of(settings)
+    return "asl" if method == "sesemi" and settings["labeled_only"] else method
 
 
 def tables(records: Sequence[Record]) -> list[dict]:

@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 from color_s4l.artifacts.files import read_arrays
-from color_s4l.artifacts.run_directory import RunFolder, read_config, read_result
+from color_s4l.artifacts.run_directory import (
+    RunDirectory,
+    method_of,
+    read_config,
+    read_result,
+)
 from color_s4l.errors import InputError
 
 # Arrays of samples.npz that belong together. The first group is always there; of each
@@ -47,7 +52,7 @@ class Record:
     @property
     def method(self) -> str:
         """Name of the run's recipe or, without one, of its method."""
-        return self.config["run"]["recipe"] or self.config["run"]["method"]
+        return method_of(self.config["run"])
 
 
 def read(paths: Sequence[str | os.PathLike]) -> list[Record]:
@@ -75,12 +80,12 @@ def read(paths: Sequence[str | os.PathLike]) -> list[Record]:
     names = [folder.name for folder in resolved]
     unique = len(set(names)) == len(names)
     return [
-        _read(RunFolder(folder), name if unique else str(folder))
+        _read(RunDirectory(folder), name if unique else str(folder))
         for folder, name in zip(folders, names, strict=True)
     ]
 
 
-def _read(folder: RunFolder, name: str) -> Record:
+def _read(folder: RunDirectory, name: str) -> Record:
     config, result = read_config(folder), read_result(folder)
     if result["error"] is None:
         raise InputError(f"{folder.path} has no test error to report.")

@@ -49,6 +49,7 @@ def _record(name="a run", classes=3, samples=True, **changes):
         "unlabeled": 1000,
         "parameters": 12345,
         "images_per_second": 100.0,
+        "seconds": 60.0,
         "colorizer": None,
     }
     return Record(name, config, result, log, _samples(classes) if samples else {})
