@@ -70,4 +70,5 @@ def test_speeds_are_no_terms_of_the_loss(alternating):
         "learning rate",
         "loading busy",
         "loading images per second",
+        "seconds",
     ]
