@@ -31,7 +31,7 @@ _VARIABLES = {
 }
 
 _ERRORS = "Error rates in %"
-_LOSS = "The loss, its terms, and what they watch"
+_LOSS = "Loss, its terms, and other monitored values"
 _TRAINING = "Training"
 _TRAINING_COLUMNS = (
     "seconds",

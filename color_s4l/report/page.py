@@ -81,7 +81,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         f"{one['stage']} {_percent(one['error'])}" for one in result.get("stages", ())
     ]
     if stages:
-        facts.insert(1, ("stages; the curves are the last one's", ", ".join(stages)))
+        facts.insert(1, ("stages (curves: the last stage)", ", ".join(stages)))
     return facts
 
 
