@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from color_s4l import command_line, fields
 from color_s4l.errors import InputError
 from color_s4l.fields import option
-from color_s4l.settings import DataSettings, is_digits, part
+from color_s4l.settings import DataSettings, from_json, is_digits, part
 
 if typing.TYPE_CHECKING:
     from color_s4l.classifier import Classifier
@@ -80,8 +80,7 @@ def _data_of(run: str) -> DataSettings:
     from color_s4l.artifacts.run_directory import RunDirectory, read_config
 
     values = read_config(RunDirectory(pathlib.Path(run)))["run"]
-    names = [field.name for field in dataclasses.fields(DataSettings)]
-    return DataSettings(**{name: values[name] for name in names if name in values})
+    return part(from_json(values), DataSettings)
 
 
 def _check_classes(trained: "Classifier", dataset: "Data") -> None:

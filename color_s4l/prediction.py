@@ -11,7 +11,7 @@ import logging
 import os
 import pathlib
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,8 @@ from color_s4l.errors import InputError
 logger = logging.getLogger(__name__)
 
 BATCH = 256
-# Batches that are decoded while another one is classified.
-AHEAD = 2
+# Images that are decoded while a batch is classified.
+AHEAD = 512
 # Side of the images on the contact sheet, in pixels.
 THUMBNAIL = 160
 # Letters of a file name or label that fit above an image of the contact sheet.
@@ -87,15 +87,28 @@ class Reader:
             `(k, size, size, 3)`, k from 1 to `BATCH`.
         """
         with image_files.strict(), concurrent.futures.ThreadPoolExecutor() as pool:
-            starts = range(0, len(self.paths), BATCH)
-            parts = (self.paths[start : start + BATCH] for start in starts)
-            for part, results in _decoded_ahead(pool, self._decode, parts):
-                pairs = zip(part, results, strict=True)
-                readable = [(path, image) for path, image in pairs if image is not None]
-                self.unreadable += len(part) - len(readable)
-                if readable:
-                    paths, images = zip(*readable, strict=True)
+            try:
+                readable = self._readable(pool)
+                while batch := list(itertools.islice(readable, BATCH)):
+                    paths, images = zip(*batch, strict=True)
                     yield list(paths), np.stack(images)
+            finally:  # after an interruption, the other files are not decoded
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _readable(
+        self, pool: concurrent.futures.Executor
+    ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
+        """Yields the readable files; the next `AHEAD` images are decoded ahead."""
+        waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+        remaining = iter(self.paths)
+        for path in self.paths:
+            for following in itertools.islice(remaining, AHEAD - len(waiting)):
+                waiting.append(pool.submit(self._decode, following))
+            image = waiting.popleft().result()
+            if image is None:
+                self.unreadable += 1
+            else:
+                yield path, image
 
     def _decode(self, path: pathlib.Path) -> np.ndarray | None:
         try:
@@ -104,28 +117,6 @@ class Reader:
             reason = " ".join(str(error).split()) or type(error).__name__
             logger.warning("cannot read %s: %s", path, reason)
         return None
-
-
-def _decoded_ahead(
-    pool: concurrent.futures.Executor,
-    decode: typing.Callable[[pathlib.Path], np.ndarray | None],
-    parts: Iterable[Sequence[pathlib.Path]],
-) -> Iterator[tuple[Sequence[pathlib.Path], list[np.ndarray | None]]]:
-    """Yields each part with its decoded images; `AHEAD` parts are decoded ahead."""
-    waiting: collections.deque = collections.deque()
-    try:
-        for part in parts:
-            waiting.append((part, [pool.submit(decode, path) for path in part]))
-            if len(waiting) > AHEAD:
-                first, futures = waiting.popleft()
-                yield first, [future.result() for future in futures]
-        while waiting:
-            first, futures = waiting.popleft()
-            yield first, [future.result() for future in futures]
-    finally:  # after an interruption, the pool must not decode the other files
-        for _, futures in waiting:
-            for future in futures:
-                future.cancel()
 
 
 def ranked(

@@ -6,10 +6,11 @@ import datetime
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import keras
-from rich.console import Console, RenderableType
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     Progress,
@@ -27,10 +28,8 @@ logger = logging.getLogger(__name__)
 _FIRST = ("test_error", "validation_error", "loss")
 # Names that `text_of` leaves out: the speed is shown separately.
 _HIDDEN = (
-    "images_per_second",
-    "loading_images_per_second",
-    "learning_rate",
-    "seconds",
+    *("images_per_second", "loading_images_per_second"),
+    *("learning_rate", "seconds"),
 )
 
 
@@ -68,8 +67,9 @@ def shown(verbosity: int, span: Span) -> Iterator[list[keras.callbacks.Callback]
     if verbosity >= 2:
         yield [Lines(span)]
     elif verbosity == 1 and console.is_terminal:
-        with Display(console, span) as display:
-            yield [Bar(display, span)]
+        bar = Bar(console, span)
+        with bar.display:
+            yield [bar]
     else:
         yield []
 
@@ -108,74 +108,64 @@ class Lines(keras.callbacks.Callback):
 
 
 class Bar(keras.callbacks.Callback):
-    """A callback that moves the bar and shows the current errors and loss terms.
+    """A callback with one bar for all epochs, and the current errors and loss terms.
 
     Args:
-        display: The bar; started and stopped by the caller.
+        console: A terminal.
         span: The length of the training.
+
+    Attributes:
+        display: Shows the bar, and the line of text below it, while it is open.
     """
 
     # The callback only reads numbers, so Keras may call it during the next step.
     async_safe = True
 
-    def __init__(self, display: "Display", span: Span):
-        super().__init__()
-        self.display, self.span = display, span
-        self.epoch = span.complete
-        self.measured: dict[str, float] = {}
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping | None = None) -> None:
-        """Shows the number of the epoch."""
-        self.epoch = epoch
-        self.display.update(self.display.task, epoch=epoch + 1)
-
-    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
-        """Moves the bar; the errors of the last epoch stay until there are new ones."""
-        done = self.epoch * self.span.steps_per_epoch + batch + 1
-        self.display.update(self.display.task, completed=done)
-        self.display.status.plain = text_of({**self.measured, **(logs or {})})
-
-    def on_epoch_end(self, epoch: int, logs: Mapping | None = None) -> None:
-        """Keeps the values that are measured once per epoch."""
-        self.measured = dict(logs or {})
-        self.display.status.plain = text_of(self.measured)
-
-
-class Display(Progress):
-    """The bar, with a line of text below it.
-
-    Args:
-        console: A terminal.
-        span: The length of the training.
-    """
-
     def __init__(self, console: Console, span: Span):
-        self.status = Text()
-        super().__init__(
+        super().__init__()
+        self.span, self.epoch = span, span.complete
+        self.measured: dict[str, float] = {}
+        self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=None),
             TaskProgressColumn(),
             _Speed(span.images_per_step),
             TimeRemainingColumn(),
             TextColumn("left"),
-            console=console,
             expand=True,
-            # Text printed during the training must not break the bar; but if stdout
-            # is a file, the text must still go there.
-            redirect_stdout=sys.stdout.isatty(),
         )
-        self.task = self.add_task(
+        self.task = self.bar.add_task(
             "",
             total=span.epochs * span.steps_per_epoch,
             completed=span.complete * span.steps_per_epoch,
             epoch=min(span.complete + 1, span.epochs),
             epochs=span.epochs,
         )
+        self.status = Text()
+        self.display = Live(
+            Group(self.bar, self.status),
+            console=console,
+            refresh_per_second=10,
+            # Text printed during the training must not break the bar; but if stdout
+            # is a file, the text must still go there.
+            redirect_stdout=sys.stdout.isatty(),
+        )
 
-    def get_renderables(self) -> Iterable[RenderableType]:
-        """Yields the bar and the line below it."""
-        yield self.make_tasks_table(self.tasks)
-        yield self.status
+    def on_epoch_begin(self, epoch: int, logs: Mapping | None = None) -> None:
+        """Shows the number of the epoch."""
+        self.epoch = epoch
+        self.bar.update(self.task, epoch=epoch + 1)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
+        """Moves the bar; the errors of the last epoch stay until there are new ones."""
+        done = self.epoch * self.span.steps_per_epoch + batch + 1
+        self.bar.update(self.task, completed=done)
+        self.status.plain = text_of({**self.measured, **(logs or {})})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping | None = None) -> None:
+        """Keeps the values that are measured once per epoch."""
+        self.measured = dict(logs or {})
+        self.status.plain = text_of(self.measured)
 
 
 class _Speed(ProgressColumn):

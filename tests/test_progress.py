@@ -45,7 +45,7 @@ def train(watchers):
 
 def test_terminal_shows_one_bar_over_all_epochs(terminal, capsys):
     with progress.shown(1, SPAN) as watchers:
-        task = watchers[0].display.tasks[0]
+        task = watchers[0].bar.tasks[0]
         # The epoch of 4 steps of an earlier session is complete.
         assert (task.completed, task.fields["epoch"]) == (4, 2)
         train(watchers)

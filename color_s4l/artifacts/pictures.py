@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib import font_manager
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
@@ -25,24 +24,11 @@ COLUMNS = 6
 # Fonts of Linux, Windows and macOS for letters that DejaVu Sans does not have: Chinese,
 # Japanese, Korean, and the scripts of India and Thailand.
 OTHER_SCRIPTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Droid Sans Fallback",
-    "Noto Sans Devanagari",
-    "Noto Sans Bengali",
-    "Noto Sans Tamil",
-    "Noto Sans Thai",
-    "Microsoft YaHei",
-    "Yu Gothic",
-    "Malgun Gothic",
-    "Nirmala UI",
-    "Leelawadee UI",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Apple SD Gothic Neo",
-    "Arial Unicode MS",
+    *("Noto Sans CJK SC", "Noto Sans CJK JP"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
+    *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"),
+    *("PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS"),
 )
 
 
@@ -82,10 +68,7 @@ def views(rows: np.ndarray, names: Sequence[str]) -> Figure:
     """
     size = 1.15
     figure = Figure(figsize=(size * len(names), size * len(rows) + 0.7))
-    axes = figure.subplots(len(rows), len(names), squeeze=False)
-    for row, images in zip(axes, rows, strict=True):
-        for axis, image in zip(row, images, strict=True):
-            _show(axis, image)
+    axes = _grid(figure, rows, len(names))
     for label, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
         axis.set_title(f"{label}\n{_with_spaces(name)}", fontsize=7)
     figure.tight_layout(pad=0.4)
@@ -101,13 +84,9 @@ def sheet(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
         columns: Number of places in a row.
     """
     figure = Figure(figsize=(columns, 1.25 * len(rows)))
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    for row, (name, images) in zip(axes, rows.items(), strict=True):
-        for axis in row:
-            axis.set_axis_off()
-        for axis, image in zip(row, images, strict=False):
-            _show(axis, image)
-        row[0].set_title(name, loc="left", fontsize=7, pad=2, parse_math=False)
+    axes = _grid(figure, list(rows.values()), columns)
+    for axis, name in zip(axes[:, 0], rows, strict=True):
+        axis.set_title(name, loc="left", fontsize=7, pad=2, parse_math=False)
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.97, wspace=0.05, hspace=0.2)
     return figure
 
@@ -119,22 +98,31 @@ def captioned(images: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
         images: At least one, each uint8 `(height, width, 3)`.
         captions: One or more lines for each image.
     """
-    lines, columns = -(-len(images) // COLUMNS), min(COLUMNS, len(images))
-    figure = Figure(figsize=(1.9 * columns, 2.4 * lines))
-    axes = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axis in axes:
-        axis.set_axis_off()
-    for axis, image, caption in zip(axes, images, captions, strict=False):
-        axis.imshow(image)
+    rows = [images[k : k + COLUMNS] for k in range(0, len(images), COLUMNS)]
+    columns = min(COLUMNS, len(images))
+    figure = Figure(figsize=(1.9 * columns, 2.4 * len(rows)))
+    axes = _grid(figure, rows, columns, "auto")
+    for axis, caption in zip(axes.ravel(), captions, strict=False):
         axis.set_title(caption, fontsize=7, parse_math=False)
     # The layout depends on the fonts, which `save` sets.
     figure.set_layout_engine("tight", pad=0.5)
     return figure
 
 
-def _show(axis: Axes, image: np.ndarray) -> None:
-    axis.imshow(image, interpolation="nearest")
-    axis.set_axis_off()
+def _grid(
+    figure: Figure,
+    rows: Sequence[np.ndarray | Sequence[np.ndarray]] | np.ndarray,
+    columns: int,
+    interpolation: str = "nearest",
+) -> np.ndarray:
+    """Draws rows of images and returns the axes, `(len(rows), columns)`."""
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, images in zip(axes, rows, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for axis, image in zip(line, images, strict=False):
+            axis.imshow(image, interpolation=interpolation)
+    return axes
 
 
 def curves(log: pd.DataFrame) -> Figure:
