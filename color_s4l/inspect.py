@@ -221,6 +221,8 @@ def contact_sheet(dataset: data.Data) -> "Figure":
 def views(dataset: data.Data, colorizer: "Colorizer | None") -> "Figure":
     """Draws the proxy views of a few training images below their labels.
 
+    Proxy views of plug-ins are drawn too, unless they are random.
+
     Args:
         dataset: The data set.
         colorizer: Makes the colourised view; None leaves it out.
@@ -228,22 +230,21 @@ def views(dataset: data.Data, colorizer: "Colorizer | None") -> "Figure":
     Returns:
         The figure, one row per image.
     """
-    import keras
-
     from color_s4l.artifacts import pictures
+    from color_s4l.registry import PROXIES
+    from color_s4l.views import proxies
     from color_s4l.views.colorized import colorized_images
-    from color_s4l.views.geometric import GEOMETRIC
-    from color_s4l.views.step import COLORIZED
+    from color_s4l.views.step import COLORIZED, own_first
 
     count = min(PICTURED, len(dataset.images))
     images = dataset.images[np.arange(count) * len(dataset.images) // count]
-    made = {
-        name: keras.ops.convert_to_numpy(turn(images))
-        for name, turn in GEOMETRIC.items()
-    }
-    if colorizer:
-        made[COLORIZED] = colorized_images(images, colorizer)
-    return pictures.views(np.stack([*made.values()], axis=1), [*made])
+    colorized = colorized_images(images, colorizer) if colorizer else None
+    names = [
+        name
+        for name in own_first(PROXIES)
+        if PROXIES[name].deterministic or (colorizer and name == COLORIZED)
+    ]
+    return pictures.views(proxies.pictures(images, names, colorized), names)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -81,6 +81,18 @@ def test_pictures(shown, name, least):
     assert "without the colourised one" not in text
 
 
+def test_views_are_the_published_ones_in_their_order(small):
+    axes = inspect.views(small, None).axes
+    titles = [axis.get_title().replace("\n", " ") for axis in axes[:6]]
+    assert titles[:3] == ["0 identity", "1 rotated 90", "2 rotated 180"]
+    assert titles[5] == "5 flipped up down"
+    assert len(axes) == 6 * inspect.PICTURED
+    # The first image and its rotation by 90 degrees, counter-clockwise.
+    first, rotated = (np.asarray(axis.images[0].get_array()) for axis in axes[:2])
+    assert (first == small.images[0]).all()
+    assert (rotated == np.rot90(small.images[0])).all()
+
+
 def test_built_in_images_without_a_colorizer(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert inspect.main(["--image_size=8"]) == 0
