@@ -62,9 +62,9 @@ def inspect(flags: Inspect) -> None:
     """
     # Imported here, because Keras takes seconds to start and --help does not need it.
     from color_s4l.artifacts import pictures
-    from colorization import saving
+    from colorization.colorizer import Colorizer
 
-    colorizer = saving.load(flags.colorizer) if flags.colorizer else None
+    colorizer = Colorizer.load(flags.colorizer) if flags.colorizer else None
     print(f"reading    {flags.dataset}", flush=True)
     dataset = data.load(part(flags, DataSettings))
     name = f"inspection_{flags.dataset}".replace("/", "_")
