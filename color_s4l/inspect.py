@@ -12,7 +12,7 @@ from PIL import Image
 
 from color_s4l import command_line, data
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.data import balance, image_files, lazy_images
+from color_s4l.data import balance, image_files
 from color_s4l.fields import option
 from color_s4l.settings import DataSettings, part
 
@@ -153,8 +153,8 @@ def duplicates(dataset: data.Data) -> pd.DataFrame:
         without a label.
     """
     pairs = pd.merge(
-        pd.DataFrame({"crc": lazy_images.checksums(dataset.test_images)}).reset_index(),
-        pd.DataFrame({"crc": lazy_images.checksums(dataset.images)}).reset_index(),
+        pd.DataFrame({"crc": data.checksums(dataset.test_images)}).reset_index(),
+        pd.DataFrame({"crc": data.checksums(dataset.images)}).reset_index(),
         on="crc",
         suffixes=("_test", "_training"),
     )[["index_test", "index_training"]]
@@ -233,12 +233,11 @@ def views(dataset: data.Data, colorizer: "Colorizer | None") -> "Figure":
     from color_s4l.artifacts import pictures
     from color_s4l.registry import PROXIES
     from color_s4l.views import proxies
-    from color_s4l.views.colorized import colorized_images
     from color_s4l.views.step import COLORIZED, own_first
 
     count = min(PICTURED, len(dataset.images))
     images = dataset.images[np.arange(count) * len(dataset.images) // count]
-    colorized = colorized_images(images, colorizer) if colorizer else None
+    colorized = colorizer.colorize(images) if colorizer else None
     names = [
         name
         for name in own_first(PROXIES)
