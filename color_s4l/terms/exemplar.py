@@ -19,7 +19,7 @@ from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch
 from color_s4l.terms.term import Outcome, Progress, State, Term
-from color_s4l.views.crops import COPIES
+from color_s4l.views.strong import COPIES
 
 LEAST_SQUARE = 1e-12
 

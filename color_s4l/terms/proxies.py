@@ -10,15 +10,12 @@ from typing import Annotated
 
 from keras import ops
 
-from color_s4l.errors import unknown
 from color_s4l.fields import AtLeast
 from color_s4l.networks.network import Gate, Network
-from color_s4l.registry import register_term
+from color_s4l.registry import PROXIES, register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, moving_statistics
 from color_s4l.terms.term import Outcome, Progress, State, Term
-from color_s4l.views.geometric import GEOMETRIC
-from color_s4l.views.warped import WARPED
 
 ROTATIONS = ("identity", "rotated_90", "rotated_180", "rotated_270")
 # In the order of the published labels (Tran 2019).
@@ -49,10 +46,8 @@ class Proxies(Term):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = (*GEOMETRIC, "colorized", *WARPED)
         for task in self.tasks or ("",):
-            if task not in known:
-                raise unknown("proxy task", task, known)
+            PROXIES.entry(task)  # raises an error for an unknown name
 
     def views(self) -> tuple[str, ...]:
         """Returns one view per task."""

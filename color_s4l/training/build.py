@@ -10,7 +10,7 @@ import numpy as np
 
 from color_s4l import data, methods
 from color_s4l.artifacts import cache
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.data import Data, StepBatches
 from color_s4l.networks import TRUNKS, Network
@@ -163,7 +163,7 @@ def whitening_statistics(
         lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
     )
     logger.info("whitening  ready after %.1f s", time.perf_counter() - started)
-    write_atomically(directory.statistics, lambda file: np.savez(file, **fitted))
+    write_arrays(directory.statistics, fitted)
     return fitted
 
 
