@@ -1,6 +1,7 @@
-"""Records as if read from run folders, and pages made of them."""
+"""Records as if read from run directories, and a page about several runs."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from color_s4l.settings import Run
 
 
 def _record(name="a run", classes=3, samples=True, **changes):
-    """A run of three epochs on so many classes, with errors that follow its seed."""
-    run = {**dataclasses.asdict(Run()), "labels": 30, "set": [], **changes}
+    """A run of three epochs, whose test error follows its seed."""
+    fields = dataclasses.asdict(Run(**{"labels": 30, **changes}))
+    run = json.loads(json.dumps(fields))
     error = 20.0 + run["seed"]
     log = pd.DataFrame(
         {
@@ -27,12 +29,14 @@ def _record(name="a run", classes=3, samples=True, **changes):
     )
     config = {
         "run": run,
-        "resolved": {"zca": True, "hflip": False},
+        "settings": {**run, "image_size": 32, "zca": True, "hflip": False},
         "classes": [f"class {number}" for number in range(classes)],
+        "image_size": 32,
         "backend": "tensorflow",
         "versions": {"python": "3.11"},
         "hardware": "2 cores",
         "date": "2020-01-02",
+        "digests": {},
         "command": "python -m color_s4l.train --labels=30",
     }
     result = {
@@ -45,6 +49,7 @@ def _record(name="a run", classes=3, samples=True, **changes):
         "unlabeled": 1000,
         "parameters": 12345,
         "images_per_second": 100.0,
+        "seconds": 60.0,
         "colorizer": None,
     }
     return Record(name, config, result, log, _samples(classes) if samples else {})
@@ -75,7 +80,7 @@ def record():
 
 @pytest.fixture(scope="session")
 def several(finished, record):
-    """A real run, one of another method, and one of many classes, as one page."""
+    """The page about a real run, one of another method, and one of many classes."""
     records = read([finished.run_dir])
     records += [record("baseline", method="supervised", seed=2)]
     return page.render([*records, record("many classes", 60)])
