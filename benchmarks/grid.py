@@ -1,178 +1,179 @@
-"""Every combination of labels, networks, methods or recipes, and seeds; its folder.
-
-A run that is there already is recognised by its configuration, whatever its folder
-is called.
-"""
+"""The runs of a table of error rates, and the run directories of existing ones."""
 
 import dataclasses
 import functools
 import hashlib
 import itertools
 import json
+import logging
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from benchmarks import origin
+from color_s4l import settings
 from color_s4l.errors import InputError, suggestion
-from color_s4l.settings import Run, Settings
+from color_s4l.settings import InputSettings, Run, TrainingSettings
 
+logger = logging.getLogger(__name__)
 ALL = "all"
 METHODS = "supervised,sesemi,color_s4l"
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """A run and where it is.
+class Axes:
+    """Values that differ between the runs of a table, comma-separated.
 
     Attributes:
-        run: With its folder; `resume` is set.
-        done: Whether the folder holds its result.
+        labels: Numbers of labels; "all" for every label.
+        networks: Names of networks.
+        methods: Names or sums of methods; empty for none; None: `METHODS`, or none if
+            there are recipes.
+        recipes: Names of recipes; may be empty.
+        seeds: Seeds.
+    """
+
+    labels: str
+    networks: str
+    methods: str | None
+    recipes: str
+    seeds: str
+
+
+def grid(shared: TrainingSettings, axes: Axes) -> list[Run]:
+    """Returns a run for every combination, in the order labels, networks, ..., seeds.
+
+    Args:
+        shared: The settings of all runs. Of `set` and `stage` each run gets the ones
+            that its terms, recipe and stages have.
+        axes: The values that differ.
+
+    Raises:
+        InputError: A value is wrong, occurs twice or does not exist; no run has the
+            term of a `set` or the stage of a `stage`; or a recipe that starts from
+            another run cannot share a table with others.
+    """
+    names = [field.name for field in dataclasses.fields(TrainingSettings)]
+    common = {name: getattr(shared, name) for name in names}
+    runs = [
+        Run(labels=count, network=network, **trained, seed=seed, **common)
+        for count, network, trained, seed in itertools.product(
+            [_count(word) for word in _words("labels", axes.labels)],
+            _words("networks", axes.networks),
+            _trained(axes.methods, axes.recipes),
+            origin.numbers("seeds", axes.seeds),
+        )
+    ]
+    runs = _with_own_settings(runs, shared)
+    _check_start(runs)
+    return runs
+
+
+def _words(name: str, text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if "" in words or len(words) > len({*words}):
+        raise InputError(
+            f"Expected `{name}` to be different words, separated by commas. "
+            f"Received: {text!r}."
+        )
+    return words
+
+
+def _count(word: str) -> int | None:
+    if word == ALL:
+        return None
+    if not word.isdecimal():
+        raise InputError(
+            f"Expected `labels` to be whole numbers or {ALL!r}. Received: {word!r}."
+        )
+    return int(word)
+
+
+def _trained(methods: str | None, recipes: str) -> list[dict[str, str]]:
+    """Returns methods and recipes, which share one axis, as fields of a run."""
+    if methods is None:
+        methods = "" if recipes else METHODS
+    found = [{"method": name} for name in methods and _words("methods", methods)]
+    found += [{"recipe": name} for name in recipes and _words("recipes", recipes)]
+    if not found:
+        raise InputError("Expected `methods` or `recipes`. Received: neither.")
+    return found
+
+
+def _check_start(runs: Sequence[Run]) -> None:
+    """Raises an error if a recipe that starts from a run stands beside other runs."""
+    from color_s4l.registry import RECIPES
+
+    starting = [run for run in runs if run.recipe and RECIPES[run.recipe].goes_on]
+    if 0 < len(starting) < len(runs):
+        raise InputError(
+            f"The recipe {starting[0].recipe!r} starts from `init_from`, and all other "
+            "runs would start from it too: give the recipe a command of its own."
+        )
+    drawn = {(run.labels, run.seed) for run in starting if not run.split_file}
+    if len(drawn) > 1:
+        raise InputError(
+            f"The recipe {starting[0].recipe!r} starts from one run and its labels: "
+            "set `labels` and `seeds` to those of that run, or set `split_file`."
+        )
+
+
+def _with_own_settings(runs: Sequence[Run], shared: TrainingSettings) -> list[Run]:
+    """Gives each run those of the shared `set` and `stage` whose owner it has."""
+    from color_s4l.recipes import flags
+
+    owners = [flags.names_of(run) for run in runs]
+    for field, kind in (("set", "term"), ("stage", "stage")):
+        known = sorted({name for own in owners for name in own[field]})
+        for word in getattr(shared, field):
+            if _owner(word) not in known:
+                raise InputError(
+                    f"`{field}`={word}: no run of this table has a {kind} "
+                    f"{_owner(word)!r}.{suggestion(_owner(word), known)} "
+                    f"They have: {', '.join(known) or 'none'}."
+                )
+    return [_with_own(run, own) for run, own in zip(runs, owners, strict=True)]
+
+
+def _with_own(run: Run, owners: Mapping[str, Collection[str]]) -> Run:
+    own = {
+        field: tuple(word for word in getattr(run, field) if _owner(word) in names)
+        for field, names in owners.items()
+    }
+    return dataclasses.replace(run, **own)
+
+
+def _owner(word: str) -> str:
+    """Returns the first part of TERM.FIELD=VALUE or STAGE.FLAG=VALUE."""
+    return word.partition(".")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A run with its run directory.
+
+    Attributes:
+        run: With `run_dir`, and with `resume`.
+        done: Whether the run is complete.
     """
 
     run: Run
     done: bool
 
 
-def grid(
-    settings: Settings,
-    *,
-    labels: str,
-    networks: str,
-    methods: str | None,
-    recipes: str,
-    seeds: str,
-) -> list[Run]:
-    """The runs, the seeds innermost.
-
-    Args:
-        settings: What all share; of `set` and `stage` each has what it knows.
-        labels: Comma-separated counts; "all" for every label.
-        networks: Comma-separated names.
-        methods: Comma-separated names or sums; empty for none; None: `METHODS`, where
-            no recipes are named.
-        recipes: Comma-separated names; may be empty.
-        seeds: Comma-separated numbers.
-
-    Raises:
-        InputError: A label count or a seed is no number, something is named twice or
-            does not exist, no run knows a setting, or a recipe can't be in a table,
-            or not beside others.
-    """
-    fields = dataclasses.fields(Settings)
-    shared = {field.name: getattr(settings, field.name) for field in fields}
-    counts = ["0" if word == ALL else word for word in _words("labels", labels)]
-    axes = (
-        [count or None for count in _integers("labels", counts)],
-        _words("networks", networks),
-        _trained(methods, recipes),
-        _integers("seeds", _words("seeds", seeds)),
-    )
-    runs = [
-        Run(labels=count, network=network, **trained, seed=seed, **shared)
-        for count, network, trained, seed in itertools.product(*axes)
-    ]
-    runs = _with_own_settings(runs, settings)
-    _check_beginnings(runs)
-    return runs
-
-
-def _trained(methods: str | None, recipes: str) -> list[dict[str, str]]:
-    """The one axis of methods and recipes, as fields of a run."""
-    if methods is None:
-        methods = "" if recipes else METHODS
-    found = [{"method": name} for name in methods and _words("methods", methods)]
-    found += [{"recipe": name} for name in recipes and _words("recipes", recipes)]
-    if not found:
-        raise InputError("Expected --methods or --recipes. Received: neither.")
-    return found
-
-
-def _check_beginnings(runs: Sequence[Run]) -> None:
-    """Refuses what a recipe that goes on from a run would share it with.
-
-    That is other labels than the run's, and what else would begin with its weights.
-    """
-    from color_s4l.recipes import RECIPES
-
-    going_on = [run for run in runs if run.recipe and RECIPES[run.recipe].goes_on]
-    if 0 < len(going_on) < len(runs):
-        raise InputError(
-            f"--recipes={going_on[0].recipe} goes on from --init_from, and all others "
-            "would, too: give it a command of its own; benchmarks.table joins both."
-        )
-    drawn = {(run.labels, run.seed) for run in going_on if not run.split_file}
-    if len(drawn) > 1:
-        raise InputError(
-            f"--recipes={going_on[0].recipe} goes on from one run and its labels: give "
-            "its --labels and its seed alone, or --split_file=RUN/split.csv."
-        )
-
-
-def _with_own_settings(runs: Sequence[Run], settings: Settings) -> list[Run]:
-    """The runs, each with those of the shared `set` and `stage` that it knows."""
-    from color_s4l.recipes import flags
-
-    names = [flags.names_of(run) for run in runs]
-    for flag, kind in (("set", "term"), ("stage", "stage")):
-        known = dict.fromkeys(name for own in names for name in sorted(own[flag]))
-        for word in getattr(settings, flag):
-            if _owner(word) not in known:
-                raise _nobodys(f"--{flag}={word}", kind, _owner(word), [*known])
-    return [_with_own(run, own) for run, own in zip(runs, names, strict=True)]
-
-
-def _nobodys(word: str, kind: str, name: str, known: Sequence[str]) -> InputError:
-    if not known:
-        return InputError(f"{word}: only a --recipe has stages.")
-    return InputError(
-        f"{word}: no run of this table has a {kind} {name!r}."
-        f"{suggestion(name, known)} They have: {', '.join(known)}."
-    )
-
-
-def _with_own(run: Run, names: dict[str, set[str]]) -> Run:
-    own = {
-        flag: tuple(word for word in getattr(run, flag) if _owner(word) in known)
-        for flag, known in names.items()
-    }
-    return dataclasses.replace(run, **own)
-
-
-def _owner(word: str) -> str:
-    """The first part of TERM.FIELD=VALUE, RECIPE.FIELD=VALUE or STAGE.FLAG=VALUE."""
-    return word.partition(".")[0]
-
-
-def _words(name: str, text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",")]
-    twice = {word for word in words if words.count(word) > 1}
-    if twice or "" in words:
-        wrong = f"{sorted(twice)[0]!r} twice" if twice else "an empty word"
-        raise InputError(f"--{name}={text}: expected different words, got {wrong}.")
-    return words
-
-
-def _integers(name: str, words: Sequence[str]) -> list[int]:
-    try:
-        return [int(word) for word in words]
-    except ValueError as error:
-        raise InputError(
-            f"--{name}: expected numbers, comma-separated. Received: {','.join(words)}."
-        ) from error
-
-
 def places(runs: Iterable[Run], folder: pathlib.Path) -> list[Place]:
-    """Finds each run among the folders that are there, or gives it a new one.
+    """Finds the run directory of each run, or names a new one.
 
     Args:
-        runs: Of `grid`.
-        folder: Holds the run folders; may not exist yet.
+        runs: The runs.
+        folder: The directory of the run directories; may not exist yet.
 
     Returns:
-        A place for each run, in their order. An unfinished run is gone on with only
-        where it was begun on as many devices and compiled alike.
+        A place for each run, in the same order. A run is recognised by its
+        configuration, not by the name of its directory. An unfinished run is resumed
+        only with the same number of devices and the same compilation.
 
     Raises:
-        InputError: A colorizer, weights or labels that are needed can't be read.
+        InputError: An input file cannot be read.
     """
     import keras
 
@@ -180,70 +181,71 @@ def places(runs: Iterable[Run], folder: pathlib.Path) -> list[Place]:
     return [_place(run, folder, known, keras.backend.backend()) for run in runs]
 
 
-def _place(run: Run, folder: pathlib.Path, known: list, backend: str) -> Place:
-    from color_s4l.artifacts.run_directory import default_path
-    from color_s4l.training import identity
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """A run directory: path, whether it is complete, what it was trained with."""
 
-    values = identity.json_values(run)
-    wanted = identity.identity(values, _digests(run), backend)
-    exactly = {name: values[name] for name in identity.ROUNDING}
-    same = [(path, done, also) for path, done, what, also in known if what == wanted]
-    finished = [path for path, done, _ in same if done]
-    begun = [path for path, _, also in same if also == exactly]
-    for paths in (finished, begun):
-        if paths:
-            place = dataclasses.replace(run, run_dir=str(paths[0]), resume=True)
-            return Place(place, bool(finished))
-    text = json.dumps({**wanted, **exactly}, sort_keys=True)
+    path: pathlib.Path
+    done: bool
+    identity: dict
+    rounding: dict
+
+
+def _place(
+    run: Run, folder: pathlib.Path, known: Sequence[_Known], backend: str
+) -> Place:
+    from color_s4l.artifacts.run_directory import default_path
+
+    values = settings.to_json(run)
+    wanted = settings.identity(values, _digests(run), backend)
+    rounding = _rounding(values)
+    same = [one for one in known if one.identity == wanted]
+    finished = [one for one in same if one.done]
+    begun = [one for one in same if one.rounding == rounding]
+    for found in (finished, begun):
+        if found:
+            run = dataclasses.replace(run, run_dir=str(found[0].path), resume=True)
+            return Place(run, bool(finished))
+    text = json.dumps({**wanted, **rounding}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    path = folder / f"{default_path(run).name}_{digest}"
+    path = folder / f"{default_path(values).name}_{digest}"
     return Place(dataclasses.replace(run, run_dir=str(path), resume=True), False)
 
 
-def _known(folder: pathlib.Path) -> list[tuple[pathlib.Path, bool, dict, dict]]:
-    """Every run folder: path, whether it is finished, its identity, how it was run."""
-    from color_s4l.artifacts.run_directory import RunFolder, read_config
-    from color_s4l.training import identity
+def _rounding(values: Mapping) -> dict:
+    return {name: values[name] for name in sorted(settings.ROUNDING)}
+
+
+def _known(folder: pathlib.Path) -> list[_Known]:
+    """Reads all run directories; a damaged one is logged and left out."""
+    from color_s4l.artifacts.run_directory import RunDirectory, read_config
 
     found = []
     for path in sorted(folder.glob("*/config.json")):
-        run_folder = RunFolder(path.parent)
+        directory = RunDirectory(path.parent)
         try:
-            config = read_config(run_folder)
+            config = read_config(directory)
         except InputError as error:
-            print(f"left out   {error}", flush=True)
+            logger.warning("left out   %s", error)
             continue
-        values = identity.values_of(config)
-        digests = identity.digests_of(config)
-        what = identity.identity(values, digests, config.get("backend"))
-        exactly = {name: values[name] for name in identity.ROUNDING}
-        found.append((path.parent, run_folder.result.exists(), what, exactly))
+        values = config["run"]
+        what = settings.identity(values, config["digests"], config["backend"])
+        done = directory.result.exists()
+        found.append(_Known(path.parent, done, what, _rounding(values)))
     return found
 
 
 def _digests(run: Run) -> dict[str, str | None]:
-    """Digests of the files that the run would read, by flag."""
     from color_s4l.recipes import flags
-    from color_s4l.training import colors
+    from color_s4l.training.inputs import needs_colorizer
 
-    needed = colors.needed(flags.terms_of(flags.runs_of(run)))
-    return _contents(
-        run.colorizer if needed else None,
-        run.init_from,
-        run.init_heads,
-        run.pseudo_labels,
-    )
+    needed = needs_colorizer(flags.terms_of(flags.runs_of(run)))
+    return _digests_of(settings.part(run, InputSettings), needed)
 
 
 @functools.cache
-def _contents(colorizer, init_from, init_heads, pseudo_labels) -> dict:
-    """The same for files that many runs share, read once."""
-    from color_s4l.training.given import contents
+def _digests_of(files: InputSettings, colorizer: bool) -> dict[str, str | None]:
+    """Returns the digests of the input files, which many runs share."""
+    from color_s4l.training.inputs import read_files
 
-    files = Run(
-        colorizer=colorizer,
-        init_from=init_from,
-        init_heads=init_heads,
-        pseudo_labels=pseudo_labels,
-    )
-    return contents.read(files, colors=True).digests
+    return read_files(files, colorizer=colorizer).digests

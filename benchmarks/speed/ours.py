@@ -1,21 +1,19 @@
-"""Our training step in the running Keras backend, as a run makes it."""
+"""Our training step on the active Keras backend, built as a run builds it."""
 
-import importlib
 import statistics
 import time
+from collections.abc import Callable
 
 import keras
 
-from benchmarks.speed.case import NOISE, Case, Repainted
-from color_s4l import backend, data, methods
-from color_s4l.data import feeding
+from benchmarks.speed import parts
+from benchmarks.speed.case import Case, FakeColorizer
+from color_s4l import backend, data
 from color_s4l.data.streams import seed_initialisers
-from color_s4l.settings import Run
-from color_s4l.training import colors, fitting, preparation, session, values
+from color_s4l.training import build, session
 from color_s4l.training.feeding import Feed
+from color_s4l.training.inputs import InputFiles, Inputs, needs_colorizer
 
-# So long a run that the learning rate stays what it is at the beginning.
-EPOCHS = 100_000
 REPEATS = 3
 
 
@@ -23,75 +21,64 @@ class Steps:
     """A learner and its batches; `run` trains.
 
     Args:
-        case: What to measure.
+        case: The case to measure.
     """
 
     def __init__(self, case: Case):
-        terms = methods.terms_of(case.method)
+        run, images = case.run, case.images()
+        terms = session.checked_terms(run)
         self.case, self.done = case, 0
-        self.scope = session.start(self._run(case), terms)
-        dataset = case.dataset()
-        run = values.resolved(self._run(case), dataset)
+        self.scope = session.start(run, terms)
+        settings = session.resolve(run, terms, images)
         split = data.draw_split(
-            dataset.labels, dataset.classes, run.labels, run.unlabeled, 0, run.seed
+            images.labels, images.classes, run.labels, run.unlabeled, 0, run.seed
         )
+        inputs = Inputs(images, split, InputFiles(None, None, None), None)
         seed_initialisers(run.seed)
         keras.config.set_dtype_policy(run.dtype_policy)
-        self.batches = preparation.batches_of(
-            run, dataset, split, terms, Repainted() if colors.needed(terms) else None
-        )
+        colorizer = FakeColorizer() if needs_colorizer(terms) else None
+        self.batches = build.build_batches(settings.step, inputs, colorizer)
         with self.scope():
-            network = preparation.network_of(run, terms, dataset)
-            # The identity in place of a fitted matrix takes the same time.
-            preprocessing = fitting.preprocessing_of(run, dataset, {})
-            self.learner = preparation.learner_of(
-                run, network, preprocessing, terms, self.batches
+            shape = images.images.shape[1:]
+            network = build.build_network(
+                settings.model,
+                terms,
+                shape,
+                len(images.classes),
+                synchronized=build.is_synchronized(run.devices),
             )
-        self.images_per_step = preparation.images_per_step(self.learner, self.batches)
-
-    def _run(self, case: Case) -> Run:
-        return Run(
-            dataset=NOISE,
-            labels=50,
-            unlabeled=case.unlabeled,
-            colorizer=Repainted.digest,
-            method=case.method,
-            network=case.network,
-            width=case.width,
-            epochs=EPOCHS,
-            batch_size=case.batch_size,
-            labeled_batch=case.labeled_batch,
-            dtype_policy=case.dtype_policy,
-            jit_compile=case.jit_compile,
-            steps_per_execution=case.steps_per_execution,
-            devices=case.devices,
-        )
+            # The identity takes the same time as a fitted matrix.
+            preprocessing = build.build_preprocessing(settings.model.zca, shape)
+            self.learner = build.build_learner(
+                network,
+                preprocessing,
+                terms,
+                self.batches,
+                settings.step,
+                settings.optimization,
+                settings.runtime,
+            )
+        self.images_per_step = build.images_per_step(terms, self.batches)
 
     def run(self) -> None:
-        """Trains for the case's steps, as a run does."""
+        """Trains for the steps of one measurement, as a run does."""
         steps = self.case.steps
         feed = Feed(self.batches, self.done, self.done + steps)
-        with self.scope(), feeding.fed(feed) as batches:
-            self.learner.fit(
-                batches,
-                steps_per_epoch=steps,
-                shuffle=False,
-                verbose=0,
-            )
+        with self.scope(), backend.fed(feed) as batches:
+            self.learner.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
         self.done += steps
 
     def parts(self) -> dict[str, float]:
-        """Seconds of the parts of one step, each compiled and timed by itself.
+        """Measures the parts of one step, each compiled by itself, in seconds.
 
         Returns:
             "data": indices and images on the host; "views": preprocessing and
             augmentation; "gradient": forward and backward pass.
         """
-        name = f"benchmarks.speed.parts_{keras.backend.backend()}"
-        views, gradient = importlib.import_module(name).compiled(self.learner)
+        views, gradient = parts.compiled(self.learner)
         batch = self.batches.batch(0)
-        before = _median_seconds(lambda: _finished(views(batch)))
-        both = _median_seconds(lambda: _finished(gradient(batch)))
+        before = _median_seconds(lambda: _finish(views(batch)))
+        both = _median_seconds(lambda: _finish(gradient(batch)))
         return {
             "data": _median_seconds(lambda: self.batches.batch(1)),
             "views": before,
@@ -99,22 +86,21 @@ class Steps:
         }
 
     def devices(self) -> list[str]:
-        """Names of the accelerators, or `["CPU"]`."""
+        """Returns the names of the accelerators, or `["CPU"]`."""
         return backend.device_names()
 
     def device_memory(self) -> int | None:
-        """Peak bytes on the first accelerator; None on a CPU."""
-        name = f"benchmarks.speed.parts_{keras.backend.backend()}"
-        return importlib.import_module(name).device_memory()
+        """Returns the peak bytes on the first accelerator; None on a CPU."""
+        return parts.device_memory()
 
 
-def _finished(arrays) -> None:
-    """Waits for what a device still computes."""
+def _finish(arrays: object) -> None:
+    """Waits until a device has computed the arrays."""
     for array in keras.tree.flatten(arrays):
         keras.ops.convert_to_numpy(array)
 
 
-def _median_seconds(action) -> float:
+def _median_seconds(action: Callable[[], object]) -> float:
     action()  # compiles
     seconds = []
     for _ in range(REPEATS):
