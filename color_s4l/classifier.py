@@ -1,4 +1,4 @@
-"""A trained classifier, to be used: raw images in, classes out."""
+"""A trained classifier: raw images in, class probabilities out."""
 
 import dataclasses
 import os
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from color_s4l import data
-from color_s4l.artifacts import classifier_file
+from color_s4l.artifacts import classifier_file, run_directory
 from color_s4l.errors import InputError
 from color_s4l.networks.network import ENCODER
 from color_s4l.training import evaluation
@@ -16,49 +16,51 @@ from color_s4l.training import evaluation
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """What a run has learned.
+    """A trained classifier.
 
     Attributes:
-        network: The plain Keras model: uint8 `(batch, height, width, 3)` to class
+        network: Keras model from uint8 `(batch, height, width, 3)` to class
             probabilities.
-        classes: Their names; empty where the model's file does not hold them.
+        classes: Class names; empty if the model file does not contain them.
         hflip: Whether left-right flips keep the class (for test-time augmentation).
-        fit: How image files become its squares: "crop" or "pad", as in training.
+        resize: How image files become squares, "crop" or "pad", as in training.
     """
 
     network: keras.Model
     classes: tuple[str, ...] = ()
     hflip: bool = True
-    fit: str = "crop"
+    resize: str = "crop"
 
     @property
     def about(self) -> classifier_file.About:
-        """What its file says of it."""
-        return classifier_file.About(self.classes, self.hflip, self.fit)
+        """The record that a model file stores about the classifier."""
+        return classifier_file.About(self.classes, self.hflip, self.resize)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """`classes`, or their numbers where the names are not known."""
+        """The names of the classes, or their indices if the names are not known."""
         numbers = map(str, range(self.network.output_shape[-1]))
         return self.classes or tuple(numbers)
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the images that it takes."""
+        """Side of the images in pixels."""
         return self.network.input_shape[1]
 
-    def predict(self, images: np.ndarray, *, augment: bool = False) -> np.ndarray:
-        """Class probabilities.
+    def predict(
+        self, images: np.ndarray | data.LazyImages, *, augment: bool = False
+    ) -> np.ndarray:
+        """Returns class probabilities.
 
         Args:
             images: uint8 RGB `(n, image_size, image_size, 3)`.
-            augment: Average over the published test-time views.
+            augment: Whether to average over the published test-time views.
 
         Returns:
             Float32 `(n, classes)`.
 
         Raises:
-            InputError: The images have another shape or type.
+            InputError: The images have another shape or dtype.
         """
         if not isinstance(images, data.LazyImages):
             images = np.asarray(images)
@@ -76,15 +78,17 @@ class Classifier:
             )
         return evaluation.probabilities(self.network, images)
 
-    def evaluate(self, images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Error rates, with and without test-time augmentation.
+    def evaluate(
+        self, images: np.ndarray | data.LazyImages, labels: np.ndarray
+    ) -> dict[str, float]:
+        """Returns the error rates with and without test-time augmentation.
 
         Args:
             images: As for `predict`.
-            labels: Places in `classes`, integers `(n,)`.
+            labels: As for `error_rate`.
 
         Returns:
-            `error` and `error_augmented`, in percent, as in a run's result.
+            `error` and `error_augmented` in percent.
         """
         return {
             "error": self.error_rate(images, labels),
@@ -92,47 +96,78 @@ class Classifier:
         }
 
     def error_rate(
-        self, images: np.ndarray, labels: np.ndarray, *, augment: bool = False
+        self,
+        images: np.ndarray | data.LazyImages,
+        labels: np.ndarray,
+        *,
+        augment: bool = False,
     ) -> float:
-        """Share of images whose most probable class is wrong, in percent.
+        """Returns the share of images whose most probable class is wrong, in percent.
 
         Args:
             images: As for `predict`.
-            labels: Places in `classes`, integers `(n,)`.
+            labels: Class indices, integers `(n,)` or `(n, 1)`, or class names `(n,)`.
             augment: As for `predict`.
+
+        Raises:
+            InputError: A label is not a class, or there is not one label per image.
         """
-        return evaluation.error_rate(self.predict(images, augment=augment), labels)
+        indices = self._indices(np.asarray(labels), len(images))
+        return evaluation.error_rate(self.predict(images, augment=augment), indices)
+
+    def _indices(self, labels: np.ndarray, count: int) -> np.ndarray:
+        """Returns labels as class indices, integers `(n,)`."""
+        if labels.shape not in ((count,), (count, 1)):
+            raise InputError(
+                f"Expected `labels` to have shape ({count},), one for each image. "
+                f"Received: {labels.shape}."
+            )
+        labels = labels.reshape(-1)
+        names = self.class_names
+        if labels.dtype.kind in "US" or labels.dtype == object:
+            known = {name: index for index, name in enumerate(names)}
+            wrong = [str(name) for name in labels if str(name) not in known]
+            if wrong:
+                raise InputError(
+                    f"Expected `labels` to be names of classes ({', '.join(names)}). "
+                    f"Received: {wrong[0]!r}."
+                )
+            return np.array([known[str(name)] for name in labels], dtype=np.int64)
+        if labels.dtype.kind not in "iu":
+            raise InputError(
+                "Expected `labels` to be class names or integers. "
+                f"Received: {labels.dtype}."
+            )
+        if count and (labels.min() < 0 or labels.max() >= len(names)):
+            raise InputError(
+                f"Expected `labels` from 0 to {len(names) - 1}. "
+                f"Received: from {labels.min()} to {labels.max()}."
+            )
+        return labels
 
 
 def load(path: str | os.PathLike) -> Classifier:
-    """Opens what a run left.
+    """Loads a trained classifier.
 
     Args:
-        path: A run folder, or a model file (.keras, .h5).
+        path: A run directory or a model file (.keras, .h5).
 
     Returns:
         The classifier.
 
     Raises:
-        InputError: There is no such thing, or it is no classifier of ours.
+        InputError: The path does not exist, is not a classifier of this library, or
+            needs a plug-in that is not loaded.
     """
     path = pathlib.Path(path)
-    if not path.is_dir():
-        network, about = _with_classes(path)
-        return Classifier(network, about.classes, about.hflip, about.fit)
-    from color_s4l.artifacts import run_directory
-
-    folder = run_directory.RunFolder(path)
-    config = run_directory.read_config(folder)
-    network, about = _with_classes(folder.model())
-    hflip = config["resolved"]["hflip"]
-    return Classifier(network, tuple(config["classes"]), hflip, about.fit)
-
-
-def _with_classes(path: pathlib.Path) -> tuple[keras.Model, classifier_file.About]:
+    if path.is_dir():
+        directory = run_directory.RunDirectory(path)
+        run_directory.read_config(directory)  # raises an error for other directories
+        path = directory.model()
     model, about = classifier_file.load(path)
     if model.name == ENCODER:
         raise InputError(
-            f"{path} has learned no classes: it is a beginning (--init_from)."
+            f"{path} was trained without classes: start another run from it with "
+            "`init_from`."
         )
-    return model, about
+    return Classifier(model, about.classes, about.hflip, about.resize)

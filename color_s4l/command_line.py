@@ -205,6 +205,8 @@ def _show_messages(record: type) -> None:
     if not any(isinstance(handler, _Printer) for handler in logger.handlers):
         logger.addHandler(_Printer())
         logger.setLevel(logging.INFO)
+        # Other packages add handlers to the root logger, which would print twice.
+        logger.propagate = False
 
     def show(message, category, filename, lineno, file=None, line=None):
         print(f"warning: {with_flags(str(message), record)}", file=sys.stderr)

@@ -40,7 +40,7 @@ def evaluate(flags: Evaluate) -> None:
     source = _source_of(flags.run, flags.data_dir) if flags.run else flags
     if flags.model and trained.classes:  # the file says how its images were prepared
         size = source.image_size or trained.image_size
-        source = dataclasses.replace(source, fit=trained.fit, image_size=size)
+        source = dataclasses.replace(source, resize=trained.resize, image_size=size)
     dataset = data.load_source(source)
     if flags.model and not trained.classes:
         trained = dataclasses.replace(trained, hflip=not is_digits(source.dataset))
@@ -53,9 +53,9 @@ def evaluate(flags: Evaluate) -> None:
 
 def _source_of(run: str, data_dir: str | None) -> DataSettings:
     """The data set that a run was trained on; its directory may have moved."""
-    from color_s4l.artifacts.run_directory import RunFolder, read_config
+    from color_s4l.artifacts.run_directory import RunDirectory, read_config
 
-    values = read_config(RunFolder(pathlib.Path(run)))["run"]
+    values = read_config(RunDirectory(pathlib.Path(run)))["run"]
     names = [
         field.name for field in dataclasses.fields(DataSettings) if field.name in values
     ]
@@ -84,10 +84,10 @@ def _print_errors(trained, dataset) -> None:
 
 def _print_others(run: str) -> None:
     """The other errors of a run: of a teacher, of the best epochs."""
-    from color_s4l.artifacts.run_directory import RunFolder, read_result
+    from color_s4l.artifacts.run_directory import RunDirectory, read_result
     from color_s4l.training.results import describe_others
 
-    describe_others(read_result(RunFolder(pathlib.Path(run))))
+    describe_others(read_result(RunDirectory(pathlib.Path(run))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

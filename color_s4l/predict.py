@@ -30,7 +30,7 @@ class Predict:
 
     model: str = option("", "A run folder, or a model file (.keras, .h5).")
     images: str = option("", "A directory, a file, or a pattern in quotation marks.")
-    fit: str | None = option(
+    resize: str | None = option(
         None,
         "The square in the middle, or the whole image with bars (default: as trained).",
         choices=("crop", "pad"),
@@ -78,7 +78,7 @@ def predict(flags: Predict) -> None:
 
     root, paths = stream.find(flags.images)
     trained = classifier.load(flags.model)
-    reader = stream.Reader(paths, trained.image_size, flags.fit or trained.fit)
+    reader = stream.Reader(paths, trained.image_size, flags.resize or trained.resize)
     doubtful = table.LeastCertain(flags.least_certain)
     started = time.perf_counter()
     relabelled = _write_tables(flags, trained, reader, root, doubtful)

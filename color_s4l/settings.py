@@ -129,7 +129,7 @@ class TrainingSettings(DataSettings):
     schedule: Annotated[str, OneOf("polynomial", "cosine", "steps", "constant")] = (
         option(
             "polynomial",
-            "Learning-rate schedule: (1-x)^(1/2), cos(7/16 pi x), /10 at milestones, 1.",
+            "Learning-rate schedule: (1-x)^(1/2), cos(7/16 pi x), /10 at steps, 1.",
         )
     )
     warmup_epochs: NotNegative = option(
@@ -213,7 +213,7 @@ class InputSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    """The network; fields as in `Run`. `trunk_dropout` None: the trunk's own default."""
+    """The network; fields as in `Run`; `trunk_dropout` None is the trunk's default."""
 
     network: str
     width: float

@@ -1,6 +1,7 @@
 """What the whole suite shares: small real images, one trained run, and gradients."""
 
 import dataclasses
+import logging
 import os
 import pathlib
 import signal
@@ -17,7 +18,7 @@ from PIL import Image
 from color_s4l import methods, train
 from color_s4l.data import Data, StepBatches, digits, draw_split
 from color_s4l.settings import Run
-from color_s4l.training import fitting, preparation, values
+from color_s4l.training import build, session
 from color_s4l.views.preprocessing import whitening
 
 # A suite that a shell started in its background ignores Ctrl-C, and so would the
@@ -36,6 +37,15 @@ def cache_home(tmp_path_factory):
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def quiet_log():
+    """Undoes how a command shows the library's log, so that `caplog` sees it."""
+    yield
+    logger = logging.getLogger("color_s4l")
+    logger.propagate = True
+    logger.handlers.clear()
 
 
 @pytest.fixture(scope="session")
@@ -154,9 +164,9 @@ def _learner(run: Run, dataset: Data, terms=None):
     """A learner as `fit` makes it, with its batches; not compiled into a graph."""
     keras.utils.set_random_seed(run.seed)
     terms = terms or methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
-    full = values.resolved(run, dataset)
+    resolved = session.resolve(run, terms, dataset)
     split = draw_split(dataset.labels, dataset.classes, run.labels, None, 0, run.seed)
-    # In place of a colorizer: the images without their colours.
+    # Instead of a colorizer: the images without their colours.
     grey = dataset.images[split.unlabeled].mean(axis=3, keepdims=True)
     colorized = np.repeat(grey, 3, axis=3).astype("uint8")
     batches = StepBatches(
@@ -164,14 +174,23 @@ def _learner(run: Run, dataset: Data, terms=None):
         dataset.labels,
         split,
         run.batch_size,
-        preparation.labeled_batch(run, terms),
+        resolved.step.labeled_batch,
         run.seed,
         colorized,
         targets=_unsure(dataset.labels[split.unlabeled], len(dataset.classes)),
     )
-    network = preparation.network_of(full, terms, dataset)
-    preprocessing = fitting.preprocessing_of(full, dataset, {})
-    learner = preparation.learner_of(full, network, preprocessing, terms, batches)
+    shape = dataset.images.shape[1:]
+    network = build.build_network(resolved.model, terms, shape, len(dataset.classes))
+    preprocessing = build.build_preprocessing(resolved.model.zca, shape)
+    learner = build.build_learner(
+        network,
+        preprocessing,
+        terms,
+        batches,
+        resolved.step,
+        resolved.optimization,
+        resolved.runtime,
+    )
     learner.run_eagerly = True
     return learner, batches
 

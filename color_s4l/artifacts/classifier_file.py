@@ -63,13 +63,13 @@ class About:
     Attributes:
         classes: Their names, in the order of the probabilities; empty: unknown.
         hflip: Whether left-right flips keep the class.
-        fit: How its images became squares: "crop" or "pad".
+        resize: How its images became squares: "crop" or "pad".
         digest: Of the weights, 64 hexadecimal digits; empty: not recorded.
     """
 
     classes: tuple[str, ...] = ()
     hflip: bool = True
-    fit: str = "crop"
+    resize: str = "crop"
     digest: str = ""
 
     def to_json(self) -> str:
@@ -86,8 +86,8 @@ def _from_json(text: str | None) -> About:
     about = About(**{**values, "classes": tuple(values.get("classes", ()))})
     if not all(isinstance(name, str) for name in about.classes):
         raise ValueError("the names of its classes are no texts")
-    if about.fit not in FITS:
-        raise ValueError(f"its images were made squares by {about.fit!r}")
+    if about.resize not in FITS:
+        raise ValueError(f"its images were made squares by {about.resize!r}")
     return about
 
 

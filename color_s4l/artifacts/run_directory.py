@@ -1,47 +1,48 @@
-"""The folder that a run leaves behind: what is where, and what was run."""
+"""The run directory: names of its files, its configuration and its result."""
 
+import contextlib
 import dataclasses
 import pathlib
 import tempfile
+import typing
+from collections.abc import Mapping
 
 from color_s4l.artifacts import provenance
 from color_s4l.artifacts.files import check_names, read_json, write_json
 from color_s4l.errors import InputError
-from color_s4l.settings import Run, method_of
-from color_s4l.training import identity
+from color_s4l.settings import differences
 
-# What may differ when a run goes on. Images may have moved: the split knows them,
-# and their labels.
-_FREE = identity.FREE | {"data_dir", "labels_csv"}
-# What every config.json and every result.json has at least.
+# Names that every config.json and every result.json contains.
 _CONFIG = (
-    *("run", "resolved", "classes", "image_size", "backend"),
+    *("run", "settings", "digests", "classes", "image_size", "backend"),
     *("command", "versions", "hardware", "date"),
 )
 _RESULT = (
     *("error", "error_augmented", "test_images", "labels", "unlabeled"),
-    *("parameters", "images_per_second"),
+    *("parameters", "images_per_second", "seconds"),
 )
+Config = dict[str, typing.Any]
+Result = dict[str, typing.Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class RunFolder:
-    """Names of everything in the folder.
+class RunDirectory:
+    """Paths of the files in a run directory.
 
     Attributes:
-        path: The folder.
+        path: The directory.
     """
 
     path: pathlib.Path
 
     @property
     def config(self) -> pathlib.Path:
-        """Configuration, classes, command, versions, hardware (JSON)."""
+        """Settings, classes, command, versions and hardware (JSON)."""
         return self.path / "config.json"
 
     @property
     def split(self) -> pathlib.Path:
-        """Which images are labelled, unlabelled, held out (CSV)."""
+        """Indices of the labelled, unlabelled and validation images (CSV)."""
         return self.path / "split.csv"
 
     @property
@@ -51,12 +52,12 @@ class RunFolder:
 
     @property
     def result(self) -> pathlib.Path:
-        """The error rates (JSON); written last: a run that has one is complete."""
+        """Error rates (JSON). Written last: a run that has it is complete."""
         return self.path / "result.json"
 
     @property
     def colorizer(self) -> pathlib.Path:
-        """The colorizer, where the run trained its own (H5)."""
+        """The colorizer, if the run trained its own (H5)."""
         return self.path / "colorizer.h5"
 
     @property
@@ -66,145 +67,171 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> pathlib.Path:
-        """Folder of the last two checkpoints."""
+        """Directory of the last two checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> pathlib.Path:
-        """Folder of TensorBoard's event files."""
+        """Directory of the TensorBoard event files."""
         return self.path / "tensorboard"
 
     @property
     def samples(self) -> pathlib.Path:
-        """Predictions and sample images, for a report (NPZ)."""
+        """Predictions and sample images for the report (NPZ)."""
         return self.path / "samples.npz"
 
     @property
     def pictures(self) -> pathlib.Path:
-        """Folder of the pictures (PNG)."""
+        """Directory of the pictures (PNG)."""
         return self.path / "pictures"
 
     def model(self, suffix: str = ".keras", weights: str | None = None) -> pathlib.Path:
-        """The classifier: raw uint8 RGB in, probabilities out (.keras, .h5).
+        """Returns the path of the classifier: raw uint8 RGB to probabilities.
 
         Args:
-            suffix: The kind of file.
-            weights: Name of further weights that a term offers ("teacher").
+            suffix: ".keras" or ".h5".
+            weights: Name of further weights offered by a term ("teacher"); None: the
+                trained weights.
         """
         name = f"model_{weights}" if weights else "model"
         return self.path / f"{name}{suffix}"
 
 
-def default_path(run: Run) -> pathlib.Path:
-    """`runs/<dataset>_<labels>_<method>_<network>[_w<width>]_seed<seed>`.
-
-    In the place of the method a recipe has its own name.
-    """
-    what = method_of(run)
-    labels = "all" if run.labels is None else run.labels
-    width = "" if run.width == 1 else f"_w{run.width:g}"
-    name = (
-        f"{run.dataset}_{labels}_{what}_{run.network}{width}_seed{run.seed}"
-    ).replace("/", "_")
-    return pathlib.Path("runs") / name
-
-
-def check_folder(run: Run, backend: str) -> RunFolder:
-    """Says whether the run may have its folder, before anything costly is done.
+def method_of(values: Mapping[str, typing.Any]) -> str:
+    """Returns the name of the recipe of a run, or of its method if it has none.
 
     Args:
-        run: With `resume`, the folder may exist; without, it must not.
-        backend: Keras', which a run can't change on its way.
+        values: The settings of the run in JSON types.
+    """
+    return values["recipe"] or values["method"]
+
+
+def default_path(values: Mapping[str, typing.Any]) -> pathlib.Path:
+    """Returns `runs/<dataset>_<labels>_<method>_<network>[_w<width>]_seed<seed>`.
+
+    Args:
+        values: The settings of the run in JSON types.
+    """
+    labels = "all" if values["labels"] is None else values["labels"]
+    width = "" if values["width"] == 1 else f"_w{values['width']:g}"
+    name = (
+        f"{values['dataset']}_{labels}_{method_of(values)}_{values['network']}{width}"
+        f"_seed{values['seed']}"
+    )
+    return pathlib.Path("runs") / name.replace("/", "_")
+
+
+def claim(values: Mapping[str, typing.Any], backend: str) -> RunDirectory:
+    """Checks that a run may use its directory; nothing is created yet.
+
+    Args:
+        values: The settings of the run in JSON types. With `resume` the directory may
+            exist if it belongs to the same run.
+        backend: Name of the Keras backend, which a run cannot change.
 
     Returns:
-        The folder; nothing is made yet.
+        The directory.
 
     Raises:
-        InputError: It exists, or holds another run or something else.
+        InputError: It exists, or belongs to another run or to something else.
     """
-    folder = RunFolder(pathlib.Path(run.run_dir or default_path(run)))
-    if not folder.path.exists():
-        return folder
-    if not run.resume:
+    directory = RunDirectory(pathlib.Path(values["run_dir"] or default_path(values)))
+    if not directory.path.exists():
+        return directory
+    if not values["resume"]:
         raise InputError(
-            f"{folder.path} exists: go on with --resume, or give another --run_dir."
+            f"{directory.path} exists: continue with `resume`, or choose another "
+            "`run_dir`."
         )
-    if folder.config.exists():
-        _check_same(run, backend, folder)
-    elif not folder.path.is_dir() or set(folder.path.iterdir()) - _made(folder):
-        raise InputError(f"{folder.path} is no run's folder: give another --run_dir.")
-    return folder
+    if directory.config.exists():
+        _check_same(values, backend, directory)
+    elif not directory.path.is_dir() or not _only_leftovers(directory):
+        raise InputError(
+            f"{directory.path} is not a run directory: choose another `run_dir`."
+        )
+    return directory
 
 
-def _made(folder: RunFolder) -> set[pathlib.Path]:
-    """What a run that was killed before its first line may have left."""
-    return {folder.checkpoints, folder.pictures, *folder.path.glob(".unfinished-*")}
+def _only_leftovers(directory: RunDirectory) -> bool:
+    """Returns whether everything there may come from a run killed at its beginning."""
+    known = {directory.checkpoints, directory.pictures}
+    return (
+        not set(directory.path.iterdir())
+        - known
+        - {*directory.path.glob(".unfinished-*")}
+    )
 
 
-def make_folder(folder: RunFolder, *, inner: bool = True) -> None:
-    """Makes the folder, and cleans away what a kill left half-written.
+def _check_same(
+    values: Mapping[str, typing.Any], backend: str, directory: RunDirectory
+) -> None:
+    before = read_config(directory)
+    if before["backend"] != backend:
+        raise InputError(
+            f"{directory.path} was started on {before['backend']}; this is {backend}."
+        )
+    different = differences(before["run"], values)
+    if different:
+        raise InputError(f"{directory.path} belongs to another run ({different}).")
+
+
+def create(directory: RunDirectory, *, inner: bool = True) -> None:
+    """Creates the directory and removes half-written files of a killed run.
 
     Args:
-        folder: The run's.
-        inner: Also those of checkpoints and pictures.
+        directory: The run directory.
+        inner: Also create the directories of checkpoints and pictures.
 
     Raises:
-        InputError: It can't be written to.
+        InputError: It cannot be written to.
     """
-    others = (folder.checkpoints, folder.pictures) if inner else ()
+    others = (directory.checkpoints, directory.pictures) if inner else ()
     try:
-        for path in (folder.path, *others):
+        for path in (directory.path, *others):
             path.mkdir(parents=True, exist_ok=True)
             for unfinished in path.glob(".unfinished-*"):
                 unfinished.unlink()
-        with tempfile.TemporaryFile(dir=folder.path):
-            pass  # an existing folder may be read-only
+        with tempfile.TemporaryFile(dir=directory.path):
+            pass  # an existing directory may be read-only
     except OSError as error:
-        raise InputError(f"Can't write to {folder.path}: {error.strerror}.") from error
-
-
-def _check_same(run: Run, backend: str, folder: RunFolder) -> None:
-    before = read_config(folder)
-    if before["backend"] != backend:
         raise InputError(
-            f"{folder.path} was begun on {before['backend']}; this is {backend}."
-        )
-    then, now = identity.values_of(before), identity.json_values(run)
-    different = [name for name in now if name not in _FREE and now[name] != then[name]]
-    if different:
-        changes = ", ".join(
-            f"--{name}: {then[name]} then, {now[name]} now" for name in different
-        )
-        raise InputError(f"{folder.path} holds another run ({changes}).")
+            f"Cannot write to {directory.path}: {error.strerror}."
+        ) from error
 
 
-def read_config(folder: RunFolder) -> dict:
-    """What `write_config` wrote.
+def read_config(directory: RunDirectory) -> Config:
+    """Reads config.json.
+
+    Returns:
+        `run`: the settings as given, in JSON types; `settings`: the resolved ones;
+        `digests` of the input files, `classes`, `image_size`, `backend`, `command`,
+        `versions`, `hardware`, `date`.
 
     Raises:
-        InputError: The folder is no run's folder, or its file is damaged.
+        InputError: It is not a run directory, or the file is damaged.
     """
     try:
-        config = read_json(folder.config, _CONFIG)
-        config["run"]["set"] = list(config["run"]["set"])
-        check_names(config["resolved"], ("zca", "hflip"))
+        config = read_json(directory.config, _CONFIG)
+        for name in ("run", "settings"):
+            check_names(config[name], ("dataset", "method", "seed", "hflip"))
+        check_names(config["digests"], ())
         return config
     except OSError as error:
         raise InputError(
-            f"{folder.path} is no run's folder: it has no readable config.json."
+            f"{directory.path} is not a run directory: it has no readable config.json."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder.config} is damaged: {error}.") from error
+        raise InputError(f"{directory.config} is damaged: {error}.") from error
 
 
-def read_result(folder: RunFolder) -> dict:
-    """The content of result.json.
+def read_result(directory: RunDirectory) -> Result:
+    """Reads result.json.
 
     Raises:
-        InputError: The run is not complete, or its file is damaged.
+        InputError: The run is not complete, or the file is damaged.
     """
     try:
-        result = read_json(folder.result, _RESULT)
+        result = read_json(directory.result, _RESULT)
         for name in {"best", "selected"} & result.keys():
             check_names(result[name], ("epoch", "error", "note"))
         for errors in result.get("further", {}).values():
@@ -214,30 +241,25 @@ def read_result(folder: RunFolder) -> dict:
         return result
     except OSError as error:
         raise InputError(
-            f"{folder.path} has no result yet: go on with --resume."
+            f"{directory.path} has no result yet: continue the run with `resume`."
         ) from error
     except (ValueError, AttributeError) as error:
-        raise InputError(f"{folder.result} is damaged: {error}.") from error
+        raise InputError(f"{directory.result} is damaged: {error}.") from error
 
 
-def write_config(folder: RunFolder, run: Run, about: dict) -> None:
-    """Writes what is run.
+def write_config(directory: RunDirectory, config: Mapping[str, typing.Any]) -> None:
+    """Writes config.json, with the versions and the date added.
 
     Args:
-        folder: The run's.
-        run: As given, before its defaults were resolved.
-        about: `resolved` values, `classes`, `hardware`, ...: anything JSON can hold.
+        directory: The run directory.
+        config: Everything else that `read_config` returns.
     """
-    config = {
-        "run": dataclasses.asdict(run),
-        **about,
-        "command": command_line.command("color_s4l.train", _forgetting_where(run)),
-        "versions": provenance.versions(),
-        "date": provenance.today(),
-    }
-    write_json(folder.config, config)
+    about = {"versions": provenance.versions(), "date": provenance.today()}
+    write_json(directory.config, {**config, **about})
 
 
-def _forgetting_where(run: Run) -> Run:
-    """The run without what changes nothing of its result."""
-    return dataclasses.replace(run, run_dir=None, resume=False, verbosity=1)
+def is_complete(path: pathlib.Path) -> bool:
+    """Returns whether a path is the directory of a run that has its result."""
+    with contextlib.suppress(OSError):
+        return RunDirectory(path).result.exists()
+    return False

@@ -1,14 +1,15 @@
 """Alternate between the few labels and the many images.
 
 Rebuffi et al., "Semi-supervised learning with scarce annotations"
-(https://arxiv.org/abs/1905.08845), algorithm 1. A network is prepared without labels.
-Then, in cycles: phase one fits the class layer alone to the labels; it labels the
-images; phase two begins again from the prepared weights and fits these labels, and its
-own predictions of the epoch before, on a random two thirds of the images. From phase
-one to two go only the labels, from two to one only the weights.
+(https://arxiv.org/abs/1905.08845), algorithm 1. A network is pre-trained without
+labels. Then, in cycles: phase one trains only the class layer on the labels, and its
+classifier labels the images. Phase two starts again from the pre-trained weights and trains on
+these labels, and on its own predictions of the epoch before, on a random two thirds of
+the images. Phase one passes only labels to phase two; phase two passes only weights
+back.
 
-`refine` is the same loop from a run of any method (section 4.3): soft labels, and all
-images in every cycle.
+`refine` is the same loop, started from a run of any method (section 4.3): soft labels,
+and all images in every cycle.
 """
 
 import dataclasses
@@ -16,49 +17,55 @@ import functools
 import pathlib
 import typing
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 
 from color_s4l import data
-from color_s4l.artifacts.run_directory import RunFolder, read_config, read_result
-from color_s4l.data import Data
+from color_s4l.artifacts.run_directory import RunDirectory, read_config, read_result
 from color_s4l.data.streams import Purpose, permutation
 from color_s4l.errors import InputError
+from color_s4l.fields import Above, AtLeast, Range
 from color_s4l.networks.freezing import ALL
-from color_s4l.recipes import relabeling
+from color_s4l.recipes.pseudo_label_retrain import labels_path, write_labels
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, part
-from color_s4l.training import identity
+from color_s4l.registry import register_recipe
+from color_s4l.settings import Run
+
+Share = Annotated[float, Range("above 0, at most 1", lambda share: 0 < share <= 1)]
 
 
+@register_recipe("alternating")
 @dataclasses.dataclass(frozen=True)
 class Alternating(Recipe):
     """RotNet, then cycles of two phases.
 
-    Not published, so chosen here: the number of cycles and of epochs.
+    The numbers of cycles and epochs are not published and chosen here.
 
     Attributes:
-        method: Of the preparation.
-        rate: Of the preparation, as a multiple of `--learning_rate`: 0.1 / 0.05.
-        cycles: Of both phases; together their second phases have `--epochs`.
-        whole: Last cycles that use all images.
-        share: Of the images in the cycles before; two thirds.
-        hard: The most probable class alone is the label; else all probabilities are.
-        frozen: First blocks of the trunk that stay as prepared; 2.
-        first_phase: Epochs of a first phase, with as many labelled images per step as
-            `--batch_size`.
+        method: Method of the pre-training.
+        rate: Learning rate of the pre-training, as a multiple of `learning_rate`:
+            0.1 / 0.05.
+        cycles: Number of cycles; their second phases have `epochs` epochs together.
+        whole: Number of last cycles that use all images.
+        share: Share of the images used in the cycles before; two thirds.
+        hard: Whether only the most probable class is the label; otherwise all
+            probabilities are.
+        frozen: Number of first blocks of the trunk that are frozen in phase two; 2.
+        first_phase: Epochs of phase one, with `batch_size` labelled images per step.
     """
 
     method: str = "rotnet"
-    rate: float = 2.0
-    cycles: int = 5
-    whole: int = 2
-    share: float = 2 / 3
+    rate: Annotated[float, Above(0)] = 2.0
+    cycles: Annotated[int, AtLeast(1)] = 5
+    whole: Annotated[int, AtLeast(0)] = 2
+    share: Share = 2 / 3
     hard: bool = True
     frozen: int = 2
-    first_phase: int = 1
+    first_phase: Annotated[int, AtLeast(1)] = 1
 
     def stages(self, run, folder):
-        """`preparation`, then `phase_one` and `phase_two` of each cycle."""
+        """Returns `preparation`, then `phase_one` and `phase_two` of each cycle."""
         preparation = Stage(
             "preparation",
             {
@@ -70,13 +77,13 @@ class Alternating(Recipe):
         prepared = {"init_from": str(folder / preparation.name)}
         return preparation, *self.loop(run, folder, prepared)
 
-    def loop(self, run, folder: pathlib.Path, prepared: dict) -> Iterator[Stage]:
-        """The cycles.
+    def loop(self, run: Run, folder: pathlib.Path, prepared: dict) -> Iterator[Stage]:
+        """Yields the stages of all cycles.
 
         Args:
-            run: The whole.
-            folder: Of the stages.
-            prepared: Flags of a run that begins with the prepared weights.
+            run: The run of the recipe.
+            folder: Directory that contains the directories of the stages.
+            prepared: Settings of a run that starts from the pre-trained weights.
         """
         weights = prepared
         for cycle in range(1, self.cycles + 1):
@@ -93,80 +100,82 @@ class Alternating(Recipe):
                 functools.partial(_hand_over, seed=run.seed, share=share, cycle=cycle),
                 cycle,
             )
-            two = Stage("phase_two", self._second(run, folder / one.name), None, cycle)
+            changes = {**self._phase_two(run, folder / one.name), **prepared}
+            two = Stage("phase_two", changes, None, cycle)
             yield one
-            yield dataclasses.replace(two, changes={**two.changes, **prepared})
+            yield two
             weights = {"init_from": str(folder / two.name), "init_heads": True}
 
-    def _second(self, run, one: pathlib.Path) -> dict:
-        """Flags of phase two, but for the weights it begins with."""
+    def _phase_two(self, run: Run, one: pathlib.Path) -> dict:
+        """Returns the settings of phase two, without its initial weights."""
         return {
             **SPLIT_BY_FILE,
             "split_file": str(_subset(one)),
-            "pseudo_labels": str(relabeling.labels_path(one)),
+            "pseudo_labels": str(labels_path(one)),
             "method": "relabeled_temporal",
             "set": (f"relabeled.hard={str(self.hard).lower()}",),
             "freeze_blocks": self.frozen,
-            # One epoch remembers what the next one is compared with.
+            # At least 2: the predictions of one epoch are compared with the next.
             "epochs": max(2, part(run.epochs, 1 / self.cycles)),
         }
 
 
+@register_recipe("refine")
 @dataclasses.dataclass(frozen=True)
 class Refine(Alternating):
-    """The cycles, from the run that `--init_from` names.
+    """The cycles, started from the run of `init_from`.
 
     Attributes:
-        cycles: Of both phases; together their second phases have `--epochs`.
-        share: Of the images: all.
-        hard: No: soft labels.
+        cycles: Number of cycles; their second phases have `epochs` epochs together.
+        share: Share of the images used; all.
+        hard: Whether labels are hard; no.
     """
 
-    goes_on: typing.ClassVar[bool] = True
+    continues: typing.ClassVar[bool] = True
 
-    cycles: int = 3
-    share: float = 1.0
+    cycles: Annotated[int, AtLeast(1)] = 3
+    share: Share = 1.0
     hard: bool = False
 
     def stages(self, run, folder):
-        """`phase_one` and `phase_two` of each cycle."""
+        """Returns `phase_one` and `phase_two` of each cycle."""
         if run.init_from is None:
-            raise InputError("--recipe=refine begins from a run: name it, --init_from.")
+            raise InputError("The recipe refine starts from a run: set `init_from`.")
         _check_labels(run)
         prepared = {"init_from": run.init_from, "init_heads": run.init_heads}
         return tuple(self.loop(run, folder, prepared))
 
 
-def _check_labels(run) -> None:
-    """Refuses labels other than those that the run of `--init_from` has learned.
+def _check_labels(run: Run) -> None:
+    """Raises an error for labels other than those of the run of `init_from`.
 
-    Of what is no run's folder they are not known.
+    The labels are only known if `init_from` is a run directory.
     """
-    folder = RunFolder(pathlib.Path(run.init_from))
+    folder = RunDirectory(pathlib.Path(run.init_from))
     known = folder.result.exists() and read_result(folder)["error"] is not None
     if run.split_file or not known:
         return
-    then = identity.values_of(read_config(folder))
+    before = read_config(folder)["run"]
     for name in ("labels", "seed", "split_file"):
         now = getattr(run, name)
-        if now != then[name]:
+        if now != before[name]:
             raise InputError(
-                f"--recipe=refine goes on from {run.init_from}, which learned other "
-                f"labels (--{name}: {then[name]} then, {now} now): give "
-                f"--split_file={folder.split}."
+                f"The recipe refine continues {run.init_from}, which was trained with "
+                f"other labels (`{name}`: {before[name]} before, {now} now): set "
+                f"`split_file`={folder.split}."
             )
 
 
 def _hand_over(
-    one: pathlib.Path, dataset: Data, *, seed: int, share: float, cycle: int
+    one: pathlib.Path, images: data.Data, *, seed: int, share: float, cycle: int
 ) -> None:
-    """Labels the images, and draws those of phase two."""
-    split = data.read_split(RunFolder(one).split, dataset)
-    relabeling.write(one, dataset, split.unlabeled)
+    """Labels the images and draws the ones that phase two uses."""
+    split = data.read_split(RunDirectory(one).split, images)
+    write_labels(one, images, split.unlabeled)
     count = max(1, round(share * len(split.unlabeled)))
     order = permutation(len(split.unlabeled), seed, Purpose.CYCLE_SUBSET, cycle)
     drawn = np.sort(split.unlabeled[order[:count]])
-    data.save_split(dataclasses.replace(split, unlabeled=drawn), dataset, _subset(one))
+    data.save_split(dataclasses.replace(split, unlabeled=drawn), images, _subset(one))
 
 
 def _subset(one: pathlib.Path) -> pathlib.Path:

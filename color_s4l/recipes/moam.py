@@ -1,75 +1,78 @@
-"""Mix of all models: rotations, VAT and entropy minimisation; relabel; fine-tune.
+"""Mix of all models: rotations, VAT and entropy; pseudo-labels; fine-tuning.
 
 Zhai et al. 2019 (S4L, section 5, https://arxiv.org/abs/1905.03670) and its published
-code, in three steps, its epochs over 10 % of ImageNet counted as passes over all
-images: 20, 18 and 2. The classifier of the first two is the Polyak average.
+code, in three steps. Its epochs over 10 % of ImageNet, counted as passes over all
+images, are 20, 18 and 2. The classifier of the first two steps is the Polyak average.
 
-1. All losses together; warm-up over 10 of 200 epochs, the rate divided by 10 after
-   100, 150 and 190; weight decay 2e-4 (1e-4 as counted here).
-2. Every image has a label, averaged over crops and rotations; all losses again, from
-   the weights of step 1; the rate divided by 10 after 6 and 12 of 18 epochs.
-3. The true labels alone, from the weights of step 2: rate 5e-4, divided by 10 every
-   5 of 20 epochs; weight decay 3e-3 (1.5e-3 as counted here).
+1. All losses together; warm-up over 10 of 200 epochs, learning rate divided by 10 after
+   100, 150 and 190; weight decay 2e-4 (1e-4 in our units).
+2. Every image gets a pseudo-label, averaged over crops and rotations; all losses again,
+   from the weights of step 1; rate divided by 10 after 6 and 12 of 18 epochs.
+3. Only the true labels, from the weights of step 2: rate 5e-4, divided by 10 every 5 of
+   20 epochs; weight decay 3e-3 (1.5e-3 in our units).
 
-Differs from S4L: in step 2 the class loss is on upright images only; steps 2 and 3
-begin with the average; VAT and entropy minimisation see unlabelled images alone.
+Differs from the paper: in step 2 the class loss is on upright images only; steps 2 and
+3 start from the average; VAT and entropy are applied to unlabelled images only.
 """
 
 import dataclasses
 import functools
+import pathlib
+from typing import Annotated
 
-from color_s4l.artifacts.run_directory import RunFolder
-from color_s4l.recipes.pseudo_label_retrain import label_everything, relabeled
+from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.fields import Above, AtLeast
+from color_s4l.recipes.pseudo_label_retrain import label_all, on_labels_of
 from color_s4l.recipes.recipe import Recipe, Stage, milestones, part
+from color_s4l.registry import register_recipe
 from color_s4l.settings import is_digits
 
 AVERAGE = "average"
 
 
+@register_recipe("moam")
 @dataclasses.dataclass(frozen=True)
 class Moam(Recipe):
-    """Three steps; rates and decays are multiples of the flags.
+    """Three steps. Rates and decays are multiples of `learning_rate`, `weight_decay`.
 
     Attributes:
-        rate: Of steps 1 and 2: 0.1 / 0.05.
-        decay: Of steps 1 and 2: 1e-4 / 5e-4.
-        relabeled: Epochs of step 2, as a share of step 1's: 18 / 20.
-        finetuned: Epochs of step 3, as a share of step 1's: 2 / 20.
-        finetuning_rate: 5e-4 / 0.05.
-        finetuning_decay: 1.5e-3 / 5e-4.
-        rotations: Whether predictions are averaged over rotations, too; never for
-            digits, which turned are other signs.
+        rate: Learning rate of steps 1 and 2: 0.1 / 0.05.
+        decay: Weight decay of steps 1 and 2: 1e-4 / 5e-4.
+        relabeled: Epochs of step 2, as a share of those of step 1: 18 / 20.
+        finetuned: Epochs of step 3, as a share of those of step 1: 2 / 20.
+        finetuning_rate: Learning rate of step 3: 5e-4 / 0.05.
+        finetuning_decay: Weight decay of step 3: 1.5e-3 / 5e-4.
+        rotations: Whether predictions are averaged over rotations too. Digits are
+            never rotated, because rotation changes their class.
     """
 
-    rate: float = 2.0
-    decay: float = 0.2
-    relabeled: float = 0.9
-    finetuned: float = 0.1
-    finetuning_rate: float = 0.01
-    finetuning_decay: float = 3.0
+    rate: Annotated[float, Above(0)] = 2.0
+    decay: Annotated[float, AtLeast(0)] = 0.2
+    relabeled: Annotated[float, Above(0)] = 0.9
+    finetuned: Annotated[float, Above(0)] = 0.1
+    finetuning_rate: Annotated[float, Above(0)] = 0.01
+    finetuning_decay: Annotated[float, AtLeast(0)] = 3.0
     rotations: bool = True
 
     def stages(self, run, folder):
-        """`mixed`, `relabeled`, `finetuned`."""
-        turned = self.rotations and not is_digits(run.dataset)
+        """Returns the stages `mixed`, `relabeled` and `finetuned`."""
+        rotated = self.rotations and not is_digits(run.dataset)
         mixed = Stage(
             "mixed",
             {
-                **self._strength(run, self.rate, self.decay),
+                **_optimization(run, self.rate, self.decay),
                 "method": "moam",
                 "warmup_epochs": 0.05 * run.epochs,
                 **milestones(run.epochs, 0.5, 0.75, 0.95),
             },
-            functools.partial(
-                label_everything, views=20 if turned else 5, weights=AVERAGE
-            ),
+            functools.partial(label_all, views=20 if rotated else 5, weights=AVERAGE),
         )
         epochs = part(run.epochs, self.relabeled)
         again = Stage(
             "relabeled",
             {
-                **self._strength(run, self.rate, self.decay),
-                **relabeled(folder / mixed.name),
+                **_optimization(run, self.rate, self.decay),
+                **on_labels_of(folder / mixed.name),
                 **_from_average(folder / mixed.name),
                 "method": "moam_relabeled",
                 "epochs": epochs,
@@ -80,7 +83,7 @@ class Moam(Recipe):
         last = Stage(
             "finetuned",
             {
-                **self._strength(run, self.finetuning_rate, self.finetuning_decay),
+                **_optimization(run, self.finetuning_rate, self.finetuning_decay),
                 **_from_average(folder / again.name),
                 "method": "supervised",
                 "epochs": epochs,
@@ -89,16 +92,17 @@ class Moam(Recipe):
         )
         return mixed, again, last
 
-    def _strength(self, run, rate: float, decay: float) -> dict:
-        return {
-            "learning_rate": rate * run.learning_rate,
-            "weight_decay": decay * run.weight_decay,
-        }
 
-
-def _from_average(stage) -> dict:
-    """Flags of a run that begins with a stage's averaged weights, heads too."""
+def _optimization(run, rate: float, decay: float) -> dict:
     return {
-        "init_from": str(RunFolder(stage).model(weights=AVERAGE)),
+        "learning_rate": rate * run.learning_rate,
+        "weight_decay": decay * run.weight_decay,
+    }
+
+
+def _from_average(stage: pathlib.Path) -> dict:
+    """Returns the settings of a run that starts from a stage's averaged weights."""
+    return {
+        "init_from": str(RunDirectory(stage).model(weights=AVERAGE)),
         "init_heads": True,
     }

@@ -1,38 +1,41 @@
-"""Learn without labels first; then a linear probe, or fine-tuning.
+"""Train without labels first, then a linear probe or fine-tuning.
 
 Zhai et al. 2019 (S4L, section 4.3: "Self-sup. Rotation + Linear", "+ Fine-tune", and
-the same of exemplars).
-The first stage has RotNet's schedule (Gidaris et al. 2018: rate 0.1, divided by 10
-after 60, 120 and 160 of 200 epochs), the probe S4L's rate 0.1 and weight decay 1e-4
-(5e-5 as counted here), fine-tuning the settings of a supervised run.
+the same with exemplars). The first stage has RotNet's schedule (Gidaris et al. 2018:
+rate 0.1, divided by 10 after 60, 120 and 160 of 200 epochs), the probe S4L's rate 0.1
+and weight decay 1e-4 (5e-5 in our units), fine-tuning the settings of a supervised run.
 """
 
 import dataclasses
+from typing import Annotated
 
+from color_s4l.fields import Above, AtLeast
 from color_s4l.networks.freezing import ALL
 from color_s4l.recipes.recipe import Recipe, Stage
+from color_s4l.registry import register_recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained(Recipe):
-    """Pre-training, then the classes.
+    """Pre-training without labels, then training of the classes.
 
     Attributes:
-        method: Of the first stage: "rotnet", "exemplar", any other. Its proxy tasks
-            are changed by `--set=proxies.tasks=...`.
-        linear: The trunk stays as it is, batch statistics too; else all is trained.
-        rate: Of the first stage and of the probe, as a multiple of
-            `--learning_rate`: 0.1 / 0.05.
-        decay: Of the probe, as a multiple of `--weight_decay`: 5e-5 / 5e-4.
+        method: Method of the first stage: "rotnet", "exemplar" or another. Its proxy
+            tasks are changed by `--set=proxies.tasks=...`.
+        linear: Whether the trunk is frozen in the second stage, with its batch
+            statistics; otherwise all weights are trained.
+        rate: Learning rate of the first stage and of the probe, as a multiple of
+            `learning_rate`: 0.1 / 0.05.
+        decay: Weight decay of the probe, as a multiple of `weight_decay`: 5e-5 / 5e-4.
     """
 
     method: str = "rotnet"
     linear: bool = False
-    rate: float = 2.0
-    decay: float = 0.1
+    rate: Annotated[float, Above(0)] = 2.0
+    decay: Annotated[float, AtLeast(0)] = 0.1
 
     def stages(self, run, folder):
-        """`pretraining`, then `linear` or `finetuning`."""
+        """Returns the stages `pretraining` and `linear` or `finetuning`."""
         pretraining = Stage(
             "pretraining",
             {
@@ -41,13 +44,19 @@ class Pretrained(Recipe):
                 "schedule": "steps",
             },
         )
-        begin = {"method": "supervised", "init_from": str(folder / pretraining.name)}
+        start = {"method": "supervised", "init_from": str(folder / pretraining.name)}
         if not self.linear:
-            return pretraining, Stage("finetuning", begin)
+            return pretraining, Stage("finetuning", start)
         probe = {
-            **begin,
+            **start,
             "freeze_blocks": ALL,
             "learning_rate": self.rate * run.learning_rate,
             "weight_decay": self.decay * run.weight_decay,
         }
         return pretraining, Stage("linear", probe)
+
+
+register_recipe("rotnet_linear", Pretrained(linear=True))
+register_recipe("rotnet_finetune", Pretrained())
+register_recipe("exemplar_linear", Pretrained(method="exemplar", linear=True))
+register_recipe("exemplar_finetune", Pretrained(method="exemplar"))

@@ -1,100 +1,138 @@
-"""Runs a recipe: stage after stage, each a run folder in the folder of the whole.
+"""Training: one run of a method, or all stages of a recipe.
 
-Killed anywhere, it goes on: a stage that is complete has its result and is not run
-again, the one that was running goes on from its checkpoint, and what stages hand on
-are whole files.
+Each stage of a recipe is a run directory inside the directory of the recipe. After a
+kill, complete stages are not run again and the interrupted stage resumes from its
+checkpoint; files that stages hand on are written atomically.
 """
 
+import dataclasses
 import gc
+import logging
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
-from color_s4l import data
+from color_s4l import command_line, data, fields, methods
+from color_s4l import settings as run_settings
+from color_s4l.artifacts import run_directory
 from color_s4l.artifacts.files import save_atomically, write_json
-from color_s4l.artifacts.run_directory import (
-    RunFolder,
-    check_folder,
-    make_folder,
-    read_config,
-    read_result,
-    write_config,
+from color_s4l.artifacts.run_directory import Result, RunDirectory
+from color_s4l.errors import InputError, suggestion, unknown
+from color_s4l.recipes.recipe import Recipe, Stage
+from color_s4l.registry import RECIPES, TERMS, load_plugins
+from color_s4l.settings import DataSettings, InputSettings, Run, part
+from color_s4l.terms.term import Term
+from color_s4l.training import inputs, results, session
+
+logger = logging.getLogger(__name__)
+
+# Files of the last stage that are copied, so that the recipe's directory is a run's.
+COPIED = ("split.csv", "log.csv", "samples.npz", "model*", "heads*", "pictures/*")
+_FLAGS = [field.name for field in dataclasses.fields(Run)]
+# Settings that all stages share: the images, which are read once, and the directory.
+_SHARED = (
+    *(field.name for field in dataclasses.fields(DataSettings)),
+    *("run_dir", "resume", "recipe", "stage", "plugins"),
 )
-from color_s4l.recipes import Stage, flags
-from color_s4l.settings import Run
-from color_s4l.training import colors, results, session, values
-from color_s4l.training.given import contents
-
-# Of the last stage, so that the whole folder is that of a run.
-KEPT = ("split.csv", "log.csv", "samples.npz", "model*", "heads*", "pictures/*")
+# Used if no directory is known yet: paths inside it are named but not opened.
+_NOWHERE = pathlib.Path()
 
 
-def fit(run: Run) -> dict:
-    """Trains: one run, or all stages of a recipe.
+def fit(
+    run: Run,
+    data: data.Data | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Result:
+    """Trains a classifier: one run of a method, or all stages of a recipe.
 
     Args:
-        run: What to do.
+        run: The settings.
+        data: The images; None: the data set that the settings name. With `data`, its
+            name replaces `run.dataset`.
+        callbacks: Further Keras callbacks, used in every stage.
 
     Returns:
-        The content of result.json: of a recipe that of its last stage, with all of
-        them by their order in `stages`.
+        The content of result.json: the path `run_dir`, `error` in percent, ...; for a
+        recipe that of its last stage, with the results of all stages in `stages`. A
+        run that is complete is not run again.
 
     Raises:
-        InputError: A value does not fit, the folder exists, the loss is not finite.
+        InputError: A setting is wrong, the run directory exists, or the loss is not
+            finite.
     """
+    load_plugins(run.plugins)
+    if data is not None:
+        run = dataclasses.replace(run, dataset=data.name)
     if run.recipe is None:
-        return session.fit(run)
-    values.check(run)
-    folder = check_folder(run, keras.backend.backend())
-    stages = flags.stages_of(run, folder.path)
-    if folder.result.exists():
-        print(f"complete   {folder.path} holds the result already")
-        return read_result(folder)
+        return session.train(run, data, callbacks)
+    return _fit_recipe(run, data, callbacks)
+
+
+def _fit_recipe(
+    run: Run,
+    images: data.Data | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Result:
+    run_settings.check(run)
+    values = run_settings.to_json(run)
+    directory = run_directory.claim(values, keras.backend.backend())
+    stages = stages_of(run, directory.path)
+    if directory.result.exists():
+        logger.info("complete   %s has its result already", directory.path)
+        return run_directory.read_result(directory)
     session.start(run)
-    dataset = _begin(run, stages, folder)
+    images = _begin(run, stages, directory, images)
     found = []
     for number, (stage, stage_run) in enumerate(stages, start=1):
-        print(f"\nstage      {number} of {len(stages)}: {stage.name}", flush=True)
-        found.append({"stage": stage.name, **session.fit(stage_run, dataset)})
+        logger.info("\nstage      %s of %s: %s", number, len(stages), stage.name)
+        result = session.train(stage_run, images, callbacks, shared_process=True)
+        found.append({"stage": stage.name, **result})
         if stage.afterwards:
-            stage.afterwards(folder.path / stage.name, dataset)
-        # What each stage compiled must not pile up.
+            stage.afterwards(directory.path / stage.name, images)
+        # Frees the compiled steps of this stage.
         keras.backend.clear_session()
         gc.collect()
-    return _end(found, folder)
+    return _end(found, directory)
 
 
 def _begin(
-    run: Run, stages: Sequence[tuple[Stage, Run]], folder: RunFolder
+    run: Run,
+    stages: Sequence[tuple[Stage, Run]],
+    directory: RunDirectory,
+    images: data.Data | None,
 ) -> data.Data:
-    """Reads what all stages share, the same as when the recipe was begun."""
-    terms = flags.terms_of([stage_run for _, stage_run in stages])
-    files = contents.read(run, colors=colors.needed(terms))
-    if folder.config.exists():
-        contents.check_same(run, files, read_config(folder))
-    print(f"reading    {run.dataset}", flush=True)
-    dataset = data.load_source(run)
-    first = RunFolder(folder.path / stages[0][0].name)
-    if first.split.exists():  # it knows its images
-        data.read_split(first.split, dataset)
-    make_folder(folder, inner=False)
-    if not folder.config.exists():
-        about = session.about(values.resolved(run, dataset), dataset, files)
-        write_config(folder, run, about)
-    return dataset
+    """Reads what all stages share, and checks that a resumed recipe reads the same."""
+    terms = terms_of([stage_run for _, stage_run in stages])
+    settings = part(run, InputSettings)
+    files = inputs.read_files(settings, colorizer=inputs.needs_colorizer(terms))
+    if directory.config.exists():
+        config = run_directory.read_config(directory)
+        inputs.check_unchanged(settings, files, config)
+    if images is None:
+        logger.info("reading    %s", run.dataset)
+        images = data.load_source(part(run, DataSettings))
+    first = RunDirectory(directory.path / stages[0][0].name)
+    if first.split.exists():
+        data.read_split(first.split, images)  # raises an error for other images
+    run_directory.create(directory, inner=False)
+    if not directory.config.exists():
+        resolved = session.resolve(run, terms, images)
+        session.write_config(run, resolved, images, files, directory)
+    return images
 
 
-def _end(found: list[dict], folder: RunFolder) -> dict:
-    """Makes the folder that of a run, and writes its result last."""
-    last = folder.path / found[-1]["stage"]
-    for pattern in KEPT:
+def _end(found: list[Result], directory: RunDirectory) -> Result:
+    """Copies the files of the last stage, and writes the result last."""
+    last = directory.path / found[-1]["stage"]
+    for pattern in COPIED:
         for path in last.glob(pattern):
-            _copy(path, folder.path / path.relative_to(last))
-    result = {**found[-1], "run_dir": str(folder.path), "stages": found}
-    write_json(folder.result, result)
-    print()
+            _copy(path, directory.path / path.relative_to(last))
+    result = {**found[-1], "run_dir": str(directory.path), "stages": found}
+    result["seconds"] = sum(one["seconds"] for one in found)
+    write_json(directory.result, result)
+    logger.info("")
     results.describe(result)
     return result
 
@@ -102,3 +140,166 @@ def _end(found: list[dict], folder: RunFolder) -> dict:
 def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
     target.parent.mkdir(exist_ok=True)
     save_atomically(target, lambda name: shutil.copyfile(source, name))
+
+
+def check(run: Run) -> None:
+    """Checks a run, or all stages of its recipe, before anything is read.
+
+    Raises:
+        InputError: A setting is wrong; for a stage its name is part of the message.
+    """
+    if run.recipe is None:
+        session.checked_terms(run)
+    else:
+        run_settings.check(run)
+        stages_of(run, _NOWHERE)
+
+
+def runs_of(run: Run) -> list[Run]:
+    """Returns the run itself, or the runs of all stages of its recipe."""
+    if run.recipe is None:
+        return [run]
+    return [stage_run for _, stage_run in stages_of(run, _NOWHERE)]
+
+
+def terms_of(runs: Sequence[Run]) -> list[Term]:
+    """Returns the terms of several runs, one run after the other."""
+    return [
+        term
+        for run in runs
+        for term in methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+    ]
+
+
+def recipe_of(run: Run) -> Recipe:
+    """Returns the recipe of a run, with the hyper-parameters given by `set`.
+
+    Raises:
+        InputError: The recipe or a hyper-parameter does not exist, or a `method` is
+            given too.
+    """
+    recipe = RECIPES[run.recipe]
+    if isinstance(recipe, type):
+        recipe = recipe()
+    if run.method != Run.method:
+        raise InputError("A `recipe` contains its own methods: remove `method`.")
+    for change in run.set:
+        name, _, rest = change.partition(".")
+        if name == run.recipe:
+            field, _, text = rest.partition("=")
+            recipe = fields.with_text(recipe, field, text, name=f"recipe {name!r}")
+    return recipe
+
+
+def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
+    """Returns the stages of a recipe with their runs, all settings checked.
+
+    Args:
+        run: With `recipe`.
+        folder: Directory of the recipe.
+
+    Raises:
+        InputError: A setting of any stage is wrong.
+    """
+    stages = list(recipe_of(run).stages(run, folder))
+    _check_overrides(run, stages)
+    changes = [word for word in run.set if word.partition(".")[0] != run.recipe]
+    runs = [_stage_run(run, folder, stage, changes) for stage in stages]
+    used = term_names(runs)
+    for change in changes:
+        name = change.partition(".")[0]
+        if name not in TERMS:
+            raise unknown("term", name, TERMS)
+        if name not in used:
+            raise InputError(f"`set`={change}: no stage has a term {name!r}.")
+    for stage, stage_run in zip(stages, runs, strict=True):
+        try:
+            session.checked_terms(stage_run)
+        except InputError as error:
+            raise InputError(f"Stage {stage.kind!r}: {error}") from error
+    return list(zip(stages, runs, strict=True))
+
+
+def term_names(runs: Sequence[Run]) -> set[str]:
+    """Returns the names of all terms of several runs."""
+    return set().union(*(methods.term_names(run.method) for run in runs))
+
+
+def settable(run: Run) -> dict[str, set[str]]:
+    """Returns the names that `set` and `stage` of a run may start with.
+
+    The runs of a table of error rates share both settings; each run uses the entries
+    that it knows.
+
+    Args:
+        run: Its own `set` and `stage` may contain unknown names.
+
+    Returns:
+        "set": names of its terms, in any stage, and of its recipe; "stage": names of
+        its stages.
+
+    Raises:
+        InputError: The method or recipe does not exist, or a setting of a stage is
+            wrong.
+    """
+    if run.recipe is None:
+        return {"set": methods.term_names(run.method), "stage": set()}
+    stages = list(recipe_of(run).stages(run, _NOWHERE))
+    kinds = {stage.kind for stage in stages}
+    own = tuple(word for word in run.stage if _parsed(word)[0] in kinds)
+    run = dataclasses.replace(run, stage=own)
+    _check_overrides(run, stages)
+    runs = [_stage_run(run, _NOWHERE, stage, ()) for stage in stages]
+    return {"set": {run.recipe, *term_names(runs)}, "stage": kinds}
+
+
+def _check_overrides(run: Run, stages: Sequence[Stage]) -> None:
+    kinds = dict.fromkeys(stage.kind for stage in stages)
+    for override in run.stage:
+        kind, flag, _ = _parsed(override)
+        if kind not in kinds:
+            raise unknown("stage", kind, kinds)
+        if flag not in _FLAGS:
+            raise InputError(
+                f"`stage`={override}: there is no setting {flag!r}."
+                f"{suggestion(flag, _FLAGS)}"
+            )
+        if flag in _SHARED:
+            raise InputError(f"`stage`={override}: all stages share {flag!r}.")
+
+
+def _parsed(override: str) -> tuple[str, str, str]:
+    path, equals, value = override.partition("=")
+    kind, dot, flag = path.partition(".")
+    if not (equals and dot):
+        raise InputError(f"Expected `stage`=STAGE.FLAG=VALUE. Received: {override!r}.")
+    return kind, flag, value
+
+
+def _stage_run(
+    run: Run, folder: pathlib.Path, stage: Stage, changes: Sequence[str]
+) -> Run:
+    """Returns the run of a stage: the recipe's settings, then those of `stage`."""
+    own = _overrides(run, stage)
+    values: Mapping = {**stage.changes, **own}
+    names = methods.term_names(values["method"])
+    values["set"] = (
+        *stage.changes.get("set", ()),
+        *(change for change in changes if change.partition(".")[0] in names),
+        *own.get("set", ()),
+    )
+    whole = {"recipe": None, "stage": (), "resume": True}
+    whole["run_dir"] = str(folder / stage.name)
+    return dataclasses.replace(run, **values, **whole)
+
+
+def _overrides(run: Run, stage: Stage) -> dict:
+    """Returns the settings that `stage` gives this stage, parsed like flags."""
+    words = [
+        f"--{flag}={value}"
+        for kind, flag, value in map(_parsed, run.stage)
+        if kind == stage.kind
+    ]
+    given = command_line.parse(Run, words, "")
+    named = {word.removeprefix("--").partition("=")[0] for word in words}
+    return {name: getattr(given, name) for name in named}

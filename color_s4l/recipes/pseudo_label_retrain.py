@@ -1,55 +1,69 @@
-"""Train on the labels, label everything, train anew on all of it.
+"""Train on the labels, label all images, train a new network on all images.
 
-Zhai et al. 2019 (S4L, section 4.2) and its published code: the supervised model's
-predictions, averaged over crops and rotations, become labels of all training images,
-without a threshold; true labels stay. The second network begins from nothing: weight
-decay 1e-4 (5e-5 as counted here), warm-up over 5 of 100 epochs, the rate divided by
-10 after 30, 60 and 90.
+Zhai et al. 2019 (S4L, section 4.2) and its published code. The predictions of the
+supervised model, averaged over crops and rotations, become the labels of all training
+images, without a threshold; true labels stay. The second network starts from random
+weights: weight decay 1e-4 (5e-5 in our units), warm-up over 5 of 100 epochs, learning
+rate divided by 10 after 30, 60 and 90 epochs.
 """
 
 import dataclasses
 import functools
+import logging
 import pathlib
+from typing import Annotated
 
+import keras
 import numpy as np
 
 from color_s4l import data
-from color_s4l.artifacts.run_directory import RunFolder
-from color_s4l.data import Data
-from color_s4l.recipes import relabeling
+from color_s4l.artifacts import classifier_file
+from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.fields import Above, AtLeast, Between
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, milestones
+from color_s4l.registry import register_recipe
 from color_s4l.settings import is_digits
+from color_s4l.training import evaluation
+
+logger = logging.getLogger(__name__)
+
+# Crops at the corners and in the centre, as far apart as training shifts images (px).
+MARGIN = 2
+CROPS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))
 
 
+@register_recipe("pseudo_label_retrain")
 @dataclasses.dataclass(frozen=True)
 class PseudoLabelRetrain(Recipe):
-    """A supervised run, then one on its labels.
+    """A supervised run, then a run on its pseudo-labels.
 
     Attributes:
-        method: Of the first stage.
-        rotations: Whether predictions are averaged over rotations, too; never for
-            digits, which turned are other signs.
-        rate: Of the second stage, as a multiple of `--learning_rate`: 0.1 / 0.05.
-        decay: Of the second stage, as a multiple of `--weight_decay`: 5e-5 / 5e-4.
-        warmup: Share of its epochs.
+        method: Method of the first stage.
+        rotations: Whether predictions are averaged over rotations too. Digits are
+            never rotated, because rotation changes their class.
+        rate: Learning rate of the second stage, as a multiple of `learning_rate`:
+            0.1 / 0.05.
+        decay: Weight decay of the second stage, as a multiple of `weight_decay`:
+            5e-5 / 5e-4.
+        warmup: Share of the second stage's epochs with a rising learning rate.
     """
 
     method: str = "supervised"
     rotations: bool = True
-    rate: float = 2.0
-    decay: float = 0.1
-    warmup: float = 0.05
+    rate: Annotated[float, Above(0)] = 2.0
+    decay: Annotated[float, AtLeast(0)] = 0.1
+    warmup: Annotated[float, Between(0, 1)] = 0.05
 
     def stages(self, run, folder):
-        """`labels`, then `retraining`."""
-        turned = self.rotations and not is_digits(run.dataset)
+        """Returns the stages `labels` and `retraining`."""
+        rotated = self.rotations and not is_digits(run.dataset)
         first = Stage(
             "labels",
             {"method": self.method},
-            functools.partial(label_everything, views=20 if turned else 5),
+            functools.partial(label_all, views=20 if rotated else 5),
         )
         retraining = {
-            **relabeled(folder / first.name),
+            **on_labels_of(folder / first.name),
             "method": "relabeled",
             "learning_rate": self.rate * run.learning_rate,
             "weight_decay": self.decay * run.weight_decay,
@@ -59,35 +73,111 @@ class PseudoLabelRetrain(Recipe):
         return first, Stage("retraining", retraining)
 
 
-def label_everything(
-    stage: pathlib.Path, dataset: Data, *, views: int, weights: str | None = None
+def label_all(
+    stage: pathlib.Path, images: data.Data, *, views: int, weights: str | None = None
 ) -> None:
     """Labels all training images; true labels stay.
 
+    Writes pseudo_labels.npz and everything.csv, a split in which the labelled images
+    are among the unlabelled ones, to the stage's directory.
+
     Args:
-        stage: Of the classifier; gets pseudo_labels.npz and everything.csv, the split
-            in which labelled images are among the unlabelled ones.
-        dataset: The images.
-        views: Of each image, as for `relabeling.write`.
-        weights: As for `relabeling.write`.
+        stage: Directory of the stage whose classifier is used.
+        images: The images.
+        views: As for `write_labels`.
+        weights: As for `write_labels`.
     """
-    split = data.read_split(RunFolder(stage).split, dataset)
+    split = data.read_split(RunDirectory(stage).split, images)
     everything = np.union1d(split.unlabeled, split.labeled)
-    relabeling.write(
-        stage, dataset, everything, weights=weights, views=views, known=split.labeled
+    write_labels(
+        stage, images, everything, weights=weights, views=views, known=split.labeled
     )
     split = dataclasses.replace(split, unlabeled=everything)
-    data.save_split(split, dataset, _everything(stage))
+    data.save_split(split, images, _everything(stage))
 
 
-def relabeled(stage: pathlib.Path) -> dict:
-    """Flags of a run on what `label_everything` wrote."""
+def on_labels_of(stage: pathlib.Path) -> dict:
+    """Returns the settings of a run on the files that `label_all` wrote."""
     return {
         **SPLIT_BY_FILE,
         "split_file": str(_everything(stage)),
-        "pseudo_labels": str(relabeling.labels_path(stage)),
+        "pseudo_labels": str(labels_path(stage)),
     }
 
 
 def _everything(stage: pathlib.Path) -> pathlib.Path:
     return stage / "everything.csv"
+
+
+def labels_path(stage: pathlib.Path) -> pathlib.Path:
+    """Returns the path of the pseudo-labels in a stage's directory."""
+    return stage / "pseudo_labels.npz"
+
+
+def write_labels(
+    stage: pathlib.Path,
+    images: data.Data,
+    index: np.ndarray,
+    *,
+    weights: str | None = None,
+    views: int = 1,
+    known: np.ndarray | None = None,
+) -> None:
+    """Writes pseudo-labels of a stage's classifier, unless the file exists.
+
+    Args:
+        stage: Directory of a complete run.
+        images: The images.
+        index: Indices of the images to label.
+        weights: Name of further weights of the run ("average"); None: the trained
+            weights.
+        views: 1: the image only; 5: crops; 20: crops and rotations.
+        known: Indices of images that keep their true labels; None: none.
+    """
+    path = labels_path(stage)
+    if path.exists():
+        return
+    logger.info("labelling  %s images, %s views of each", f"{len(index):,}", views)
+    model, _ = classifier_file.load(RunDirectory(stage).model(weights=weights))
+    chunks = data.chunks(data.subset(images.images, index))
+    labels = np.concatenate([averaged(model, part, views=views) for part in chunks])
+    if known is not None:
+        true = np.eye(len(images.classes), dtype=np.float32)
+        rows = np.flatnonzero(np.isin(index, known))
+        labels[rows] = true[images.labels[index[rows]]]
+    data.save_pseudo_labels(path, images, index, labels)
+
+
+def averaged(model: keras.Model, images: np.ndarray, *, views: int) -> np.ndarray:
+    """Returns class probabilities whose logits are averaged over several views.
+
+    Zhai et al. 2019 (S4L, section 5): five crops and four rotations of every image.
+
+    Args:
+        model: A classifier.
+        images: uint8 `(n, height, width, 3)`.
+        views: As for `write_labels`.
+
+    Returns:
+        Float32 `(n, classes)`.
+    """
+    crops, turns = {1: (1, 1), 5: (5, 1), 20: (5, 4)}[views]
+    logits = 0.0
+    for number in range(crops):
+        cropped = images if views == 1 else _crop(images, *CROPS[number])
+        for turn in range(turns):
+            rotated = np.rot90(cropped, turn, axes=(1, 2))
+            found = evaluation.probabilities(model, np.ascontiguousarray(rotated))
+            # The logits up to a constant per view, which does not change the result.
+            logits = logits + np.log(np.maximum(found, 1e-30)) / (crops * turns)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    total = exponentials.sum(axis=1, keepdims=True)
+    return (exponentials / total).astype(np.float32)
+
+
+def _crop(images: np.ndarray, top: int, left: int) -> np.ndarray:
+    """Returns a crop of the images with mirrored margins, as the training shift."""
+    height, width = images.shape[1:3]
+    margins = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
+    padded = np.pad(images, margins, mode="symmetric")
+    return padded[:, top : top + height, left : left + width]

@@ -1,35 +1,20 @@
-"""What a recipe is: runs one after the other, each handing files to the next."""
+"""The interface of a recipe: a sequence of runs that hand files to the next run."""
 
 import dataclasses
 import pathlib
 import typing
 from collections.abc import Callable, Mapping, Sequence
 
+from color_s4l import fields
 from color_s4l.data import Data
 from color_s4l.settings import Run
-from color_s4l.terms.parts import ranges
 
-# What a stage is told by a split file, it is not told by these.
+# Settings of a stage whose images are given by a split file.
 SPLIT_BY_FILE = {
     "labels": None,
     "unlabeled": None,
     "labeled_only": False,
     "validation": 0,
-}
-# Of the recipes' fields: factors, shares, counts. What a stage's flags can't be
-# (`frozen`) is refused there.
-RANGES = {
-    "rate": ranges.ABOVE_0,
-    "decay": ranges.AT_LEAST_0,
-    "warmup": ranges.SHARE,
-    "relabeled": ranges.ABOVE_0,
-    "finetuned": ranges.ABOVE_0,
-    "finetuning_rate": ranges.ABOVE_0,
-    "finetuning_decay": ranges.AT_LEAST_0,
-    "cycles": ranges.AT_LEAST_1,
-    "whole": ranges.AT_LEAST_0,
-    "share": ranges.Range("above 0, at most 1", lambda share: 0 < share <= 1),
-    "first_phase": ranges.AT_LEAST_1,
 }
 
 
@@ -38,11 +23,11 @@ class Stage:
     """One run of a recipe.
 
     Attributes:
-        kind: What it does; `--stage=KIND.FLAG=VALUE` changes its flags.
-        changes: Fields of `Run` in which it differs from the recipe's run.
-        afterwards: Called with the stage's folder and the images once the run is
-            complete, to write what later stages read; may be called again.
-        cycle: From 1, where a kind occurs several times; 0: it occurs once.
+        kind: What the stage does; `--stage=KIND.FLAG=VALUE` changes its settings.
+        changes: Fields of `Run` in which it differs from the run of the recipe.
+        afterwards: Function of the stage's directory and the images, called after the
+            stage is complete to write files for later stages. May be called again.
+        cycle: Number from 1 if the kind occurs several times; 0 if it occurs once.
     """
 
     kind: str
@@ -52,33 +37,33 @@ class Stage:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of the stage's directory."""
         return f"cycle_{self.cycle}_{self.kind}" if self.cycle else self.kind
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A procedure of several stages; its fields are hyper-parameters, as a term's.
+    """A procedure with several stages. Its fields are hyper-parameters.
 
     Attributes:
-        goes_on: Whether it begins from the run of `--init_from`, and so from what
-            that run knows of its labels.
+        continues: Whether the recipe starts from the run of `init_from`, and so from
+            the labels of that run.
 
     Raises:
-        InputError: A value is out of its range.
+        InputError: A field is outside its range.
     """
 
-    goes_on: typing.ClassVar[bool] = False
+    continues: typing.ClassVar[bool] = False
 
     def __post_init__(self):
-        ranges.check(self, RANGES)
+        fields.check(self)
 
     def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
-        """Its stages, the last one being the result.
+        """Returns the stages; the result of the last one is the recipe's result.
 
         Args:
-            run: The whole; what a stage does not change is its own.
-            folder: Each stage's folder is in it, by its name.
+            run: The run of the recipe; a stage has its settings except `changes`.
+            folder: Directory that contains the directories of the stages.
 
         Raises:
             InputError: The run lacks something that the recipe needs.
@@ -87,12 +72,12 @@ class Recipe:
 
 
 def part(epochs: int, share: float) -> int:
-    """A share of a run's epochs, at least 1."""
+    """Returns a share of a number of epochs, rounded, at least 1."""
     return max(1, round(share * epochs))
 
 
 def milestones(epochs: int, *shares: float) -> dict[str, str]:
-    """Flags of a schedule that divides the rate by 10 at shares of a stage's epochs."""
+    """Returns settings that divide the learning rate by 10 at shares of the epochs."""
     return {
         "schedule": "steps",
         "milestones": ",".join(f"{share * epochs:g}" for share in shares),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from color_s4l.artifacts import tables
 from color_s4l.artifacts.files import read_arrays
-from color_s4l.artifacts.run_directory import RunFolder, read_config, read_result
+from color_s4l.artifacts.run_directory import RunDirectory, read_config, read_result
 from color_s4l.errors import InputError
 from color_s4l.settings import Run, method_of
 
@@ -81,12 +81,12 @@ def read(paths: Sequence[str]) -> list[Record]:
     names = [folder.name for folder in whole]
     unique = len(set(names)) == len(names)
     return [
-        _read(RunFolder(folder), name if unique else str(folder))
+        _read(RunDirectory(folder), name if unique else str(folder))
         for folder, name in zip(folders, names, strict=True)
     ]
 
 
-def _read(folder: RunFolder, name: str) -> Record:
+def _read(folder: RunDirectory, name: str) -> Record:
     config, result = read_config(folder), read_result(folder)
     if result["error"] is None:
         raise InputError(f"{folder.path} has learned no classes to report.")

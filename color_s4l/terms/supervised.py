@@ -23,6 +23,8 @@ class Supervised(Term):
         weight: Factor on the loss; 1 as published.
     """
 
+    class_weighted = True
+    one_pass = True
     weight: float = 1.0
 
     def views(self):

@@ -60,6 +60,12 @@ class Term:
         """Name -> number of classes of the heads that it needs."""
         return {}
 
+    class_weighted: typing.ClassVar[bool] = False
+    one_pass: typing.ClassVar[bool] = False
+
+    def proxy_tasks(self) -> tuple[str, ...]:
+        return ()
+
     def attention(self) -> bool:
         """Whether the network needs an attention module after its trunk."""
         return False

@@ -1,4 +1,4 @@
-"""What happens beside the steps: watching, evaluating, logging, saving."""
+"""Callbacks of a run: stopping, evaluation, logging and checkpoints."""
 
 import math
 import pathlib
@@ -18,13 +18,13 @@ from color_s4l.training.feeding import Feed
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
-    """Ends the run at the first step whose loss is not finite, before it is saved.
+    """A callback that stops the run at the first step with a loss that is not finite.
 
     Args:
-        checkpoint_folder: Where the last good state lies, to be named.
+        checkpoint_folder: Directory of the checkpoints, named in the error.
     """
 
-    # It only reads numbers, so Keras may call it while the next step runs.
+    # Keras may call it while the next step runs, because it only reads numbers.
     async_safe = True
 
     def __init__(self, checkpoint_folder: pathlib.Path):
@@ -33,12 +33,12 @@ class StopWhenNotFinite(keras.callbacks.Callback):
         self.epoch, self.found = 0, None
         self.lock = threading.Lock()
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Remembers the epoch, for the message."""
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Stores the epoch for the error message."""
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
-        """The logs are means over the epoch, so one bad step shows at once."""
+    def on_train_batch_end(self, batch: int, logs: dict) -> None:
+        """Checks the logs, which are means over the epoch so far."""
         if math.isfinite(logs["loss"]):
             return
         terms = [name for name, value in logs.items() if not math.isfinite(value)]
@@ -48,8 +48,11 @@ class StopWhenNotFinite(keras.callbacks.Callback):
                 self.found = (step, sorted(set(terms) - {"loss"}))
         self.model.stop_training = True
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Raises, if a step of this epoch was bad."""
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Raises an InputError if a step of this epoch had a loss that is not finite.
+
+        It is the first callback, so nothing of this epoch is saved.
+        """
         if self.found is None:
             return
         step, terms = self.found
@@ -57,18 +60,19 @@ class StopWhenNotFinite(keras.callbacks.Callback):
         last = f"last good checkpoint: {good[-1]}" if good else "no checkpoint yet"
         raise InputError(
             f"The loss is not finite at step {step} (terms: {', '.join(terms)}); "
-            f"{last}. A smaller --learning_rate may help."
+            f"{last}. A smaller `learning_rate` may help."
         )
 
 
 class EpochErrors(keras.callbacks.Callback):
-    """Adds error rates and the speed to the logs of each epoch.
+    """A callback that adds error rates, speed and learning rate to the epoch's logs.
 
-    `images_per_second`: of `preparation.images_per_step`, evaluation not counted.
+    `images_per_second` counts the images of `build.images_per_step`, without the
+    evaluation; `seconds` is the duration of the epoch with the evaluation.
 
     Args:
-        measures: Name -> function that returns the error rate in percent.
-        images_per_step: Images that a step's views show.
+        measures: Name -> function that returns an error rate in percent.
+        images_per_step: Number of images in all views of a step.
     """
 
     def __init__(
@@ -78,40 +82,41 @@ class EpochErrors(keras.callbacks.Callback):
         self.measures, self.images_per_step = measures, images_per_step
         self.started = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Starts the clock."""
         self.started = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Stops the clock, then evaluates."""
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Evaluates and adds the numbers."""
         seconds = time.perf_counter() - self.started
         images = self.images_per_step * self.model.plan.steps_per_epoch
         logs["images_per_second"] = images / seconds
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         logs.update({name: measure() for name, measure in self.measures.items()})
+        logs["seconds"] = time.perf_counter() - self.started
 
 
 class LoadingSpeed(keras.callbacks.Callback):
-    """Adds to the logs how fast images are read, and whether that is fast enough.
+    """A callback that adds the speed of reading images to the epoch's logs.
 
-    `loading_images_per_second`: images over the seconds spent on reading them, since
-    the beginning. `loading_busy`: those seconds in percent of the epoch's; near 100
-    the step waits.
+    `loading_images_per_second`: images divided by the seconds spent reading them, over
+    the whole run. `loading_busy`: these seconds in percent of the epoch; near 100 the
+    steps wait for images.
 
     Args:
-        feed: Of the `fit`.
+        feed: The feed of `fit`.
     """
 
     def __init__(self, feed: Feed):
         super().__init__()
         self.feed, self.started, self.reading = feed, 0.0, 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Remembers where the feed stands."""
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Stores the time and the seconds of reading so far."""
         self.started, self.reading = time.perf_counter(), self.feed.reading
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Compares."""
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Adds both numbers."""
         seconds = time.perf_counter() - self.started
         reading = self.feed.reading - self.reading
         logs["loading_images_per_second"] = self.feed.read / self.feed.reading
@@ -119,11 +124,11 @@ class LoadingSpeed(keras.callbacks.Callback):
 
 
 class LogFile(keras.callbacks.Callback):
-    """log.csv: one row per epoch; a resumed run's file holds each epoch once.
+    """A callback that writes log.csv: one row per epoch, also after a resume.
 
     Args:
-        path: Rewritten, whole, after every epoch.
-        complete: Epochs of an earlier session that stay.
+        path: The file; rewritten atomically after every epoch.
+        complete: Number of complete epochs of an earlier session; their rows stay.
     """
 
     def __init__(self, path: pathlib.Path, complete: int):
@@ -132,48 +137,50 @@ class LogFile(keras.callbacks.Callback):
         old = pd.read_csv(path) if complete else pd.DataFrame({"epoch": []})
         self.rows = old[old["epoch"] <= complete].to_dict("records")
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Adds the epoch's row."""
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Adds the row of the epoch."""
         self.rows.append({"epoch": epoch + 1, **logs})
         table = pd.DataFrame(self.rows).to_csv(index=False).encode()
         write_atomically(self.path, lambda file: file.write(table))
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Every logged scalar for TensorBoard; works where TensorFlow is not installed.
+    """A callback that writes every logged scalar for TensorBoard.
+
+    Unlike Keras' own callback it works without TensorFlow.
 
     Args:
-        folder: Of the event files.
+        folder: Directory of the event files.
     """
 
     def __init__(self, folder: pathlib.Path):
         super().__init__()
         self.writer = Writer(str(folder))
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Writes the epoch's scalars."""
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Writes the scalars of the epoch."""
         for name, value in logs.items():
             self.writer.add_scalar(name, float(value), epoch + 1)
         self.writer.flush()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None) -> None:
         """Closes the file."""
         self.writer.close()
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the state after every epoch, after everything else has been logged.
+    """A callback that saves a checkpoint after every epoch, after the logging.
 
     Args:
-        folder: Exists.
-        split: Kept in the file, so that no run goes on with another one.
+        folder: Directory of the checkpoints; exists.
+        split: Stored in the checkpoint, so that a run cannot resume with another one.
     """
 
     def __init__(self, folder: pathlib.Path, split: Split):
         super().__init__()
         self.folder, self.split = folder, split
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Saves; Ctrl-C waits for it."""
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Saves the checkpoint; Ctrl-C takes effect afterwards."""
         with uninterrupted():
             checkpoints.save(self.model, self.folder, epoch + 1, split=self.split)

@@ -1,10 +1,11 @@
-"""Everything that a run needs to go on, in one file per epoch.
+"""Checkpoints: the complete state of a run, one file per epoch.
 
-The files are NumPy archives without pickles: loading one runs no code.
+The files are NumPy archives without pickles, so loading one runs no code.
 """
 
 import pathlib
 import re
+import warnings
 
 import keras
 import numpy as np
@@ -19,11 +20,11 @@ _NAME = re.compile(r"epoch_(\d+)\.npz")
 
 
 def _variables(learner: Learner) -> list:
-    """Weights, moving statistics, what the terms remember, random states, optimizer."""
-    remembered = [state.variables for state in learner.states if state is not None]
+    """Returns the variables of network, term states, random state and optimizer."""
+    states = [state.variables for state in learner.states if state is not None]
     return [
         *learner.network.variables,
-        *(variable for variables in remembered for variable in variables),
+        *(variable for variables in states for variable in variables),
         learner.draws_seed.state,
         *learner.optimizer.variables,
     ]
@@ -36,19 +37,19 @@ def save(
     *,
     split: Split | None = None,
 ) -> pathlib.Path:
-    """Writes the state after a number of complete epochs; keeps the last two files.
+    """Writes a checkpoint and deletes all but the last two.
 
     Args:
         learner: Compiled.
         folder: Exists.
-        epochs: Complete ones.
-        split: Kept beside the state, for `restore` to compare.
+        epochs: Number of complete epochs.
+        split: Stored in the checkpoint; `restore` compares it.
 
     Returns:
         The new file.
 
     Raises:
-        InputError: A value is not finite: such a state is no good one to go on from.
+        InputError: A value is not finite; nothing is written.
     """
     variables = _variables(learner)
     arrays = {
@@ -56,8 +57,8 @@ def save(
     }
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise InputError(
-            f"The weights are not finite after epoch {epochs}; none of it is saved. "
-            "A smaller --learning_rate may help."
+            f"The weights are not finite after epoch {epochs}; no checkpoint is saved. "
+            "A smaller `learning_rate` may help."
         )
     path = folder / f"epoch_{epochs:05d}.npz"
     arrays["names"] = np.array([variable.name for variable in variables])
@@ -68,39 +69,42 @@ def save(
 
 
 def _parts(split: Split | None) -> dict[str, np.ndarray]:
-    """The split's arrays by their names in the file."""
+    """Returns the arrays of the split by their names in the file."""
     if split is None:
         return {}
     return {f"split_{part}": array for part, array in vars(split).items()}
 
 
 def saved(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Checkpoint files, oldest first."""
+    """Returns the checkpoint files, oldest first."""
     return sorted(path for path in folder.glob("*") if _NAME.fullmatch(path.name))
 
 
 def restore(
     learner: Learner, folder: pathlib.Path, *, split: Split | None = None
 ) -> int:
-    """Loads the last readable checkpoint.
+    """Loads the last checkpoint that can be read.
 
     Args:
-        learner: Compiled, of the same configuration.
-        folder: Of checkpoints; may be empty.
-        split: Which must be the checkpoint's.
+        learner: Compiled, with the same settings.
+        folder: Directory of the checkpoints; may be empty.
+        split: Must equal the split in the checkpoint.
 
     Returns:
-        The number of complete epochs; 0 where there is nothing to load.
+        The number of complete epochs; 0 if there is no checkpoint.
 
     Raises:
-        InputError: The checkpoint was made with another split.
-        ValueError: A checkpoint holds the state of another learner.
+        InputError: The checkpoint has another split.
+        ValueError: The checkpoint belongs to another network or method.
     """
     for path in reversed(saved(folder)):
         try:
             arrays = read_arrays(path)
         except (OSError, ValueError):
-            print(f"{path} can't be read; trying the one before it.")
+            warnings.warn(
+                f"{path} cannot be read; trying the checkpoint before it.",
+                stacklevel=2,
+            )
             continue
         _check_split(arrays, split, path)
         _assign(learner, arrays, path)
@@ -112,8 +116,8 @@ def _check_split(arrays: dict, split: Split | None, path: pathlib.Path) -> None:
     for name, part in _parts(split).items():
         if not np.array_equal(arrays.get(name), part):
             raise InputError(
-                f"{path} was made with another split of the images: go on with "
-                "--split_file=split.csv of its own folder."
+                f"{path} has another split of the images: set `split_file` to the "
+                "split.csv of its own run directory."
             )
 
 
@@ -125,7 +129,7 @@ def _assign(learner: Learner, arrays: dict, path: pathlib.Path) -> None:
     if names != list(arrays["names"]) or shapes != [value.shape for value in values]:
         raise ValueError(
             f"Expected {len(names)} variables of this network and method in {path}. "
-            f"Received: {len(values)}, not all of the same names and shapes."
+            f"Received: {len(values)} variables with other names or shapes."
         )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -1,49 +1,55 @@
-"""Error rates of a classifier, with and without test-time augmentation.
+"""Error rates on the test images, with and without test-time augmentation.
 
-And of a network that knows no classes, by its proxy task.
+A network without a class head is measured by its proxy task.
 """
 
-from collections.abc import Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
 from color_s4l import backend, data
+from color_s4l.networks.network import CLASSES
 from color_s4l.training.feeding import Slices
+from color_s4l.training.learner import Learner
 from color_s4l.views import augmentation
 from color_s4l.views.geometric import GEOMETRIC
 
-# Tran 2019's published code evaluates batches of this size.
+# Batch size of the evaluation in Tran 2019's published code.
 BATCH_SIZE = 128
-# That are in memory at a time: 600 MB of 224 px, decoded and to be decoded.
+# Number of batches in memory: 600 MB at 224 px, decoded and being decoded.
 BATCHES = 16
 SHIFTS = (-2, -1, 1, 2)
-# Of the views' draws: one for all, so that two evaluations of a model agree.
+# Seed of the shifts and the noise; fixed, so that two evaluations of a model agree.
 SEED = 0
+
+Measure = Callable[[], float]
 
 
 def probabilities(
     model: keras.Model, images: data.Images, *, devices: int = 1
 ) -> np.ndarray:
-    """Class probabilities of any number of images.
+    """Returns the class probabilities of any number of images.
 
     Args:
         model: From uint8 `(batch, height, width, 3)` to `(batch, classes)`.
-        images: uint8 `(n, height, width, 3)`.
-        devices: That share a batch; it gets the largest size that they divide.
+        images: uint8 `(n, height, width, 3)`, n at least 1.
+        devices: Number of devices that share a batch; the batch size is the largest
+            multiple of it up to 128.
 
     Returns:
         Float32 `(n, classes)`.
     """
     batch_size = BATCH_SIZE // devices * devices
-    # As much of what is not in memory as fits there, in whole batches.
     chunks = data.chunks(images, BATCHES * batch_size)
-    return np.concatenate([_predicted(model, part, batch_size) for part in chunks])
+    return np.concatenate([_predict(model, part, batch_size) for part in chunks])
 
 
-def _predicted(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
-    # Full batches only: a part of one can't be divided over several devices.
+def _predict(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
+    # Full batches only: an incomplete one cannot be divided over several devices.
     missing = -len(images) % batch_size
     padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
     with backend.fed(Slices(padded, batch_size)) as batches:
@@ -51,57 +57,24 @@ def _predicted(model: keras.Model, images: np.ndarray, batch_size: int) -> np.nd
 
 
 def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images whose most probable class is wrong, in percent.
+    """Returns the share of images whose most probable class is wrong, in percent.
 
     Args:
         probabilities: `(n, classes)`.
         labels: Integers `(n,)`.
 
     Returns:
-        In [0, 100]; NaN for no images.
+        A number in [0, 100]; NaN for no images.
     """
     if not len(labels):
         return float("nan")
     return float(100 * np.mean(probabilities.argmax(axis=1) != labels))
 
 
-class ProxyGuesses(keras.Model):
-    """The proxy head's probabilities for the geometric views of each image.
-
-    Args:
-        network: With a head "proxy".
-        preprocessing: Before the views, as in training.
-        tasks: All that the head knows; those that are no geometric view are left out,
-            as colourised test images are not at hand.
-    """
-
-    def __init__(self, network, preprocessing, tasks: Sequence[str]):
-        super().__init__(name="proxy_guesses")
-        self.network, self.preprocessing = network, preprocessing
-        self.labels = [k for k, task in enumerate(tasks) if task in GEOMETRIC]
-        self.turns = [GEOMETRIC[tasks[k]] for k in self.labels]
-
-    def call(self, images, training=False):
-        """uint8 `(batch, height, width, 3)` to float32 `(batch, views, tasks)`."""
-        clean = self.preprocessing(images)
-        logits = [self.network(turn(clean))["proxy"] for turn in self.turns]
-        return ops.softmax(ops.stack(logits, axis=1))
-
-    def error_rate(self, images: np.ndarray, *, devices: int = 1) -> float:
-        """Share of the views that are taken for another, in percent.
-
-        Args:
-            images: uint8 `(n, height, width, 3)`.
-            devices: As for `probabilities`.
-        """
-        guesses = probabilities(self, images, devices=devices).argmax(axis=-1)
-        return float(100 * np.mean(guesses != np.array(self.labels)))
-
-
 def augmented_probabilities(
     classifier: keras.Model, images: data.Images, *, hflip: bool, devices: int = 1
 ) -> np.ndarray:
-    """Mean class probabilities over the published test-time views.
+    """Returns the class probabilities averaged over the published test-time views.
 
     Args:
         classifier: Of `networks.inference_model`, or such a model loaded.
@@ -117,18 +90,17 @@ def augmented_probabilities(
 
 
 class AugmentedClassifier(keras.Model):
-    """The mean of the probabilities over the published views of each image.
+    """The mean of a classifier's probabilities over several views of each image.
 
-    Tran 2019's published code: the image, a shifted copy (both axes drawn from
-    -2, -1, 1, 2), noised copies of both, and, where flips keep the class,
-    left-right flips of the clean two, clean and noised: 8 views, or 4. One
-    instance is for one pass over a test set: the draws depend on `seed` and on
-    the order of the images.
+    The views of Tran 2019's published code: the image, a shifted copy (both axes drawn
+    from -2, -1, 1, 2), noisy copies of both, and, if flips keep the class, left-right
+    flips of the clean two, clean and noisy: 8 views, or 4. Use a new instance for each
+    pass over a test set: the draws depend on `seed` and on the order of the images.
 
     Args:
         classifier: Of `networks.inference_model`, or such a model loaded.
-        hflip: Whether flipped views belong to it.
-        seed: Of the shifts and the noise.
+        hflip: Whether flipped views are used.
+        seed: Seed of the shifts and the noise.
     """
 
     def __init__(self, classifier: keras.Model, *, hflip: bool, seed: int):
@@ -139,7 +111,7 @@ class AugmentedClassifier(keras.Model):
         self.seed = keras.random.SeedGenerator(seed)
 
     def call(self, images, training=False):
-        """uint8 `(batch, height, width, 3)` to float32 `(batch, classes)`."""
+        """Maps uint8 `(batch, height, width, 3)` to float32 `(batch, classes)`."""
         clean = self.preprocessing(images)
         draws = keras.random.randint(
             (images.shape[0], 2), 0, len(SHIFTS), seed=self.seed
@@ -150,11 +122,149 @@ class AugmentedClassifier(keras.Model):
         views = [clean, shifted]
         if self.hflip:
             views += [ops.flip(view, axis=2) for view in views]
-        views += [self._noised(view) for view in views]
+        views += [self._with_noise(view) for view in views]
         return sum(self.rest(view, training=False) for view in views) / len(views)
 
-    def _noised(self, images):
+    def _with_noise(self, images):
         noise = keras.random.normal(
             images.shape, stddev=augmentation.NOISE, seed=self.seed
         )
         return images + noise
+
+
+class ProxyClassifier(keras.Model):
+    """The proxy head's probabilities for the geometric views of each image.
+
+    Args:
+        network: With a head "proxy".
+        preprocessing: Applied before the views, as in training.
+        tasks: All tasks of the head. Other than geometric ones are left out, because
+            there are no colourised test images.
+    """
+
+    def __init__(self, network, preprocessing, tasks: Sequence[str]):
+        super().__init__(name="proxy_classifier")
+        self.network, self.preprocessing = network, preprocessing
+        self.labels = [k for k, task in enumerate(tasks) if task in GEOMETRIC]
+        self.turns = [GEOMETRIC[tasks[k]] for k in self.labels]
+
+    def call(self, images, training=False):
+        """Maps uint8 `(batch, h, w, 3)` to float32 `(batch, views, tasks)`."""
+        clean = self.preprocessing(images)
+        logits = [self.network(turn(clean))["proxy"] for turn in self.turns]
+        return ops.softmax(ops.stack(logits, axis=1))
+
+    def error_rate(self, images: data.Images, *, devices: int = 1) -> float:
+        """Returns the share of views classified as another view, in percent.
+
+        Args:
+            images: uint8 `(n, height, width, 3)`.
+            devices: As for `probabilities`.
+        """
+        predicted = probabilities(self, images, devices=devices).argmax(axis=-1)
+        return float(100 * np.mean(predicted != np.array(self.labels)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The evaluation of a learner during and after its training.
+
+    Attributes:
+        learner: In training.
+        classifier: Raw images to probabilities; shares the learner's weights.
+        data: The images. Without test images there are no test errors.
+        validation: Indices of the validation images, integers `(v,)`.
+        hflip: Whether left-right flips keep the class.
+        devices: Number of devices that share a batch.
+    """
+
+    learner: Learner
+    classifier: keras.Model
+    data: data.Data
+    validation: np.ndarray
+    hflip: bool
+    devices: int
+
+    @property
+    def _has_classes(self) -> bool:
+        return CLASSES in self.learner.network.heads
+
+    def measures(self) -> dict[str, Measure]:
+        """Returns the error rates to log after each epoch, in percent, by name."""
+        if not self._has_classes:
+            found = {f"test_{name}": e for name, e in self._proxy_errors().items()}
+            return found
+        images = self.data
+        found = {}
+        if len(images.test_images):
+            found["test_error"] = self._error(images.test_images, images.test_labels)
+        if len(self.validation):
+            found["validation_error"] = self._error(
+                data.subset(images.images, self.validation),
+                images.labels[self.validation],
+            )
+        for name in self.learner.evaluated() if "test_error" in found else ():
+            found[f"{name}_test_error"] = self._with(name, found["test_error"])
+        return found
+
+    def _error(self, images: data.Images, labels: np.ndarray) -> Measure:
+        return lambda: error_rate(
+            probabilities(self.classifier, images, devices=self.devices), labels
+        )
+
+    def _with(self, name: str, error: Measure) -> Measure:
+        """Returns the same error rate, with further weights of a term."""
+
+        def measured() -> float:
+            with self.learner.network.replaced(self.learner.evaluated()[name]):
+                return error()
+
+        return measured
+
+    def _proxy_errors(self) -> dict[str, Measure]:
+        """Returns the error rate on the proxy task, if a term has one."""
+        images, learner = self.data.test_images, self.learner
+        for term in learner.terms:
+            if term.proxy_tasks() and len(images):
+                model = ProxyClassifier(
+                    learner.network, learner.preprocessing, term.proxy_tasks()
+                )
+                error = functools.partial(
+                    model.error_rate, images, devices=self.devices
+                )
+                return {"proxy_error": error}
+        return {}
+
+    def final(self) -> tuple[dict, np.ndarray | None]:
+        """Returns the error rates for result.json and the test images' probabilities.
+
+        Returns:
+            `error` and `error_augmented` in percent (None without classes or test
+            images), `further` errors by the name of a term's weights, and the
+            probabilities, float32 `(n, classes)`, or None.
+        """
+        nothing = {"error": None, "error_augmented": None}
+        if not self._has_classes:
+            proxies = {name: error() for name, error in self._proxy_errors().items()}
+            return {**nothing, **proxies}, None
+        if not len(self.data.test_images):
+            return nothing, None
+        errors, clean = self._errors()
+        further = {}
+        for name, values in self.learner.evaluated().items():
+            with self.learner.network.replaced(values):
+                further[name], _ = self._errors()
+        return errors | ({"further": further} if further else {}), clean
+
+    def _errors(self) -> tuple[dict[str, float], np.ndarray]:
+        model, images = self.classifier, self.data.test_images
+        labels = self.data.test_labels
+        clean = probabilities(model, images, devices=self.devices)
+        augmented = augmented_probabilities(
+            model, images, hflip=self.hflip, devices=self.devices
+        )
+        errors = {
+            "error": error_rate(clean, labels),
+            "error_augmented": error_rate(augmented, labels),
+        }
+        return errors, clean

@@ -1,4 +1,4 @@
-"""Step batches in the form that Keras' `fit` takes, read ahead of the step."""
+"""Step batches for Keras' `fit` and `predict`, read ahead of the step."""
 
 import concurrent.futures
 import contextlib
@@ -12,29 +12,28 @@ import numpy as np
 
 from color_s4l.data import StepBatches
 
-# Batches read while the step runs: one to come, and one for a slow disk.
+# Number of batches read while a step runs: the next one, and one for a slow disk.
 AHEAD = 2
 
 
 class Feed(keras.utils.PyDataset):
-    """The batches from one step to another.
+    """A data set of the batches of a range of steps, read ahead by one thread.
 
-    Numbered, and no generator: under `tf.distribute`, `fit` opens its data twice, and
-    a generator would silently lose the batches read the first time. One Keras worker
-    and no more: with several, Keras starts anew at number 0 in every epoch. The thread
-    that reads ahead is our own, and changes no batch: each is a function of its number.
+    The batches are numbered and not generated: under `tf.distribute`, `fit` opens its
+    data twice, and a generator would silently lose the batches read the first time.
+    There is one Keras worker: with several, Keras starts at number 0 in every epoch.
 
     Args:
-        batches: Of the run.
+        batches: The step batches of the run.
         first: The first step.
         last: The step after the last one.
-        ahead: Batches to read ahead; 0: each when it is asked for.
+        ahead: Number of batches to read ahead; 0 reads each batch on request.
 
     Attributes:
-        read: Images read so far.
+        read: Number of images read so far.
         reading: Seconds spent on reading them.
-        failure: What went wrong in reading, None if nothing did. Keras' backends
-            wrap it in errors of their own.
+        failure: The exception raised while reading, or None. Keras' backends replace
+            it by exceptions of their own.
     """
 
     def __init__(self, batches: StepBatches, first: int, last: int, ahead: int = AHEAD):
@@ -48,13 +47,13 @@ class Feed(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int:
-        """Steps in all."""
+        """Number of batches."""
         return self.last - self.first
 
     def __getitem__(self, number: int) -> tuple[dict]:
-        """One batch, alone in a tuple: Keras' inputs without targets."""
+        """Returns one batch in a tuple: Keras' inputs without targets."""
         last = min(number + self.ahead + 1, self.num_batches)
-        with self._lock:  # data that are opened twice are read by two threads
+        with self._lock:  # two threads read data that are opened twice
             for following in range(number, last):
                 if following not in self._pending:
                     self._pending[following] = self._pool.submit(self._batch, following)
@@ -63,9 +62,9 @@ class Feed(keras.utils.PyDataset):
 
     @contextlib.contextmanager
     def failing_as_itself(self) -> Iterator[None]:
-        """Inside, what goes wrong in reading is raised as it was, without a wrapping.
+        """Raises an error of reading itself instead of the backend's replacement.
 
-        A user's file that vanishes would be TensorFlow's error otherwise.
+        Otherwise a deleted image file would look like an error in TensorFlow.
         """
         try:
             yield
@@ -90,11 +89,11 @@ class Feed(keras.utils.PyDataset):
 
 
 class Slices(keras.utils.PyDataset):
-    """An array in batches, from its beginning to its end.
+    """A data set of consecutive batches of an array.
 
     Args:
         array: `(n, ...)`.
-        batch_size: Divides n.
+        batch_size: A divisor of n.
     """
 
     def __init__(self, array: np.ndarray, batch_size: int):
@@ -103,10 +102,10 @@ class Slices(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int:
-        """Batches in all."""
+        """Number of batches."""
         return len(self.array) // self.batch_size
 
     def __getitem__(self, number: int) -> tuple[np.ndarray]:
-        """One batch, alone in a tuple: Keras' inputs without targets."""
+        """Returns one batch in a tuple: Keras' inputs without targets."""
         start = number * self.batch_size
         return (self.array[start : start + self.batch_size],)

@@ -1,4 +1,4 @@
-"""The model that `fit` trains: a network, the views, and a sum of terms."""
+"""The Keras model that `fit` trains: a network, views and a sum of terms."""
 
 import dataclasses
 import typing
@@ -9,27 +9,27 @@ from keras import ops
 
 from color_s4l import backend
 from color_s4l.networks.network import Network
-from color_s4l.terms import Outcome, Progress, Term
 from color_s4l.terms.parts.passes import StepBatch
-from color_s4l.training.schedules import Schedule
+from color_s4l.terms.term import Outcome, Progress, Term
 from color_s4l.views.step import SOURCES, StepViews
 
-# More than any step draws.
+# An upper limit of the number of draws in one step.
 DRAWS_PER_STEP = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Sizes and numbers of a training that the compiled step needs.
+    """Sizes and constants that the compiled step needs.
 
     Attributes:
-        groups: Of the images of a step, over all devices: they share whole groups.
-        epochs: Passes over the unlabelled images.
-        steps_per_epoch: Steps of one pass.
+        groups: Number of equal groups of the images of a step; every device gets
+            whole groups.
+        epochs: Number of passes over the unlabelled images.
+        steps_per_epoch: Number of steps of one pass.
         num_examples: Number of unlabelled images.
         weight_decay: Factor on the sum of squares of the kernels. The published
             5e-4 is Keras' `l2(5e-4)`, gradient 1e-3 times the weight.
-        seed: Of every draw in the step.
+        seed: Seed of all random draws in the step.
     """
 
     groups: int
@@ -41,13 +41,13 @@ class Plan:
 
 
 class Learner(backend.TrainStep, keras.Model):
-    """Trains a network on the sum of its terms; Keras' `fit` runs it.
+    """A model that trains a network on the sum of its terms.
 
     Args:
         network: Built.
-        views: Makes what the terms read.
-        terms: Of `methods.terms_of`.
-        plan: Sizes and numbers.
+        views: The views that the terms read.
+        terms: The terms of the method.
+        plan: Sizes and constants.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Learner(backend.TrainStep, keras.Model):
         self.built = True
 
     def build_metrics(self, batch) -> None:
-        """Learns the names of what the terms report, without computing anything.
+        """Creates one metric per named scalar, without computing anything.
 
         Args:
-            batch: Of `StepBatches`; only shapes and types are read.
+            batch: A batch of `StepBatches`; only its shapes and types are read.
         """
         like = {
             name: keras.KerasTensor(array.shape, dtype=str(array.dtype))
@@ -82,29 +82,29 @@ class Learner(backend.TrainStep, keras.Model):
 
     @property
     def metrics(self):
-        """One mean per named scalar; `fit` resets them every epoch."""
+        """One mean per named scalar; `fit` resets them at the start of an epoch."""
         return list(self.means.values())
 
     def call(self, data) -> Outcome:
-        """A batch's named scalars, as the training step computes them."""
+        """Returns the named scalars of a batch, as in the training step."""
         return self.losses(self.views_of(data))[0]
 
     def _begin_draws(self) -> None:
-        """Makes a step's draws a function of seed and step alone.
+        """Sets the random state to a function of seed and step only.
 
-        Those of the labelled images come first: they are the same in every method
-        with as many of these.
+        The labelled images are drawn for first, so that their draws are the same in
+        all methods with equally many labelled images.
         """
         state = self.draws_seed.state
         first = DRAWS_PER_STEP * ops.cast(self.optimizer.iterations, state.dtype)
         state.assign(ops.stack([state.value[0], first]))
 
     def views_of(self, data) -> dict:
-        """The views of one device's part of a batch, outside the gradient.
+        """Returns the views of one device's part of a batch, outside the gradient.
 
-        With them `draws`: each term -> what it drew.
+        The key `draws` holds the random draws of each term.
         """
-        # The whole step's shape: every device draws for all, and takes its part.
+        # Every device draws for the whole step and takes its part.
         shapes = {s: (self.plan.groups, *data[s].shape[1:]) for s in SOURCES}
         self._begin_draws()
         drawn = self.views.draw(self.draws_seed, shapes)
@@ -118,7 +118,7 @@ class Learner(backend.TrainStep, keras.Model):
         return {**self.views.apply(self._sized(data), drawn), "draws": own}
 
     def _sized(self, data) -> dict:
-        """One device's part of a batch, with its size: dividing a batch forgets it."""
+        """Restores the static shape, which is lost when a batch is divided."""
         groups = backend.share_of(ops.arange(self.plan.groups)).shape[0]
         return {
             name: ops.reshape(array, (groups, *array.shape[1:]))
@@ -126,7 +126,7 @@ class Learner(backend.TrainStep, keras.Model):
         }
 
     def losses(self, batch) -> tuple[Outcome, typing.Any]:
-        """Every term's scalars, weight decay among them, and their sum."""
+        """Returns the scalars of all terms and of weight decay, and the loss."""
         progress, batch = self._progress(), StepBatch(batch)
         whole = Outcome({}, {}, {})
         for term, state in zip(self.terms, self.states, strict=True):
@@ -144,60 +144,37 @@ class Learner(backend.TrainStep, keras.Model):
         return Progress(self.optimizer.iterations, steps, self.plan.steps_per_epoch)
 
     def after_update(self, outcome: Outcome) -> None:
-        """Lets every term change its state."""
+        """Updates the state of every term."""
         progress, kept = self._progress(), backend.gathered(outcome.kept)
         for term, state in zip(self.terms, self.states, strict=True):
             term.after_update(self.network, state, kept, progress)
 
     def evaluated(self) -> dict[str, list]:
-        """Further weights that terms offer: name -> pairs of a variable and a value."""
+        """Returns further weights of the terms: name -> pairs of variable and value."""
         found = {}
         for term, state in zip(self.terms, self.states, strict=True):
             own = term.evaluated(self.network, state)
             if found.keys() & own.keys():
-                raise ValueError(f"Two terms offer weights by one name: {[*own]}.")
+                raise ValueError(f"Two terms have weights of the same name: {[*own]}.")
             found |= own
         return found
 
     def record(self, outcome: Outcome, loss) -> dict:
-        """Adds a step's scalars to the means, and reads them."""
+        """Updates the metrics with the scalars of a step and returns their means."""
         for name, value in {"loss": loss, **outcome.terms, **outcome.watch}.items():
             self.means[name].update_state(value)
         return {name: mean.result() for name, mean in self.means.items()}
 
     def get_config(self):
-        """A learner is not saved: its network is, as the inference model."""
+        """Raises an error: the inference model and checkpoints are saved instead."""
         raise NotImplementedError("Save the inference model, or a checkpoint.")
 
 
 def _merge(whole: Outcome, outcome: Outcome) -> None:
-    """Adds one term's outcome to the step's."""
+    """Adds the outcome of one term to the outcome of the step."""
     known = {name for part in whole for name in part}
     new = {name for part in outcome for name in part or ()}
     if known & new:
         raise ValueError(f"Two terms report the same name: {sorted(known & new)}.")
     for part, added in zip(whole, outcome, strict=True):
         part.update(added or {})
-
-
-def compile_learner(
-    learner: Learner,
-    *,
-    schedule: Schedule,
-    jit_compile: bool | None,
-    steps_per_execution: int,
-) -> None:
-    """SGD with Nesterov momentum 0.9 (Tran 2019).
-
-    Args:
-        learner: To be compiled; what is frozen in it gets no momentum.
-        schedule: Of the learning rate.
-        jit_compile: XLA; None: Keras' own choice.
-        steps_per_execution: Steps per call of the compiled function.
-    """
-    learner.compile(
-        optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
-        jit_compile="auto" if jit_compile is None else jit_compile,
-        steps_per_execution=steps_per_execution,
-    )
-    learner.optimizer.build(learner.trainable_variables)

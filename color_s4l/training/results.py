@@ -1,172 +1,307 @@
-"""What a finished run leaves: the model, the error rates, the pictures."""
+"""The files of a finished run: models, result.json, samples and pictures."""
 
-import dataclasses
+import logging
 
 import keras
 import numpy as np
 import pandas as pd
+from PIL import Image
 
+from color_s4l import data
 from color_s4l.artifacts import classifier_file, heads, pictures
 from color_s4l.artifacts.classifier_file import About
-from color_s4l.artifacts.files import write_json
+from color_s4l.artifacts.files import write_atomically, write_json
 from color_s4l.artifacts.keras_files import SUFFIXES
-from color_s4l.artifacts.run_directory import RunFolder
+from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.networks import freezing, inference_model
 from color_s4l.networks.network import CLASSES
-from color_s4l.terms import Proxies
-from color_s4l.training import measures, samples
-from color_s4l.training.fitting import preprocessing_of
-from color_s4l.training.preparation import Prepared, network_of
+from color_s4l.training import build
+from color_s4l.training.build import Prepared
+from color_s4l.training.evaluation import Evaluation
+from color_s4l.views import warped
+from color_s4l.views.geometric import GEOMETRIC
+from color_s4l.views.step import COLORIZED, UNLABELED
+from colorization import metrics
 
-# Columns of the log; of a run their medians are told.
-_SPEEDS = ("images_per_second", "loading_images_per_second", "loading_busy")
+logger = logging.getLogger(__name__)
+
+# Columns of the log whose median over the epochs is part of the result.
+SPEEDS = ("images_per_second", "loading_images_per_second", "loading_busy")
+# Numbers of images in the pictures of views and in the list of mistakes.
+PICTURED = 8
+MISTAKES = 24
+# Pixels; larger images are shrunk before they are stored in samples.npz.
+LARGEST_SIDE = 96
 
 
-def measure(prepared: Prepared, folder: RunFolder) -> tuple[dict, np.ndarray | None]:
-    """Evaluates the last epoch's weights on the test images.
+def measure(
+    prepared: Prepared, evaluation: Evaluation, directory: RunDirectory
+) -> tuple[Result, np.ndarray | None]:
+    """Evaluates the weights of the last epoch on the test images.
 
     Returns:
-        The content of result.json, and the test images' probabilities `(n, classes)`;
-        None where no classes were learned.
+        The content of result.json, and the test images' probabilities, float32
+        `(n, classes)`; None without classes or without test images.
     """
-    dataset, split = prepared.dataset, prepared.batches.split
-    log = pd.read_csv(folder.log)
-    errors, clean = measures.at_the_end(prepared)
+    split, log = prepared.batches.split, pd.read_csv(directory.log)
+    errors, clean = evaluation.final()
     result = {
-        "run_dir": str(folder.path),
+        "run_dir": str(directory.path),
         **errors,
-        "epoch": prepared.run.epochs,
+        "epoch": prepared.settings.optimization.epochs,
         **selections(log),
-        "test_images": len(dataset.test_images),
+        "test_images": len(prepared.data.test_images),
         "labels": len(split.labeled),
         "unlabeled": len(split.unlabeled),
         "parameters": prepared.learner.network.num_parameters,
-        **{name: float(log[name].median()) for name in _SPEEDS},
+        **{name: float(log[name].median()) for name in SPEEDS},
+        "seconds": float(log["seconds"].sum()),
         "colorizer": prepared.colorizer,
     }
     return result, clean
 
 
-def write(
-    prepared: Prepared,
-    result: dict,
-    probabilities: np.ndarray | None,
-    folder: RunFolder,
-) -> None:
-    """Writes models, samples, pictures; result.json last: then the run is complete."""
-    freezing.release(prepared.learner.network.trunk)
-    _save_models(prepared, folder)
-    samples.save(prepared, probabilities, folder)
-    _draw(prepared, probabilities, folder)
-    write_json(folder.result, result)
-    speed, loading, busy = (result[name] for name in _SPEEDS)
-    print(
-        f"speed      {speed:,.0f} images/s trained, views counted; {loading:,.0f} "
-        f"images/s read, which took {busy:.0f} % of the time"
-    )
-    describe(result)
-
-
-def _save_models(prepared: Prepared, folder: RunFolder) -> None:
-    """Writes the classifier, and one with each of the further weights."""
-    learner = prepared.learner
-    known, run = CLASSES in learner.network.heads, prepared.run
-    classes = prepared.dataset.classes if known else ()
-    about = About(classes, hflip=run.hflip, fit=run.fit)
-    for name, values in {None: [], **learner.evaluated()}.items():
-        with learner.network.replaced(values):
-            model = _portable(prepared)
-            for suffix in SUFFIXES:
-                classifier_file.save(model, folder.model(suffix, name), about)
-            heads.save(learner.network, heads.path_beside(folder.model(weights=name)))
-
-
-def _portable(prepared: Prepared) -> keras.Model:
-    """The classifier as one device's: Keras refuses synchronised layers on JAX."""
-    if prepared.run.devices == 1:
-        return prepared.classifier
-    learner = prepared.learner
-    alone = dataclasses.replace(prepared.run, devices=1, freeze_blocks=0)
-    network = network_of(alone, learner.terms, prepared.dataset)
-    model = inference_model(network, preprocessing_of(alone, prepared.dataset, {}))
-    model.set_weights(prepared.classifier.get_weights())
-    return model
-
-
-def selections(log: pd.DataFrame) -> dict:
-    """The best epochs, each marked with what it was selected on.
+def selections(log: pd.DataFrame) -> Result:
+    """Returns the best epochs, each with a note on the images it was selected on.
 
     Args:
-        log: The run's log.
+        log: The log of the run.
 
     Returns:
-        `best`: epoch and test error of the lowest test error, marked "selected on
-        test"; with a validation set `selected`: those of the lowest validation
-        error (the first, of several).
+        `best`: epoch and test error of the lowest test error, "selected on test"; with
+        a validation set also `selected`: those of the lowest validation error. Of
+        equal errors the first counts.
     """
     found = {}
-    for name, column, marked in (
+    for name, column, note in (
         ("best", "test_error", "selected on test"),
         ("selected", "validation_error", "selected on validation"),
     ):
-        if column in log:
+        if column in log and "test_error" in log:
             row = log.loc[log[column].idxmin()]
             found[name] = {
                 "epoch": int(row["epoch"]),
                 "error": float(row["test_error"]),
-                "note": marked,
+                "note": note,
             }
     return found
 
 
-def _draw(
-    prepared: Prepared, probabilities: np.ndarray | None, folder: RunFolder
+def write(
+    prepared: Prepared,
+    result: Result,
+    probabilities: np.ndarray | None,
+    directory: RunDirectory,
 ) -> None:
-    dataset = prepared.dataset
-    figures = {"curves": pictures.curves(pd.read_csv(folder.log))}
+    """Writes models, samples and pictures, and result.json last.
+
+    Args:
+        prepared: The trained run.
+        result: Of `measure`.
+        probabilities: Of `measure`.
+        directory: The run directory.
+    """
+    freezing.release(prepared.learner.network.trunk)
+    _save_models(prepared, directory)
+    arrays = _samples(prepared, probabilities)
+    write_atomically(
+        directory.samples, lambda file: np.savez_compressed(file, **arrays)
+    )
+    _draw(prepared, probabilities, arrays, directory)
+    write_json(directory.result, result)
+    speed, loading, busy = (result[name] for name in SPEEDS)
+    logger.info(
+        "speed      %s images/s trained (all views); %s images/s read, which took "
+        "%.0f %% of the time",
+        f"{speed:,.0f}",
+        f"{loading:,.0f}",
+        busy,
+    )
+    describe(result)
+
+
+def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
+    """Writes the classifier, and one more for each term's further weights."""
+    learner, settings = prepared.learner, prepared.settings
+    classes = prepared.data.classes if CLASSES in learner.network.heads else ()
+    about = About(classes, settings.step.hflip, settings.data.resize)
+    for name, values in {None: [], **learner.evaluated()}.items():
+        with learner.network.replaced(values):
+            model = _portable(prepared)
+            for suffix in SUFFIXES:
+                classifier_file.save(model, directory.model(suffix, name), about)
+            path = heads.path_beside(directory.model(weights=name))
+            heads.save(learner.network, path)
+
+
+def _portable(prepared: Prepared) -> keras.Model:
+    """Returns the classifier built for one device.
+
+    Keras on JAX refuses to load layers with synchronised batch statistics.
+    """
+    settings, learner = prepared.settings, prepared.learner
+    if settings.runtime.devices == 1:
+        return prepared.classifier
+    image_shape = prepared.data.images.shape[1:]
+    network = build.build_network(
+        settings.model, learner.terms, image_shape, len(prepared.data.classes)
+    )
+    freezing.release(network.trunk)
+    preprocessing = build.build_preprocessing(settings.model.zca, image_shape)
+    model = inference_model(network, preprocessing)
+    model.set_weights(prepared.classifier.get_weights())
+    return model
+
+
+def _samples(prepared: Prepared, probabilities: np.ndarray | None) -> dict:
+    """Returns the arrays of samples.npz, which a report shows without data or model.
+
+    `labels`, `predicted` (integers), `confidence` and `true_probability` (float32),
+    each `(n,)` over the test images; `mistakes`, the indices `(k,)` of the most
+    confident wrong predictions, and `mistake_images`, uint8 `(k, h, w, 3)`. With proxy
+    views also `tasks`, their names `(t,)`, `views`, uint8 `(m, t, h, w, 3)`, and
+    `proxy_probabilities`, float32 `(m, t, t)`, of the views without noise and shift.
+    With colourised images also `original`, `grey` and `colorized`, uint8
+    `(m, h, w, 3)`.
+    """
+    arrays = {} if probabilities is None else _predictions(prepared.data, probabilities)
+    for term in prepared.learner.terms:
+        if term.proxy_tasks():
+            arrays |= _proxies(prepared.learner, prepared.batches, term.proxy_tasks())
+    batch = prepared.batches.batch(0)
+    if COLORIZED in batch:
+        images = _first(batch[UNLABELED])
+        arrays["original"] = _small(images)
+        arrays["grey"] = _small(metrics.gray(images))
+        arrays["colorized"] = _small(_first(batch[COLORIZED]))
+    return arrays
+
+
+def _predictions(images: data.Data, probabilities: np.ndarray) -> dict:
+    labels, rows = images.test_labels, np.arange(len(images.test_labels))
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities[rows, predicted]
+    wrong = np.flatnonzero(predicted != labels)
+    # Stable, so that equal confidences keep the order of the images.
+    mistakes = wrong[np.argsort(-confidence[wrong], kind="stable")][:MISTAKES]
+    return {
+        "labels": labels,
+        "predicted": predicted,
+        "confidence": confidence,
+        "true_probability": probabilities[rows, labels],
+        "mistakes": mistakes,
+        "mistake_images": _small(images.test_images[mistakes]),
+    }
+
+
+def _proxies(learner, batches: data.StepBatches, tasks: tuple[str, ...]) -> dict:
+    views = _views(batches, tasks)
+    rows, count, *image = views.shape
+    flat = learner.preprocessing(views.reshape(rows * count, *image))
+    logits = learner.network(flat, training=False)["proxy"]
+    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+    return {
+        "tasks": np.array(tasks),
+        "views": np.stack([_small(row) for row in views]),
+        "proxy_probabilities": probabilities.reshape(rows, count, count),
+    }
+
+
+def _views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
+    """Returns the views of the first images before preprocessing, for pictures.
+
+    Args:
+        batches: The step batches of the run.
+        tasks: Names of the views; the index is the proxy label.
+
+    Returns:
+        uint8 `(m, t, height, width, 3)`, m at most `PICTURED`.
+    """
+    batch = batches.batch(0)
+    images = _first(batch[UNLABELED])
+    made = {
+        name: keras.ops.convert_to_numpy(turn(images))
+        for name, turn in GEOMETRIC.items()
+    }
+    if COLORIZED in batch:
+        made[COLORIZED] = _first(batch[COLORIZED])
+    seed, pixels = keras.random.SeedGenerator(0), images.astype("float32")
+    warps = warped.draw(seed, len(images), frozenset(warped.WARPED))
+    for name, warp in warped.WARPED.items():
+        made[name] = keras.ops.convert_to_numpy(warp(pixels, warps)).astype("uint8")
+    return np.stack([made[task] for task in tasks], axis=1)
+
+
+def _first(grouped: np.ndarray) -> np.ndarray:
+    """Returns the first images of a batch's `(groups, per group, h, w, 3)`."""
+    return np.concatenate(grouped)[:PICTURED]
+
+
+def _small(images: np.ndarray) -> np.ndarray:
+    """Returns images `(k, h, w, 3)` at most `LARGEST_SIDE` pixels high and wide."""
+    side = max(images.shape[1:3])
+    if side <= LARGEST_SIDE or not len(images):
+        return images
+    height, width = (round(n * LARGEST_SIDE / side) for n in images.shape[1:3])
+    return np.stack(
+        [np.asarray(Image.fromarray(image).resize((width, height))) for image in images]
+    )
+
+
+def _draw(
+    prepared: Prepared,
+    probabilities: np.ndarray | None,
+    samples: dict,
+    directory: RunDirectory,
+) -> None:
+    images = prepared.data
+    figures = {"curves": pictures.curves(pd.read_csv(directory.log))}
     if probabilities is not None:
         figures["confusion"] = pictures.confusion(
-            dataset.test_labels, probabilities.argmax(axis=1), dataset.classes
+            images.test_labels, probabilities.argmax(axis=1), images.classes
         )
-    for term in prepared.learner.terms:
-        if isinstance(term, Proxies):
-            rows = samples.views(prepared.batches, term.tasks)
-            figures["views"] = pictures.views(rows, [*term.tasks])
+    if "views" in samples:
+        names = [str(task) for task in samples["tasks"]]
+        figures["views"] = pictures.views(samples["views"], names)
     for name, figure in figures.items():
-        pictures.save(figure, folder.pictures / f"{name}.png")
+        pictures.save(figure, directory.pictures / f"{name}.png")
 
 
-def describe(result: dict) -> None:
-    """Prints a result: the last epoch is the headline, the others stand below."""
-    if result["error"] is None:
-        _describe_encoder(result)
-    else:
-        print(f"error      {_errors(result)}")
+def describe(result: Result) -> None:
+    """Logs a result: the error of the last epoch first, then the others."""
+    if result["error"] is not None:
+        logger.info("error      %s", _in_words(result))
         describe_others(result)
-    print(f"written    {result['run_dir']}", flush=True)
+    elif "proxy_error" in result:
+        logger.info(
+            "proxy      %.2f %% of the test views are classified as another view",
+            result["proxy_error"],
+        )
+    if result["error"] is None and not result["test_images"]:
+        logger.info("error      not measured: there are no test images")
+    elif result["error"] is None:
+        logger.info("classes    none trained: start another run with `init_from`")
+    logger.info("written    %s", result["run_dir"])
 
 
-def describe_others(result: dict) -> None:
-    """Prints the errors of further weights, and of the best epochs."""
+def describe_others(result: Result) -> None:
+    """Logs the errors of further weights (a teacher, an average) and best epochs."""
     for name, errors in result.get("further", {}).items():
-        print(f"{name:<10} {_errors(errors)}")
+        logger.info("%-10s %s", name, _in_words(errors))
     for name in ("best", "selected"):
         if name in result:
             best = result[name]
-            where = f"at epoch {best['epoch']}, {best['note']}"
-            print(f"{name:<10} {best['error']:.2f} % {where}", flush=True)
+            logger.info(
+                "%-10s %.2f %% at epoch %s, %s",
+                name,
+                best["error"],
+                best["epoch"],
+                best["note"],
+            )
 
 
-def _errors(result: dict) -> str:
+def _in_words(result: Result) -> str:
     return (
         f"{result['error']:.2f} % after the last epoch "
         f"({result['error_augmented']:.2f} % with test-time augmentation)"
     )
-
-
-def _describe_encoder(result: dict) -> None:
-    """Of a run that has learned no classes."""
-    if "proxy_error" in result:
-        error = result["proxy_error"]
-        print(f"proxy task {error:.2f} % of the test views are taken for another")
-    print("classes    none learned: a beginning for others (--init_from)")

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a factor on the rate from a run's first step to its last.
+"""Learning-rate schedules: factors on the learning rate over the steps of a run.
 
 polynomial: (1 - t / T)^(1/2) (Tran 2019's published code).
 cosine: cos(7 pi t / 16 T) (FixMatch, https://arxiv.org/abs/2001.07685, and USB).
@@ -7,15 +7,13 @@ constant: 1.
 """
 
 import math
+import typing
 from collections.abc import Sequence
 
 import keras
 from keras import ops
 
-from color_s4l.settings import Run
-from color_s4l.training import values
-
-# RotNet's, of 200 epochs (Rebuffi et al., section 4.6).
+# RotNet's milestones, of 200 epochs (Rebuffi et al., section 4.6).
 MILESTONES = (60 / 200, 120 / 200, 160 / 200)
 DIVISOR = 10.0
 
@@ -46,16 +44,16 @@ FACTORS = {
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """lr(t) = learning_rate * factor(t) * min(1, t / warmup), t counted in steps.
+    """The schedule lr(t) = learning_rate * factor(t) * min(1, t / warmup), t in steps.
 
     Args:
-        name: Of `FACTORS`.
-        learning_rate: Without the factors.
-        epochs: Of the run.
-        steps_per_epoch: Steps of one epoch.
-        warmup_epochs: At the beginning the rate rises linearly from 0 for so long.
+        name: A key of `FACTORS`.
+        learning_rate: Learning rate without the factors.
+        epochs: Number of epochs of the run.
+        steps_per_epoch: Number of steps per epoch.
+        warmup_epochs: Epochs in which the rate rises linearly from 0.
         milestones: Epochs, whole or not, after which "steps" divides the rate by 10;
-            None: RotNet's, 60, 120 and 160 of 200, in proportion.
+            None: 30, 60 and 80 % of all epochs, as RotNet.
     """
 
     def __init__(
@@ -73,37 +71,17 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.name, self.learning_rate = name, learning_rate
         self.steps = max(1, epochs * steps_per_epoch)
         self.warmup_steps = warmup_epochs * steps_per_epoch
-        # In steps and rounded, so that no step is early or late by a rounding.
+        # Rounded to whole steps, so that rounding errors do not move a milestone.
         self.milestones = [float(round(m * steps_per_epoch)) for m in milestones]
 
-    def __call__(self, step):
-        """Step, an integer scalar from 0, to the rate, a float32 scalar."""
+    def __call__(self, step: typing.Any) -> typing.Any:
+        """Returns the learning rate, a float32 scalar, at a step counted from 0."""
         step = ops.cast(step, "float32")
         factor = FACTORS[self.name](step, self.steps, self.milestones)
         if self.warmup_steps:
             factor *= ops.minimum(step / self.warmup_steps, 1.0)
         return self.learning_rate * factor
 
-    def get_config(self):
-        """A schedule is not saved: the run's configuration says it."""
-        raise NotImplementedError("The run folder's config.json holds the schedule.")
-
-
-def schedule_of(run: Run, steps_per_epoch: int) -> Schedule:
-    """The learning rate's, as the run's flags say it.
-
-    Args:
-        run: Checked.
-        steps_per_epoch: Steps of one epoch.
-
-    Returns:
-        Step to rate.
-    """
-    return Schedule(
-        run.schedule,
-        run.learning_rate,
-        epochs=run.epochs,
-        steps_per_epoch=steps_per_epoch,
-        warmup_epochs=run.warmup_epochs,
-        milestones=values.milestones_of(run),
-    )
+    def get_config(self) -> dict:
+        """Raises an error: config.json holds the schedule's settings."""
+        raise NotImplementedError("The schedule is stored in config.json.")

@@ -1,134 +1,154 @@
-"""A run from its values to its folder: prepare, train, evaluate, save."""
+"""One training run from its settings to its run directory.
+
+settings -> inputs -> learner -> fit -> results
+"""
 
 import contextlib
+import logging
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
-from color_s4l import backend, data, methods, progress
-from color_s4l.artifacts import provenance
-from color_s4l.artifacts.run_directory import (
-    RunFolder,
-    check_folder,
-    make_folder,
-    read_result,
-    write_config,
-)
+from color_s4l import backend, command_line, data, methods, progress
+from color_s4l import settings as run_settings
+from color_s4l.artifacts import provenance, run_directory
+from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.data.streams import seed_initialisers
-from color_s4l.networks import inference_model
-from color_s4l.settings import Run
-from color_s4l.terms import Proxies, Supervised, Term
-from color_s4l.training import (
-    callbacks,
-    checkpoints,
-    colors,
-    fitting,
-    measures,
-    preparation,
-    results,
-    values,
+from color_s4l.errors import InputError, unknown
+from color_s4l.networks import TRUNKS, Network, freezing, inference_model
+from color_s4l.settings import (
+    DataSettings,
+    InputSettings,
+    Run,
+    Settings,
+    SplitSettings,
+    part,
 )
+from color_s4l.terms.term import Term
+from color_s4l.training import build, callbacks, checkpoints, results
+from color_s4l.training import inputs as run_inputs
+from color_s4l.training.build import Prepared
+from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.feeding import Feed
-from color_s4l.training.given import inputs
-from color_s4l.training.given.contents import Contents
-from color_s4l.training.given.inputs import Inputs
+from color_s4l.training.inputs import InputFiles, Inputs
+from color_s4l.views.step import LABELED, TARGETS, UNLABELED
+
+logger = logging.getLogger(__name__)
+Scope = Callable[[], contextlib.AbstractContextManager]
 
 
-def fit(run: Run, dataset: data.Data | None = None) -> dict:
-    """Trains a classifier and writes the run folder.
+def train(
+    run: Run,
+    images: data.Data | None = None,
+    extra_callbacks: Sequence[keras.callbacks.Callback] = (),
+    *,
+    shared_process: bool = False,
+) -> Result:
+    """Trains a classifier and writes the run directory.
 
     Args:
-        run: What to do.
-        dataset: Its images, where they have been read already.
+        run: The settings; without `recipe`.
+        images: The images; None: read as the settings say.
+        extra_callbacks: Further Keras callbacks for `fit`.
+        shared_process: Whether other trainings run in this process, as the stages of a
+            recipe do; then the number of threads is left alone.
 
     Returns:
         The content of result.json. A run that is complete is not run again.
 
     Raises:
-        InputError: A value does not fit, the folder exists, the loss is not finite.
+        InputError: A setting is wrong, the directory exists, or the loss is not
+            finite.
     """
-    values.check(run)
-    terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
-    values.check_method(run, terms)
-    # A recipe's stages have their images already, and share a process.
-    scope = start(run, terms if dataset is None else ())
-    folder = check_folder(run, keras.backend.backend())
-    if folder.result.exists():
-        print(f"complete   {folder.path} holds the result already")
-        return read_result(folder)
-    given = inputs.read(run, terms, folder, dataset)
-    prepared = _prepare(run, terms, given, folder, scope)
-    with scope(), _precision(run.dtype_policy):
-        _train(prepared, folder)
-        result, probabilities = results.measure(prepared, folder)
-    with _precision(run.dtype_policy):
-        results.write(prepared, result, probabilities, folder)
+    terms = checked_terms(run)
+    scope = start(run, () if shared_process else terms)
+    values = run_settings.to_json(run)
+    directory = run_directory.claim(values, keras.backend.backend())
+    if directory.result.exists():
+        logger.info("complete   %s has its result already", directory.path)
+        return run_directory.read_result(directory)
+    source = images or part(run, DataSettings)
+    inputs = run_inputs.read_inputs(
+        source, part(run, SplitSettings), part(run, InputSettings), terms, directory
+    )
+    settings = resolve(run, terms, inputs.data)
+    prepared = _prepare(run, settings, inputs, terms, directory, scope)
+    evaluation = Evaluation(
+        prepared.learner,
+        prepared.classifier,
+        prepared.data,
+        inputs.split.validation,
+        settings.step.hflip,
+        settings.runtime.devices,
+    )
+    with scope(), _precision(settings.runtime.dtype_policy):
+        _fit(prepared, evaluation, directory, extra_callbacks)
+        result, probabilities = results.measure(prepared, evaluation, directory)
+    with _precision(settings.runtime.dtype_policy):
+        results.write(prepared, result, probabilities, directory)
     return result
 
 
-def start(
-    run: Run, terms: Sequence[Term] = ()
-) -> Callable[[], contextlib.AbstractContextManager]:
-    """Tells backend and process what they must know before anything is computed.
+def checked_terms(run: Run) -> tuple[Term, ...]:
+    """Returns the terms of a run whose settings fit together.
+
+    Raises:
+        InputError: A setting is outside its range, the network or method does not
+            exist, or the method ignores a setting or lacks one that it needs.
+    """
+    run_settings.check(run)
+    if run.network not in TRUNKS:
+        raise unknown("network", run.network, TRUNKS)
+    terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+    if run.balance and not any(term.class_weighted for term in terms):
+        raise InputError(
+            f"`balance` needs a method with a class loss; `method`={run.method} has "
+            "none."
+        )
+    reads_labels = TARGETS in methods.views_of(terms)
+    if reads_labels and not run.pseudo_labels:
+        raise InputError(
+            f"`method`={run.method} trains on the labels of an earlier run: set "
+            "`pseudo_labels` to its file."
+        )
+    if run.pseudo_labels and not reads_labels:
+        raise InputError(
+            f"`pseudo_labels`={run.pseudo_labels} is not used by `method`={run.method}."
+        )
+    return terms
+
+
+def resolve(run: Run, terms: Sequence[Term], images: data.Data) -> Settings:
+    """Returns the resolved settings for these terms and images."""
+    return run_settings.resolve(
+        run,
+        image_size=int(images.images.shape[1]),
+        labeled_views=methods.copies_of(terms, LABELED),
+        unlabeled_views=methods.copies_of(terms, UNLABELED),
+    )
+
+
+def start(run: Run, terms: Sequence[Term] = ()) -> Scope:
+    """Configures backend and process before anything is computed.
 
     Args:
-        run: How many devices, and whether all is to be bit-equal.
-        terms: Of its method, where nothing else is trained in this process.
+        run: Number of devices, and whether results must be bit-equal.
+        terms: The terms of the method, if nothing else is trained in this process.
 
     Returns:
-        What opens a scope in which networks are made and trained.
+        A function that opens the scope in which networks are built and trained.
 
     Raises:
         InputError: There are fewer devices.
     """
     if run.deterministic:
         backend.make_deterministic()
-    if _equal_passes(run, terms):
+    colorizer = run_inputs.needs_colorizer(terms) and run.colorizer is None
+    equal_passes = run.labeled_batch is None and run.devices == 1 and not colorizer
+    if equal_passes and all(term.one_pass for term in terms):
         backend.share_cores(len(terms))
     return backend.distributed(run.devices)
-
-
-def _equal_passes(run: Run, terms: Sequence[Term]) -> bool:
-    """Whether a step is of one pass per term, all of one size, and nothing else."""
-    simple = all(isinstance(term, Supervised | Proxies) for term in terms)
-    own_colorizer = colors.needed(terms) and run.colorizer is None
-    one_size = run.labeled_batch is None and run.devices == 1
-    return simple and one_size and not own_colorizer
-
-
-def _prepare(
-    run: Run,
-    terms: Sequence[Term],
-    given: Inputs,
-    folder: RunFolder,
-    scope: Callable[[], contextlib.AbstractContextManager],
-) -> preparation.Prepared:
-    """Says what is going to be done, makes the folder, and all that training needs."""
-    dataset, split, contents = given.dataset, given.split, given.contents
-    full = values.resolved(run, dataset)
-    seed_initialisers(run.seed)
-    with scope(), _precision(run.dtype_policy):
-        network = preparation.network_of(full, terms, dataset, contents.initial)
-    inputs.announce(full, given, terms, network, folder)
-    make_folder(folder)
-    _write_beginning(run, full, given, folder)
-    colorizer = contents.colorizer
-    if colors.needed(terms) and not colorizer:
-        colorizer = colors.own_colorizer(full, dataset, split, folder)
-    batches = preparation.batches_of(
-        full, dataset, split, terms, colorizer, given.targets
-    )
-    statistics = fitting.statistics_of(full, dataset, split, folder)
-    with scope(), _precision(run.dtype_policy):
-        preprocessing = fitting.preprocessing_of(full, dataset, statistics)
-        return preparation.Prepared(
-            full,
-            dataset,
-            batches,
-            preparation.learner_of(full, network, preprocessing, terms, batches),
-            inference_model(network, preprocessing),
-            colors.described(colorizer) if colorizer else None,
-        )
 
 
 @contextlib.contextmanager
@@ -141,66 +161,185 @@ def _precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _write_beginning(run: Run, full: Run, given: Inputs, folder: RunFolder) -> None:
-    if not folder.config.exists():
-        write_config(folder, run, about(full, given.dataset, given.contents))
-    if not folder.split.exists():
-        data.save_split(given.split, given.dataset, folder.split)
+def _prepare(
+    run: Run,
+    settings: Settings,
+    inputs: Inputs,
+    terms: Sequence[Term],
+    directory: RunDirectory,
+    scope: Scope,
+) -> Prepared:
+    """Creates the directory and everything that the training needs."""
+    image_shape = inputs.data.images.shape[1:]
+    policy, zca, statistics = settings.runtime.dtype_policy, settings.model.zca, None
+    seed_initialisers(settings.step.seed)
+    with scope(), _precision(policy):
+        network = build.build_network(
+            settings.model,
+            terms,
+            image_shape,
+            len(inputs.data.classes),
+            synchronized=build.is_synchronized(settings.runtime.devices),
+            initial=inputs.files.initial,
+        )
+    _announce(settings, inputs, terms, network, directory)
+    run_directory.create(directory)
+    if not directory.config.exists():
+        write_config(run, settings, inputs.data, inputs.files, directory)
+    if not directory.split.exists():
+        data.save_split(inputs.split, inputs.data, directory.split)
+    colorizer = inputs.files.colorizer
+    if run_inputs.needs_colorizer(terms) and not colorizer:
+        # Outside the scope: the colorizer is trained on one device, in float32.
+        colorizer = run_inputs.own_colorizer(
+            inputs,
+            directory,
+            seed=settings.step.seed,
+            verbosity=settings.runtime.verbosity,
+        )
+    batches = build.build_batches(settings.step, inputs, colorizer)
+    if zca:
+        statistics = build.whitening_statistics(inputs, directory)
+    with scope(), _precision(policy):
+        preprocessing = build.build_preprocessing(zca, image_shape, statistics)
+        learner = build.build_learner(
+            network,
+            preprocessing,
+            terms,
+            batches,
+            settings.step,
+            settings.optimization,
+            settings.runtime,
+        )
+        classifier = inference_model(network, preprocessing)
+    about = run_inputs.describe_colorizer(colorizer) if colorizer else None
+    return Prepared(settings, inputs.data, batches, learner, classifier, about)
 
 
-def about(full: Run, dataset: data.Data, contents: Contents) -> dict:
-    """What config.json says besides the flags.
+def write_config(
+    run: Run,
+    settings: Settings,
+    images: data.Data,
+    files: InputFiles,
+    directory: RunDirectory,
+) -> None:
+    """Writes config.json.
 
     Args:
-        full: The run, resolved.
-        dataset: Its images.
-        contents: Of its other files.
+        run: The settings as given.
+        settings: The same, resolved.
+        images: Class names and image size.
+        files: The other input files.
+        directory: The run directory.
     """
-    return {
-        "digests": contents.digests,
-        "resolved": {"zca": full.zca, "hflip": full.hflip},
-        "classes": list(dataset.classes),
-        "image_size": int(dataset.images.shape[1]),
-        "backend": keras.backend.backend(),
-        "hardware": provenance.hardware(backend.device_names()),
+    values = run_settings.to_json(run)
+    given = {name: values[name] for name in values if name not in run_settings.FREE}
+    command = command_line.command("color_s4l.train", run_settings.from_json(given))
+    run_directory.write_config(
+        directory,
+        {
+            "run": values,
+            "settings": dict(settings.values),
+            "digests": files.digests,
+            "classes": list(images.classes),
+            "image_size": settings.data.image_size,
+            "backend": keras.backend.backend(),
+            "hardware": provenance.hardware(backend.device_names()),
+            "command": command,
+        },
+    )
+
+
+def _announce(
+    settings: Settings,
+    inputs: Inputs,
+    terms: Sequence[Term],
+    network: Network,
+    directory: RunDirectory,
+) -> None:
+    """Logs one line each about method, images, labels, classes, network and steps."""
+    images, split, step = inputs.data, inputs.split, settings.step
+    runtime = settings.runtime
+    steps = data.steps_per_epoch(len(split.unlabeled), step.batch_size)
+    views = methods.copies_of(terms, UNLABELED)
+    labeled = step.labeled_batch if methods.copies_of(terms, LABELED) else 0
+    labels = images.labels[split.labeled]
+    lines = {
+        "method": f"{settings.method}: "
+        + " + ".join(type(term).__name__ for term in terms),
+        "images": f"{images.name}, {settings.data.image_size} px, "
+        f"{len(images.classes)} classes: {len(images.images):,} training images, "
+        f"{len(images.test_images):,} test images",
+        "labels": f"{len(split.labeled):,} labelled, {len(split.unlabeled):,} "
+        f"unlabelled, {len(split.validation):,} validation",
+        "classes": data.described(labels, images.classes),
+        "network": f"{settings.model.network}, width {settings.model.width:g}, "
+        f"{network.num_parameters:,} parameters{_initial(settings)}",
+        "steps": f"{settings.optimization.epochs} epochs of {steps:,} steps; each "
+        f"step {labeled} labelled images and {step.batch_size * views} views of "
+        f"{step.batch_size} unlabelled images",
+        "devices": f"{runtime.devices} x {backend.device_names()[0]}, "
+        f"{keras.backend.backend()}, {runtime.dtype_policy}",
+        "results": str(directory.path),
     }
+    for name, text in lines.items():
+        logger.info("%-10s %s", name, text)
+    if not step.balance and data.imbalanced(labels, images.classes):
+        warnings.warn(
+            "The largest class has more than 10 times as many labelled images as the "
+            "smallest: set `balance` to weight the class loss.",
+            stacklevel=2,
+        )
 
 
-def _train(prepared: preparation.Prepared, folder: RunFolder) -> None:
-    """Runs `fit` from the last complete epoch to the end."""
-    run, learner, batches = prepared.run, prepared.learner, prepared.batches
-    complete = checkpoints.restore(learner, folder.checkpoints, split=batches.split)
-    if complete:
-        print(f"resumed    after epoch {complete} of {run.epochs}", flush=True)
-    if complete >= run.epochs:
-        return
-    steps = batches.steps_per_epoch
-    feed = Feed(batches, first=complete * steps, last=run.epochs * steps)
-    with feed.failing_as_itself():
-        _fit(prepared, folder, feed, complete)
+def _initial(settings: Settings) -> str:
+    """Returns in words which weights are loaded and which blocks are frozen."""
+    source, blocks = settings.inputs.init_from, settings.model.freeze_blocks
+    text = f", weights of {source}" if source else ""
+    if not blocks:
+        return text
+    frozen = "all" if blocks == freezing.ALL else blocks
+    return f"{text}, {frozen} blocks frozen"
 
 
 def _fit(
-    prepared: preparation.Prepared, folder: RunFolder, feed: Feed, complete: int
+    prepared: Prepared,
+    evaluation: Evaluation,
+    directory: RunDirectory,
+    extra_callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    run, learner, batches = prepared.run, prepared.learner, prepared.batches
-    images = preparation.images_per_step(learner, batches)
-    span = progress.Span(run.epochs, batches.steps_per_epoch, images, complete)
-    with progress.shown(run.verbosity, span) as watchers, backend.fed(feed) as fed:
+    """Trains from the last complete epoch to the end."""
+    learner, batches = prepared.learner, prepared.batches
+    epochs = prepared.settings.optimization.epochs
+    complete = checkpoints.restore(learner, directory.checkpoints, split=batches.split)
+    if complete:
+        logger.info("resumed    after epoch %s of %s", complete, epochs)
+    if complete >= epochs:
+        return
+    steps = batches.steps_per_epoch
+    images = build.images_per_step(learner.terms, batches)
+    span = progress.Span(epochs, steps, images, complete)
+    feed = Feed(batches, first=complete * steps, last=epochs * steps)
+    with (
+        feed.failing_as_itself(),
+        progress.shown(prepared.settings.runtime.verbosity, span) as watchers,
+        backend.fed(feed) as batches_of_steps,
+    ):
         learner.fit(
-            fed,
-            epochs=run.epochs,
+            batches_of_steps,
+            epochs=epochs,
             initial_epoch=complete,
-            steps_per_epoch=batches.steps_per_epoch,
+            steps_per_epoch=steps,
             shuffle=False,
             verbose=0,
             callbacks=[
-                callbacks.StopWhenNotFinite(folder.checkpoints),
+                callbacks.StopWhenNotFinite(directory.checkpoints),
                 callbacks.LoadingSpeed(feed),
-                callbacks.EpochErrors(measures.of_epoch(prepared), images),
-                callbacks.LogFile(folder.log, complete),
-                callbacks.TensorBoard(folder.tensorboard),
-                callbacks.Checkpoints(folder.checkpoints, batches.split),
+                callbacks.EpochErrors(evaluation.measures(), images),
+                callbacks.LogFile(directory.log, complete),
+                callbacks.TensorBoard(directory.tensorboard),
+                callbacks.Checkpoints(directory.checkpoints, batches.split),
                 *watchers,
+                *extra_callbacks,
             ],
         )

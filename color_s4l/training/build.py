@@ -1,0 +1,270 @@
+"""From resolved settings and inputs to a compiled learner."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from color_s4l import data, methods
+from color_s4l.artifacts import cache
+from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.networks import TRUNKS, Network, freezing
+from color_s4l.networks.attention import attention
+from color_s4l.settings import (
+    ModelSettings,
+    OptimizationSettings,
+    RuntimeSettings,
+    Settings,
+    StepSettings,
+)
+from color_s4l.terms.term import Term
+from color_s4l.training.inputs import InitialWeights, Inputs
+from color_s4l.training.learner import Learner, Plan
+from color_s4l.training.schedules import Schedule
+from color_s4l.views.augmentation import Augmentation
+from color_s4l.views.colorized import colorized_images
+from color_s4l.views.preprocessing import Preprocessing, whitening
+from color_s4l.views.step import LABELED, UNLABELED, StepViews
+from colorization.colorizer import Colorizer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Everything that a run consists of before its first step.
+
+    Attributes:
+        settings: Resolved.
+        data: The images.
+        batches: The step batches, with the split.
+        learner: Compiled.
+        classifier: Raw images to probabilities; shares the learner's weights.
+        colorizer: One line about the colorizer; None if there is none.
+    """
+
+    settings: Settings
+    data: data.Data
+    batches: data.StepBatches
+    learner: Learner
+    classifier: keras.Model
+    colorizer: str | None
+
+
+def build_network(
+    settings: ModelSettings,
+    terms: Sequence[Term],
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    *,
+    synchronized: bool = False,
+    initial: InitialWeights | None = None,
+) -> Network:
+    """Returns the network before its first step, with frozen blocks frozen.
+
+    Args:
+        settings: Trunk, width, dropout and number of frozen blocks.
+        terms: The terms whose heads the network gets.
+        image_shape: `(height, width, channels)`.
+        num_classes: Number of classes.
+        synchronized: Whether batch statistics are shared by TensorFlow replicas.
+        initial: Weights to start from; None: drawn from Keras' global seed.
+
+    Raises:
+        InputError: The trunk does not accept images of this size, has fewer blocks
+            than are frozen, or has another shape than `initial`.
+    """
+    # Without a value each trunk has the dropout that it was published with.
+    dropout = settings.trunk_dropout
+    given = {} if dropout is None else {"dropout": dropout}
+    trunk = TRUNKS[settings.network](
+        image_shape, width=settings.width, **given, synchronized=synchronized
+    )
+    module = None
+    if any(term.attention() for term in terms):
+        module = attention(trunk.output_shape[1:], synchronized=synchronized)
+    heads = methods.heads_of(terms, num_classes)
+    network = Network(trunk, heads, settings.dropout, module)
+    network(np.zeros((1, *image_shape), "float32"))
+    if initial:
+        initial.assign_to(network)
+    freezing.freeze(trunk, settings.freeze_blocks)
+    return network
+
+
+def is_synchronized(devices: int) -> bool:
+    """Returns whether batch normalisation must share its statistics explicitly.
+
+    On JAX the step sees the whole batch on any number of devices.
+    """
+    return devices > 1 and keras.backend.backend() == "tensorflow"
+
+
+def build_batches(
+    settings: StepSettings, inputs: Inputs, colorizer: Colorizer | None
+) -> data.StepBatches:
+    """Returns the step batches.
+
+    Args:
+        settings: Batch sizes, class balance and seed.
+        inputs: Images, split and pseudo-labels.
+        colorizer: Colourises the unlabelled images now, once; None if no term reads
+            colourised images.
+    """
+    images, split = inputs.data, inputs.split
+    colorized = None
+    if colorizer:
+        unlabeled = data.subset(images.images, split.unlabeled)
+        colorized = colorized_images(unlabeled, colorizer)
+    weights = None
+    if settings.balance:
+        weights = data.class_weights(images.labels[split.labeled], images.classes)
+    return data.StepBatches(
+        images.images,
+        images.labels,
+        split,
+        settings.batch_size,
+        settings.labeled_batch,
+        settings.seed,
+        colorized,
+        weights,
+        inputs.targets,
+    )
+
+
+def whitening_statistics(
+    inputs: Inputs, directory: RunDirectory
+) -> dict[str, np.ndarray]:
+    """Returns the whitening's mean and matrix, fitted once and kept on disk.
+
+    They are fitted on all training images except the validation images. A resumed run
+    reads its own statistics again.
+
+    Args:
+        inputs: Images and split.
+        directory: The run directory; the statistics are written to it.
+
+    Returns:
+        `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, where d is the number
+        of values of an image.
+    """
+    if directory.statistics.exists():
+        return read_arrays(directory.statistics)
+    started = time.perf_counter()
+    images, validation = inputs.data.images, inputs.split.validation
+    if len(validation):  # they stand for images that training has not seen
+        rest = np.setdiff1d(np.arange(len(images)), validation)
+        images = data.subset(images, rest)
+    fitted = cache.cached(
+        "whitening",
+        [data.content(images)],
+        lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
+    )
+    logger.info("whitening  ready after %.1f s", time.perf_counter() - started)
+    write_atomically(directory.statistics, lambda file: np.savez(file, **fitted))
+    return fitted
+
+
+def build_preprocessing(
+    zca: bool,
+    image_shape: tuple[int, int, int],
+    statistics: dict[str, np.ndarray] | None = None,
+) -> Preprocessing:
+    """Returns the preprocessing layer, built.
+
+    Args:
+        zca: Whether it whitens.
+        image_shape: `(height, width, channels)`.
+        statistics: Of `whitening_statistics`; None leaves the identity matrix.
+    """
+    layer = Preprocessing(zca=zca)
+    layer.build((None, *image_shape))
+    if statistics:
+        layer.set_statistics(**statistics)
+    return layer
+
+
+def build_learner(
+    network: Network,
+    preprocessing: Preprocessing,
+    terms: Sequence[Term],
+    batches: data.StepBatches,
+    step: StepSettings,
+    optimization: OptimizationSettings,
+    runtime: RuntimeSettings,
+) -> Learner:
+    """Returns the compiled learner, with its metrics.
+
+    The optimizer is SGD with Nesterov momentum 0.9 (Tran 2019).
+
+    Args:
+        network: Built.
+        preprocessing: Built.
+        terms: The loss is their sum.
+        batches: The step batches of the run.
+        step: Flips and seed.
+        optimization: Epochs, learning rate, schedule and weight decay.
+        runtime: How the step is compiled.
+    """
+    views = StepViews(
+        names=methods.views_of(terms),
+        preprocessing=preprocessing,
+        labeled=Augmentation(flip=step.hflip),
+        unlabeled=Augmentation(),
+    )
+    plan = Plan(
+        groups=batches.groups,
+        epochs=optimization.epochs,
+        steps_per_epoch=batches.steps_per_epoch,
+        num_examples=len(batches.split.unlabeled),
+        weight_decay=optimization.weight_decay,
+        seed=step.seed,
+    )
+    learner = Learner(network, views, terms, plan)
+    schedule = Schedule(
+        optimization.schedule,
+        optimization.learning_rate,
+        epochs=optimization.epochs,
+        steps_per_epoch=batches.steps_per_epoch,
+        warmup_epochs=optimization.warmup_epochs,
+        milestones=optimization.milestones,
+    )
+    jit_compile = "auto" if runtime.jit_compile is None else runtime.jit_compile
+    learner.compile(
+        optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
+        jit_compile=jit_compile,
+        steps_per_execution=steps_per_execution(
+            runtime.steps_per_execution, batches.steps_per_epoch
+        ),
+    )
+    learner.optimizer.build(learner.trainable_variables)
+    learner.build_metrics(batches.batch(0))
+    return learner
+
+
+def steps_per_execution(wanted: int, steps: int) -> int:
+    """Returns the largest number up to `wanted` that divides the steps of an epoch.
+
+    Otherwise Keras would run over the end of the epoch and read images of the next.
+
+    Args:
+        wanted: Largest number allowed, at least 1.
+        steps: Steps per epoch.
+    """
+    numbers = range(min(wanted, steps), 0, -1)
+    return next(number for number in numbers if steps % number == 0)
+
+
+def images_per_step(terms: Sequence[Term], batches: data.StepBatches) -> int:
+    """Returns the number of images in all views of one step.
+
+    Each view counts once, however often it goes through the trunk: the further passes
+    of ICT, VAT and the mixtures are not counted.
+    """
+    labeled = methods.copies_of(terms, LABELED)
+    unlabeled = methods.copies_of(terms, UNLABELED)
+    return batches.labeled_batch * labeled + batches.batch_size * unlabeled

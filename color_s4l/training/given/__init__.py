@@ -1,1 +1,0 @@
-"""What a run reads before it computes anything: images, weights, labels."""

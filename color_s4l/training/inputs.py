@@ -1,0 +1,304 @@
+"""The inputs of a run: images, split, colorizer, initial weights, pseudo-labels."""
+
+import dataclasses
+import functools
+import itertools
+import logging
+import os
+import pathlib
+import typing
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from color_s4l import data
+from color_s4l.artifacts import cache, classifier_file, run_directory
+from color_s4l.artifacts import heads as saved_heads
+from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.errors import InputError
+from color_s4l.networks import Network
+from color_s4l.networks.encoder import weights_of
+from color_s4l.settings import DataSettings, InputSettings, SplitSettings
+from color_s4l.terms.term import Term
+from color_s4l.views.step import COLORIZED
+from colorization import saving, training
+from colorization.colorizer import Colorizer
+
+logger = logging.getLogger(__name__)
+
+# Settings of the colorizer that a run trains if none is given. 10 epochs give the right
+# tones; the published colorizers had 50 to 300. Fewer images need smaller batches: with
+# fewer than about 350 steps, a colorizer without batch normalisation may still predict
+# the mean colour for every pixel.
+COLORIZER_EPOCHS = 10
+FEW_IMAGES, SMALL_BATCH, LARGE_BATCH = 5000, 20, 100
+# Its training images are all in memory: 13,000 images of 224 px. A constant, so that
+# the colorizer does not depend on the machine.
+COLORIZER_BYTES = 2 * 10**9
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InitialWeights:
+    """Weights of a trained trunk, perhaps with heads, that another run starts from.
+
+    Attributes:
+        source: Path that they were read from, for error messages.
+        trunk: Weights and batch statistics of the trunk, in Keras' order.
+        heads: Name -> kernel and bias; empty if the heads are not wanted.
+        fits: Settings that give a network of this shape, for error messages.
+    """
+
+    source: str
+    trunk: tuple[np.ndarray, ...]
+    heads: dict[str, list[np.ndarray]]
+    fits: str = "its `network` and `width`"
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the weights of the trunk and of the heads."""
+        heads = [(name, *self.heads[name]) for name in sorted(self.heads)]
+        return cache.digest(*self.trunk, *itertools.chain.from_iterable(heads))
+
+    def assign_to(self, network: Network) -> None:
+        """Assigns the weights to a network.
+
+        Args:
+            network: Built. Heads with other names keep their weights.
+
+        Raises:
+            InputError: Its trunk has another shape, or a head has another size.
+        """
+        expected = [tuple(weight.shape) for weight in network.trunk.weights]
+        if [array.shape for array in self.trunk] != expected:
+            raise InputError(
+                f"`init_from`={self.source} contains another trunk: set {self.fits}."
+            )
+        network.trunk.set_weights(self.trunk)
+        for name in self.heads.keys() & network.heads.keys():
+            head, size = network.heads[name], len(self.heads[name][-1])
+            if size != head.units:
+                raise InputError(
+                    f"`init_heads`: the head {name!r} of {self.source} has {size} "
+                    f"classes; expected {head.units}."
+                )
+            head.set_weights(self.heads[name])
+
+
+def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeights:
+    """Reads the weights of a trunk: of a run, or the encoder of a colorizer.
+
+    Args:
+        path: A run directory or a model file (.keras, .h5) of a classifier or of a
+            colorizer. A colorizer fits the trunk `encoder` of the same width.
+        heads: Whether to read the heads too; a colorizer has none.
+
+    Returns:
+        The weights.
+
+    Raises:
+        InputError: The path does not exist or is not a model of this library.
+    """
+    file = pathlib.Path(path)
+    if saving.is_colorizer(file):
+        colorizer = saving.load(file)
+        width = colorizer.origin.width
+        fits = f"`network`=encoder and `width`={width:g} (it is a colorizer)"
+        return InitialWeights(str(path), tuple(weights_of(colorizer.model)), {}, fits)
+    if file.is_dir():
+        file = RunDirectory(file).model()
+    model, _ = classifier_file.load(file)
+    trunk = tuple(model.get_layer("trunk").get_weights())
+    found = saved_heads.load(saved_heads.path_beside(file)) if heads else {}
+    return InitialWeights(str(path), trunk, found)
+
+
+@dataclasses.dataclass(frozen=True)
+class InputFiles:
+    """The input files of a run other than the images; None for a file not needed.
+
+    Attributes:
+        colorizer: Of `colorizer`.
+        initial: Of `init_from`.
+        pseudo_labels: Of `pseudo_labels`.
+    """
+
+    colorizer: Colorizer | None
+    initial: InitialWeights | None
+    pseudo_labels: data.PseudoLabels | None
+
+    @property
+    def digests(self) -> dict[str, str | None]:
+        """Name of each setting -> digest of the file's content."""
+        named = {
+            "colorizer": self.colorizer,
+            "init_from": self.initial,
+            "pseudo_labels": self.pseudo_labels,
+        }
+        return {name: file and file.digest for name, file in named.items()}
+
+
+def read_files(settings: InputSettings, *, colorizer: bool) -> InputFiles:
+    """Reads the input files other than the images.
+
+    Args:
+        settings: The names of the files.
+        colorizer: Whether a term needs the colorizer.
+
+    Raises:
+        InputError: A file is missing or damaged.
+    """
+    initial = settings.init_from and read_initial(
+        settings.init_from, heads=settings.init_heads
+    )
+    labels = settings.pseudo_labels and data.read_pseudo_labels(settings.pseudo_labels)
+    return InputFiles(
+        saving.load(settings.colorizer) if settings.colorizer and colorizer else None,
+        initial or None,
+        labels or None,
+    )
+
+
+def check_unchanged(
+    settings: InputSettings, files: InputFiles, config: Mapping[str, typing.Any]
+) -> None:
+    """Raises an error if a resumed run has other input files than at its start.
+
+    Args:
+        settings: The names of the files.
+        files: Their content now.
+        config: The config.json of the run.
+    """
+    for name, digest in files.digests.items():
+        if config["digests"].get(name) != digest:
+            raise InputError(
+                f"`{name}`={getattr(settings, name)} has another content than at the "
+                "start of this run."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """Everything that a run reads. The same after a resume.
+
+    Attributes:
+        data: The images.
+        split: Indices of the labelled, unlabelled and validation images.
+        files: The other input files.
+        targets: Pseudo-labels of the unlabelled images, float32
+            `(unlabelled images, classes)`; None if no term needs them.
+    """
+
+    data: data.Data
+    split: data.Split
+    files: InputFiles
+    targets: np.ndarray | None
+
+
+def needs_colorizer(terms: Sequence[Term]) -> bool:
+    """Returns whether a term reads the colourised view."""
+    return any(COLORIZED in term.views() for term in terms)
+
+
+def read_inputs(
+    images: DataSettings | data.Data,
+    split: SplitSettings,
+    inputs: InputSettings,
+    terms: Sequence[Term],
+    directory: RunDirectory,
+) -> Inputs:
+    """Reads the small files first, so that an error in them shows at once.
+
+    Args:
+        images: The data set's settings, or the data set itself.
+        split: How the images are divided.
+        inputs: Names of the other files.
+        terms: The terms of the method.
+        directory: The run directory. The split of a resumed run is read from it.
+
+    Raises:
+        InputError: Something is missing, damaged or does not fit, or a resumed run
+            has other input files than at its start.
+    """
+    files = read_files(inputs, colorizer=needs_colorizer(terms))
+    if directory.config.exists():
+        config = run_directory.read_config(directory)
+        check_unchanged(inputs, files, config)
+    if isinstance(images, DataSettings):
+        logger.info("reading    %s", images.dataset)
+        images = data.load_source(images)
+    indices = _split(images, split, directory)
+    labels = files.pseudo_labels
+    targets = labels.of(images, indices.unlabeled) if labels else None
+    return Inputs(images, indices, files, targets)
+
+
+def _split(
+    images: data.Data, settings: SplitSettings, directory: RunDirectory
+) -> data.Split:
+    """Returns the split of the resumed run, of `split_file`, or drawn from the seed."""
+    if directory.split.exists():
+        return data.read_split(directory.split, images)
+    if settings.split_file:
+        return data.read_split(settings.split_file, images)
+    split = data.draw_split(
+        images.labels,
+        images.classes,
+        settings.labels,
+        settings.unlabeled,
+        settings.validation,
+        settings.seed,
+    )
+    if settings.labeled_only:
+        return dataclasses.replace(split, unlabeled=split.labeled)
+    return split
+
+
+def own_colorizer(
+    inputs: Inputs, directory: RunDirectory, *, seed: int, verbosity: int
+) -> Colorizer:
+    """Returns the colorizer in the run directory; trains it first if there is none."""
+    if not directory.colorizer.exists():
+        _train_colorizer(inputs, directory, seed, verbosity)
+    return saving.load(directory.colorizer)
+
+
+def _train_colorizer(
+    inputs: Inputs, directory: RunDirectory, seed: int, verbosity: int
+) -> None:
+    images = _colorizer_images(inputs)
+    logger.info(
+        "colorizer  none given: training one on %s of the unlabelled images for %s "
+        "epochs; it is saved as %s",
+        f"{len(images):,}",
+        COLORIZER_EPOCHS,
+        directory.colorizer,
+    )
+    settings = training.Settings(
+        epochs=COLORIZER_EPOCHS,
+        batch_size=SMALL_BATCH if len(images) < FEW_IMAGES else LARGE_BATCH,
+        seed=seed,
+        verbosity=verbosity,
+    )
+    checkpoint = directory.path / "colorizer.unfinished.npz"
+    model = training.train(images, images[:0], settings, checkpoint, resume=True)
+    origin = training.origin(settings, inputs.data.name, images)
+    saving.save(model, directory.colorizer, origin)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _colorizer_images(inputs: Inputs) -> np.ndarray:
+    """Returns the unlabelled images, evenly thinned if they would not fit in memory."""
+    images, unlabeled = inputs.data.images, inputs.split.unlabeled
+    _, height, width, channels = images.shape
+    present = len(unlabeled)
+    count = min(present, COLORIZER_BYTES // (height * width * channels))
+    return images[unlabeled[np.arange(count) * present // count]]
+
+
+def describe_colorizer(colorizer: Colorizer) -> str:
+    """Returns one line: the network, its training images and epochs."""
+    origin = colorizer.origin
+    return (
+        f"{origin.network}, {origin.epochs} epochs on {origin.images:,} images of "
+        f"{origin.dataset}"
+    )
