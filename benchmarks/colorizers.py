@@ -7,6 +7,7 @@ saved after 50, 100, 200 and 300 epochs, with its error on the test images, and 
 
 import dataclasses
 import pathlib
+import typing
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import origin
-from color_s4l import backend, command_line, data
+from color_s4l import command_line
 from color_s4l import fields as field_ranges
 from color_s4l.artifacts import pictures
 from color_s4l.errors import InputError
@@ -70,6 +71,8 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
         InputError: A value is wrong, the data set cannot be read, or a file belongs to
             a training with other settings.
     """
+    from color_s4l import data
+
     field_ranges.check(flags)
     counts = sorted(origin.numbers("epochs", flags.epochs))
     if not counts[0]:
@@ -84,7 +87,7 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
     return table
 
 
-def _train(flags: Colorizers, epochs: int, images: data.Data) -> None:
+def _train(flags: Colorizers, epochs: int, images: typing.Any) -> None:
     """Continues the training up to this number of epochs and saves the colorizer."""
     from colorization import training
     from colorization.networks import Shape
@@ -116,6 +119,7 @@ def _measure(
     flags: Colorizers, counts: Sequence[int], images: np.ndarray
 ) -> pd.DataFrame:
     """Measures all colorizers, writes the table and the picture."""
+    from color_s4l import backend
     from colorization import metrics
     from colorization.colorizer import Colorizer
     from colorization.evaluate import compare
@@ -123,7 +127,13 @@ def _measure(
     rows, shown = [], {"original": images, "grey": metrics.gray(images)}
     for count in counts:
         colorizer = Colorizer.load(path_of(flags, count))
-        _check_origin(flags, count, colorizer.origin)
+        for name in ("network", "width", "batch_size", "learning_rate", "seed"):
+            before, now = getattr(colorizer.origin, name), getattr(flags, name)
+            if before != now:
+                raise InputError(
+                    f"{path_of(flags, count)} was trained with {name}={before}, not "
+                    f"{now}: choose another `output`."
+                )
         colorized = colorizer.colorize(images)
         scores = compare(images, colorizer, colorized, batch_size=100)
         rows.append(_row(flags, colorizer.origin, count, scores["colorized"]))
@@ -139,29 +149,10 @@ def _measure(
     return table
 
 
-def _check_origin(flags: Colorizers, epochs: int, record) -> None:
-    wanted = {
-        "epochs": epochs,
-        "images": flags.images or record.images,
-        "network": flags.network,
-        "width": flags.width,
-        "batch_size": flags.batch_size,
-        "learning_rate": flags.learning_rate,
-        "seed": flags.seed,
-    }
-    for name, value in wanted.items():
-        if getattr(record, name) != value:
-            raise InputError(
-                f"{path_of(flags, epochs)} was trained with {name}="
-                f"{getattr(record, name)}, not {value}: choose another `output`."
-            )
-
-
-def _row(flags: Colorizers, record, epochs: int | str, scores) -> dict:
+def _row(flags: Colorizers, record: typing.Any, epochs: int | str, scores) -> dict:
+    names = ("network", "width", "images", "seed")
     about = {"dataset": flags.dataset, "epochs": epochs}
-    about |= {
-        name: getattr(record, name) for name in ("network", "width", "images", "seed")
-    }
+    about |= {name: getattr(record, name) for name in names}
     published = PUBLISHED.get(flags.dataset, {}).get(epochs)
     return about | dataclasses.asdict(scores) | {"published_agreement": published}
 

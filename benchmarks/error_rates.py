@@ -2,28 +2,28 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from tqdm import tqdm
 
-from benchmarks import origin, summary, work
-from benchmarks.grid import METHODS, Axes, Place, grid, places
+from benchmarks import origin, work
 from color_s4l import command_line
 from color_s4l import fields as field_ranges
 from color_s4l.fields import AtLeast, OneOf, option
-from color_s4l.settings import TrainingSettings, part
+from color_s4l.settings import Run, TrainingSettings
 
 _DESCRIPTION = """Trains every method and recipe with every network, number of labels
 and seed, and writes tables of the error rates (.csv, .md, .tex) and a plot (.png). Runs
-that are complete are not run again, interrupted ones are resumed. A run that fails does
-not stop the others; its reason is printed at the end (exit code 1). Of --set and --stage
-each run gets the ones that it has. A recipe that starts from --init_from (refine) needs
-a command of its own.
+that are complete are not run again, interrupted ones are resumed. A run that fails
+does not stop the others; its reason is printed at the end (exit code 1). Of --set and
+--stage each run gets the ones that it has. A recipe that continues the run of
+--init_from (refine) needs its own command.
 
   python -m benchmarks.error_rates --labels=100 --methods=supervised,color_s4l
   python -m benchmarks.error_rates --labels=100 --recipes=moam,alternating
 """
+METHODS = "supervised,sesemi,color_s4l"
 EXIT_FAILED = 1
 
 
@@ -60,18 +60,21 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
     Raises:
         InputError: A value is wrong; nothing was started.
     """
+    from benchmarks.grid import places
+
     field_ranges.check(flags)
     path = origin.output_file(flags.output)
     work.check(flags.joblib_backend, flags.cluster)
     found = places(_runs(flags), pathlib.Path(flags.runs))
-    done = {place.run.run_dir for place in found if place.done}
+    done = [place.run.run_dir for place in found if place.done]
     print(f"runs       {len(found)}, {len(done)} of them complete", flush=True)
-    text = _write(found, done, path, flags) if done else None
+    text = _write(done, path, stages=flags.stages) if done else None
     failed = {}
     waiting = [place.run for place in found if not place.done]
     outcomes = work.outcomes(
         waiting, flags.processes, flags.joblib_backend, flags.cluster
     )
+    order = [place.run.run_dir for place in found]
     with tqdm(total=len(found), initial=len(done), unit="run", disable=None) as bar:
         for outcome in outcomes:
             bar.update()
@@ -80,9 +83,9 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
                 failed[outcome.run_dir] = outcome.failure
                 bar.write(f"failed     {name}: {outcome.failure}")
                 continue
-            done.add(outcome.run_dir)
+            done = sorted([*done, outcome.run_dir], key=order.index)
             bar.write(f"complete   {name} in {outcome.seconds / 60:.1f} minutes")
-            text = _write(found, done, path, flags)
+            text = _write(done, path, stages=flags.stages)
     if text:
         print(f"\n{text}\nwritten    {path}; beside it .md, .tex, .png", flush=True)
     if failed:
@@ -92,24 +95,33 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
     return failed
 
 
-def _runs(flags: ErrorRates) -> list:
+def _runs(flags: ErrorRates) -> list[Run]:
     """Returns the runs, all checked: an error in the last one must show now."""
-    from color_s4l.recipes.flags import check
+    from benchmarks.grid import grid
+    from color_s4l.recipes.procedure import check
 
-    runs = grid(part(flags, TrainingSettings), part(flags, Axes))
+    methods = flags.methods
+    if methods is None:
+        methods = "" if flags.recipes else METHODS
+    runs = grid(
+        flags,
+        labels=flags.labels,
+        networks=flags.networks,
+        methods=methods,
+        recipes=flags.recipes,
+        seeds=flags.seeds,
+    )
     for run in runs:
         check(run)
     return runs
 
 
-def _write(
-    found: Sequence[Place], done: Collection[str], path: pathlib.Path, flags: ErrorRates
-) -> str:
-    """Writes the tables of all complete runs; returns the Markdown."""
+def _write(runs: Sequence[str], path: pathlib.Path, *, stages: bool) -> str:
+    """Writes the tables of complete runs; returns the Markdown."""
+    from benchmarks import summary
     from color_s4l.artifacts import tables
 
-    complete = [place.run.run_dir for place in found if place.run.run_dir in done]
-    rows = tables.rows(complete, stages=flags.stages)
+    rows = tables.rows(runs, stages=stages)
     origin.write_csv(rows, path)
     return summary.write(rows, path)
 

@@ -11,21 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 from benchmarks import origin
-from color_s4l import command_line
-from color_s4l import fields as field_ranges
+from color_s4l import command_line, fields
 from color_s4l.errors import InputError
 from color_s4l.fields import Above, option
 from color_s4l.settings import Run
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
 LABELS = ("cifar10:4000", "cifar10:1000", "cifar10:all", "cifar100:20000")
-METHODS = ("color_s4l", "sesemi")
-ROWS = ",".join(f"{m}/{labels}" for labels in LABELS for m in METHODS)
+ROWS = ",".join(f"{m}/{labels}" for labels in LABELS for m in ("color_s4l", "sesemi"))
 # Time for an interrupted process to end by itself.
 GRACE_SECONDS = 60
 _DESCRIPTION = """Measures the throughput and then trains the published rows, the most
-informative ones first, until the time is used up. Complete parts are not computed again:
-the same command continues after the last complete epoch.
+informative ones first, until the time is used up. Complete parts are not computed
+again: the same command continues after the last complete epoch.
 
   python -m benchmarks.gpu --minutes=60 --data_dir=tfds
 """
@@ -41,11 +39,10 @@ class Gpu:
     output: str = option("bench_gpu", "Folder of everything it writes.")
     data_dir: str | None = option(None, "As in color_s4l.train.")
     rows: str = option(
-        ROWS, "FLAGFILE:LABELS below --flags_dir, comma-separated, in this order."
+        ROWS, "FLAGFILE:LABELS, comma-separated; the files in flags/ without .cfg."
     )
-    flags_dir: str = option(str(FLAGS), "Folder of the flagfiles.")
     seeds: str = option(
-        "1,5,10,15", "Comma-separated; all rows with the first seed, then the second..."
+        "1,5,10,15", "Comma-separated; all rows with the first seed come first."
     )
     dtype_policy: str = option("mixed_bfloat16", "As in color_s4l.train.")
     steps_per_execution: int = option(100, "As in color_s4l.train.")
@@ -71,9 +68,7 @@ class Job:
 
 
 def jobs(flags: Gpu) -> Iterator[Job]:
-    """Yields all jobs, the most informative first.
-
-    A colorizer comes before the first row that needs it.
+    """Yields all jobs, the most informative first; some colorizers several times.
 
     Raises:
         InputError: A flagfile does not exist or is wrong, or a seed is not a number.
@@ -85,53 +80,35 @@ def jobs(flags: Gpu) -> Iterator[Job]:
         yield Job("throughput", ("benchmarks.throughput", *words), output)
     for seed in origin.numbers("seeds", flags.seeds):
         for row in flags.rows.split(","):
-            name, _, labels = row.partition(":")
-            path = pathlib.Path(flags.flags_dir) / f"{name}.cfg"
-            if not path.is_file():
-                raise InputError(f"`rows`: there is no flagfile {path}.")
-            run = command_line.parse(Run, [f"--flagfile={path}"], "")
-            directory = flags.data_dir or run.data_dir
-            words = [f"--data_dir={directory}"] if directory else []
-            if run.colorizer:
-                colorizer = folder / pathlib.Path(run.colorizer).name
-                yield _colorizer(run, colorizer, words)
-                words.append(f"--colorizer={colorizer}")
-            if labels and labels != "all":
-                words.append(f"--labels={labels}")
-            yield _training(row, seed, path, words, flags)
+            yield from _jobs_of_row(row, seed, folder, flags)
 
 
-def _colorizer(run: Run, path: pathlib.Path, words: Sequence[str]) -> Job:
-    """Returns the training of a colorizer; its file name has the number of epochs."""
-    epochs = re.fullmatch(r".*_(\d+)", path.stem)
-    if not epochs:
-        raise InputError(
-            f"Expected a colorizer named <data set>_<epochs>.h5. Received: {path.name}."
-        )
-    own = [f"--dataset={run.dataset}", f"--epochs={epochs[1]}", f"--output={path}"]
-    own += ["--resume", "--verbosity=2", *words]
-    if run.image_size:
-        own.append(f"--image_size={run.image_size}")
-    return Job(f"colorizer {path.stem}", ("colorization.train", *own), path)
-
-
-def _training(
-    row: str, seed: int, path: pathlib.Path, words: Sequence[str], flags: Gpu
-) -> Job:
-    name = re.sub(r"\W", "_", row)
-    folder = pathlib.Path(flags.output) / "runs" / f"{name}_s{seed}"
-    own = [
-        f"--flagfile={path}",
-        f"--seed={seed}",
-        f"--run_dir={folder}",
-        "--resume",
-        f"--dtype_policy={flags.dtype_policy}",
-        f"--steps_per_execution={flags.steps_per_execution}",
-        "--verbosity=2",
-        *words,
-    ]
-    done = folder / "result.json"
-    return Job(f"{row}, seed {seed}", ("color_s4l.train", *own), done)
+def _jobs_of_row(row: str, seed: int, folder: pathlib.Path, flags: Gpu) -> list[Job]:
+    """Returns the training of a row, after the training of the colorizer it needs."""
+    name, _, labels = row.partition(":")
+    path = FLAGS / f"{name}.cfg"
+    if not path.is_file():
+        raise InputError(f"`rows`: there is no flagfile {path}.")
+    run = command_line.parse(Run, [f"--flagfile={path}"], "")
+    shared = ["--resume", "--verbosity=2"]
+    if flags.data_dir:
+        shared.append(f"--data_dir={flags.data_dir}")
+    found, words = [], [f"--flagfile={path}", f"--seed={seed}", *shared]
+    if run.colorizer:
+        file = folder / pathlib.Path(run.colorizer).name
+        epochs = file.stem.rpartition("_")[2]
+        own = [f"--dataset={run.dataset}", f"--epochs={epochs}", f"--output={file}"]
+        command = ("colorization.train", *own, *shared)
+        found.append(Job(f"colorizer {file.stem}", command, file))
+        words.append(f"--colorizer={file}")
+    if labels and labels != "all":
+        words.append(f"--labels={labels}")
+    run_dir = folder / "runs" / f"{re.sub(r'[^A-Za-z0-9]+', '_', row)}_s{seed}"
+    words.append(f"--run_dir={run_dir}")
+    for field in ("dtype_policy", "steps_per_execution"):
+        words.append(f"--{field}={getattr(flags, field)}")
+    training = ("color_s4l.train", *words)
+    return [*found, Job(f"{row}, seed {seed}", training, run_dir / "result.json")]
 
 
 def gpu(flags: Gpu) -> None:
@@ -140,11 +117,12 @@ def gpu(flags: Gpu) -> None:
     Raises:
         InputError: A value is wrong, or a job failed (the others were run).
     """
-    field_ranges.check(flags)
+    fields.check(flags)
     end = time.monotonic() + 60 * flags.minutes
     every = list({job.done: job for job in jobs(flags)}.values())
-    pathlib.Path(flags.output).mkdir(parents=True, exist_ok=True)
-    failed = work(every, lambda: end - time.monotonic(), flags)
+    folder = pathlib.Path(flags.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    failed = work(every, lambda: end - time.monotonic(), folder)
     left = [job.name for job in every if not job.done.exists()]
     if left:
         print(f"not done   {len(left)} of {len(every)}; the same command continues")
@@ -152,17 +130,21 @@ def gpu(flags: Gpu) -> None:
         raise InputError(f"Failed: {'; '.join(failed)}. See their output above.")
 
 
-def work(every: Sequence[Job], left: Callable[[], float], flags: Gpu) -> list[str]:
+def work(
+    every: Sequence[Job], left: Callable[[], float], folder: pathlib.Path
+) -> list[str]:
     """Runs the jobs that are not complete, one after the other, while time is left.
 
     Args:
         every: The jobs, in order.
         left: Returns the seconds that are left.
-        flags: Settings of the table, which is written after each job.
+        folder: Of the table of error rates, which is written after each job.
 
     Returns:
         Names of the jobs that failed.
     """
+    from color_s4l.artifacts import tables
+
     failed = []
     for job in every:
         if job.done.exists():
@@ -177,7 +159,10 @@ def work(every: Sequence[Job], left: Callable[[], float], flags: Gpu) -> list[st
         if not job.done.exists():
             failed.append(job.name)
             print(f"failed     {job.name}", flush=True)
-        _write([one.done.parent for one in every if one.done.exists()], flags)
+        files = [one.done for one in every if one.done.exists()]
+        runs = [file.parent for file in files if file.name == "result.json"]
+        if runs:
+            origin.write_csv(tables.rows(runs), folder / "error_rates.csv")
     return failed
 
 
@@ -196,16 +181,6 @@ def _finished(job: Job, seconds: float) -> bool:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _write(folders: Sequence[pathlib.Path], flags: Gpu) -> None:
-    """Writes one row for each complete run, in the order of the rows."""
-    from color_s4l.artifacts import tables
-
-    runs = [folder for folder in folders if (folder / "result.json").exists()]
-    if runs:
-        path = pathlib.Path(flags.output) / "error_rates.csv"
-        origin.write_csv(tables.rows(runs), path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,14 +3,12 @@
 import contextlib
 import dataclasses
 import importlib.metadata
-import json
 import pathlib
 import typing
 
 import pandas as pd
 
-from color_s4l import settings
-from color_s4l.artifacts import provenance
+from color_s4l.artifacts import provenance, tables
 from color_s4l.artifacts.files import write_atomically
 from color_s4l.errors import InputError
 
@@ -19,7 +17,7 @@ FREE = ("output", "runs", "processes", "joblib_backend", "cluster")
 
 
 def columns(flags: typing.Any, devices: list[str]) -> dict[str, str]:
-    """Returns the columns `settings` (JSON), `hardware`, `versions` and `date`.
+    """Returns the columns `hardware`, `versions`, `date` and `settings` (JSON).
 
     Args:
         flags: The dataclass of a command's flags.
@@ -28,13 +26,14 @@ def columns(flags: typing.Any, devices: list[str]) -> dict[str, str]:
     versions = provenance.versions()
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions["torch"] = importlib.metadata.version("torch")
-    values = settings.portable(dataclasses.asdict(flags))
-    kept = {name: value for name, value in values.items() if name not in FREE}
+    values = dataclasses.asdict(flags)
     return {
-        "settings": json.dumps(kept),
         "hardware": provenance.hardware(devices),
-        "versions": ", ".join(f"{name} {text}" for name, text in versions.items()),
+        "versions": tables.versions_text(versions),
         "date": provenance.today(),
+        "settings": tables.settings_text(
+            {n: values[n] for n in values if n not in FREE}
+        ),
     }
 
 

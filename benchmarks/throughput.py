@@ -30,27 +30,15 @@ case runs in its own process; cases that are compared are measured in alternatio
 
   python -m benchmarks.throughput --networks=convnet --methods=supervised,color_s4l
 """
-SHOWN = {
-    "network": "network",
-    "method": "method",
-    "dtype_policy": "precision",
-    "backend": "framework",
-    "images_per_second": "images/s",
-    "ratio_to_torch": "images/s / PyTorch's",
-    "speed_to_supervised": "images/s / supervised's",
-    "step_to_supervised": "step time / supervised's",
-    "process_MB": "peak MB",
-    "device_MB": "peak device MB",
-    "memory_to_supervised": "peak / supervised's",
-    "data": "data %",
-    "views": "views %",
-    "gradient": "gradient %",
-    "rest": "rest %",
-    "remark": "remark",
-}
-NOTE = """`images/s` counts labelled images and views that go through the trunk; each
-number is the median of n measurements. `data`, `views` and `gradient` (forward and
-backward pass) are shares of the time of a step."""
+SHOWN = [
+    *("network", "method", "dtype_policy", "backend", "images_per_second"),
+    *("ratio_to_torch", "speed_to_supervised", "step_to_supervised"),
+    *("process_MB", "device_MB", "memory_to_supervised"),
+    *("data", "views", "gradient", "rest", "remark"),
+]
+NOTE = """images_per_second counts labelled images and views that go through the trunk
+(median of n measurements). data, views and gradient (forward and backward pass) are
+shares of the time of a step in percent."""
 Count = Annotated[int, AtLeast(1)]
 
 
@@ -177,9 +165,8 @@ def _cases(
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     """Returns the columns for reading, without empty ones."""
-    names = [name for name in SHOWN if name in table]
-    filled = [name for name in names if table[name].replace("", None).notna().any()]
-    return table[filled].rename(columns=SHOWN)
+    shown = table.reindex(columns=SHOWN)
+    return shown.loc[:, shown.replace("", None).notna().any()]
 
 
 def _write(table: pd.DataFrame, path: pathlib.Path) -> None:
@@ -189,7 +176,8 @@ def _write(table: pd.DataFrame, path: pathlib.Path) -> None:
         for name in ("n", "steps", "settings", "hardware", "versions", "date")
         if name in table
     ]
-    text = _shown(table).to_markdown(index=False, missingval="", disable_numparse=True)
+    shown = _shown(table).astype(object).fillna("")
+    text = shown.to_markdown(index=False, disable_numparse=True)
     lines = [text, "", NOTE, "", *facts, ""]
     origin.write_text(path.with_suffix(".md"), "\n".join(lines))
 

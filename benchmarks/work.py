@@ -42,13 +42,12 @@ def check(backend: str, cluster: str | None) -> None:
     Raises:
         InputError: The backend is not installed, or has no cluster.
     """
-    if backend == "dask":
-        if importlib.util.find_spec("distributed") is None:
-            raise InputError(
-                "`joblib_backend`=dask is not installed: pip install 'dask[distributed]'."
-            )
-    elif cluster:
+    if cluster and backend != "dask":
         raise InputError("`cluster` needs `joblib_backend`=dask.")
+    if backend == "dask" and importlib.util.find_spec("distributed") is None:
+        raise InputError(
+            "`joblib_backend`=dask needs a package: pip install 'dask[distributed]'."
+        )
 
 
 def outcomes(
@@ -80,16 +79,11 @@ def _parallel_backend(
         if backend == "dask":
             from distributed import Client
 
-            client = Client(
-                *([cluster] if cluster else []),
-                **({} if cluster else _LOCAL_CLUSTER | {"n_workers": processes}),
-            )
-            stack.enter_context(client)
+            local = {"threads_per_worker": 1, "dashboard_address": None}
+            here = {} if cluster else {"n_workers": processes, **local}
+            stack.enter_context(Client(cluster, **here))
         stack.enter_context(joblib.parallel_config(backend))
         yield
-
-
-_LOCAL_CLUSTER = {"threads_per_worker": 1, "dashboard_address": None}
 
 
 def _train(run: Run) -> Outcome:

@@ -1,1 +1,1 @@
-"""Parts of benchmarks.throughput: cases, the processes that measure them, table rows."""
+"""Parts of benchmarks.throughput: cases, measuring processes and table rows."""

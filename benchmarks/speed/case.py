@@ -4,7 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -40,6 +40,10 @@ class Case:
     def run(self) -> Run:
         """The settings of the run."""
         return settings.from_json(self.values)
+
+    def columns(self, names: Sequence[str]) -> dict:
+        """Returns the backend and these settings, as columns of a table."""
+        return {"backend": self.backend, **{name: self.values[name] for name in names}}
 
     def to_json(self) -> str:
         """Returns the case as JSON, for the process that measures it."""

@@ -22,8 +22,8 @@ ENVIRONMENT = {
     # Several frameworks share a GPU: none may take all of its memory at the start.
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-    # Freed memory stays in the process: equal allocator settings for all frameworks,
-    # without page faults at every step.
+    # Equal allocator settings for all frameworks: freed memory stays in the process,
+    # so that a step causes no page faults.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
 }
@@ -120,7 +120,7 @@ def started(
                 processes[name] = Process(case, cache)
                 stack.callback(processes[name].close)
             except FailedError as error:
-                failures.append(failed_row(case, str(error)))
+                failures.append({**case.columns(SETTINGS), "remark": str(error)})
         yield processes, failures
 
 
@@ -143,14 +143,14 @@ class Measured:
     devices: list[str]
 
     @property
-    def seconds_per_step(self) -> float:
-        """The median over the repetitions."""
+    def step(self) -> float:
+        """Seconds of a step: the median over the repetitions."""
         return statistics.median(self.seconds) / self.case.steps
 
     @property
-    def images_per_second(self) -> float:
+    def speed(self) -> float:
         """Images and views that go through the trunk in a second, by the median."""
-        return self.images_per_step / self.seconds_per_step
+        return self.images_per_step / self.step
 
     @property
     def peak(self) -> int | None:
@@ -159,11 +159,7 @@ class Measured:
 
 
 def measured(processes: Mapping[str, Process], repeats: int) -> dict[str, Measured]:
-    """Measures several processes in alternation.
-
-    Args:
-        processes: Name -> process.
-        repeats: Number of measurements of each.
+    """Measures several processes in alternation, each `repeats` times.
 
     Raises:
         FailedError: A process ended.
@@ -174,13 +170,9 @@ def measured(processes: Mapping[str, Process], repeats: int) -> dict[str, Measur
             seconds[name].append(process.ask("run"))
     return {
         name: Measured(
-            process.case,
-            seconds[name],
-            process.images_per_step,
-            process.ask("memory"),
-            process.devices,
+            p.case, seconds[name], p.images_per_step, p.ask("memory"), p.devices
         )
-        for name, process in processes.items()
+        for name, p in processes.items()
     }
 
 
@@ -200,30 +192,19 @@ def rows(
         repeats: Number of measurements of each case.
         parts: Whether to measure the parts of a step, too.
     """
-    with started(cases, cache) as (processes, failures):
-        beside = {
-            f"{SUPERVISED} {b}": supervised[b] for b in processes if b in supervised
-        }
+    with started(cases, cache) as (processes, found):
+        both = [backend for backend in supervised if backend in processes]
+        base = {f"{SUPERVISED} {backend}": supervised[backend] for backend in both}
         try:
-            found = measured({**processes, **beside}, repeats)
+            all_of = measured({**processes, **base}, repeats)
             timed = {b: p.ask("parts") if parts else {} for b, p in processes.items()}
         except FailedError as error:
-            every = processes.values()
-            return failures + [failed_row(p.case, str(error)) for p in every]
-    plain = found.get("torch")
-    return failures + [
-        row(found[b], plain, found.get(f"{SUPERVISED} {b}"), timed[b]) for b in timed
-    ]
-
-
-def _settings(case: Case) -> dict:
-    copied = {name: case.values[name] for name in SETTINGS}
-    return {"backend": case.backend, **copied}
-
-
-def failed_row(case: Case, reason: str) -> dict:
-    """Returns the row of a case that could not be measured."""
-    return {**_settings(case), "remark": reason}
+            about = [p.case.columns(SETTINGS) for p in processes.values()]
+            return found + [{**columns, "remark": str(error)} for columns in about]
+    for backend, seconds in timed.items():
+        own, beside = all_of[backend], all_of.get(f"{SUPERVISED} {backend}")
+        found.append(row(own, all_of.get("torch"), beside, seconds))
+    return found
 
 
 def row(
@@ -247,20 +228,24 @@ def row(
     device = ours.memory["device"]
     if supervised is None and ours.case.values["method"] == SUPERVISED:
         supervised = ours
+
+    def ratio(base: Measured | None, name: str) -> float | None:
+        return base and round(getattr(ours, name) / getattr(base, name), 3)
+
     return {
-        **_settings(ours.case),
-        "images_per_second": round(ours.images_per_second, 1),
+        **ours.case.columns(SETTINGS),
+        "images_per_second": round(ours.speed, 1),
         "slowest": round(images / max(ours.seconds), 1),
         "fastest": round(images / min(ours.seconds), 1),
-        "seconds_per_step": round(ours.seconds_per_step, 4),
+        "seconds_per_step": round(ours.step, 4),
         "images_per_step": ours.images_per_step,
         "process_MB": round(ours.memory["process"] / 1e6),
         "device_MB": None if device is None else round(device / 1e6),
-        "ratio_to_torch": _ratio(ours, plain, "images_per_second"),
-        "speed_to_supervised": _ratio(ours, supervised, "images_per_second"),
-        "step_to_supervised": _ratio(ours, supervised, "seconds_per_step"),
-        "memory_to_supervised": _ratio(ours, supervised, "peak"),
-        **shares(parts, ours.seconds_per_step),
+        "ratio_to_torch": ratio(plain, "speed"),
+        "speed_to_supervised": ratio(supervised, "speed"),
+        "step_to_supervised": ratio(supervised, "step"),
+        "memory_to_supervised": ratio(supervised, "peak"),
+        **shares(parts, ours.step),
         "n": len(ours.seconds),
         "steps": ours.case.steps,
         "remark": "",
@@ -268,22 +253,15 @@ def row(
     }
 
 
-def _ratio(ours: Measured, base: Measured | None, name: str) -> float | None:
-    return base and round(getattr(ours, name) / getattr(base, name), 3)
-
-
 def shares(parts: Mapping[str, float], step: float) -> dict[str, float | None]:
-    """Returns the parts of a step as percent of its time.
+    """Returns the parts of a step as percent of its time, with the "rest".
 
     The parts are measured one by one. If noise makes their sum longer than the step,
     the sum is taken as the whole.
 
     Args:
-        parts: Seconds of "data", "views" and "gradient"; may be empty.
+        parts: Seconds of "data", "views" and "gradient"; empty gives None for all.
         step: Seconds of a step.
-
-    Returns:
-        The three parts and "rest"; all None if the parts were not measured.
     """
     if not parts:
         return dict.fromkeys(PARTS)
