@@ -3,10 +3,10 @@
 Rebuffi et al., "Semi-supervised learning with scarce annotations"
 (https://arxiv.org/abs/1905.08845), algorithm 1. A network is pre-trained without
 labels. Then, in cycles: phase one trains only the class layer on the labels, and its
-classifier labels the images. Phase two starts again from the pre-trained weights and trains on
-these labels, and on its own predictions of the epoch before, on a random two thirds of
-the images. Phase one passes only labels to phase two; phase two passes only weights
-back.
+classifier labels the images. Phase two starts again from the pre-trained weights and
+trains on these labels, and on its own predictions of the epoch before, on a random two
+thirds of the images. Phase one passes only labels to phase two; phase two passes only
+weights back.
 
 `refine` is the same loop, started from a run of any method (section 4.3): soft labels,
 and all images in every cycle.
@@ -151,7 +151,7 @@ def _check_labels(run: Run) -> None:
 
     The labels are only known if `init_from` is a run directory.
     """
-    folder = RunDirectory(pathlib.Path(run.init_from))
+    folder = RunDirectory(pathlib.Path(run.init_from or ""))
     known = folder.result.exists() and read_result(folder)["error"] is not None
     if run.split_file or not known:
         return

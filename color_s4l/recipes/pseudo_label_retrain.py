@@ -162,7 +162,7 @@ def averaged(model: keras.Model, images: np.ndarray, *, views: int) -> np.ndarra
         Float32 `(n, classes)`.
     """
     crops, turns = {1: (1, 1), 5: (5, 1), 20: (5, 4)}[views]
-    logits = 0.0
+    logits = np.zeros(())
     for number in range(crops):
         cropped = images if views == 1 else _crop(images, *CROPS[number])
         for turn in range(turns):

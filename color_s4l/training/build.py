@@ -12,6 +12,7 @@ from color_s4l import data, methods
 from color_s4l.artifacts import cache
 from color_s4l.artifacts.files import read_arrays, write_atomically
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.data import Data, StepBatches
 from color_s4l.networks import TRUNKS, Network, freezing
 from color_s4l.networks.attention import attention
 from color_s4l.settings import (
@@ -48,8 +49,8 @@ class Prepared:
     """
 
     settings: Settings
-    data: data.Data
-    batches: data.StepBatches
+    data: Data
+    batches: StepBatches
     learner: Learner
     classifier: keras.Model
     colorizer: str | None
@@ -58,7 +59,7 @@ class Prepared:
 def build_network(
     settings: ModelSettings,
     terms: Sequence[Term],
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     num_classes: int,
     *,
     synchronized: bool = False,
@@ -80,7 +81,7 @@ def build_network(
     """
     # Without a value each trunk has the dropout that it was published with.
     dropout = settings.trunk_dropout
-    given = {} if dropout is None else {"dropout": dropout}
+    given: dict[str, float] = {} if dropout is None else {"dropout": dropout}
     trunk = TRUNKS[settings.network](
         image_shape, width=settings.width, **given, synchronized=synchronized
     )
@@ -171,7 +172,7 @@ def whitening_statistics(
 
 def build_preprocessing(
     zca: bool,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     statistics: dict[str, np.ndarray] | None = None,
 ) -> Preprocessing:
     """Returns the preprocessing layer, built.

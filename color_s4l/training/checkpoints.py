@@ -108,13 +108,13 @@ def restore(
             continue
         _check_split(arrays, split, path)
         _assign(learner, arrays, path)
-        return int(_NAME.fullmatch(path.name)[1])
+        return int(path.stem.removeprefix("epoch_"))
     return 0
 
 
 def _check_split(arrays: dict, split: Split | None, path: pathlib.Path) -> None:
     for name, part in _parts(split).items():
-        if not np.array_equal(arrays.get(name), part):
+        if not np.array_equal(arrays.get(name, ()), part):
             raise InputError(
                 f"{path} has another split of the images: set `split_file` to the "
                 "split.csv of its own run directory."

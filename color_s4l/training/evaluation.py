@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from color_s4l import backend, data
+from color_s4l.data import Data, Images
 from color_s4l.networks.network import CLASSES
 from color_s4l.training.feeding import Slices
 from color_s4l.training.learner import Learner
@@ -180,7 +181,7 @@ class Evaluation:
 
     learner: Learner
     classifier: keras.Model
-    data: data.Data
+    data: Data
     validation: np.ndarray
     hflip: bool
     devices: int
@@ -207,7 +208,7 @@ class Evaluation:
             found[f"{name}_test_error"] = self._with(name, found["test_error"])
         return found
 
-    def _error(self, images: data.Images, labels: np.ndarray) -> Measure:
+    def _error(self, images: Images, labels: np.ndarray) -> Measure:
         return lambda: error_rate(
             probabilities(self.classifier, images, devices=self.devices), labels
         )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import logging
 import os
 import pathlib
@@ -15,6 +14,7 @@ from color_s4l import data
 from color_s4l.artifacts import cache, classifier_file, run_directory
 from color_s4l.artifacts import heads as saved_heads
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.data import Data, Split
 from color_s4l.errors import InputError
 from color_s4l.networks import Network
 from color_s4l.networks.encoder import weights_of
@@ -56,8 +56,10 @@ class InitialWeights:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the weights of the trunk and of the heads."""
-        heads = [(name, *self.heads[name]) for name in sorted(self.heads)]
-        return cache.digest(*self.trunk, *itertools.chain.from_iterable(heads))
+        parts: list[str | np.ndarray] = [*self.trunk]
+        for name in sorted(self.heads):
+            parts += [name, *self.heads[name]]
+        return cache.digest(*parts)
 
     def assign_to(self, network: Network) -> None:
         """Assigns the weights to a network.
@@ -129,7 +131,7 @@ class InputFiles:
     @property
     def digests(self) -> dict[str, str | None]:
         """Name of each setting -> digest of the file's content."""
-        named = {
+        named: dict[str, typing.Any] = {
             "colorizer": self.colorizer,
             "init_from": self.initial,
             "pseudo_labels": self.pseudo_labels,
@@ -188,8 +190,8 @@ class Inputs:
             `(unlabelled images, classes)`; None if no term needs them.
     """
 
-    data: data.Data
-    split: data.Split
+    data: Data
+    split: Split
     files: InputFiles
     targets: np.ndarray | None
 

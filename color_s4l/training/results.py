@@ -72,7 +72,7 @@ def selections(log: pd.DataFrame) -> Result:
         a validation set also `selected`: those of the lowest validation error. Of
         equal errors the first counts.
     """
-    found = {}
+    found: Result = {}
     for name, column, note in (
         ("best", "test_error", "selected on test"),
         ("selected", "validation_error", "selected on validation"),
@@ -125,7 +125,9 @@ def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
     learner, settings = prepared.learner, prepared.settings
     classes = prepared.data.classes if CLASSES in learner.network.heads else ()
     about = About(classes, settings.step.hflip, settings.data.resize)
-    for name, values in {None: [], **learner.evaluated()}.items():
+    weights: dict[str | None, list] = {None: []}
+    weights.update(learner.evaluated().items())
+    for name, values in weights.items():
         with learner.network.replaced(values):
             model = _portable(prepared)
             for suffix in SUFFIXES:
