@@ -100,29 +100,37 @@ def published(values: Mapping[str, typing.Any], labels: int) -> str:
 
 
 def differences(values: Mapping[str, typing.Any]) -> list[str]:
-    """Returns the settings in which a run differs from the closest published run.
+    """Returns the settings in which a run differs from the closest flagfile in flags/.
 
     Args:
         values: The resolved settings of the run in JSON types.
 
     Returns:
-        For example "epochs 4 (published: 30)"; empty if nothing differs, or if there is
-        no flagfile for the data set and method.
+        For example "epochs 4 (published: 30)". If there is no flagfile for the data
+        set and method, differences from the defaults of the library.
     """
     from color_s4l.report.published import published_method_of
 
-    method = published_method_of(values)
-    different = [
-        [
-            f"{name} {_text(values[name])} (published: {_text(reference.get(name))})"
-            for name in values
-            if name not in _IGNORED and values[name] != reference.get(name)
-        ]
+    method, word = published_method_of(values), "published"
+    candidates = [
+        reference
         for reference in references()
         if reference["dataset"] == values["dataset"]
         and published_method_of(reference) == method
     ]
-    return min(different, key=len, default=[])
+    if not candidates:
+        defaults = settings.to_json(Run())
+        known = {name: value for name, value in defaults.items() if value is not None}
+        candidates, word = [{**values, **known}], "default"
+    different = [
+        [
+            f"{name} {_text(values[name])} ({word}: {_text(reference.get(name))})"
+            for name in values
+            if name not in _IGNORED and values[name] != reference.get(name)
+        ]
+        for reference in candidates
+    ]
+    return min(different, key=len)
 
 
 def _text(value: typing.Any) -> str:

@@ -19,6 +19,7 @@ from color_s4l.errors import InputError
 from color_s4l.settings import Run
 
 BACKENDS = ("loky", "dask")
+TRAIN = ("-m", "color_s4l.train")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +52,11 @@ def check(backend: str, cluster: str | None) -> None:
 
 
 def outcomes(
-    runs: Sequence[Run], processes: int, backend: str, cluster: str | None
+    runs: Sequence[Run],
+    processes: int,
+    backend: str = "loky",
+    cluster: str | None = None,
+    program: Sequence[str] = TRAIN,
 ) -> Iterator[Outcome]:
     """Trains the runs and yields each outcome as soon as it is known, in any order.
 
@@ -60,6 +65,7 @@ def outcomes(
         processes: Runs at a time. One run at a time is trained in this process.
         backend: One of `BACKENDS`.
         cluster: Address of a dask scheduler; None uses this machine only.
+        program: Arguments of Python that start a training in a new process.
     """
     if processes == 1 and not cluster:
         yield from map(_train, runs)
@@ -67,7 +73,8 @@ def outcomes(
     with _parallel_backend(backend, processes, cluster):
         parallel = joblib.Parallel(processes, return_as="generator_unordered")
         yield from parallel(
-            joblib.delayed(_train_in_new_process)(run, processes) for run in runs
+            joblib.delayed(_train_in_new_process)(run, processes, program)
+            for run in runs
         )
 
 
@@ -106,14 +113,16 @@ def _train(run: Run) -> Outcome:
     return Outcome(run.run_dir, failure, time.perf_counter() - started)
 
 
-def _train_in_new_process(run: Run, processes: int) -> Outcome:
+def _train_in_new_process(
+    run: Run, processes: int, program: Sequence[str] = TRAIN
+) -> Outcome:
     """Trains by the command, so that a killed process costs only this run."""
     # Each process gets its share of the cores; TensorFlow would use all of them.
     threads = max(1, (os.cpu_count() or 1) // processes)
     words = command_line.spelled(dataclasses.replace(run, verbosity=0))
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "color_s4l.train", *words],
+        [sys.executable, *program, *words],
         env={**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
