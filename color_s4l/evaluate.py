@@ -41,7 +41,7 @@ def evaluate(flags: Evaluate) -> None:
     if flags.model and trained.classes:  # the file says how its images were prepared
         size = source.image_size or trained.image_size
         source = dataclasses.replace(source, resize=trained.resize, image_size=size)
-    dataset = data.load_source(source)
+    dataset = data.load(source)
     if flags.model and not trained.classes:
         trained = dataclasses.replace(trained, hflip=not is_digits(source.dataset))
     if flags.hflip is not None:

@@ -41,7 +41,7 @@ def inspect(flags: Inspect) -> None:
 
     colorizer = saving.load(flags.colorizer) if flags.colorizer else None
     print(f"reading    {flags.dataset}", flush=True)
-    dataset = data.load_source(flags)
+    dataset = data.load(flags)
     folder = _folder(flags)
     for name, table in _tables(dataset).items():
         _write(folder / f"{name}.csv", table)

@@ -102,7 +102,7 @@ def evaluate(flags: Evaluate) -> None:
 
     _check(flags)
     colorizer = saving.load(flags.colorizer)
-    dataset = data.load_source(flags)
+    dataset = data.load(flags)
     images, folder = dataset.test_images[: flags.images], _folder(flags)
     print(f"{flags.colorizer}: {colorizer.origin.network}, trained on ", end="")
     print(f"{colorizer.origin.dataset} for {colorizer.origin.epochs} epochs")

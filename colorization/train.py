@@ -131,7 +131,7 @@ def train(flags: Train) -> None:
     from colorization import checkpoint, saving, training
 
     path, settings = _output(flags), _settings(flags)
-    dataset = data.load_source(flags)
+    dataset = data.load(flags)
     images = _training_images(flags, dataset.images)
     parts = training.build(settings)
     _announce(flags, images, path, parts.trained.count_params())

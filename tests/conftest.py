@@ -17,7 +17,7 @@ from PIL import Image
 
 from color_s4l import methods, train
 from color_s4l.data import Data, StepBatches, digits, draw_split
-from color_s4l.settings import Run
+from color_s4l.settings import DataSettings, Run
 from color_s4l.training import build, session
 from color_s4l.views.preprocessing import whitening
 
@@ -69,7 +69,7 @@ def _first_of_each(images, labels, count):
 @pytest.fixture(scope="session")
 def small() -> Data:
     """Built-in digits 0 to 3 at 16 px: 12 of each to train on, 8 to test on."""
-    whole = digits.load(SIZE)
+    whole = digits.load(DataSettings(image_size=SIZE))
     images, labels = _first_of_each(whole.images, whole.labels, TRAIN_PER_CLASS)
     tests = _first_of_each(whole.test_images, whole.test_labels, TEST_PER_CLASS)
     return Data("small", CLASSES, images, labels, *tests)

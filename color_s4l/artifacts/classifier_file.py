@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from color_s4l.artifacts import keras_files
-from color_s4l.data.image_files import FITS
+from color_s4l.data.image_files import RESIZES
 from color_s4l.errors import InputError
 
 # Imported so that Keras knows the layers of a saved classifier.
@@ -86,7 +86,7 @@ def _from_json(text: str | None) -> About:
     about = About(**{**values, "classes": tuple(values.get("classes", ()))})
     if not all(isinstance(name, str) for name in about.classes):
         raise ValueError("the names of its classes are no texts")
-    if about.resize not in FITS:
+    if about.resize not in RESIZES:
         raise ValueError(f"its images were made squares by {about.resize!r}")
     return about
 

@@ -26,7 +26,7 @@ from color_s4l.artifacts.run_directory import RunDirectory, read_config, read_re
 from color_s4l.data.streams import Purpose, permutation
 from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast, Range
-from color_s4l.networks.freezing import ALL
+from color_s4l.networks.structure import ALL
 from color_s4l.recipes.pseudo_label_retrain import labels_path, write_labels
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, part
 from color_s4l.registry import register_recipe

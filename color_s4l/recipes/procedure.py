@@ -113,7 +113,7 @@ def _begin(
         inputs.check_unchanged(settings, files, config)
     if images is None:
         logger.info("reading    %s", run.dataset)
-        images = data.load_source(part(run, DataSettings))
+        images = data.load(part(run, DataSettings))
     first = RunDirectory(directory.path / stages[0][0].name)
     if first.split.exists():
         data.read_split(first.split, images)  # raises an error for other images

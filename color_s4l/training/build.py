@@ -10,11 +10,11 @@ import numpy as np
 
 from color_s4l import data, methods
 from color_s4l.artifacts import cache
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.data import Data, StepBatches
-from color_s4l.networks import TRUNKS, Network, freezing
-from color_s4l.networks.attention import attention
+from color_s4l.networks import TRUNKS, Network
+from color_s4l.networks.structure import freeze
 from color_s4l.settings import (
     ModelSettings,
     OptimizationSettings,
@@ -85,15 +85,12 @@ def build_network(
     trunk = TRUNKS[settings.network](
         image_shape, width=settings.width, **given, synchronized=synchronized
     )
-    module = None
-    if any(term.attention() for term in terms):
-        module = attention(trunk.output_shape[1:], synchronized=synchronized)
     heads = methods.heads_of(terms, num_classes)
-    network = Network(trunk, heads, settings.dropout, module)
+    network = Network(trunk, heads, settings.dropout, synchronized=synchronized)
     network(np.zeros((1, *image_shape), "float32"))
     if initial:
         initial.assign_to(network)
-    freezing.freeze(trunk, settings.freeze_blocks)
+    freeze(trunk, settings.freeze_blocks)
     return network
 
 
@@ -166,7 +163,7 @@ def whitening_statistics(
         lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
     )
     logger.info("whitening  ready after %.1f s", time.perf_counter() - started)
-    write_atomically(directory.statistics, lambda file: np.savez(file, **fitted))
+    write_arrays(directory.statistics, fitted)
     return fitted
 
 

@@ -10,7 +10,7 @@ import warnings
 import keras
 import numpy as np
 
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.data import Split
 from color_s4l.errors import InputError
 from color_s4l.training.learner import Learner
@@ -62,7 +62,7 @@ def save(
         )
     path = folder / f"epoch_{epochs:05d}.npz"
     arrays["names"] = np.array([variable.name for variable in variables])
-    write_atomically(path, lambda file: np.savez(file, **arrays, **_parts(split)))
+    write_arrays(path, {**arrays, **_parts(split)})
     for old in saved(folder)[:-KEPT]:
         old.unlink()
     return path

@@ -227,7 +227,7 @@ def read_inputs(
         check_unchanged(inputs, files, config)
     if isinstance(images, DataSettings):
         logger.info("reading    %s", images.dataset)
-        images = data.load_source(images)
+        images = data.load(images)
     indices = _split(images, split, directory)
     labels = files.pseudo_labels
     targets = labels.of(images, indices.unlabeled) if labels else None

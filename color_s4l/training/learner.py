@@ -9,7 +9,7 @@ from keras import ops
 
 from color_s4l import backend
 from color_s4l.networks.network import Network
-from color_s4l.terms.parts.passes import StepBatch
+from color_s4l.terms.passes import StepBatch
 from color_s4l.terms.term import Outcome, Progress, Term
 from color_s4l.views.step import SOURCES, StepViews
 

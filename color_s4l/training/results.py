@@ -13,13 +13,13 @@ from color_s4l.artifacts.classifier_file import About
 from color_s4l.artifacts.files import write_atomically, write_json
 from color_s4l.artifacts.keras_files import SUFFIXES
 from color_s4l.artifacts.run_directory import Result, RunDirectory
-from color_s4l.networks import freezing, inference_model
+from color_s4l.networks import inference_model
 from color_s4l.networks.network import CLASSES
+from color_s4l.networks.structure import release
 from color_s4l.training import build
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
-from color_s4l.views import warped
-from color_s4l.views.geometric import GEOMETRIC
+from color_s4l.views import proxies
 from color_s4l.views.step import COLORIZED, UNLABELED
 from colorization import metrics
 
@@ -101,7 +101,7 @@ def write(
         probabilities: Of `measure`.
         directory: The run directory.
     """
-    freezing.release(prepared.learner.network.trunk)
+    release(prepared.learner.network.trunk)
     _save_models(prepared, directory)
     arrays = _samples(prepared, probabilities)
     write_atomically(
@@ -148,7 +148,7 @@ def _portable(prepared: Prepared) -> keras.Model:
     network = build.build_network(
         settings.model, learner.terms, image_shape, len(prepared.data.classes)
     )
-    freezing.release(network.trunk)
+    release(network.trunk)
     preprocessing = build.build_preprocessing(settings.model.zca, image_shape)
     model = inference_model(network, preprocessing)
     model.set_weights(prepared.classifier.get_weights())
@@ -220,18 +220,8 @@ def _views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
         uint8 `(m, t, height, width, 3)`, m at most `PICTURED`.
     """
     batch = batches.batch(0)
-    images = _first(batch[UNLABELED])
-    made = {
-        name: keras.ops.convert_to_numpy(turn(images))
-        for name, turn in GEOMETRIC.items()
-    }
-    if COLORIZED in batch:
-        made[COLORIZED] = _first(batch[COLORIZED])
-    seed, pixels = keras.random.SeedGenerator(0), images.astype("float32")
-    warps = warped.draw(seed, len(images), frozenset(warped.WARPED))
-    for name, warp in warped.WARPED.items():
-        made[name] = keras.ops.convert_to_numpy(warp(pixels, warps)).astype("uint8")
-    return np.stack([made[task] for task in tasks], axis=1)
+    colorized = _first(batch[COLORIZED]) if COLORIZED in batch else None
+    return proxies.pictures(_first(batch[UNLABELED]), tasks, colorized)
 
 
 def _first(grouped: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def dataset(photos, labels, tiny):
     source = DataSettings(
         "folder", str(photos), tiny.image_size, labels_csv=str(labels)
     )
-    return data.load_source(source)
+    return data.load(source)
 
 
 def test_files_are_named_from_the_tables_folder(labels, photos):

@@ -89,7 +89,7 @@ def test_heads_of_both_runs_go_along_where_wanted(rotnet, tiny, tmp_path):
         (["--method=relabeled", "--pseudo_labels=no.npz"], "Cannot read no.npz"),
         (
             ["--method=relabeled", "--pseudo_labels={run}/heads.npz"],
-            "holds no pseudo-labels",
+            "has no pseudo-labels",
         ),
     ],
 )

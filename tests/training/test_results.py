@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from color_s4l import data
+from color_s4l.settings import DataSettings
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_configuration_says_what_was_run_where(folder, finished):
 
 
 def test_split_is_the_one_drawn_from_the_seed(folder, finished):
-    dataset = data.load("folder", finished.data_dir, 16)
+    dataset = data.load(DataSettings("folder", finished.data_dir, 16))
     split = data.read_split(folder / "split.csv", dataset)
     drawn = data.draw_split(dataset.labels, dataset.classes, 16, 24, 8, 1)
     for part in ("labeled", "unlabeled", "validation"):
