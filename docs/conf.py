@@ -67,7 +67,9 @@ class Registered(SphinxDirective):
             "trunks": ("`--network=`", "trunk"),
         }[kind]
         lines = [header, ["---"] * len(header), *rows]
-        return self.parse_text_to_nodes("\n".join(f"| {' | '.join(x)} |" for x in lines))
+        return self.parse_text_to_nodes(
+            "\n".join(f"| {' | '.join(x)} |" for x in lines)
+        )
 
 
 def _row(kind, name, value):
