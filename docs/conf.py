@@ -114,14 +114,24 @@ def _block(translator, node):
     raise nodes.SkipNode
 
 
-def _literal(app, what, name, thing, options, lines):
-    """Doubles the backticks of docstrings: in reST, single ones are not code."""
-    lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line) for line in lines]
+def _to_rest(app, what, name, thing, options, lines):
+    """Translates the library's docstrings to reST: code in backticks, code blocks."""
+    for number, line in enumerate(lines):
+        following = [*lines[number + 1 : number + 3], "", ""]
+        if line.endswith(":") and not following[0] and following[1].startswith("    "):
+            lines[number] = f"{line}:"  # an example in the docstring
+        lines[number] = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", lines[number])
+
+
+def _skipped(app, what, name, thing, skip, options):
+    """Skips decorators imported from the registry, which are bound methods."""
+    return True if what == "module" and inspect.ismethod(thing) else None
 
 
 def setup(app):
     """Adds the tables of registries, and equations as MathML, which need no script."""
     app.add_directive("registered", Registered)
-    app.connect("autodoc-process-docstring", _literal, priority=1)  # before napoleon
+    app.connect("autodoc-process-docstring", _to_rest, priority=1)  # before napoleon
+    app.connect("autodoc-skip-member", _skipped)
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
