@@ -29,7 +29,7 @@ from color_s4l.terms.temporal_consistency import TemporalConsistency
 from color_s4l.terms.temporal_ensembling import TemporalEnsembling
 from color_s4l.terms.term import Term
 from color_s4l.terms.vat import Vat
-from color_s4l.views.step import VIEWS
+from color_s4l.views.step import view
 
 # In passes over all images: the published average's half-life is one pass over the
 # labelled 10 % of them.
@@ -169,8 +169,8 @@ def copies_of(terms: Sequence[Term], source: str) -> int:
         terms: Result of `terms_of`.
         source: "labeled" or "unlabeled".
     """
-    views = (VIEWS[name] for name in views_of(terms))
-    return sum(view.copies for view in views if view.source == source)
+    views = (view(name) for name in views_of(terms))
+    return sum(each.copies for each in views if each.source == source)
 
 
 def _summands(method: str) -> list[Term]:

@@ -1,4 +1,4 @@
-"""Reversible stages: the plain gradient, without the plain memory."""
+"""Reversible stages: the ordinary gradient with less memory."""
 
 import json
 import os
@@ -12,12 +12,16 @@ import pytest
 from keras import ops
 
 from color_s4l import backend
-from color_s4l.networks import TRUNKS
-from color_s4l.networks.reversible import ReversibleStage
-from color_s4l.networks.revnet18 import revnet18
+from color_s4l.networks.revnet18 import ReversibleStage, revnet18
 
 FOLDER = pathlib.Path(__file__).parent
 SHAPE = (4, 8, 8, 6)
+
+
+class PlainStage(ReversibleStage):
+    """The same blocks with the ordinary gradient, which keeps every activation."""
+
+    _run = ReversibleStage._forward
 
 
 def normal(shape, seed):
@@ -26,7 +30,7 @@ def normal(shape, seed):
 
 def pair(units=3):
     """A reversible stage, and a plain one of the same weights, not the initial ones."""
-    reversible, plain = (ReversibleStage(units, recompute=r) for r in (True, False))
+    reversible, plain = ReversibleStage(units), PlainStage(units)
     reversible.build(SHAPE)
     plain.build(SHAPE)
     weights = [
@@ -43,9 +47,8 @@ def value_and_gradients(layer, images, training):
     fixed = [ops.copy(v.value) for v in layer.non_trainable_variables]
 
     def function(images, *trainable):
-        return layer.stateless_call(list(trainable), fixed, images, training=training)[
-            0
-        ]
+        values = layer.stateless_call(trainable, fixed, images, training=training)
+        return values[0]
 
     images = ops.convert_to_tensor(images)
     upstream = ops.convert_to_tensor(normal(images.shape, 9))
@@ -92,10 +95,10 @@ def test_two_streams_by_hand():
 
 
 def test_half_precision_keeps_the_streams_whole():
-    # Taking bfloat16 changes off bfloat16 streams would leave errors of a percent, at
-    # every branch; what remains here is the rounding inside the branches.
+    # Subtracting bfloat16 changes from bfloat16 streams would leave an error of 1 % at
+    # every branch; only the rounding inside the branches remains.
     reversible, plain = (
-        ReversibleStage(3, recompute=r, dtype="mixed_bfloat16") for r in (True, False)
+        kind(3, dtype="mixed_bfloat16") for kind in (ReversibleStage, PlainStage)
     )
     reversible.build(SHAPE)
     plain.build(SHAPE)
@@ -127,8 +130,8 @@ def test_odd_channels_are_refused():
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_memory_does_not_grow_with_depth(backend):
-    # A stream is 2 MiB. A plain branch keeps four arrays of that size or more: the 8
-    # branches that 6 units have more than 2 are 64 MiB; in a reversible stage nothing.
+    # A stream is 2 MiB. A plain branch keeps four or more arrays of that size: 8 further
+    # branches (6 units, not 2) need 64 MiB. A reversible stage needs nothing for them.
     if not pathlib.Path("/proc/self/clear_refs").exists():
         pytest.skip("resident memory is read from /proc")
     printed = subprocess.run(
@@ -158,12 +161,11 @@ def test_parameters_of_revnet18():
     halving = sum(14 * c**2 + 6 * c for c in (128, 256, 512))
     ends = sum(2 * c for c in (64, 128, 256, 512))
     expected = stem + reversible + halving + ends
-    trunk = TRUNKS["revnet18"]((32, 32, 3))
+    trunk = revnet18((32, 32, 3))
     assert sum(int(np.prod(v.shape)) for v in trunk.trainable_variables) == expected
     assert expected == 8_000_448
-
-
-def test_units_deepen_revnet18():
-    narrow, deep = (revnet18((8, 8, 3), units=n, width=0.05) for n in (2, 4))
-    assert narrow.get_layer("block2_reversible").units == 1
-    assert deep.get_layer("block2_reversible").units == 3
+    for units in (2, 4):
+        stage = revnet18((8, 8, 3), units=units, width=0.05).get_layer(
+            "block2_reversible"
+        )
+        assert stage.units == units - 1
