@@ -153,7 +153,9 @@ def read_files(settings: InputSettings, *, colorizer: bool) -> InputFiles:
     )
     labels = settings.pseudo_labels and data.read_pseudo_labels(settings.pseudo_labels)
     return InputFiles(
-        Colorizer.load(settings.colorizer) if settings.colorizer and colorizer else None,
+        Colorizer.load(settings.colorizer)
+        if settings.colorizer and colorizer
+        else None,
         initial or None,
         labels or None,
     )
