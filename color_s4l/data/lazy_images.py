@@ -127,47 +127,30 @@ class FileImages(LazyImages):
         return image
 
 
-class DiskImages(LazyImages):
-    """Rows of a .npy file of uint8 images, mapped into memory.
-
-    Args:
-        path: The file.
-        rows: Numbers of the rows, int64 `(n,)`.
-        checksums: CRC-32 of these rows.
-    """
-
-    def __init__(
-        self,
-        path: pathlib.Path,
-        rows: np.ndarray,
-        checksums: np.ndarray | None = None,
-    ):
-        self._stored, self._numbers = np.load(path, mmap_mode="r"), rows
-        super().__init__((len(rows), *self._stored.shape[1:]), checksums)
-
-    def _rows(self, numbers: np.ndarray) -> np.ndarray:
-        return np.asarray(self._stored[self._numbers[numbers]])
-
-
 class Subset(LazyImages):
     """Some rows of other images, not copied.
 
     Args:
-        images: The other images.
+        images: The other images; an array may be mapped from a file.
         index: Numbers of the rows, int64 `(n,)`, in any order.
+        checksums: CRC-32 of these rows, if they are known.
     """
 
-    def __init__(self, images: Images, index: np.ndarray):
+    def __init__(
+        self, images: Images, index: np.ndarray, checksums: np.ndarray | None = None
+    ):
         self._images, self._index = images, index
-        super().__init__((len(index), *images.shape[1:]))
+        super().__init__((len(index), *images.shape[1:]), checksums)
 
     @property
     def checksums(self) -> np.ndarray:
         """CRC-32 of these rows, int64 `(n,)`."""
-        return checksums(self._images)[self._index]
+        if isinstance(self._images, LazyImages):
+            return self._images.checksums[self._index]
+        return super().checksums
 
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
-        return self._images[self._index[numbers]]
+        return np.asarray(self._images[self._index[numbers]])
 
 
 def subset(images: Images, index: np.ndarray) -> Images:
@@ -251,7 +234,7 @@ def read_images(
     reasons, sums = table["reasons"].tolist(), table["checksums"]
     good = _log_unreadable(paths, reasons)
     if where == "disk" and path.exists():
-        return DiskImages(path, good, sums[good]), reasons
+        return Subset(np.load(path, mmap_mode="r"), good, sums[good]), reasons
     readable = [paths[number] for number in good]
     return FileImages(readable, size, resize, sums[good]), reasons
 
@@ -268,7 +251,7 @@ def _log_unreadable(
 
 def on_disk(
     name: str, parts: Sequence[str], shape: Sequence[int], rows: Iterable[np.ndarray]
-) -> DiskImages:
+) -> Subset:
     """Returns images that are computed once and kept in the cache, not in memory.
 
     Args:
@@ -289,7 +272,7 @@ def on_disk(
                 file.write(np.ascontiguousarray(chunk).data)
 
         _write_rows(path, shape, write)
-    return DiskImages(path, np.arange(shape[0]))
+    return Subset(np.load(path, mmap_mode="r"), np.arange(shape[0]))
 
 
 def _digest(paths: Sequence[pathlib.Path], size: int, resize: str) -> str:

@@ -20,6 +20,8 @@ from color_s4l.settings import DataSettings
 # labels and is left out, as published.
 _UNLABELED_SPLIT = "unlabelled"
 _BATCH = 256
+# Images uint8 `(n, size, size, 3)` and labels int32 `(n,)`.
+_Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def load(settings: DataSettings) -> Data:
@@ -184,9 +186,7 @@ def _download(name: str, builder: typing.Any) -> None:
         ) from error
 
 
-def _read_training(
-    name: str, builder: typing.Any, size: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _read_training(name: str, builder: typing.Any, size: int) -> _Arrays:
     splits = builder.info.splits
     if "train" not in splits:
         raise InputError(
@@ -197,9 +197,7 @@ def _read_training(
     return _read(name, builder, "train", size)
 
 
-def _read_test(
-    name: str, builder: typing.Any, size: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _read_test(name: str, builder: typing.Any, size: int) -> _Arrays:
     splits = builder.info.splits
     for split in [s for s in ("test", "validation") if s in splits]:
         images, labels = _read(name, builder, split, size)
@@ -216,10 +214,8 @@ def _read_test(
     )
 
 
-def _read(
-    name: str, builder: typing.Any, split: str, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns uint8 `(n, size, size, 3)` and int32 `(n,)` in the order stored."""
+def _read(name: str, builder: typing.Any, split: str, size: int) -> _Arrays:
+    """Returns the images and labels of a split in the order stored."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
