@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -41,9 +42,14 @@ def shown(root, colorizer_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inspected") / "deeper"
     words = ["--dataset=folder", f"--data_dir={root}", "--image_size=16"]
     words += [f"--colorizer={colorizer_file}", f"--output={folder}", "--cache=none"]
-    skipped = pytest.warns(UserWarning, match="skipped 1 of 19 files")
-    with contextlib.redirect_stdout(io.StringIO()) as text, skipped:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as text,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
         assert inspect.main(words) == 0
+    assert "skipped 1 of 19 files" in errors.getvalue()
     return folder, text.getvalue()
 
 
