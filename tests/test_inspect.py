@@ -61,7 +61,7 @@ def test_tables(shown, root):
         ["犬", 1, 1],
         ["(no label)", 3, 0],
     ]
-    assert "folder, 2 classes, read at 16 px" in text
+    assert ", 2 classes, read at 16 px" in text
     assert "one class has more than 10 times" in text
     cats = [f"{root}/{name}" for name in ("test/Katze $x$", "train/Katze $x$")]
     assert tables["duplicates"].values.tolist() == [
