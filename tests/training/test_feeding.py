@@ -1,4 +1,4 @@
-"""Reading ahead changes when a batch is read, and nothing else."""
+"""Step batches that are read ahead are the batches of their steps."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from color_s4l.training.feeding import Feed
 
 
 class Watched(StepBatches):
-    """Remembers which steps were read, and by which thread; may fail at one."""
+    """Step batches that record the steps and threads of reading; may fail at a step."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -22,7 +22,7 @@ class Watched(StepBatches):
         self.steps.append(step)
         self.threads.add(threading.current_thread().name)
         if step == self.bad:
-            raise InputError("cat.jpg could be read before, now not")
+            raise InputError("cat.jpg cannot be read any more")
         return super().batch(step)
 
 
@@ -36,7 +36,7 @@ def batches(small):
 def test_batches_are_those_of_their_steps(batches, ahead):
     feed = Feed(batches, first=3, last=12, ahead=ahead)
     assert feed.num_batches == 9
-    # Keras asks for the first ones twice, to see what they look like.
+    # Keras reads the first batches twice, to see their shapes.
     for number in [0, 1, *range(9)]:
         (found,) = feed[number]
         expected = StepBatches.batch(batches, 3 + number)
@@ -55,12 +55,12 @@ def test_reads_ahead_and_no_further(batches):
     time.sleep(0.05)
     assert batches.steps == [0, 1, 2]
     assert threading.current_thread().name not in batches.threads
-    # Each: 4 images, their colourised ones, and 8 labelled ones.
+    # Each batch: 4 images, their colourised copies and 8 labelled images.
     assert feed.read == 3 * 16
     assert 0 < feed.reading < 10
 
 
-def test_what_goes_wrong_is_raised_as_it_was(batches):
+def test_an_error_of_reading_is_raised_itself(batches):
     batches.bad = 1
     feed = Feed(batches, first=0, last=5)
 
@@ -69,13 +69,13 @@ def test_what_goes_wrong_is_raised_as_it_was(batches):
         try:
             feed[1]
         except InputError as error:
-            raise RuntimeError("as TensorFlow does") from error
+            raise RuntimeError("TensorFlow's error") from error
 
     with pytest.raises(InputError, match=r"cat\.jpg"), feed.failing_as_itself():
         wrapped()
 
 
-def test_other_errors_stay_what_they_are(batches):
+def test_other_errors_are_not_replaced(batches):
     feed = Feed(batches, first=0, last=5)
     with pytest.raises(ZeroDivisionError), feed.failing_as_itself():
         raise ZeroDivisionError
