@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 
 from color_s4l import command_line, data, methods, train
 from color_s4l.data import Data, StepBatches, draw_split
+from color_s4l.recipes import procedure
 from color_s4l.settings import DataSettings, Run
 from color_s4l.training import build, session
 from color_s4l.views.preprocessing import whitening
@@ -142,6 +144,21 @@ def finished(tiny, tmp_path_factory) -> Run:
     return run
 
 
+@pytest.fixture(scope="session")
+def base(tiny) -> Run:
+    """The run of `tiny` in one epoch, without validation images and whitening."""
+    return dataclasses.replace(tiny, epochs=1, validation=0, zca=False)
+
+
+@pytest.fixture(scope="session")
+def rotnet_linear(base, tmp_path_factory) -> pathlib.Path:
+    """The directory of a recipe: rotations in `pretraining`, a probe in `linear`."""
+    folder = tmp_path_factory.mktemp("recipes") / "rotnet_linear"
+    run = dataclasses.replace(base, recipe="rotnet_linear", run_dir=str(folder))
+    procedure.fit(run)
+    return folder
+
+
 def _unsure(labels, num_classes):
     """Pseudo-labels: 0.7 for the true class, the rest divided equally."""
     rest = 0.3 / (num_classes - 1)
@@ -216,6 +233,23 @@ def _gradients(loss, variables):
 def gradients():
     """A function of loss() and variables: the gradients; None without a gradient."""
     return _gradients
+
+
+@pytest.fixture
+def train_refuses(tiny, flags, refused, tmp_path):
+    """A function that checks that `color_s4l.train` prints an error, and only that.
+
+    Its arguments: a regular expression for the error; flags; fields of the run.
+    """
+
+    def check(text, *words, **changes):
+        run_dir = tmp_path / "refused_run"
+        run = dataclasses.replace(tiny, run_dir=str(run_dir), **changes)
+        line = refused(train.main([*flags(run), *words]))
+        assert re.search(text, line), line
+        assert not run_dir.exists()
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -92,9 +92,11 @@ def test_a_damaged_file_is_one_line(name, change, text, finished, tmp_path):
         path.write_text(change)
     else:
         path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    directory = RunDirectory(tmp_path)
+    read = {
+        "config.json": run_directory.read_config,
+        "result.json": run_directory.read_result,
+    }[name]
     with pytest.raises(InputError, match=text) as caught:
-        run_directory.read_config(directory)
-        run_directory.read_result(directory)
+        read(RunDirectory(tmp_path))
     assert "\n" not in str(caught.value)
     assert run_directory.is_complete(tmp_path) == (tmp_path / "result.json").exists()

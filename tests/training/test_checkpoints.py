@@ -127,9 +127,7 @@ def test_another_split_is_refused(learner, small, tmp_path):
     splits = [draw_split(small.labels, small.classes, 16, 24, 0, s) for s in (1, 2)]
     checkpoints.save(learner, tmp_path, 1, split=splits[0])
     assert checkpoints.restore(learner, tmp_path, split=splits[0]) == 1
-    with pytest.raises(
-        InputError, match=r"epoch_00001.npz has another split"
-    ):
+    with pytest.raises(InputError, match=r"epoch_00001.npz has another split"):
         checkpoints.restore(learner, tmp_path, split=splits[1])
 
 
@@ -143,7 +141,7 @@ def test_weights_that_are_not_finite_are_not_saved(make_learner, tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{"method": "sesemi"}, {"width": 0.05}])
-def test_the_state_of_another_network_is_refused(learner, make_learner, tmp_path, changes):
+def test_another_networks_state_is_refused(learner, make_learner, tmp_path, changes):
     checkpoints.save(make_learner(**changes)[0], tmp_path, 1)
     text = "Expected .* variables of this network and method in .*epoch_00001.npz"
     with pytest.raises(ValueError, match=text):
