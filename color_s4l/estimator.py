@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from color_s4l.artifacts import classifier_file
+from color_s4l.artifacts import models
 from color_s4l.classifier import Classifier, load
 from color_s4l.data import Data
 from color_s4l.errors import InputError
@@ -179,7 +179,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         if classifier is not None:
             with tempfile.TemporaryDirectory() as folder:
                 path = pathlib.Path(folder) / "model.keras"
-                classifier_file.save(classifier.network, path, classifier.about)
+                models.save(classifier.network, path, classifier.about)
                 state["model_file"] = path.read_bytes()
         return state
 

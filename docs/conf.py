@@ -1,5 +1,7 @@
-"""How the documentation is built: `make docs`, from these pages and the docstrings."""
+"""Sphinx configuration: `make docs` builds these pages and the docstrings."""
 
+import dataclasses
+import inspect
 import os
 import re
 
@@ -7,6 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.util.docutils import SphinxDirective
 
 project = "Color-S4L"
 author = "The Color-S4L authors"
@@ -17,7 +20,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
 ]
-exclude_patterns = ["README.md"]
 
 html_theme = "furo"
 html_show_sphinx = False
@@ -25,7 +27,7 @@ html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
-# One page for each package; a new module joins by itself.
+# One page per package; new modules are added automatically.
 apidoc_modules = [
     {
         "path": f"../{name}",
@@ -36,7 +38,7 @@ apidoc_modules = [
     }
     for name in ("color_s4l", "colorization")
 ]
-# What a package offers of its modules is described where it is written.
+# Names that a package re-exports are documented only in their own module.
 autodoc_default_options = {"ignore-module-all": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -44,6 +46,61 @@ autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+
+
+class Registered(SphinxDirective):
+    """A table of everything in a registry: "methods", "terms", "recipes", "trunks"."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Returns the table."""
+        from color_s4l import registry
+
+        kind = self.arguments[0]
+        found = getattr(registry, kind.upper())
+        rows = [_row(kind, name, value) for name, value in found.items()]
+        header = {
+            "methods": ("`--method=`", "terms"),
+            "terms": ("term", "loss", "hyper-parameters"),
+            "recipes": ("`--recipe=`", "procedure", "hyper-parameters"),
+            "trunks": ("`--network=`", "trunk"),
+        }[kind]
+        lines = [header, ["---"] * len(header), *rows]
+        return self.parse_text_to_nodes(
+            "\n".join(f"| {' | '.join(x)} |" for x in lines)
+        )
+
+
+def _row(kind, name, value):
+    if kind == "methods":
+        return f"`{name}`", " + ".join(_spelled(term) for term in value)
+    described = value if inspect.isclass(value) or kind == "trunks" else type(value)
+    source = inspect.getmodule(described) if kind == "trunks" else described
+    summary = inspect.getdoc(source).partition("\n")[0].replace("|", "\\|")
+    if kind == "trunks":
+        return f"`{name}`", summary
+    instance = value() if inspect.isclass(value) else value
+    fields = [f"`{f.name}={_value(instance, f)}`" for f in dataclasses.fields(instance)]
+    return f"`{name}`", summary, ", ".join(fields) or "–"
+
+
+def _value(instance, field):
+    value = getattr(instance, field.name)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def _spelled(term):
+    """Returns the name of a term with the fields that differ from their defaults."""
+    from color_s4l.registry import TERMS
+
+    changed = [
+        f"{field.name}={_value(term, field)}"
+        for field in dataclasses.fields(term)
+        if getattr(term, field.name) != field.default
+    ]
+    name = TERMS.name_of(type(term))
+    return f"`{name}({', '.join(changed)})`" if changed else f"`{name}`"
 
 
 def _inline(translator, node):
@@ -57,13 +114,24 @@ def _block(translator, node):
     raise nodes.SkipNode
 
 
-def _literal(app, what, name, thing, options, lines):
-    """What our docstrings set in single backticks is code: in reST, two say so."""
-    lines[:] = [re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", line) for line in lines]
+def _to_rest(app, what, name, thing, options, lines):
+    """Translates the library's docstrings to reST: code in backticks, code blocks."""
+    for number, line in enumerate(lines):
+        following = [*lines[number + 1 : number + 3], "", ""]
+        if line.endswith(":") and not following[0] and following[1].startswith("    "):
+            lines[number] = f"{line}:"  # an example in the docstring
+        lines[number] = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``", lines[number])
+
+
+def _skipped(app, what, name, thing, skip, options):
+    """Skips decorators imported from the registry, which are bound methods."""
+    return True if what == "module" and inspect.ismethod(thing) else None
 
 
 def setup(app):
-    """Sets equations as MathML, which browsers draw without a script from elsewhere."""
-    app.connect("autodoc-process-docstring", _literal, priority=1)  # before napoleon
+    """Adds the tables of registries, and equations as MathML, which need no script."""
+    app.add_directive("registered", Registered)
+    app.connect("autodoc-process-docstring", _to_rest, priority=1)  # before napoleon
+    app.connect("autodoc-skip-member", _skipped)
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -147,7 +147,7 @@ def test_words_that_are_no_flags_go_where_they_are_wanted(capsys):
         parse("a/run", "another")
     with pytest.raises(SystemExit):
         command_line.parse(Report, ["--help"], "")
-    assert "RUN...  Run folders" in capsys.readouterr().out
+    assert "RUN...  Run directories" in capsys.readouterr().out
 
 
 def test_our_own_faults_keep_their_traceback():

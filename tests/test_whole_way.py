@@ -57,9 +57,9 @@ def trained(python, images, colorizer, tmp_path_factory):
 
 
 def test_the_colorizer_knows_what_it_was_trained_on(colorizer):
-    from colorization import saving
+    from colorization.colorizer import Colorizer
 
-    origin = saving.load(colorizer).origin
+    origin = Colorizer.load(colorizer).origin
     assert (origin.dataset, origin.images, origin.epochs) == ("cifar100", 2000, 1)
 
 

@@ -12,7 +12,7 @@ from keras import layers
 
 from color_s4l.networks import parts
 from color_s4l.registry import register_trunk
-from colorization.networks.blocks import ENCODER
+from colorization.networks import ENCODER
 
 # Shares of linear red, green and blue in the luminance (ITU-R BT.709).
 LUMINANCE = (0.2126, 0.7152, 0.0722)

@@ -8,14 +8,14 @@ import pandas as pd
 from PIL import Image
 
 from color_s4l import data
-from color_s4l.artifacts import classifier_file, heads, pictures
-from color_s4l.artifacts.classifier_file import About
+from color_s4l.artifacts import models, pictures
 from color_s4l.artifacts.files import write_atomically, write_json
-from color_s4l.artifacts.keras_files import SUFFIXES
+from color_s4l.artifacts.models import SUFFIXES, About
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.networks import inference_model
 from color_s4l.networks.network import CLASSES
 from color_s4l.networks.structure import release
+from color_s4l.registry import TRUNKS
 from color_s4l.training import build
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
@@ -124,16 +124,23 @@ def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
     """Writes the classifier, and one more for each term's further weights."""
     learner, settings = prepared.learner, prepared.settings
     classes = prepared.data.classes if CLASSES in learner.network.heads else ()
-    about = About(classes, settings.step.hflip, settings.data.resize)
+    trunk = settings.model.network
+    about = About(
+        classes,
+        hflip=settings.step.hflip,
+        resize=settings.data.resize,
+        network=trunk,
+        plugin=TRUNKS.entry(trunk).plugin,
+    )
     weights: dict[str | None, list] = {None: []}
     weights.update(learner.evaluated().items())
     for name, values in weights.items():
         with learner.network.replaced(values):
             model = _portable(prepared)
             for suffix in SUFFIXES:
-                classifier_file.save(model, directory.model(suffix, name), about)
-            path = heads.path_beside(directory.model(weights=name))
-            heads.save(learner.network, path)
+                models.save(model, directory.model(suffix, name), about)
+            path = models.heads_path(directory.model(weights=name))
+            models.save_heads(learner.network, path)
 
 
 def _portable(prepared: Prepared) -> keras.Model:

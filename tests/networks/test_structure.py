@@ -109,7 +109,7 @@ def test_released_layers_are_all_trainable():
     release(trunk)
     assert len(trunk.trainable_weights) == count
     assert len(trunk.non_trainable_weights) > 0
-    with pytest.raises(InputError, match="`freeze_blocks` is 5, but.* has 4 blocks"):
+    with pytest.raises(InputError, match=r"`freeze_blocks` is 5, but.* has 4 blocks"):
         freeze(trunk, 5)
 
 

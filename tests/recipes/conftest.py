@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from color_s4l.artifacts import classifier_file
+from color_s4l.artifacts import models
 from color_s4l.recipes import procedure
 
 TWO_CYCLES = ("alternating.cycles=2", "alternating.whole=1", "alternating.frozen=1")
@@ -54,7 +54,7 @@ def arrays():
     """A function: a run's folder to the trunk's weights and statistics."""
 
     def read(folder):
-        model, _ = classifier_file.load(pathlib.Path(folder) / "model.keras")
+        model, _ = models.load(pathlib.Path(folder) / "model.keras")
         return model.get_layer("trunk").get_weights()
 
     return read

@@ -6,13 +6,13 @@ import typing
 import keras
 import numpy as np
 import pytest
+from color_s4l.recipes.flags import stages_of
+from color_s4l.recipes.relabeling import averaged
 
 from color_s4l import methods, train
 from color_s4l.errors import InputError
 from color_s4l.recipes import RECIPES
-from color_s4l.recipes.flags import stages_of
 from color_s4l.recipes.recipe import RANGES
-from color_s4l.recipes.relabeling import averaged
 from color_s4l.settings import DataSettings
 from color_s4l.terms import Relabeled
 

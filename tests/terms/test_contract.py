@@ -12,6 +12,7 @@ import pytest
 
 from color_s4l.errors import InputError
 from color_s4l.fields import ranges_of
+from color_s4l.methods import terms_of
 from color_s4l.registry import METHODS, TERMS
 from color_s4l.terms import Progress
 from color_s4l.terms.supervised import Supervised
@@ -19,6 +20,12 @@ from color_s4l.views.step import WEIGHTS
 
 # Entries of a batch that are no views.
 ALWAYS = {"labels", "index", "draws"}
+IN_METHODS = {type(term) for terms in METHODS.values() for term in terms}
+# All methods, and sums with the terms of no method.
+SUMS = [
+    *METHODS,
+    *(f"supervised+{name}" for name, term in TERMS.items() if term not in IN_METHODS),
+]
 FIELDS = [
     (name, field.name)
     for name, term in TERMS.items()
@@ -111,11 +118,11 @@ def test_terms_with_equal_fields_are_equal_and_all_fields_have_ranges(name):
             dataclasses.replace(term, **{field.name: wrong})
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("method", SUMS)
 def test_one_step_gives_finite_terms_that_add_up_and_moves_the_weights(
-    name, make_learner
+    method, make_learner
 ):
-    learner, batches = make_learner(METHODS[name])
+    learner, batches = make_learner(terms_of(method))
     before = copies(learner.trainable_variables)
     logs = learner.train_on_batch(batches.batch(0), return_dict=True)
     assert all(np.isfinite(value) for value in logs.values()), logs
@@ -201,9 +208,10 @@ def test_a_term_reads_the_views_and_heads_that_it_names_and_no_others(
 
 @pytest.mark.parametrize("name", TERMS)
 def test_a_term_has_the_properties_that_it_declares(name, make_learner, monkeypatch):
-    learner, batches = make_learner((term_of(name),), dropout=0.0)
+    terms = with_classes(name, term_of(name))
+    learner, batches = make_learner(terms, dropout=0.0)
     learner.train_on_batch(batches.batch(0))
-    term, views = learner.terms[0], learner.views_of(batches.batch(0))
+    term, views = learner.terms[-1], learner.views_of(batches.batch(0))
     if tasks := term.proxy_tasks():
         assert set(tasks) <= set(term.views())
         assert term.heads(4)["proxy"] == len(tasks)

@@ -212,7 +212,7 @@ def test_proxy_weight_0_is_supervised(weight, equal, make_learner):
         copies([*network.trunk.variables, *network.heads["class"].variables])
         for network in networks
     ]
-    assert (gap(*weights) < 1e-6) is equal
+    assert (gap(*weights) < 1e-6) == equal
     found = one.get_metrics_result()
     assert (float(found["proxy_loss"]) == 0) is equal
     assert float(found["proxy_error"]) > 0

@@ -8,9 +8,9 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from color_s4l.training.given import initial
 
 from color_s4l import train
-from color_s4l.training.given import initial
 from color_s4l.training.session import fit
 
 

@@ -10,7 +10,7 @@ import pytest
 from color_s4l import train
 from color_s4l.networks.encoder import LUMINANCE, encoder, weights_of
 from color_s4l.training.session import fit
-from colorization import saving
+from colorization.colorizer import Colorizer
 from colorization.networks import Shape, build
 
 WIDTH = 0.0625
@@ -35,7 +35,7 @@ def test_a_grey_image_gives_the_colorizers_own_features(network, monkeypatch):
             ]
         )
         monkeypatch.setattr(
-            "colorization.networks.inception.build", lambda weights, size: embedder
+            "colorization.embedding.build", lambda weights, size: embedder
         )
     colorizer = build(network, Shape(width=WIDTH)).whole
     inner = colorizer
@@ -67,7 +67,7 @@ def test_trains_from_a_colorizer_with_a_frozen_block(tiny, colorizer_file, tmp_p
     fit(run)
     model = keras.models.load_model(tmp_path / "run" / "model.keras")
     trained = model.get_layer("trunk").get_weights()
-    began = weights_of(saving.load(colorizer_file).model)
+    began = weights_of(Colorizer.load(colorizer_file).model)
     stayed = [np.array_equal(a, b) for a, b in zip(trained, began, strict=True)]
     # The first block: two convolutions, each a kernel and a bias.
     assert stayed == [True] * 4 + [False] * 12

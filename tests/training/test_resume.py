@@ -8,12 +8,12 @@ import signal
 import keras
 import pandas as pd
 import pytest
+from color_s4l.training.preparation import steps_per_execution
 
 from color_s4l.data import lazy_images
 from color_s4l.errors import InputError
 from color_s4l.settings import Run
 from color_s4l.training import callbacks
-from color_s4l.training.preparation import steps_per_execution
 from color_s4l.training.session import fit
 
 MOMENTS = ("batch", "write")
@@ -30,7 +30,9 @@ def killed(base, runs, tmp_path_factory):
     root = tmp_path_factory.mktemp("killed")
     kinds = {
         name: dataclasses.replace(base, run_dir=str(root / name), cache=cache)
-        for name, cache in zip((*MOMENTS, "whole"), lazy_images.CACHES[::-1], strict=True)
+        for name, cache in zip(
+            (*MOMENTS, "whole"), lazy_images.CACHES[::-1], strict=True
+        )
     }
     for moment in MOMENTS:
         done = runs({"run": kinds[moment], "kill": moment})

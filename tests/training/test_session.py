@@ -136,7 +136,7 @@ def test_a_colorizer_is_trained_where_none_is_given(
     tiny, tmp_path, capsys, monkeypatch
 ):
     from color_s4l.training import session
-    from colorization import saving
+    from colorization.colorizer import Colorizer
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -148,7 +148,7 @@ def test_a_colorizer_is_trained_where_none_is_given(
         fit(run)
     assert "none given: training one on 24 of the unlabelled" in capsys.readouterr().out
     kept = tmp_path / "run" / "colorizer.h5"
-    assert saving.load(kept).origin.images == 24
+    assert Colorizer.load(kept).origin.images == 24
     before = kept.read_bytes()
     with pytest.raises(KeyboardInterrupt):
         fit(dataclasses.replace(run, resume=True))
