@@ -35,7 +35,7 @@ class Block(typing.NamedTuple):
     def commands(self):
         """Returns module and arguments of each `python -m` line, made smaller."""
         found = []
-        for line in self.text.splitlines():
+        for line in self.text.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words[:2] == ["python", "-m"]:
                 found.append((words[2], words[3:] + SMALLER.get(words[2], [])))
