@@ -26,8 +26,8 @@ class MixMatch(Term):
     """Class cross-entropy of mixed labelled, squared distance of mixed other images.
 
     The partner of an image is drawn from all labelled and unlabelled images of the
-    neighbouring group of the step (`StepBatches`). Differs from the paper: there, the whole
-    batch is permuted, which is not possible with several devices.
+    neighbouring group of the step (`StepBatches`). Differs from the paper: there, the
+    whole batch is permuted, which is not possible with several devices.
 
     Attributes:
         weight: Factor on the loss of the unlabelled images at the end of the ramp; 100
