@@ -1,4 +1,4 @@
-"""The scikit-learn estimator and `fit` on arrays, as a user of scikit-learn calls them."""
+"""The scikit-learn estimator, and `fit` on arrays."""
 
 import pickle
 
@@ -94,7 +94,9 @@ def test_wrong_arrays_are_refused(arrays):
 
 def test_fit_takes_arrays_and_callbacks(arrays, small, tmp_path):
     class Epochs(keras.callbacks.Callback):
-        seen: list = []
+        def __init__(self):
+            super().__init__()
+            self.seen = []
 
         def on_epoch_end(self, epoch, logs=None):
             self.seen.append((epoch, "test_error" in logs))
@@ -103,8 +105,9 @@ def test_fit_takes_arrays_and_callbacks(arrays, small, tmp_path):
         *arrays, small.test_images, small.test_labels, class_names=("a", "b", "c", "d")
     )
     run = color_s4l.Run(method="supervised", run_dir=str(tmp_path / "run"), **TINY)
-    result = color_s4l.fit(run, data=data, callbacks=[Epochs()])
-    assert Epochs.seen == [(0, True)]
+    epochs = Epochs()
+    result = color_s4l.fit(run, data=data, callbacks=[epochs])
+    assert epochs.seen == [(0, True)]
     assert result["test_images"] == len(small.test_images)
     assert result["labels"] == 16
     assert result["unlabeled"] == len(small.images)
