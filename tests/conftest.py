@@ -16,14 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-<<<<<<< HEAD
-from color_s4l import methods, train
-from color_s4l.data import Data, StepBatches, digits, draw_split
-=======
 from color_s4l import command_line, data, methods, train
 from color_s4l.data import Data, StepBatches, draw_split
 from color_s4l.recipes import procedure
->>>>>>> refs/heads/spine
 from color_s4l.settings import DataSettings, Run
 from color_s4l.training import build, session
 from color_s4l.views.preprocessing import whitening
@@ -76,11 +71,7 @@ def _first_of_each(images, labels, count):
 @pytest.fixture(scope="session")
 def small() -> Data:
     """Built-in digits 0 to 3 at 16 px: 12 of each to train on, 8 to test on."""
-<<<<<<< HEAD
-    whole = digits.load(DataSettings(image_size=SIZE))
-=======
     whole = data.load(DataSettings(dataset="digits", image_size=SIZE))
->>>>>>> refs/heads/spine
     images, labels = _first_of_each(whole.images, whole.labels, TRAIN_PER_CLASS)
     tests = _first_of_each(whole.test_images, whole.test_labels, TEST_PER_CLASS)
     return Data("small", CLASSES, images, labels, *tests)

@@ -56,17 +56,9 @@ def trained(python, images, colorizer, tmp_path_factory):
     return run_dir, done.stdout
 
 
-<<<<<<< HEAD
-def test_the_colorizer_knows_what_it_was_trained_on(colorizer):
-    from colorization.colorizer import Colorizer
-
-    origin = Colorizer.load(colorizer).origin
-    assert (origin.dataset, origin.images, origin.epochs) == ("cifar100", 2000, 1)
-=======
 def test_the_colorizer_stores_its_origin(colorizer):
     origin = Colorizer.load(colorizer).origin
     assert (origin.dataset, origin.images, origin.epochs) == ("cifar100", 1000, 1)
->>>>>>> refs/heads/spine
 
 
 def test_the_run_prints_its_plan_and_writes_its_files(trained):

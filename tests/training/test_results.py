@@ -11,12 +11,8 @@ import pytest
 from PIL import Image
 
 from color_s4l import data
-<<<<<<< HEAD
-from color_s4l.settings import DataSettings
-=======
 from color_s4l.settings import DataSettings, part
 from color_s4l.training import results
->>>>>>> refs/heads/spine
 
 
 @pytest.fixture(scope="module")
@@ -73,21 +69,12 @@ def test_configuration_has_settings_and_origin(folder, finished):
     assert "run_dir" not in config["command"]
 
 
-<<<<<<< HEAD
-def test_split_is_the_one_drawn_from_the_seed(folder, finished):
-    dataset = data.load(DataSettings("folder", finished.data_dir, 16))
-    split = data.read_split(folder / "split.csv", dataset)
-    drawn = data.draw_split(dataset.labels, dataset.classes, 16, 24, 8, 1)
-    for part in ("labeled", "unlabeled", "validation"):
-        assert getattr(split, part).tolist() == getattr(drawn, part).tolist()
-=======
 def test_split_is_drawn_from_the_seed(folder, finished):
     images = data.load(part(finished, DataSettings))
     split = data.read_split(folder / "split.csv", images)
     drawn = data.draw_split(images.labels, images.classes, 16, 24, 8, 1)
     for name in ("labeled", "unlabeled", "validation"):
         assert getattr(split, name).tolist() == getattr(drawn, name).tolist()
->>>>>>> refs/heads/spine
 
 
 def test_log_has_every_term_and_their_sum_is_the_loss(log):

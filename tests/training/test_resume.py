@@ -7,19 +7,10 @@ import signal
 
 import pandas as pd
 import pytest
-from color_s4l.training.preparation import steps_per_execution
 
-<<<<<<< HEAD
-from color_s4l.data import lazy_images
-from color_s4l.errors import InputError
-from color_s4l.settings import Run
-from color_s4l.training import callbacks
-from color_s4l.training.session import fit
-=======
 from color_s4l.errors import InputError
 from color_s4l.training import session
 from color_s4l.training.build import steps_per_execution
->>>>>>> refs/heads/spine
 
 # Moment of the kill -> where the images were kept before and after it.
 MOMENTS = {"batch": ("none", "disk"), "write": ("disk", "none")}
@@ -41,40 +32,8 @@ def resumed(request, tiny, runs, tmp_path_factory):
     return folder
 
 
-<<<<<<< HEAD
-@pytest.fixture(scope="module")
-def killed(base, runs, tmp_path_factory):
-    """Run folders: one of each kill, resumed, and `whole`, uninterrupted."""
-    root = tmp_path_factory.mktemp("killed")
-    kinds = {
-        name: dataclasses.replace(base, run_dir=str(root / name), cache=cache)
-        for name, cache in zip(
-            (*MOMENTS, "whole"), lazy_images.CACHES[::-1], strict=True
-        )
-    }
-    for moment in MOMENTS:
-        done = runs({"run": kinds[moment], "kill": moment})
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert not (root / moment / "result.json").exists()
-        kept = [p.name for p in (root / moment / "checkpoints").glob("epoch*")]
-        assert kept == ["epoch_00001.npz"]
-    # Where images are kept may change, too.
-    caches = dict(zip(MOMENTS, ("disk", "none"), strict=True))
-    resumed = [
-        dataclasses.replace(kinds[m], resume=True, cache=caches[m]) for m in MOMENTS
-    ]
-    done = runs(*({"run": run} for run in (kinds["whole"], *resumed)))
-    assert done.returncode == 0, done.stderr
-    return root, done.stdout
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_after_kill_9_the_weights_are_those_of_the_uninterrupted_run(
-    moment, killed, weights, gap
-=======
 def test_after_kill_9_the_result_is_that_of_the_uninterrupted_run(
     resumed, finished, weights, gap
->>>>>>> refs/heads/spine
 ):
     expected = pathlib.Path(finished.run_dir)
     assert gap(weights(resumed, 2), weights(expected, 2)) < 1e-6

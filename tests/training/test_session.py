@@ -252,27 +252,6 @@ def test_cores_are_shared_by_equal_passes_only(run, expected, monkeypatch):
 def test_each_pass_gets_a_core_if_there_are_no_more_cores(
     cores, passes, gpus, expected, monkeypatch
 ):
-<<<<<<< HEAD
-    from color_s4l.training import session
-    from colorization.colorizer import Colorizer
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(session.colors, "EPOCHS", 1)
-    monkeypatch.setattr(session, "_train", stop)
-    run = dataclasses.replace(tiny, colorizer=None, run_dir=str(tmp_path / "run"))
-    with pytest.raises(KeyboardInterrupt):
-        fit(run)
-    assert "none given: training one on 24 of the unlabelled" in capsys.readouterr().out
-    kept = tmp_path / "run" / "colorizer.h5"
-    assert Colorizer.load(kept).origin.images == 24
-    before = kept.read_bytes()
-    with pytest.raises(KeyboardInterrupt):
-        fit(dataclasses.replace(run, resume=True))
-    assert "none given" not in capsys.readouterr().out
-    assert kept.read_bytes() == before
-=======
     import tensorflow as tf
 
     found = []
@@ -286,4 +265,3 @@ def test_each_pass_gets_a_core_if_there_are_no_more_cores(
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
     backend.share_cores(passes)
     assert found == expected
->>>>>>> refs/heads/spine
