@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.errors import InputError
 
 # Names of the file's entries. A variable's value is called by its position.
@@ -91,7 +91,7 @@ def save(
         **{f"{index:05d}": value for index, value in enumerate(values)},
         **{f"{_EXTRA}{name}": array for name, array in (arrays or {}).items()},
     }
-    write_atomically(path, lambda file: np.savez(file, **entries))
+    write_arrays(path, entries)
 
 
 def read(path: pathlib.Path) -> Checkpoint:

@@ -91,8 +91,7 @@ class StepBatches:
             "labeled": uint8 `(G, L / G, height, width, 3)`.
             "labels": int32 `(G, L / G)`, the classes of "labeled".
             "unlabeled": uint8 `(G, B / G, height, width, 3)`.
-            "index": int32 `(G, B / G)`, positions of "unlabeled" in
-                `split.unlabeled`.
+            "index": int32 `(G, B / G)`, indices of "unlabeled" in `split.unlabeled`.
             "colorized": uint8 `(G, B / G, height, width, 3)`, only if it was given.
             "label_weights": float32 `(G, L / G)`, only if class weights were given.
             "targets": float32 `(G, B / G, classes)`, only if it was given.

@@ -10,7 +10,7 @@ maps. It is registered next to its definition, here or in a plug-in:
         ...
         return keras.Model(inputs, features, name="trunk")
 
-Arguments of every trunk:
+Args:
     input_shape: `(height, width, channels)` of preprocessed images.
     width: Factor on every number of filters.
     dropout: Drop rate; the trunk's docstring says where it applies.

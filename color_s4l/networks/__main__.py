@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from color_s4l import command_line
-from color_s4l.fields import Above, AtLeast, option
+from color_s4l.fields import Above, AtLeast, check, option
 from color_s4l.networks.structure import statistics
 from color_s4l.registry import TRUNKS
 
@@ -27,6 +27,9 @@ class Options:
     )
     width: Annotated[float, Above(0)] = option(1.0, "Factor on the number of filters.")
 
+    def __post_init__(self):
+        check(self)
+
 
 def lines(options: Options) -> Iterator[str]:
     """Yields the lines of the table, each as soon as it is computed.
@@ -40,10 +43,9 @@ def lines(options: Options) -> Iterator[str]:
     yield f"{'network':14} {'parameters':>13} {'moving':>9} {'M MAC':>8} {'field':>6}"
     for name, build in TRUNKS.items():
         size = options.image_size
-        trunk = build(
-            (size, size, 3), width=options.width, dropout=0.0, synchronized=False
+        found = statistics(
+            build((size, size, 3), width=options.width, synchronized=False)
         )
-        found = statistics(trunk)
         yield (
             f"{name:14} {found.trainable:13,} {found.moving:9,} "
             f"{found.multiply_adds / 1e6:8,.0f} {found.receptive_field:6,}"
