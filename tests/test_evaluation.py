@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from color_s4l import backend
-from color_s4l.networks import Network, convnet, inference_model
+from color_s4l.networks import Network, inference_model
+from color_s4l.networks.convnet import convnet
 from color_s4l.training import evaluation
 from color_s4l.views import augmentation
 from color_s4l.views.preprocessing import Preprocessing
