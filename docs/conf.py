@@ -49,58 +49,54 @@ napoleon_use_rtype = False
 
 
 class Registered(SphinxDirective):
-    """A table of everything in a registry: "methods", "terms", "recipes", "trunks"."""
+    """A list of everything in a registry: "methods", "terms", "recipes" or "trunks"."""
 
     required_arguments = 1
 
     def run(self):
-        """Returns the table."""
+        """Returns the list."""
         from color_s4l import registry
 
         kind = self.arguments[0]
         found = getattr(registry, kind.upper())
-        rows = [_row(kind, name, value) for name, value in found.items()]
-        header = {
-            "methods": ("`--method=`", "terms"),
-            "terms": ("term", "loss", "hyper-parameters"),
-            "recipes": ("`--recipe=`", "procedure", "hyper-parameters"),
-            "trunks": ("`--network=`", "trunk"),
-        }[kind]
-        lines = [header, ["---"] * len(header), *rows]
-        return self.parse_text_to_nodes(
-            "\n".join(f"| {' | '.join(x)} |" for x in lines)
-        )
+        describe = {"methods": _method, "trunks": _trunk}.get(kind, _record)
+        lines = [f"* `{name}`: {describe(value)}" for name, value in found.items()]
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
-def _row(kind, name, value):
-    if kind == "methods":
-        return f"`{name}`", " + ".join(_spelled(term) for term in value)
-    described = value if inspect.isclass(value) or kind == "trunks" else type(value)
-    source = inspect.getmodule(described) if kind == "trunks" else described
-    summary = inspect.getdoc(source).partition("\n")[0].replace("|", "\\|")
-    if kind == "trunks":
-        return f"`{name}`", summary
-    instance = value() if inspect.isclass(value) else value
-    fields = [f"`{f.name}={_value(instance, f)}`" for f in dataclasses.fields(instance)]
-    return f"`{name}`", summary, ", ".join(fields) or "–"
-
-
-def _value(instance, field):
-    value = getattr(instance, field.name)
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
-
-
-def _spelled(term):
-    """Returns the name of a term with the fields that differ from their defaults."""
+def _method(terms):
     from color_s4l.registry import TERMS
 
-    changed = [
-        f"{field.name}={_value(term, field)}"
-        for field in dataclasses.fields(term)
-        if getattr(term, field.name) != field.default
-    ]
-    name = TERMS.name_of(type(term))
-    return f"`{name}({', '.join(changed)})`" if changed else f"`{name}`"
+    words = []
+    for term in terms:
+        changed = _fields(term, all_of_them=False)
+        name = f"`{TERMS.name_of(type(term))}`"
+        words.append(f"{name} ({changed})" if changed else name)
+    return " + ".join(words)
+
+
+def _trunk(build):
+    return inspect.getdoc(inspect.getmodule(build)).partition("\n")[0]
+
+
+def _record(value):
+    instance = value() if inspect.isclass(value) else value
+    summary = inspect.getdoc(type(instance)).partition("\n")[0]
+    return f"{summary} {_fields(instance)}"
+
+
+def _fields(instance, all_of_them=True):
+    """Returns the fields of a dataclass with their values, as text."""
+    words = []
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        if isinstance(value, tuple):
+            value = ", ".join(map(str, value))
+        elif isinstance(value, float):
+            value = f"{value:.3g}"
+        if all_of_them or getattr(instance, field.name) != field.default:
+            words.append(f"{field.name} = {value}")
+    return "; ".join(words).replace("_", "\\_")
 
 
 def _inline(translator, node):

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -41,8 +42,14 @@ def shown(root, colorizer_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inspected") / "deeper"
     words = ["--dataset=folder", f"--data_dir={root}", "--image_size=16"]
     words += [f"--colorizer={colorizer_file}", f"--output={folder}", "--cache=none"]
-    with contextlib.redirect_stdout(io.StringIO()) as text:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as text,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
         assert inspect.main(words) == 0
+    assert "skipped 1 of 19 files" in errors.getvalue()
     return folder, text.getvalue()
 
 
@@ -54,7 +61,7 @@ def test_tables(shown, root):
         ["犬", 1, 1],
         ["(no label)", 3, 0],
     ]
-    assert "folder, 2 classes, read at 16 px" in text
+    assert ", 2 classes, read at 16 px" in text
     assert "one class has more than 10 times" in text
     cats = [f"{root}/{name}" for name in ("test/Katze $x$", "train/Katze $x$")]
     assert tables["duplicates"].values.tolist() == [

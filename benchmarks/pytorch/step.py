@@ -26,12 +26,10 @@ GEOMETRIC = {
 
 
 class Network(nn.Module):
-    """A trunk, global average pooling and a linear head per task.
+    """A trunk with `trunk.channels` outputs, global average pooling, linear heads.
 
-    Args:
-        trunk: From images to `trunk.channels` feature maps.
-        heads: Name of each head -> its number of classes.
-        dropout: Dropout rate before the class head.
+    `heads` maps the name of each head to its number of classes; `dropout` is the
+    dropout rate before the class head.
     """
 
     def __init__(self, trunk: nn.Module, heads: dict[str, int], dropout: float):

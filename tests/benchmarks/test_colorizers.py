@@ -78,7 +78,7 @@ def test_files_of_other_settings_are_refused(compared):
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ("--epochs=1,x", "--epochs to be different whole numbers"),
+        ("--epochs=1,x", "--epochs to be whole numbers"),
         ("--epochs=0", "--epochs from 1"),
         ("--samples=0", "--samples to be 1 or more"),
         ("--dataset=folder", "data_dir"),

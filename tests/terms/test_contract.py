@@ -208,13 +208,14 @@ def test_a_term_reads_the_views_and_heads_that_it_names_and_no_others(
 
 @pytest.mark.parametrize("name", TERMS)
 def test_a_term_has_the_properties_that_it_declares(name, make_learner, monkeypatch):
-    terms = with_classes(name, term_of(name))
-    learner, batches = make_learner(terms, dropout=0.0)
-    learner.train_on_batch(batches.batch(0))
-    term, views = learner.terms[-1], learner.views_of(batches.batch(0))
+    term = term_of(name)
     if tasks := term.proxy_tasks():
         assert set(tasks) <= set(term.views())
         assert term.heads(4)["proxy"] == len(tasks)
+    if not (term.one_pass or term.class_weighted):
+        return
+    learner, batches = make_learner(with_classes(name, term), dropout=0.0)
+    views = learner.views_of(batches.batch(0))
     passes, call = [], type(learner.network).call
 
     def counted(self, images, training=False):
