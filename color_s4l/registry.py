@@ -146,9 +146,14 @@ class Registry(Mapping):
     def _all(self) -> dict[str, Entry]:
         """Returns all entries, after importing the library's own and the installed."""
         if not self._complete:
+            # Set first, because the modules may read the registry.
             self._complete = True
-            _import_package(self.package)
-            _load_entry_points()
+            try:
+                _import_package(self.package)
+                _load_entry_points()
+            except BaseException:
+                self._complete = False
+                raise
         return self._entries
 
 
@@ -162,8 +167,9 @@ def _import_package(name: str) -> None:
 def _load_entry_points() -> None:
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name not in _loaded:
+            with _failing_in_one_line(point.name):
+                point.load()
             _loaded[point.name] = point.value
-            point.load()
 
 
 def load_plugins(names: Sequence[str]) -> None:
@@ -183,16 +189,23 @@ def load_plugins(names: Sequence[str]) -> None:
             if _loaded[stem] != key:
                 raise InputError(f"Two plug-ins are called {stem!r}: rename one file.")
             continue
-        try:
+        with _failing_in_one_line(name):
             _import(stem, key)
-        except InputError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"Cannot load the plug-in {name}: {type(error).__name__}: {reason}."
-            ) from error
         _loaded[stem] = key
+
+
+@contextlib.contextmanager
+def _failing_in_one_line(name: str) -> Iterator[None]:
+    """Turns an exception of a plug-in into an `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"Cannot load the plug-in {name}: {type(error).__name__}: {reason}."
+        ) from error
 
 
 def _import(stem: str, key: str) -> None:
@@ -203,6 +216,8 @@ def _import(stem: str, key: str) -> None:
         return
     if not pathlib.Path(key).is_file():
         raise InputError(f"There is no plug-in file {key}.")
+    if stem in sys.modules:
+        raise InputError(f"There is a module {stem!r} already: rename {key}.")
     loader = importlib.machinery.SourceFileLoader(stem, key)
     spec = importlib.machinery.ModuleSpec(stem, loader, origin=key)
     module = importlib.util.module_from_spec(spec)

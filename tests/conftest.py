@@ -1,9 +1,10 @@
-"""What the whole suite shares: small real images, one trained run, and gradients."""
+"""Fixtures of the whole suite: small real images, one trained run, gradients."""
 
 import dataclasses
 import logging
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -15,13 +16,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from color_s4l import methods, train
-from color_s4l.data import Data, StepBatches, digits, draw_split
+from color_s4l import command_line, data, methods, train
+from color_s4l.data import Data, StepBatches, draw_split
+from color_s4l.recipes import procedure
 from color_s4l.settings import DataSettings, Run
 from color_s4l.training import build, session
 from color_s4l.views.preprocessing import whitening
 
-# A suite that a shell started in its background ignores Ctrl-C, and so would the
+# A suite that a shell starts in the background ignores Ctrl-C, and so would the
 # processes that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -32,7 +34,7 @@ TRAIN_PER_CLASS, TEST_PER_CLASS = 12, 8
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_home(tmp_path_factory):
-    """No test reads or fills the user's cache; processes of tests share this one."""
+    """A cache directory for this suite and the processes that it starts."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))
@@ -50,7 +52,7 @@ def quiet_log():
 
 @pytest.fixture(scope="session")
 def shared():
-    """The folder of real images beside the repository; must be there in CI."""
+    """The folder of real images beside the repository; it must exist in CI."""
     folder = REPOSITORY.parent / "shared"
     if not (folder / "tools" / "prepare_data.py").is_file():
         message = "the real images of ../shared are missing"
@@ -69,7 +71,7 @@ def _first_of_each(images, labels, count):
 @pytest.fixture(scope="session")
 def small() -> Data:
     """Built-in digits 0 to 3 at 16 px: 12 of each to train on, 8 to test on."""
-    whole = digits.load(DataSettings(image_size=SIZE))
+    whole = data.load(DataSettings(dataset="digits", image_size=SIZE))
     images, labels = _first_of_each(whole.images, whole.labels, TRAIN_PER_CLASS)
     tests = _first_of_each(whole.test_images, whole.test_labels, TEST_PER_CLASS)
     return Data("small", CLASSES, images, labels, *tests)
@@ -110,7 +112,7 @@ def colorizer_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny(small_dir, colorizer_file) -> Run:
-    """What most tests train: 6 steps of 8 x 7 views, a trunk of 4 to 15 filters."""
+    """The run that most tests change: 6 steps of 8 x 7 views, 4 to 15 filters."""
     return Run(
         dataset="folder",
         data_dir=str(small_dir),
@@ -127,41 +129,44 @@ def tiny(small_dir, colorizer_file) -> Run:
     )
 
 
-def _flags(run: Run) -> list[str]:
-    """The command line that says the same."""
-    words = []
-    for field in dataclasses.fields(run):
-        value = getattr(run, field.name)
-        if value == field.default:
-            continue
-        several = value if isinstance(value, tuple) else [value]
-        words += [f"--{field.name}={one}" for one in several]
-    return words
-
-
 @pytest.fixture(scope="session")
 def flags():
-    """A function: a `Run` to the words of its command line."""
-    return _flags
+    """A function that returns the command line of a `Run`."""
+    return command_line.spelled
 
 
 @pytest.fixture(scope="session")
 def finished(tiny, tmp_path_factory) -> Run:
-    """A complete run of color_s4l: read its folder, change nothing in it."""
+    """A complete run of color_s4l. Tests do not change its directory."""
     run_dir = tmp_path_factory.mktemp("runs") / "finished"
     run = dataclasses.replace(tiny, run_dir=str(run_dir))
-    assert train.main(_flags(run)) == 0
+    assert train.main(command_line.spelled(run)) == 0
     return run
 
 
+@pytest.fixture(scope="session")
+def base(tiny) -> Run:
+    """The run of `tiny` in one epoch, without validation images and whitening."""
+    return dataclasses.replace(tiny, epochs=1, validation=0, zca=False)
+
+
+@pytest.fixture(scope="session")
+def rotnet_linear(base, tmp_path_factory) -> pathlib.Path:
+    """The directory of a recipe: rotations in `pretraining`, a probe in `linear`."""
+    folder = tmp_path_factory.mktemp("recipes") / "rotnet_linear"
+    run = dataclasses.replace(base, recipe="rotnet_linear", run_dir=str(folder))
+    procedure.fit(run)
+    return folder
+
+
 def _unsure(labels, num_classes):
-    """In place of an earlier training: 0.7 for the true class, the rest shared."""
+    """Pseudo-labels: 0.7 for the true class, the rest divided equally."""
     rest = 0.3 / (num_classes - 1)
     return (rest + (0.7 - rest) * np.eye(num_classes)[labels]).astype("float32")
 
 
 def _learner(run: Run, dataset: Data, terms=None):
-    """A learner as `fit` makes it, with its batches; not compiled into a graph."""
+    """Returns a learner and its batches; its steps run without a compiled graph."""
     keras.utils.set_random_seed(run.seed)
     terms = terms or methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     resolved = session.resolve(run, terms, dataset)
@@ -197,7 +202,7 @@ def _learner(run: Run, dataset: Data, terms=None):
 
 @pytest.fixture(scope="session")
 def make_learner(small):
-    """A function: fields of a `Run`, and `terms`, to a learner and its batches."""
+    """A function of `terms` and fields of a `Run`: a learner and its batches."""
 
     def make(terms=None, **changes):
         settings = {"labels": 16, "width": 0.03, "batch_size": 4, "zca": False}
@@ -226,13 +231,30 @@ def _gradients(loss, variables):
 
 @pytest.fixture(scope="session")
 def gradients():
-    """A function: loss() and variables to arrays; None where nothing arrives."""
+    """A function of loss() and variables: the gradients; None without a gradient."""
     return _gradients
+
+
+@pytest.fixture
+def train_refuses(tiny, flags, refused, tmp_path):
+    """A function that checks that `color_s4l.train` prints an error, and only that.
+
+    Its arguments: a regular expression for the error; flags; fields of the run.
+    """
+
+    def check(text, *words, **changes):
+        run_dir = tmp_path / "refused_run"
+        run = dataclasses.replace(tiny, run_dir=str(run_dir), **changes)
+        line = refused(train.main([*flags(run), *words]))
+        assert re.search(text, line), line
+        assert not run_dir.exists()
+
+    return check
 
 
 @pytest.fixture(scope="session")
 def python():
-    """A function: words and environment to a process of its own, waited for."""
+    """A function of arguments and environment: a finished Python process."""
 
     def start(*words, **environment):
         return subprocess.run(
@@ -248,7 +270,7 @@ def python():
 
 @pytest.fixture
 def refused(capsys):
-    """A function: an exit code to the one line on stderr that explains it."""
+    """A function of an exit code: the single line on stderr that explains it."""
 
     def read(code):
         captured = capsys.readouterr()

@@ -1,6 +1,8 @@
-"""What the tests of recipes share: a tiny run, and one of `alternating`."""
+"""Fixtures of the tests of recipes: every recipe, trained once."""
 
 import dataclasses
+import functools
+import json
 import pathlib
 
 import pytest
@@ -8,50 +10,65 @@ import pytest
 from color_s4l.artifacts import models
 from color_s4l.recipes import procedure
 
-TWO_CYCLES = ("alternating.cycles=2", "alternating.whole=1", "alternating.frozen=1")
-
-
-@pytest.fixture(scope="session")
-def base(tiny):
-    """As `tiny`, one epoch, without whitening."""
-    return dataclasses.replace(tiny, epochs=1, validation=0, zca=False)
-
-
-@pytest.fixture(scope="session")
-def two_cycles(base):
-    """A function: a folder to a run of `alternating`."""
-
-    def run(folder):
-        return dataclasses.replace(
-            base, recipe="alternating", set=TWO_CYCLES, run_dir=str(folder)
+# Fewer stages than the default; other recipes run with their defaults.
+SMALLER = {
+    "alternating": {
+        "set": (
+            "alternating.cycles=2",
+            "alternating.whole=1",
+            "alternating.frozen=1",
         )
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def names():
-    """Of its stages."""
-    return [
-        "preparation",
-        "cycle_1_phase_one",
-        "cycle_1_phase_two",
-        "cycle_2_phase_one",
-        "cycle_2_phase_two",
-    ]
+    },
+    "refine": {"set": ("refine.cycles=1", "refine.frozen=1")},
+}
 
 
 @pytest.fixture(scope="session")
-def alternating(two_cycles, tmp_path_factory):
-    """Its folder, complete: read, change nothing in it."""
-    folder = tmp_path_factory.mktemp("alternating") / "run"
-    procedure.fit(two_cycles(folder))
-    return folder
+def recipe_run(base, finished, rotnet_linear, tmp_path_factory):
+    """A function of a recipe's name: its `Run` on tiny images, not trained."""
+
+    def make(name):
+        if name == "rotnet_linear":
+            return dataclasses.replace(base, recipe=name, run_dir=str(rotnet_linear))
+        folder = tmp_path_factory.mktemp("recipes") / name
+        changes = dict(SMALLER.get(name, {}))
+        if procedure.recipe_of(dataclasses.replace(base, recipe=name)).continues:
+            changes |= {"init_from": finished.run_dir, "init_heads": True}
+        return dataclasses.replace(base, recipe=name, run_dir=str(folder), **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(recipe_run):
+    """A function of a recipe's name: the directory of its complete run.
+
+    Tests do not change the directory.
+    """
+
+    @functools.cache
+    def train(name):
+        run = recipe_run(name)
+        if not pathlib.Path(run.run_dir).exists():
+            procedure.fit(run)
+        return pathlib.Path(run.run_dir)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def content():
+    """A function of a directory: its result.json, or another JSON file of it."""
+
+    def read(folder, name="result.json"):
+        return json.loads(pathlib.Path(folder, name).read_text())
+
+    return read
 
 
 @pytest.fixture(scope="session")
 def arrays():
-    """A function: a run's folder to the trunk's weights and statistics."""
+    """A function of a run directory: the weights and statistics of the trunk."""
 
     def read(folder):
         model, _ = models.load(pathlib.Path(folder) / "model.keras")

@@ -1,4 +1,4 @@
-"""What several files of this folder need: checkpoints, and runs in other processes."""
+"""Fixtures of this folder: checkpoints, and runs in other processes."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ SCRIPT = pathlib.Path(__file__).parent / "one_run.py"
 
 
 def _weights(run_dir, epoch: int) -> dict[str, np.ndarray]:
-    """Everything in a checkpoint but the random states, which are integers."""
+    """Returns the floating-point arrays of a checkpoint: all but the random states."""
     path = pathlib.Path(run_dir) / "checkpoints" / f"epoch_{epoch:05d}.npz"
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files if name != "names"}
@@ -20,12 +20,12 @@ def _weights(run_dir, epoch: int) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def weights():
-    """A function: run folder and epoch to the arrays of its checkpoint."""
+    """A function of run directory and epoch: the arrays of the checkpoint."""
     return _weights
 
 
 def _gap(first, second) -> float:
-    """The largest difference between two checkpoints, relative to each array's size."""
+    """Returns the largest difference, relative to the largest value of each array."""
     assert first.keys() == second.keys()
     assert len(first) > 40
     sizes = {name: max(1.0, float(np.abs(a).max())) for name, a in first.items()}
@@ -34,16 +34,19 @@ def _gap(first, second) -> float:
 
 @pytest.fixture(scope="session")
 def gap():
-    """A function: two checkpoints' arrays to their largest difference."""
+    """A function of the arrays of two checkpoints: their largest difference."""
     return _gap
 
 
 @pytest.fixture(scope="session")
 def runs(python):
-    """A function: dictionaries for `one_run.py` to the finished process."""
+    """A function of jobs for `one_run.py`: the finished process."""
 
-    def start(*arguments, **environment):
-        plain = [{**a, "run": dataclasses.asdict(a["run"])} for a in arguments]
+    def start(*jobs, **environment):
+        plain = [
+            {**job, "run": dataclasses.asdict(job["run"])} if "run" in job else job
+            for job in jobs
+        ]
         return python(SCRIPT, json.dumps(plain), **environment)
 
     return start

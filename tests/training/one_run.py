@@ -1,34 +1,52 @@
-"""Runs, in a process of its own: python one_run.py JSON.
+"""Trains in a process of its own: python one_run.py JSON.
 
-The list holds one object per run: `run` (fields of `Run`), and optionally
-`plain` (no shift, no noise, no random direction), `bare` (weights come from a
-checkpoint; neither evaluation nor pictures)
-and `kill` ("batch": kill -9 in the middle of the second epoch; "write": while
-its checkpoint is written). Not a test; `test_resume.py` and `test_identities.py`
-start it.
+Not a test; `test_resume.py` and `test_identities.py` start it. The JSON is a list of
+jobs. A job has either `commands`, words of a command line each, or `run`, the fields of
+a `Run`, and optionally `plain` (no shift, no noise, no random direction), `bare`
+(weights come from a checkpoint; neither evaluation nor pictures) and `kill` ("batch":
+kill -9 in the middle of the second epoch; "write": while its checkpoint is written).
+
+On JAX, TensorFlow cannot be imported, as if it were not installed.
 """
 
+import contextlib
+import importlib
 import json
 import os
 import signal
 import sys
+from unittest import mock
 
-import keras
 import numpy as np
 
-from color_s4l.settings import Run
-from color_s4l.terms import Vat
-from color_s4l.training import callbacks, measures, preparation, results, session
-from color_s4l.views.augmentation import Augmentation
+
+class _WithoutTensorFlow:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "tensorflow_datasets"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
+if ON_JAX:
+    sys.meta_path.insert(0, _WithoutTensorFlow)
+
+import keras  # noqa: E402
+
+from color_s4l.registry import TERMS  # noqa: E402
+from color_s4l.settings import Run  # noqa: E402
+from color_s4l.training import build, callbacks, results, session  # noqa: E402
+from color_s4l.training.evaluation import Evaluation  # noqa: E402
+from color_s4l.views.augmentation import Augmentation  # noqa: E402
 
 
 def _zeros(self, shape, dtype=None, **_):
-    """In place of draws that XLA compiles for seconds, once per shape."""
+    """Replaces draws that XLA compiles for seconds, once per shape."""
     return keras.ops.zeros(shape, dtype)
 
 
 def _pattern(self, seed, shapes):
-    """In place of random directions, which differ from backend to backend."""
+    """Replaces random directions, which differ from backend to backend."""
     shape = shapes["unlabeled"]
     return keras.ops.sin(keras.ops.reshape(np.arange(np.prod(shape)), shape))
 
@@ -38,7 +56,7 @@ def _die():
 
 
 class KilledInEpoch2(callbacks.TensorBoard):
-    """Stands in for a callback of the run."""
+    """Replaces a callback of the run."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -48,8 +66,9 @@ class KilledInEpoch2(callbacks.TensorBoard):
             _die()
 
 
-def _kill_while_writing():
+def _killed_while_writing(run_dir):
     whole = np.savez
+    kept = os.path.join(run_dir, "checkpoints/epoch_00001.npz")
 
     def half(file, **arrays):
         if os.path.exists(kept):
@@ -58,24 +77,38 @@ def _kill_while_writing():
             _die()
         whole(file, **arrays)
 
-    kept = os.path.join(_arguments["run"]["run_dir"], "checkpoints/epoch_00001.npz")
-    np.savez = half
+    return half
 
 
-DRAW = Vat.draw
-for _arguments in json.loads(sys.argv[1]):
-    preparation.Augmentation, Vat.draw = Augmentation, DRAW
-    if _arguments.get("plain"):
-        Vat.draw = _pattern
-        preparation.Augmentation = lambda flip=False: Augmentation(0, False, 0.0)
-    if _arguments.get("bare"):
-        measures.of_epoch = lambda *_: {}
-        keras.initializers.GlorotUniform.__call__ = _zeros
-        keras.initializers.HeNormal.__call__ = _zeros
-        results.measure = lambda *_: ({}, None)
-        results.write = lambda *_: None
-    if _arguments.get("kill") == "batch":
-        callbacks.TensorBoard = KilledInEpoch2
-    if _arguments.get("kill") == "write":
-        _kill_while_writing()
-    session.fit(Run(**_arguments["run"]))
+def _patches(job):
+    replaced = mock.patch.object
+    if job.get("plain"):
+        still = Augmentation(0, False, 0.0)
+        yield replaced(TERMS["vat"], "draw", _pattern)
+        yield replaced(build, "Augmentation", return_value=still)
+    if job.get("bare"):
+        yield replaced(Evaluation, "measures", return_value={})
+        yield replaced(keras.initializers.GlorotUniform, "__call__", _zeros)
+        yield replaced(keras.initializers.HeNormal, "__call__", _zeros)
+        yield replaced(results, "measure", return_value=({}, None))
+        yield replaced(results, "write")
+    if job.get("kill") == "batch":
+        yield replaced(callbacks, "TensorBoard", KilledInEpoch2)
+    if job.get("kill") == "write":
+        half = _killed_while_writing(job["run"]["run_dir"])
+        yield replaced(np, "savez", half)
+
+
+def main():
+    for job in json.loads(sys.argv[1]):
+        for module, *words in job.get("commands", ()):
+            assert importlib.import_module(module).main(words) == 0
+        if "run" in job:
+            with contextlib.ExitStack() as stack:
+                for patch in _patches(job):
+                    stack.enter_context(patch)
+                session.train(Run(**job["run"]))
+    assert not (ON_JAX and "tensorflow" in sys.modules)
+
+
+main()

@@ -1,49 +1,82 @@
-"""Keras gets every batch once, in order, and tunes nothing."""
+"""Step batches that are read ahead are the batches of their steps."""
 
-import gc
-import weakref
+import threading
+import time
 
-import keras
 import numpy as np
 import pytest
 
-from color_s4l import backend
-from color_s4l.training.feeding import Slices
+from color_s4l.data import StepBatches, draw_split
+from color_s4l.errors import InputError
+from color_s4l.training.feeding import Feed
+
+
+class Watched(StepBatches):
+    """Step batches that record the steps and threads of reading; may fail at a step."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.steps, self.threads, self.bad = [], set(), None
+
+    def batch(self, step):
+        self.steps.append(step)
+        self.threads.add(threading.current_thread().name)
+        if step == self.bad:
+            raise InputError("cat.jpg cannot be read any more")
+        return super().batch(step)
 
 
 @pytest.fixture
-def batches():
-    return Slices(np.arange(24, dtype="uint8").reshape(12, 2), 4)
+def batches(small):
+    split = draw_split(small.labels, small.classes, 8, None, 0, seed=1)
+    return Watched(small.images, small.labels, split, 4, 8, 1, small.images)
 
 
-def test_slices_are_the_array_in_order(batches):
-    assert batches.num_batches == 3
-    assert [batches[i][0].tolist() for i in (0, 2)] == [
-        [[0, 1], [2, 3], [4, 5], [6, 7]],
-        [[16, 17], [18, 19], [20, 21], [22, 23]],
-    ]
+@pytest.mark.parametrize("ahead", [0, 1, 5])
+def test_batches_are_those_of_their_steps(batches, ahead):
+    feed = Feed(batches, first=3, last=12, ahead=ahead)
+    assert feed.num_batches == 9
+    # Keras reads the first batches twice, to see their shapes.
+    for number in [0, 1, *range(9)]:
+        (found,) = feed[number]
+        expected = StepBatches.batch(batches, 3 + number)
+        assert found.keys() == expected.keys()
+        assert all((found[name] == expected[name]).all() for name in found)
+    assert max(batches.steps) == 11
+    assert len(batches.steps) == 9 + min(2, 9)
 
 
-def test_keras_reads_every_batch_once_and_in_order(batches):
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0)])
-    with backend.fed(batches) as fed:
-        assert (model.predict(fed, verbose=0) == 2 * batches.array).all()
+def test_reads_ahead_and_no_further(batches):
+    feed = Feed(batches, first=0, last=100, ahead=2)
+    feed[0]
+    limit = time.monotonic() + 10
+    while len(batches.steps) < 3 and time.monotonic() < limit:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert batches.steps == [0, 1, 2]
+    assert threading.current_thread().name not in batches.threads
+    # Each batch: 4 images, their colourised copies and 8 labelled images.
+    assert feed.read == 3 * 16
+    assert 0 < feed.reading < 10
 
 
-def test_nothing_is_held_once_it_is_read():
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0)])
-    batches = Slices(np.zeros((12, 2), "uint8"), 4)
-    seen = weakref.ref(batches)
-    with backend.fed(batches) as fed:
-        model.predict(fed, verbose=0)
-    del batches, fed
-    gc.collect()
-    assert seen() is None
+def test_an_error_of_reading_is_raised_itself(batches):
+    batches.bad = 1
+    feed = Feed(batches, first=0, last=5)
+
+    def wrapped():
+        feed[0]
+        try:
+            feed[1]
+        except InputError as error:
+            raise RuntimeError("TensorFlow's error") from error
+
+    with pytest.raises(InputError, match=r"cat\.jpg"), feed.failing_as_itself():
+        wrapped()
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data's")
-def test_tensorflow_knows_all_sizes_and_tunes_nothing(batches):
-    with backend.fed(batches) as data:
-        assert data.options().autotune.enabled is False
-        assert data.element_spec[0].shape == (4, 2)
-        assert int(data.cardinality()) == 3
+def test_other_errors_are_not_replaced(batches):
+    feed = Feed(batches, first=0, last=5)
+    with pytest.raises(ZeroDivisionError), feed.failing_as_itself():
+        raise ZeroDivisionError
+    assert np.isclose(feed.reading, 0)

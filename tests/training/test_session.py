@@ -1,6 +1,8 @@
-"""Whole runs on small images: what they say, and what stops them."""
+"""Whole runs on small images: log lines, stops, arrays and half precision."""
 
 import dataclasses
+import json
+import logging
 import pathlib
 import types
 
@@ -9,20 +11,56 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import color_s4l
+from color_s4l import backend, data, methods
+from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.errors import InputError
-from color_s4l.training.session import fit
+from color_s4l.settings import InputSettings, Run, SplitSettings, part
+from color_s4l.training import callbacks, inputs, session
+from colorization.colorizer import Colorizer
 
 
-def test_split_file_gives_the_same_split(finished, tiny, tmp_path, monkeypatch):
-    from color_s4l.training import session
+class StoppedError(Exception):
+    """Ends a run before it trains."""
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Stops runs before their first step, after everything is prepared."""
 
     def stop(*_):
-        raise RuntimeError("far enough")
+        raise StoppedError
 
-    monkeypatch.setattr(session, "_train", stop)
+    monkeypatch.setattr(session, "_fit", stop)
+
+
+@pytest.fixture
+def lines(caplog):
+    """The log of the library, on demand."""
+    caplog.set_level(logging.INFO, "color_s4l")
+    return lambda: "\n".join(caplog.messages)
+
+
+def test_a_run_announces_what_it_will_do(tiny, tmp_path, stopped, lines):
+    run = dataclasses.replace(tiny, run_dir=str(tmp_path / "run"))
+    with pytest.raises(StoppedError):
+        session.train(run)
+    for text in (
+        "color_s4l: Supervised + Proxies",
+        "16 px, 4 classes: 48 training images, 32 test images",
+        "16 labelled, 24 unlabelled, 8 validation",
+        "2 epochs of 3 steps; each step 56 labelled images and 56 views of 8 unlabell",
+        "parameters",
+        str(tmp_path / "run"),
+    ):
+        assert text in lines()
+
+
+def test_a_split_file_is_used_unchanged(finished, tiny, tmp_path, stopped):
     split_file = pathlib.Path(finished.run_dir) / "split.csv"
     run = dataclasses.replace(
         tiny,
+        method="supervised",
         labels=None,
         validation=0,
         unlabeled=None,
@@ -30,42 +68,52 @@ def test_split_file_gives_the_same_split(finished, tiny, tmp_path, monkeypatch):
         split_file=str(split_file),
         run_dir=str(tmp_path / "run"),
     )
-    with pytest.raises(RuntimeError, match="far enough"):
-        fit(run)
+    with pytest.raises(StoppedError):
+        session.train(run)
     assert (tmp_path / "run" / "split.csv").read_text() == split_file.read_text()
 
 
-def test_says_what_it_is_going_to_do_before_it_does(
-    tiny, tmp_path, monkeypatch, capsys
+def test_a_colorizer_is_trained_if_none_is_given(
+    tiny, tmp_path, lines, monkeypatch, stopped
 ):
-    from color_s4l.training import session
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(session, "_write_beginning", stop)
-    run = dataclasses.replace(tiny, run_dir=str(tmp_path / "run"))
-    with pytest.raises(KeyboardInterrupt):
-        fit(run)
-    lines = capsys.readouterr().out
-    for text in (
-        "color_s4l = Supervised + Proxies",
-        "16 px, 4 classes: 48 to train on, 32 to test on",
-        "16 labelled, 24 unlabelled, 8 held out",
-        "2 epochs x 3; each 56 labelled images and 56 views of 8 unlabelled ones",
-        "parameters",
-        str(tmp_path / "run"),
-    ):
-        assert text in lines
+    monkeypatch.setattr(inputs, "COLORIZER_EPOCHS", 1)
+    run = dataclasses.replace(tiny, colorizer=None, run_dir=str(tmp_path / "run"))
+    with pytest.raises(StoppedError):
+        session.train(run)
+    assert lines().count("none given: training one on 24 of the unlabelled") == 1
+    kept = tmp_path / "run" / "colorizer.h5"
+    assert Colorizer.load(kept).origin.images == 24
+    before = kept.read_bytes()
+    with pytest.raises(StoppedError):
+        session.train(dataclasses.replace(run, resume=True))
+    assert lines().count("none given") == 1
+    assert kept.read_bytes() == before
 
 
-def test_refuses_groups_that_devices_cannot_share(tiny, tmp_path):
-    # gcd(9, 8) = 1: one group, two devices.
+def test_imbalanced_labels_are_worth_a_warning(tiny, small, tmp_path, stopped):
+    labels = np.where(np.arange(48) < 3, small.labels, 1).astype("int32")
+    images = dataclasses.replace(small, labels=labels)
     run = dataclasses.replace(
-        tiny, labeled_batch=9, devices=2, run_dir=str(tmp_path / "run")
+        tiny, method="supervised", labels=None, run_dir=str(tmp_path / "run")
     )
-    with pytest.raises(InputError, match=r"make 1 equal groups.*over --devices=2"):
-        fit(run)
+    with (
+        pytest.warns(UserWarning, match="10 times as many"),
+        pytest.raises(StoppedError),
+    ):
+        session.train(run, images)
+
+
+def test_labeled_only_uses_no_other_image(small, tmp_path):
+    run = Run(labels=16, labeled_only=True)
+    found = inputs.read_inputs(
+        small,
+        part(run, SplitSettings),
+        part(run, InputSettings),
+        methods.terms_of("supervised"),
+        RunDirectory(tmp_path),
+    )
+    np.testing.assert_array_equal(found.split.unlabeled, found.split.labeled)
+    assert len(found.split.labeled) == 16
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path):
@@ -74,14 +122,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path):
     )
     text = r"not finite at step 1 \(terms: .*proxy_loss.*\); no checkpoint yet"
     with pytest.raises(InputError, match=text):
-        fit(run)
+        session.train(run)
     assert not (tmp_path / "run" / "result.json").exists()
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
 def test_a_stopped_run_names_its_last_good_checkpoint(tmp_path):
-    from color_s4l.training import callbacks
-
     (tmp_path / "epoch_00003.npz").touch()
     watch = callbacks.StopWhenNotFinite(tmp_path)
     model = types.SimpleNamespace(plan=types.SimpleNamespace(steps_per_epoch=5))
@@ -111,7 +157,7 @@ def test_several_steps_per_execution_and_bfloat16_learn_the_same(
         verbosity=2,
         run_dir=str(tmp_path / "run"),
     )
-    result = fit(run)
+    result = session.train(run)
     log = pd.read_csv(tmp_path / "run" / "log.csv")
     lines = [line for line in capsys.readouterr().out.splitlines() if "epoch " in line]
     for number, line in enumerate(lines[:2]):
@@ -120,7 +166,7 @@ def test_several_steps_per_execution_and_bfloat16_learn_the_same(
         assert f"  proxy loss {log['proxy_loss'][number]:.3g}  " in line
     assert np.isfinite(log.to_numpy(dtype=float)).all()
     assert 0 <= result["error"] <= 100
-    # ln 4 + ln 7 = 3.3, and the weight decay: near that of the float32 run.
+    # ln 4 + ln 7 = 3.3, and the weight decay: close to the float32 run.
     expected = pd.read_csv(f"{finished.run_dir}/log.csv")
     assert log["loss"].tolist() == pytest.approx(expected["loss"].tolist(), rel=0.2)
     assert keras.config.dtype_policy().name == "float32"
@@ -132,25 +178,90 @@ def test_several_steps_per_execution_and_bfloat16_learn_the_same(
     assert outputs.dtype == np.float32
 
 
-def test_a_colorizer_is_trained_where_none_is_given(
-    tiny, tmp_path, capsys, monkeypatch
+def test_arrays_train_without_test_images(small, tmp_path, lines):
+    labels = np.where(np.arange(48) % 3 == 0, small.labels, data.UNLABELED)
+    images = data.Data.from_arrays(small.images, labels, name="mine")
+    epochs = []
+    result = color_s4l.fit(
+        Run(
+            method="rotnet+supervised",
+            width=0.03,
+            epochs=1,
+            batch_size=24,
+            jit_compile=False,
+            verbosity=0,
+            run_dir=str(tmp_path / "run"),
+        ),
+        data=images,
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda e, _: epochs.append(e))
+        ],
+    )
+    assert epochs == [0]
+    assert (result["labels"], result["unlabeled"], result["test_images"]) == (16, 48, 0)
+    assert result["error"] is result["error_augmented"] is None
+    assert "best" not in result
+    assert "error      not measured: there are no test images" in lines()
+    log = pd.read_csv(tmp_path / "run" / "log.csv")
+    assert not {"test_error", "test_proxy_error"} & set(log)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["settings"]["dataset"] == "mine"
+    classifier = color_s4l.load(tmp_path / "run")
+    assert classifier.classes == ("0", "1", "2", "3")
+    assert not (tmp_path / "run" / "pictures" / "confusion.png").exists()
+
+
+def test_devices_need_groups_that_they_can_share(tiny):
+    # gcd(9, 8) = 1: one group, two devices.
+    run = dataclasses.replace(tiny, labeled_batch=9, devices=2)
+    with pytest.raises(InputError, match=r"form 1 equal groups, which .*`devices`=2"):
+        session.checked_terms(run)
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (Run(colorizer="c.h5"), [2]),
+        (Run(method="sesemi"), [2]),
+        (Run(method="supervised"), [1]),
+        (Run(), []),  # it trains a colorizer too
+        (Run(method="sesemi", labeled_batch=4), []),
+        (Run(method="vat"), []),
+        (Run(method="sesemi+mean_teacher"), []),
+    ],
+)
+def test_cores_are_shared_by_equal_passes_only(run, expected, monkeypatch):
+    found = []
+    monkeypatch.setattr(backend, "share_cores", found.append)
+    session.start(run, methods.terms_of(run.method))
+    assert found == expected
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's")
+@pytest.mark.parametrize(
+    ("cores", "passes", "gpus", "expected"),
+    [
+        (2, 2, [], [1]),
+        (2, 3, [], [1]),
+        (2, 1, [], []),
+        (4, 3, [], []),
+        (1, 2, [], []),
+        (2, 2, ["GPU:0"], []),
+    ],
+)
+def test_each_pass_gets_a_core_if_there_are_no_more_cores(
+    cores, passes, gpus, expected, monkeypatch
 ):
-    from color_s4l.training import session
-    from colorization.colorizer import Colorizer
+    import tensorflow as tf
 
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(session.colors, "EPOCHS", 1)
-    monkeypatch.setattr(session, "_train", stop)
-    run = dataclasses.replace(tiny, colorizer=None, run_dir=str(tmp_path / "run"))
-    with pytest.raises(KeyboardInterrupt):
-        fit(run)
-    assert "none given: training one on 24 of the unlabelled" in capsys.readouterr().out
-    kept = tmp_path / "run" / "colorizer.h5"
-    assert Colorizer.load(kept).origin.images == 24
-    before = kept.read_bytes()
-    with pytest.raises(KeyboardInterrupt):
-        fit(dataclasses.replace(run, resume=True))
-    assert "none given" not in capsys.readouterr().out
-    assert kept.read_bytes() == before
+    found = []
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.setattr(backend._module, "_cores", lambda: cores)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: gpus)
+    setter = "set_intra_op_parallelism_threads"
+    monkeypatch.setattr(tf.config.threading, setter, found.append)
+    backend.share_cores(passes)
+    assert found == expected
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
+    backend.share_cores(passes)
+    assert found == expected

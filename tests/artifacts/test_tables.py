@@ -1,4 +1,4 @@
-"""Rows of run folders; mean and standard deviation by hand."""
+"""Rows of run directories; means and standard deviations by hand."""
 
 import json
 import math
@@ -8,19 +8,21 @@ import shutil
 import pandas as pd
 import pytest
 
+from color_s4l import settings
 from color_s4l.artifacts import tables
 from color_s4l.errors import InputError
+from color_s4l.settings import Run
 
 
 def table(**columns):
-    """Runs of color_s4l.train that differ by what is given."""
+    """Rows of runs that differ by these columns and by the seed."""
     runs = pd.DataFrame(columns)
-    commands = [
-        f"python -m color_s4l.train --method={method} --seed={number}"
+    texts = [
+        tables.settings_text(settings.to_json(Run(method=method, seed=number)))
         for number, method in enumerate(runs["method"])
     ]
     return runs.assign(
-        command=commands,
+        settings=texts,
         seed=range(len(runs)),
         labels=100,
         unlabeled=1397,
@@ -38,14 +40,10 @@ def test_mean_and_sample_deviation_over_the_seeds():
         method=["sesemi", "sesemi", "supervised", "sesemi"],
         error=[10.0, 12.0, 40.0, 17.0],
         error_augmented=[9.0, 9.0, 39.0, 9.0],
-        best_error=[8.0, 8.0, 38.0, 8.0],
+        averaged_error=[8.0, 9.0, None, 10.0],
+        best_error=[8.0, None, 38.0, 8.0],
     )
     found = tables.summary(runs)
-    assert found["averaged_error"].isna().all()  # older files lack it
-    runs["averaged_error"] = [8.0, 9.0, None, 10.0]
-    found = tables.summary(runs)
-    assert found["averaged_error"][0] == 9
-    assert math.isnan(found["averaged_error"][1])
     assert found["method"].tolist() == ["sesemi", "supervised"]
     assert found["n"].tolist() == [3, 1]
     assert found["seeds"].tolist() == ["0,1,3", "2"]
@@ -53,26 +51,37 @@ def test_mean_and_sample_deviation_over_the_seeds():
     assert found["error_std"][0] == pytest.approx(math.sqrt(13))
     assert math.isnan(found["error_std"][1])
     assert found["error_augmented_std"][0] == 0
+    assert found["averaged_error"][0] == 9
+    assert math.isnan(found["averaged_error"][1])
+    # A mean of two runs would be shown beside n = 3.
+    assert found["best_error"].isna().tolist() == [True, False]
+    assert math.isnan(found["best_error_std"][0])
     assert found["date"].tolist() == ["2026-11-20; 2026-11-21", "2026-11-20"]
+    assert tables.summary(runs.drop(columns="best_error"))["best_error"].isna().all()
 
 
-def test_a_measure_that_one_run_lacks_has_no_mean():
+def test_other_settings_are_no_repetitions():
     runs = table(method=["sesemi"] * 3, error=[10.0, 12.0, 17.0])
-    runs["averaged_error"] = [8.0, None, 10.0]
-    (found,) = tables.summary(runs).to_dict("records")
-    assert (found["error"], found["n"]) == (13, 3)
-    # Of two runs, it would stand beside n = 3.
-    assert math.isnan(found["averaged_error"])
-    assert math.isnan(found["averaged_error_std"])
+    other = [settings.to_json(Run(method="sesemi", **c)) for c in CHANGES]
+    runs["settings"] = [tables.settings_text(values) for values in other]
+    keys = tables.repetitions(runs).tolist()
+    assert keys[0] == keys[1] != keys[2]
+    runs["backend"] = ["jax", "tensorflow", "tensorflow"]
+    assert tables.repetitions(runs).nunique() == 3
 
 
-def test_a_spread_leaves_out_what_is_missing():
+# Devices change the result by rounding only.
+CHANGES = ({"seed": 2, "colorizer": "a.h5"}, {"devices": 2}, {"width": 0.5})
+
+
+def test_missing_parts_of_a_spread_are_left_out():
     assert tables.spread(13.0, math.sqrt(13), 3) == "13.00 ± 3.61 (3)"
     assert tables.spread(13.0, float("nan"), 1) == "13.00 (1)"
     assert tables.spread(13.0, None) == "13.00"
+    assert tables.spread(float("nan"), None, 2) == "–"
 
 
-def test_a_row_carries_the_runs_origin(finished):
+def test_a_row_has_everything_that_its_numbers_depend_on(finished):
     row = tables.rows([finished.run_dir]).iloc[0]
     assert (row["dataset"], row["method"], row["seed"]) == ("folder", "color_s4l", 1)
     assert (row["labels"], row["unlabeled"], row["test_images"]) == (16, 24, 32)
@@ -80,12 +89,16 @@ def test_a_row_carries_the_runs_origin(finished):
     assert "keras " in row["versions"]
     assert "cores" in row["hardware"]
     assert "1 epochs on 40 images of digits" in row["colorizer"]
-    assert "/" not in row["command"]  # the machine's folders stay on it
-    for name in ("error", "command", "date", "backend", "images_per_second"):
+    for name in ("error", "date", "backend", "images_per_second", "seconds"):
         assert row[name] == row[name], name  # not missing
+    values = json.loads(row["settings"])
+    assert "/" not in row["settings"]
+    assert (values["width"], values["labeled_batch"]) == (0.03, 56)
+    assert values["hflip"]
+    assert not settings.FREE & values.keys()
 
 
-def test_a_teachers_error_stands_beside_the_students(finished, tmp_path):
+def test_a_teachers_error_is_a_column_of_its_own(finished, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished.run_dir, folder)
     path = folder / "result.json"
@@ -94,32 +107,19 @@ def test_a_teachers_error_stands_beside_the_students(finished, tmp_path):
     path.write_text(json.dumps({**result, "further": {"teacher": teacher}}))
     found = tables.rows([finished.run_dir, folder])["averaged_error"]
     assert [math.isnan(found[0]), found[1]] == [True, 12.5]
-
-
-def test_refuses_a_folder_without_a_result(tmp_path, finished):
-    with pytest.raises(InputError, match="is no run's folder"):
+    with pytest.raises(InputError, match="is not a run directory"):
         tables.rows([tmp_path])
-
-
-def test_a_rows_command_is_read_back_to_its_run(finished):
-    row = tables.rows([finished.run_dir]).iloc[0]
-    run = tables.run_of(row["command"])
-    names = ("labels", "unlabeled", "validation", "width", "epochs", "method", "seed")
-    for name in names:
-        assert getattr(run, name) == getattr(finished, name), name
-    with pytest.raises(InputError, match="Expected a command of"):
-        tables.run_of("python -m color_s4l.evaluate --run=a")
 
 
 @pytest.fixture
 def recipe(finished, tmp_path):
-    """A function: a seed, and each stage's unlabelled images, to a recipe's folder."""
+    """A function of a seed and each stage's unlabelled images: a recipe's directory."""
 
     def make(seed, **unlabeled):
-        there, folder = pathlib.Path(finished.run_dir), tmp_path / f"seed{seed}"
-        config = json.loads((there / "config.json").read_text())
-        config["run"]["seed"] = seed
-        result = json.loads((there / "result.json").read_text())
+        run, folder = pathlib.Path(finished.run_dir), tmp_path / f"seed{seed}"
+        config = json.loads((run / "config.json").read_text())
+        config["settings"]["seed"] = seed
+        result = json.loads((run / "result.json").read_text())
         stages = [
             {**result, "stage": name, "unlabeled": count}
             for name, count in unlabeled.items()
@@ -135,26 +135,13 @@ def recipe(finished, tmp_path):
 
 
 def test_seeds_of_a_recipe_are_repetitions_whatever_its_stages_train_on(recipe):
-    # The labelled images that were not among the 24 are added: 9 of one seed, 11 of
-    # another.
+    # Labelled images that were not among the 24 are added: 9 for one seed, 11 for
+    # the other.
     folders = [recipe(1, first=24, last=33), recipe(2, first=24, last=35)]
     table = tables.rows(folders, stages=True)
+    assert table["stage"].fillna("").tolist() == ["", "first", "last"] * 2
     assert table["unlabeled"].tolist() == [24] * 6
-    assert tables.summary(table)["seeds"].tolist() == ["1,2"] * 3
+    found = tables.summary(table)
+    assert found["seeds"].tolist() == ["1,2"] * 3
+    assert tables.rows(folders)["stage"].tolist() == [None] * 2
     assert tables.summary(tables.rows(folders))["seeds"].tolist() == ["1,2"]
-
-
-def test_a_recipes_stages_are_rows_on_request(recipe):
-    folder = recipe(1, first=24, last=24)
-    assert tables.rows([folder])["stage"].tolist() == [None]
-    table = tables.rows([folder], stages=True)
-    assert table["stage"].fillna("").tolist() == ["", "first", "last"]
-    assert tables.summary(table)["n"].tolist() == [1, 1, 1]
-
-
-def test_what_is_known_of_a_run_before_its_end(finished, tmp_path):
-    shutil.copy(pathlib.Path(finished.run_dir) / "config.json", tmp_path)
-    about = tables.begun(tmp_path)
-    assert (about["method"], about["seed"], about["width"]) == ("color_s4l", 1, 0.03)
-    assert "--width=0.03" in about["setting"]
-    assert "seed" not in about["setting"]

@@ -1,0 +1,201 @@
+"""Settings of recipes and of their stages, and labels averaged over views."""
+
+import dataclasses
+import typing
+
+import keras
+import numpy as np
+import pytest
+
+from color_s4l import methods
+from color_s4l.errors import InputError
+from color_s4l.fields import ranges_of
+from color_s4l.recipes import procedure
+from color_s4l.recipes.procedure import stages_of
+from color_s4l.recipes.pseudo_label_retrain import averaged
+from color_s4l.registry import RECIPES
+from color_s4l.settings import DataSettings
+from color_s4l.terms.relabeled import Relabeled
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--recipe=rotnet", "no recipe 'rotnet'. Did you mean 'rotnet_linear'"),
+        ("--recipe=refine", "recipe refine starts from a run: set --init_from"),
+        ("--recipe=moam --method=sesemi", "contains its own methods: remove --method"),
+        (
+            "--recipe=alternating --set=alternating.cycle=2",
+            "'alternating' has no hyper-parameter 'cycle'. Did you mean 'cycles'",
+        ),
+        (
+            "--recipe=alternating --set=alternating.cycles=0",
+            "Expected `cycles` to be 1 or more. Received: 0",
+        ),
+        (
+            "--recipe=alternating --set=alternating.share=1.5",
+            "Expected `share` to be above 0, at most 1. Received: 1.5",
+        ),
+        ("--recipe=rotnet_linear --balance", "Stage 'pretraining': --balance needs a"),
+        (
+            "--recipe=rotnet_linear --set=supervised.wieght=2",
+            "Stage 'linear': .*term 'supervised' has no hyper-parameter 'wieght'",
+        ),
+        (
+            "--recipe=rotnet_linear --set=supervised.weight=-2",
+            "Stage 'linear': .*Expected .weight. .*0 or more. Received: -2",
+        ),
+        (
+            "--recipe=moam --stage=relabeled.pseudo_labels=",
+            "Stage 'relabeled': --method=moam_relabeled trains on the labels of an ea",
+        ),
+        ("--recipe=rotnet_linear --init_heads", "needs the run .* --init_from"),
+        (
+            "--recipe=rotnet_linear --set=polyak.half_life=2",
+            "--set=polyak.half_life=2: no stage has a term 'polyak'",
+        ),
+        (
+            "--recipe=rotnet_linear --stage=probe.epochs=2",
+            "no stage 'probe'. There are: pretraining, linear",
+        ),
+        (
+            "--recipe=rotnet_linear --stage=linear.epoch=2",
+            "linear.epoch=2: there is no setting 'epoch'. Did you mean 'epochs'",
+        ),
+        (
+            "--recipe=rotnet_linear --stage=linear.epochs=0",
+            "Stage 'linear': Expected --epochs to be 1 or more",
+        ),
+        (
+            "--recipe=rotnet_linear --stage=linear.stage=linear.epochs=2",
+            "--stage=linear.stage=linear.epochs=2: all stages share 'stage'",
+        ),
+        (
+            "--recipe=rotnet_linear --stage=linear.flagfile=mine",
+            "there is no setting 'flagfile'",
+        ),
+        ("--recipe=moam --stage=epochs=2", "Expected --stage=STAGE.FLAG=VALUE"),
+        (
+            "--recipe=rotnet_linear --stage=pretraining.method=rotnot",
+            "no method 'rotnot'. Did you mean 'rotnet'",
+        ),
+        ("--stage=linear.epochs=2", "--stage=linear.epochs=2 needs a --recipe"),
+    ],
+)
+def test_train_refuses(words, text, train_refuses):
+    train_refuses(text, *words.split())
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(DataSettings))
+def test_all_stages_share_the_images(field, base, tmp_path):
+    override = f"linear.{field.name}=1"
+    run = dataclasses.replace(base, recipe="rotnet_linear", stage=(override,))
+    with pytest.raises(InputError, match=f"all stages share '{field.name}'"):
+        stages_of(run, tmp_path)
+
+
+def test_settings_of_one_stage_and_of_its_terms(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        recipe="rotnet_finetune",
+        epochs=10,
+        set=(
+            "rotnet_finetune.method=proxies",
+            "proxies.weight=2",
+            "supervised.weight=3",
+        ),
+        stage=("finetuning.epochs=4", "finetuning.learning_rate=0.01"),
+    )
+    (_, first), (_, second) = stages_of(run, tmp_path)
+    assert (first.method, first.set) == ("proxies", ("proxies.weight=2",))
+    assert (first.epochs, first.learning_rate, first.schedule) == (10, 0.1, "steps")
+    assert (second.method, second.set) == ("supervised", ("supervised.weight=3",))
+    assert (second.epochs, second.learning_rate) == (4, 0.01)
+    assert second.schedule == "polynomial"
+    assert second.init_from == str(tmp_path / "pretraining")
+
+
+def test_the_set_of_a_stage_adds_to_that_of_the_recipe(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        recipe="alternating",
+        set=("relabeled.weight=2", "alternating.cycles=1"),
+        stage=(
+            "phase_two.set=relabeled.bn_stats=supervised",
+            "phase_two.set=relabeled.weight=3",
+        ),
+    )
+    *_, (stage, two) = stages_of(run, tmp_path)
+    assert stage.kind == "phase_two"
+    (relabeled, temporal) = methods.terms_of(two.method, two.set)
+    # Recipe: hard labels; whole run: 2; stage: 3, which comes last.
+    assert relabeled == Relabeled(weight=3.0, hard=True, bn_stats="supervised")
+    assert two.set[0] == "relabeled.hard=true"
+    assert temporal.weight == 0.5
+
+
+def test_the_method_of_a_stage_gets_its_settings(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        recipe="rotnet_finetune",
+        set=("vat.weight=2",),
+        stage=("finetuning.method=vat", "finetuning.balance=true"),
+    )
+    (_, first), (_, second) = stages_of(run, tmp_path)
+    assert (first.set, first.balance) == ((), False)
+    assert (second.method, second.set, second.balance) == ("vat", run.set, True)
+
+
+def test_settable_names_of_a_method_and_of_a_recipe(base):
+    found = procedure.settable(dataclasses.replace(base, method="sesemi"))
+    assert found == {"set": {"supervised", "proxies"}, "stage": set()}
+    run = dataclasses.replace(
+        base, recipe="rotnet_linear", stage=("linear.method=vat", "other.epochs=1")
+    )
+    assert procedure.settable(run) == {
+        "set": {"rotnet_linear", "proxies", "supervised", "vat"},
+        "stage": {"pretraining", "linear"},
+    }
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_number_of_a_recipe_has_a_range(name, base):
+    recipe = procedure.recipe_of(dataclasses.replace(base, recipe=name))
+    hints = typing.get_type_hints(type(recipe), include_extras=True)
+    kinds = typing.get_type_hints(type(recipe))
+    for field in dataclasses.fields(recipe):
+        # `frozen` is checked as the setting `freeze_blocks` of a stage.
+        if kinds[field.name] in (int, float) and field.name != "frozen":
+            assert ranges_of(hints[field.name]), field.name
+            with pytest.raises(InputError, match=f"Expected `{field.name}` to be"):
+                dataclasses.replace(recipe, **{field.name: -1})
+
+
+class Corner(keras.Model):
+    """Odds for the first class: 1 + the red of the upper left pixel."""
+
+    def call(self, images):
+        odds = 1 + keras.ops.cast(images[:, 0, 0, :1], "float32")
+        return keras.ops.concatenate([odds, odds / odds], axis=1) / (1 + odds)
+
+
+@pytest.mark.parametrize(
+    ("views", "odds"),
+    [
+        # Odds 2 : 1 at the corner.
+        (1, 2),
+        # With mirrored margins of 2 px, crops begin at (-2, -2), (-2, 2), (2, -2),
+        # (2, 2) and (0, 0): pixels (1, 1), (1, 2), (2, 1), (2, 2) and (0, 0). Only
+        # the last one is 1.
+        (5, 2 ** (1 / 5)),
+        # The corner of the rotated images has once 1, once 7 and twice 0: odds 2 * 8
+        # in 20 views.
+        (20, (2 * 8) ** (1 / 20)),
+    ],
+)
+def test_logits_are_averaged_over_crops_and_rotations(views, odds):
+    images = np.zeros((1, 4, 4, 3), "uint8")
+    images[0, 0, 0], images[0, 0, 3] = 1, 7  # upper left 1, upper right 7
+    expected = [[odds / (1 + odds), 1 / (1 + odds)]]
+    found = averaged(Corner(), images, views=views)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -1,0 +1,122 @@
+"""Settings: defaults that depend on the images, and which settings make equal runs."""
+
+import dataclasses
+
+import pytest
+
+from color_s4l import settings
+from color_s4l.errors import InputError
+from color_s4l.settings import Run
+
+OTHER = {str: "other", int: 7, float: 0.125, bool: True, tuple: ("a.b=1",)}
+
+
+def resolved(size=32, labeled_views=1, unlabeled_views=7, **changes):
+    return settings.resolve(
+        Run(**changes),
+        image_size=size,
+        labeled_views=labeled_views,
+        unlabeled_views=unlabeled_views,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "zca", "hflip", "dropout"),
+    [
+        ({"dataset": "cifar10"}, 32, True, True, None),
+        ({"dataset": "cifar10"}, 49, False, True, None),
+        ({"dataset": "cifar10", "network": "encoder"}, 32, False, True, None),
+        ({"dataset": "svhn_cropped"}, 32, False, False, 0.5),
+        ({"dataset": "svhn_cropped", "network": "wrn_28_2"}, 32, False, False, None),
+        ({"dataset": "digits"}, 32, False, False, None),
+        ({"zca": True, "hflip": True, "trunk_dropout": 0.0}, 48, True, True, 0.0),
+    ],
+)
+def test_defaults_depend_on_the_images(changes, size, zca, hflip, dropout):
+    found = resolved(size, **changes)
+    assert (found.model.zca, found.step.hflip) == (zca, hflip)
+    assert found.model.trunk_dropout == dropout
+    assert found.data.image_size == size
+    assert found.values["zca"] == zca
+
+
+@pytest.mark.parametrize(
+    ("views", "batch"),
+    [
+        ((1, 7), 32 * 7),
+        ((5, 21), 32 * 4),
+        ((3, 1), 32),
+        ((1, 0), 32 * 7),  # the baseline sees as many labelled images as Color-S4L
+        ((0, 4), 32),
+    ],
+)
+def test_both_passes_are_equally_large(views, batch):
+    found = resolved(labeled_views=views[0], unlabeled_views=views[1])
+    assert found.step.labeled_batch == batch
+    assert resolved(labeled_batch=5).step.labeled_batch == 5
+
+
+def test_milestones_are_epochs():
+    run = {"schedule": "steps", "milestones": "14,16.5"}
+    assert resolved(**run).optimization.milestones == (14, 16.5)
+    assert resolved().optimization.milestones is None
+
+
+def test_large_images_are_not_whitened():
+    with pytest.raises(InputError, match="`zca` whitens images of up to 48 px"):
+        resolved(49, zca=True)
+
+
+def test_a_run_is_read_back_from_json():
+    run = Run(labels=100, set=("vat.weight=2",), zca=False)
+    values = settings.to_json(run)
+    assert values["set"] == ["vat.weight=2"]
+    assert settings.from_json({**values, "no_such_field": 1}) == run
+    assert settings.from_json({"labels": 100}) == Run(labels=100)
+
+
+def identity(run):
+    return settings.identity(settings.to_json(run), {}, "tensorflow")
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Run), ids=lambda f: f.name)
+def test_every_field_counts_except_the_free_ones(field):
+    free = settings.FREE | settings.ROUNDING | settings.CONTENTS
+    other = OTHER.get(type(field.default), 7)
+    if field.name in settings.PATHS:
+        other = "somewhere"
+    run = dataclasses.replace(Run(), **{field.name: other})
+    assert run != Run()
+    assert (identity(run) == identity(Run())) == (field.name in free)
+
+
+def test_the_content_of_files_and_the_backend_count():
+    values = settings.to_json(Run())
+
+    def of(digests, backend="jax"):
+        return settings.identity(values, digests, backend)
+
+    assert of({"colorizer": "abc", "init_from": None}) == of({"colorizer": "abc"})
+    assert of({"colorizer": "abc"}) != of({"colorizer": "abd"})
+    assert of({"colorizer": "abc"}) != of({"init_from": "abc"})
+    assert of({"colorizer": "abc"}) != of({"colorizer": "abc"}, "tensorflow")
+
+
+def test_tables_get_no_folders():
+    run = Run(
+        data_dir="/home/me/images",
+        stage=("linear.init_from=/home/me/run", "linear.epochs=2"),
+        split_file="relative/split.csv",
+        run_dir="/home/me/runs",
+    )
+    found = settings.portable(settings.to_json(run))
+    assert found["data_dir"] == "images"
+    assert found["stage"] == ["linear.init_from=run", "linear.epochs=2"]
+    assert found["split_file"] == "relative/split.csv"
+    assert not settings.FREE & found.keys()
+
+
+def test_differences_are_named():
+    before, now = (settings.to_json(Run(epochs=n, resume=n > 2)) for n in (2, 3))
+    assert settings.differences(before, now) == "`epochs`: 2 before, 3 now"
+    assert settings.differences(before, before) == ""
