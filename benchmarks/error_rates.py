@@ -67,8 +67,8 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
     path = origin.output_file(flags.output)
     work.check(flags.joblib_backend, flags.cluster)
     found = places(_runs(flags), pathlib.Path(flags.runs))
-    order = [run.run_dir for run, _ in found]
-    done = [run.run_dir for run, complete in found if complete]
+    order = [str(run.run_dir) for run, _ in found]
+    done = [str(run.run_dir) for run, complete in found if complete]
     print(f"runs       {len(found)}, {len(done)} of them complete", flush=True)
     failed: dict[str, str] = {}
 

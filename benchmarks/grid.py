@@ -93,22 +93,19 @@ def _with_own_settings(runs: Sequence[Run]) -> list[Run]:
     for field, kind in (("set", "term"), ("stage", "stage")):
         known = sorted({name for names in usable for name in names[field]})
         for word in getattr(runs[0], field):
-            name = word.partition(".")[0]
+            name = word.split(".")[0]
             if name not in known:
                 raise InputError(
                     f"`{field}`={word}: no run of this table has a {kind} {name!r}."
-                    f"{suggestion(name, known)} Known: "
-                    f"{', '.join(known) or 'none'}."
+                    f"{suggestion(name, known)} Known: {', '.join(known) or 'none'}."
                 )
     return [
         dataclasses.replace(
             run,
-            **{
-                field: tuple(w for w in getattr(run, field) if w.split(".")[0] in names)
-                for field, names in known.items()
-            },
+            set=tuple(word for word in run.set if word.split(".")[0] in names["set"]),
+            stage=tuple(w for w in run.stage if w.split(".")[0] in names["stage"]),
         )
-        for run, known in zip(runs, usable, strict=True)
+        for run, names in zip(runs, usable, strict=True)
     ]
 
 

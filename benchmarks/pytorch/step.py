@@ -6,6 +6,7 @@ sum of squared kernels, and SGD with Nesterov momentum.
 """
 
 import dataclasses
+import typing
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -32,7 +33,7 @@ class Network(nn.Module):
     dropout rate before the class head.
     """
 
-    def __init__(self, trunk: nn.Module, heads: dict[str, int], dropout: float):
+    def __init__(self, trunk: typing.Any, heads: dict[str, int], dropout: float):
         super().__init__()
         self.trunk = trunk
         self.dropout = nn.Dropout(dropout)
@@ -196,6 +197,6 @@ class Step:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             parts = losses(self.network, views, self.tasks, self.weight_decay)
         self.optimizer.zero_grad(set_to_none=True)
-        sum(parts.values()).backward()
+        torch.stack([*parts.values()]).sum().backward()
         self.optimizer.step()
         return {name: part.detach() for name, part in parts.items()}

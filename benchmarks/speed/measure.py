@@ -61,8 +61,7 @@ class Process:
             except FailedError:
                 self.close()
                 raise
-        self.images_per_step: int = ready["images_per_step"]
-        self.devices: list[str] = ready["devices"]
+        self.images_per_step, self.devices = ready["images_per_step"], ready["devices"]
 
     def ask(self, function: Callable, *arguments: typing.Any) -> typing.Any:
         """Returns the result of a function of `worker` in this process.
@@ -120,7 +119,7 @@ class Measured:
     case: Case
     seconds: list[float]
     images_per_step: int
-    memory: dict[str, int | None]
+    memory: dict[str, typing.Any]
     devices: list[str]
 
     @property
@@ -219,7 +218,7 @@ def row(
     timed = {**parts, "rest": whole - known} if parts else {}
 
     def ratio(base: Measured | None, name: str) -> float | None:
-        return base and round(getattr(ours, name) / getattr(base, name), 3)
+        return None if not base else round(getattr(ours, name) / getattr(base, name), 3)
 
     return {
         **ours.case.columns(SETTINGS),

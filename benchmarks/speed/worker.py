@@ -13,12 +13,7 @@ _steps: typing.Any = None  # of the case that this process measures
 
 
 def start(case: Case) -> dict[str, typing.Any]:
-    """Builds the case and warms it up.
-
-    Returns:
-        `images_per_step`: labelled images and views that go through the trunk;
-        `devices`: names of the accelerators, or `["CPU"]`.
-    """
+    """Builds the case, warms it up and returns `images_per_step` and `devices`."""
     global _steps
     if case.backend == "torch":
         module = importlib.import_module("benchmarks.speed.plain")
