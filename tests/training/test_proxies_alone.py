@@ -46,25 +46,3 @@ def test_it_is_no_classifier(rotnet, refused):
         color_s4l.load(rotnet)
     assert "without classes" in refused(evaluate.main([f"--run={rotnet}"]))
     assert pd.isna(tables.rows([rotnet])["error"]).all()
-
-
-@pytest.mark.parametrize(
-    ("words", "text"),
-    [
-        ("--method=sesemi", "the head 'proxy' of .* has 4 classes; expected 6"),
-        (
-            "--init_from={run}/model.h5 --method=sesemi",
-            "the head 'proxy' of .* has 4 classes; expected 6",
-        ),
-        (
-            "--method=supervised --pseudo_labels=no.npz",
-            "is not used by --method=s",
-        ),
-        ("--method=relabeled", "earlier run: set --pseudo_labels to its file"),
-        ("--method=relabeled --pseudo_labels=no.npz", "Cannot read no.npz"),
-        ("--method=relabeled --pseudo_labels={run}/heads.npz", "no pseudo-labels"),
-    ],
-)
-def test_train_refuses(words, text, rotnet, train_refuses):
-    words = words.format(run=rotnet).split()
-    train_refuses(text, *words, init_from=str(rotnet), init_heads=True)
