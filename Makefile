@@ -1,7 +1,8 @@
-# Each target is one command on a fresh machine: Python 3.11+ with venv, and make.
+# Every target works on a fresh machine with Python 3.11+ (with venv) and make.
 
 PYTHON ?= python3
 MINUTES ?= 60
+JOBS ?= 2
 BIN = .venv/bin
 INSTALLED = .venv/installed
 
@@ -11,7 +12,8 @@ demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile \
+		--cov=color_s4l --cov=colorization --cov-report=term:skip-covered --durations=10
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.error_rates $(ARGS)
@@ -32,7 +34,7 @@ lint: $(INSTALLED)
 $(INSTALLED): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,jax]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,jax,compare]'
 	touch $@
 
 clean:

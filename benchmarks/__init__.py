@@ -1,1 +1,1 @@
-"""Measurements: tables of error rates and the demonstration. Results: results/."""
+"""Benchmarks: error rates, throughput, two moons, colorizers and the demonstration."""

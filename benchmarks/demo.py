@@ -1,7 +1,7 @@
 """The main job on the built-in images, in minutes: python -m benchmarks.demo.
 
-Trains a colorizer, then three methods with three seeds each, prints the table of
-error rates and leaves the pictures and a report of the runs. `make demo` runs it.
+Trains a colorizer, then three methods with three seeds each; prints the table of error
+rates and writes pictures and a report of the runs. `make demo` runs it.
 """
 
 import dataclasses
@@ -18,24 +18,37 @@ COLORIZER_EPOCHS = 6
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
-    """The command's flags."""
+    """The flags of the command."""
 
     output: str = option("demo", "Folder of everything it writes.")
     epochs: int = option(4, "Passes over the 1,397 training images.")
     seeds: str = option("1,2,3", "Comma-separated.")
-    width: float = option(0.125, "Factor on the ConvNet's numbers of filters.")
-    labels: int = option(100, "Labelled images, of 1,397.")
+    width: float = option(0.125, "Factor on the number of filters of the ConvNet.")
+    labels: int = option(100, "Number of labelled images.")
 
 
 def demo(flags: Demo) -> None:
-    """Runs the command; what is there already is not done again."""
+    """Runs the demonstration; complete parts are not computed again."""
+    from color_s4l.report.__main__ import Report, report
+    from colorization.evaluate import Evaluate, evaluate
+    from colorization.train import Train, train
+
     started = time.perf_counter()
     folder = pathlib.Path(flags.output)
     colorizer = folder / "colorizer.h5"
     if not colorizer.exists():
-        _train_colorizer(colorizer)
+        train(
+            Train(
+                output=str(colorizer),
+                epochs=COLORIZER_EPOCHS,
+                width=0.25,
+                batch_size=20,
+                resume=True,
+                verbosity=2,
+            )
+        )
     if not (folder / "colorizer" / "samples.png").exists():
-        _measure_colorizer(colorizer)
+        evaluate(Evaluate(colorizer=str(colorizer), output=str(folder / "colorizer")))
     failed = error_rates(
         ErrorRates(
             labels=str(flags.labels),
@@ -44,51 +57,21 @@ def demo(flags: Demo) -> None:
             width=flags.width,
             epochs=flags.epochs,
             batch_size=16,
-            processes=2,  # narrow trunks keep one core busy each
+            processes=2,  # a narrow trunk keeps one core busy
             runs=str(folder / "runs"),
             output=str(folder / "error_rates.csv"),
         )
     )
     if failed:
         raise SystemExit(EXIT_FAILED)
-    _report(folder)
+    runs = sorted(str(path.parent) for path in folder.glob("runs/*/result.json"))
+    report(Report(runs=tuple(runs), output=str(folder / "report.html")))
     print(f"pictures   {folder}/colorizer/samples.png, {folder}/runs/*/pictures/*.png")
     print(f"took       {(time.perf_counter() - started) / 60:.1f} minutes")
 
 
-def _train_colorizer(path: pathlib.Path) -> None:
-    """Trains the colorizer, by the command that a user has."""
-    from colorization.train import Train, train
-
-    train(
-        Train(
-            output=str(path),
-            epochs=COLORIZER_EPOCHS,
-            width=0.25,
-            batch_size=20,
-            resume=True,
-            verbosity=2,
-        )
-    )
-
-
-def _measure_colorizer(path: pathlib.Path) -> None:
-    """Measures the colorizer, by the command that a user has."""
-    from colorization.evaluate import Evaluate, evaluate
-
-    evaluate(Evaluate(colorizer=str(path), output=str(path.with_suffix(""))))
-
-
-def _report(folder: pathlib.Path) -> None:
-    """Writes the page about the runs, by the command that a user has."""
-    from color_s4l.report.__main__ import Report, report
-
-    runs = sorted(str(path.parent) for path in folder.glob("runs/*/result.json"))
-    report(Report(runs=tuple(runs), output=str(folder / "report.html")))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(demo, Demo, __doc__, arguments)
 
 

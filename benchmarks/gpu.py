@@ -1,4 +1,4 @@
-"""What a GPU measures in the minutes that it has: python -m benchmarks.gpu."""
+"""Measurements on a GPU in limited time: python -m benchmarks.gpu."""
 
 import dataclasses
 import pathlib
@@ -8,24 +8,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated
 
-import pandas as pd
-
-from color_s4l import command_line
-from color_s4l.artifacts.files import write_atomically
+from benchmarks import origin
+from color_s4l import command_line, fields
 from color_s4l.errors import InputError
-from color_s4l.fields import option
+from color_s4l.fields import Above, option
 from color_s4l.settings import Run
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
-LABELS = ("cifar10_4000", "cifar10_1000", "cifar10_all", "cifar100_20000")
-METHODS = ("color_s4l", "sesemi")
-ROWS = ",".join(f"{m}/convnet/{labels}" for labels in LABELS for m in METHODS)
-# A run writes its last complete epoch before; this long it may take to end.
+LABELS = ("cifar10:4000", "cifar10:1000", "cifar10:all", "cifar100:20000")
+ROWS = ",".join(f"{m}/{labels}" for labels in LABELS for m in ("color_s4l", "sesemi"))
+# Time for an interrupted process to end by itself.
 GRACE_SECONDS = 60
-_DESCRIPTION = """Measures throughput, then trains the published rows, the most
-informative first, until the minutes are used up. What is complete is not done again:
-the same command goes on, from the last complete epoch.
+_DESCRIPTION = """Measures the throughput and then trains the published rows, the most
+informative ones first, until the time is used up. Complete parts are not computed
+again: the same command continues after the last complete epoch.
 
   python -m benchmarks.gpu --minutes=60 --data_dir=tfds
 """
@@ -33,18 +31,21 @@ the same command goes on, from the last complete epoch.
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """The command's flags."""
+    """The flags of the command."""
 
-    minutes: float = option(60.0, "After these it stops, in the middle of a run too.")
-    output: str = option("bench_gpu", "Folder of everything it writes.")
-    data_dir: str | None = option(None, "As of color_s4l.train.")
-    rows: str = option(ROWS, "Flagfiles below --flags_dir, comma-separated, in order.")
-    flags_dir: str = option(str(FLAGS), "Folder of the flagfiles.")
-    seeds: str = option(
-        "1,5,10,15", "Comma-separated; all rows with the first, then..."
+    minutes: Annotated[float, Above(0)] = option(
+        60.0, "Time limit; a run may be interrupted."
     )
-    dtype_policy: str = option("mixed_bfloat16", "As of color_s4l.train.")
-    steps_per_execution: int = option(100, "As of color_s4l.train.")
+    output: str = option("bench_gpu", "Folder of everything it writes.")
+    data_dir: str | None = option(None, "As in color_s4l.train.")
+    rows: str = option(
+        ROWS, "FLAGFILE:LABELS, comma-separated; the files in flags/ without .cfg."
+    )
+    seeds: str = option(
+        "1,5,10,15", "Comma-separated; all rows with the first seed come first."
+    )
+    dtype_policy: str = option("mixed_bfloat16", "As in color_s4l.train.")
+    steps_per_execution: int = option(100, "As in color_s4l.train.")
     throughput: str = option(
         "--batch_size=32 --steps=100 --repeats=5 --steps_per_execution=100",
         "Flags of benchmarks.throughput; empty: it is not measured.",
@@ -53,12 +54,12 @@ class Gpu:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One command to run.
+    """One command.
 
     Attributes:
-        name: To be shown.
-        words: What follows `python -m`.
-        done: The file that says it is complete.
+        name: Name for messages.
+        words: The arguments after `python -m`.
+        done: File that exists once the job is complete.
     """
 
     name: str
@@ -67,120 +68,83 @@ class Job:
 
 
 def jobs(flags: Gpu) -> Iterator[Job]:
-    """Everything to do, the most informative first.
-
-    A colorizer stands before the first row that needs it.
+    """Yields all jobs, the most informative first; some colorizers several times.
 
     Raises:
-        InputError: A flagfile does not exist or is wrong, or a seed is no number.
+        InputError: A flagfile does not exist or is wrong, or a seed is not a number.
     """
     folder = pathlib.Path(flags.output)
     if flags.throughput:
         output = folder / "throughput.csv"
         words = (*flags.throughput.split(), f"--output={output}")
         yield Job("throughput", ("benchmarks.throughput", *words), output)
-    for seed in _seeds(flags):
+    for seed in origin.numbers("seeds", flags.seeds):
         for row in flags.rows.split(","):
-            path = pathlib.Path(flags.flags_dir) / f"{row}.cfg"
-            if not path.is_file():
-                raise InputError(f"--rows: there is no flagfile {path}.")
-            run = command_line.parse(Run, [f"--flagfile={path}"], "")
-            colorizer = None
-            if run.colorizer:
-                colorizer = folder / pathlib.Path(run.colorizer).name
-                yield _colorizer(run, colorizer, flags)
-            yield _row(row, seed, path, colorizer, flags)
+            yield from _jobs_of_row(row, seed, folder, flags)
 
 
-def _seeds(flags: Gpu) -> list[int]:
-    try:
-        return [int(word) for word in flags.seeds.split(",")]
-    except ValueError as error:
-        raise InputError(
-            f"--seeds: expected numbers, comma-separated. Received: {flags.seeds!r}."
-        ) from error
-
-
-def _colorizer(run: Run, path: pathlib.Path, flags: Gpu) -> Job:
-    """The training of a row's colorizer; its file's name says the epochs."""
-    epochs = re.fullmatch(r".*_(\d+)", path.stem)
-    if not epochs:
-        raise InputError(
-            f"Expected a colorizer named <data set>_<epochs>.h5. Received: {path.name}."
-        )
-    words = [
-        "colorization.train",
-        f"--dataset={run.dataset}",
-        f"--epochs={epochs[1]}",
-        f"--output={path}",
-        "--resume",
-        "--verbosity=2",
-    ]
-    if run.image_size:
-        words.append(f"--image_size={run.image_size}")
-    return Job(f"colorizer {path.stem}", (*words, *_data_dir(run, flags)), path)
-
-
-def _row(
-    row: str, seed: int, path: pathlib.Path, colorizer: pathlib.Path | None, flags: Gpu
-) -> Job:
-    folder = _folder(row, seed, flags)
-    words = [
-        "color_s4l.train",
-        f"--flagfile={path}",
-        f"--seed={seed}",
-        f"--run_dir={folder}",
-        "--resume",
-        f"--dtype_policy={flags.dtype_policy}",
-        f"--steps_per_execution={flags.steps_per_execution}",
-        "--verbosity=2",
-    ]
-    if colorizer:
-        words.append(f"--colorizer={colorizer}")
+def _jobs_of_row(row: str, seed: int, folder: pathlib.Path, flags: Gpu) -> list[Job]:
+    """Returns the training of a row, after the training of the colorizer it needs."""
+    name, _, labels = row.partition(":")
+    path = FLAGS / f"{name}.cfg"
+    if not path.is_file():
+        raise InputError(f"`rows`: there is no flagfile {path}.")
+    run = command_line.parse(Run, [f"--flagfile={path}"], "")
+    shared = ["--resume", "--verbosity=2"]
     if flags.data_dir:
-        words.append(f"--data_dir={flags.data_dir}")
-    return Job(f"{row}, seed {seed}", tuple(words), folder / "result.json")
-
-
-def _data_dir(run: Run, flags: Gpu) -> list[str]:
-    directory = flags.data_dir or run.data_dir
-    return [f"--data_dir={directory}"] if directory else []
-
-
-def _folder(row: str, seed: int, flags: Gpu) -> pathlib.Path:
-    return pathlib.Path(flags.output) / "runs" / f"{row.replace('/', '_')}_s{seed}"
+        shared.append(f"--data_dir={flags.data_dir}")
+    found, words = [], [f"--flagfile={path}", f"--seed={seed}", *shared]
+    if run.colorizer:
+        file = folder / pathlib.Path(run.colorizer).name
+        epochs = file.stem.rpartition("_")[2]
+        own = [f"--dataset={run.dataset}", f"--epochs={epochs}", f"--output={file}"]
+        command = ("colorization.train", *own, *shared)
+        found.append(Job(f"colorizer {file.stem}", command, file))
+        words.append(f"--colorizer={file}")
+    if labels and labels != "all":
+        words.append(f"--labels={labels}")
+    run_dir = folder / "runs" / f"{re.sub(r'[^A-Za-z0-9]+', '_', row)}_s{seed}"
+    words.append(f"--run_dir={run_dir}")
+    for field in ("dtype_policy", "steps_per_execution"):
+        words.append(f"--{field}={getattr(flags, field)}")
+    training = ("color_s4l.train", *words)
+    return [*found, Job(f"{row}, seed {seed}", training, run_dir / "result.json")]
 
 
 def gpu(flags: Gpu) -> None:
-    """Runs the command.
+    """Runs the jobs until the time is used up.
 
     Raises:
-        InputError: A value does not fit, or a job failed (the others were done).
+        InputError: A value is wrong, or a job failed (the others were run).
     """
-    if not flags.minutes > 0:
-        raise InputError(f"--minutes={flags.minutes}: expected more than 0.")
+    fields.check(flags)
     end = time.monotonic() + 60 * flags.minutes
     every = list({job.done: job for job in jobs(flags)}.values())
-    pathlib.Path(flags.output).mkdir(parents=True, exist_ok=True)
-    failed = work(every, lambda: end - time.monotonic(), flags)
+    folder = pathlib.Path(flags.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    failed = work(every, lambda: end - time.monotonic(), folder)
     left = [job.name for job in every if not job.done.exists()]
     if left:
-        print(f"not done   {len(left)} of {len(every)}; the same command goes on")
+        print(f"not done   {len(left)} of {len(every)}; the same command continues")
     if failed:
-        raise InputError(f"Failed: {'; '.join(failed)}. Their output says why.")
+        raise InputError(f"Failed: {'; '.join(failed)}. See their output above.")
 
 
-def work(every: Sequence[Job], left: Callable[[], float], flags: Gpu) -> list[str]:
-    """Runs what is not complete yet, one after the other, while time is left.
+def work(
+    every: Sequence[Job], left: Callable[[], float], folder: pathlib.Path
+) -> list[str]:
+    """Runs the jobs that are not complete, one after the other, while time is left.
 
     Args:
-        every: In order.
-        left: Tells the seconds that are left.
-        flags: Of the table that is written after each job.
+        every: The jobs, in order.
+        left: Returns the seconds that are left.
+        folder: Of the table of error rates, which is written after each job.
 
     Returns:
         Names of the jobs that failed.
     """
+    from color_s4l.artifacts import tables
+
     failed = []
     for job in every:
         if job.done.exists():
@@ -189,18 +153,21 @@ def work(every: Sequence[Job], left: Callable[[], float], flags: Gpu) -> list[st
         if left() <= 0:
             break
         print(f"begins     {job.name}, {left() / 60:.0f} minutes left", flush=True)
-        if not _ran(job, left()):
-            print(f"stopped    {job.name}: the minutes are used up", flush=True)
+        if not _finished(job, left()):
+            print(f"stopped    {job.name}: the time is used up", flush=True)
             break
         if not job.done.exists():
             failed.append(job.name)
             print(f"failed     {job.name}", flush=True)
-        _write(flags)
+        files = [one.done for one in every if one.done.exists()]
+        runs = [file.parent for file in files if file.name == "result.json"]
+        if runs:
+            origin.write_csv(tables.rows(runs), folder / "error_rates.csv")
     return failed
 
 
-def _ran(job: Job, seconds: float) -> bool:
-    """Runs a job; False where it was interrupted because its time was over."""
+def _finished(job: Job, seconds: float) -> bool:
+    """Runs a job; returns False if it was interrupted because the time was over."""
     process = subprocess.Popen([sys.executable, "-m", *job.words])
     try:
         process.wait(timeout=seconds)
@@ -209,37 +176,15 @@ def _ran(job: Job, seconds: float) -> bool:
         process.send_signal(signal.SIGINT)
         return False
     finally:
-        _ended(process)
-
-
-def _ended(process: subprocess.Popen) -> None:
-    """Gives an interrupted process time to end by itself."""
-    try:
-        process.wait(timeout=GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _write(flags: Gpu) -> None:
-    """One line for each complete run, in the order of the rows."""
-    from color_s4l.artifacts import tables
-
-    folders = [
-        _folder(row, seed, flags)
-        for seed in _seeds(flags)
-        for row in flags.rows.split(",")
-    ]
-    complete = [folder for folder in folders if (folder / "result.json").exists()]
-    if complete:
-        table: pd.DataFrame = tables.rows(complete)
-        text = table.to_csv(index=False).encode()
-        path = pathlib.Path(flags.output) / "error_rates.csv"
-        write_atomically(path, lambda file: file.write(text))
+        try:
+            process.wait(timeout=GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(gpu, Gpu, _DESCRIPTION, arguments)
 
 

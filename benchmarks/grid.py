@@ -1,249 +1,215 @@
-"""Every combination of labels, networks, methods or recipes, and seeds; its folder.
-
-A run that is there already is recognised by its configuration, whatever its folder
-is called.
-"""
+"""The runs of a table of error rates, and the run directories of existing ones."""
 
 import dataclasses
 import functools
 import hashlib
 import itertools
 import json
+import logging
 import pathlib
+import typing
 from collections.abc import Iterable, Sequence
 
+import keras
+
+from benchmarks import origin
+from color_s4l import settings
+from color_s4l.artifacts.run_directory import RunDirectory, default_path, read_config
 from color_s4l.errors import InputError, suggestion
-from color_s4l.settings import Run, Settings
+from color_s4l.recipes import procedure
+from color_s4l.registry import RECIPES
+from color_s4l.settings import InputSettings, Run, TrainingSettings
+from color_s4l.training.inputs import needs_colorizer, read_files
 
+logger = logging.getLogger(__name__)
 ALL = "all"
-METHODS = "supervised,sesemi,color_s4l"
 
 
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """A run and where it is.
+def grid(
+    shared: TrainingSettings,
+    *,
+    labels: str,
+    networks: str,
+    methods: str,
+    recipes: str,
+    seeds: str,
+) -> list[Run]:
+    """Returns a run for every combination of values; the seeds vary fastest.
+
+    Args:
+        shared: The settings of all runs. Of `set` and `stage` each run gets the ones
+            that its terms, recipe and stages have.
+        labels: Comma-separated numbers of labels; "all" for every label.
+        networks: Comma-separated names.
+        methods: Comma-separated names or sums; may be empty.
+        recipes: Comma-separated names; may be empty.
+        seeds: Comma-separated seeds.
+
+    Raises:
+        InputError: A value is wrong, occurs twice or does not exist; no run has the
+            term of a `set` or the stage of a `stage`; or a recipe that continues a run
+            cannot share a table with others.
+    """
+    trained = [{"method": name} for name in methods and _words("methods", methods)]
+    trained += [{"recipe": name} for name in recipes and _words("recipes", recipes)]
+    if not trained:
+        raise InputError("Expected `methods` or `recipes`. Received: neither.")
+    names = [field.name for field in dataclasses.fields(TrainingSettings)]
+    common = {name: getattr(shared, name) for name in names}
+    runs = [
+        Run(labels=count, network=network, **one, seed=seed, **common)
+        for count, network, one, seed in itertools.product(
+            [_count(word) for word in _words("labels", labels)],
+            _words("networks", networks),
+            trained,
+            origin.numbers("seeds", seeds),
+        )
+    ]
+    _check_continued(runs)
+    return _with_own_settings(runs)
+
+
+def _words(name: str, text: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if "" in words or len(words) > len({*words}):
+        raise InputError(
+            f"Expected `{name}` to be different words, separated by commas. "
+            f"Received: {text!r}."
+        )
+    return words
+
+
+def _count(word: str) -> int | None:
+    if word != ALL and not word.isdecimal():
+        raise InputError(
+            f"Expected `labels` to be whole numbers or {ALL!r}. Received: {word!r}."
+        )
+    return None if word == ALL else int(word)
+
+
+def _check_continued(runs: Sequence[Run]) -> None:
+    """Raises an error if a recipe that continues a run stands beside other runs."""
+    continued = [run for run in runs if run.recipe and RECIPES[run.recipe].continues]
+    if 0 < len(continued) < len(runs):
+        raise InputError(
+            f"The recipe {continued[0].recipe!r} continues the run of `init_from`, and "
+            "all other runs would start from it too: give the recipe its own command."
+        )
+    drawn = {(run.labels, run.seed) for run in continued if not run.split_file}
+    if len(drawn) > 1:
+        raise InputError(
+            f"The recipe {continued[0].recipe!r} continues one run with its labels: "
+            "set `labels` and `seeds` to those of that run, or set `split_file`."
+        )
+
+
+def _with_own_settings(runs: Sequence[Run]) -> list[Run]:
+    """Leaves each run those of the shared `set` and `stage` that it can use."""
+    usable = [procedure.settable(run) for run in runs]
+    for field, kind in (("set", "term"), ("stage", "stage")):
+        known = sorted({name for names in usable for name in names[field]})
+        for word in getattr(runs[0], field):
+            name = word.partition(".")[0]
+            if name not in known:
+                raise InputError(
+                    f"`{field}`={word}: no run of this table has a {kind} {name!r}."
+                    f"{suggestion(name, known)} Known: "
+                    f"{', '.join(known) or 'none'}."
+                )
+    return [
+        dataclasses.replace(
+            run,
+            **{
+                field: tuple(w for w in getattr(run, field) if w.split(".")[0] in names)
+                for field, names in known.items()
+            },
+        )
+        for run, known in zip(runs, usable, strict=True)
+    ]
+
+
+class Place(typing.NamedTuple):
+    """A run with its run directory.
 
     Attributes:
-        run: With its folder; `resume` is set.
-        done: Whether the folder holds its result.
+        run: With `run_dir`, and with `resume`.
+        done: Whether the run is complete.
     """
 
     run: Run
     done: bool
 
 
-def grid(
-    settings: Settings,
-    *,
-    labels: str,
-    networks: str,
-    methods: str | None,
-    recipes: str,
-    seeds: str,
-) -> list[Run]:
-    """The runs, the seeds innermost.
+class _Known(typing.NamedTuple):
+    """An existing run directory and the settings of its run."""
 
-    Args:
-        settings: What all share; of `set` and `stage` each has what it knows.
-        labels: Comma-separated counts; "all" for every label.
-        networks: Comma-separated names.
-        methods: Comma-separated names or sums; empty for none; None: `METHODS`, where
-            no recipes are named.
-        recipes: Comma-separated names; may be empty.
-        seeds: Comma-separated numbers.
-
-    Raises:
-        InputError: A label count or a seed is no number, something is named twice or
-            does not exist, no run knows a setting, or a recipe can't be in a table,
-            or not beside others.
-    """
-    fields = dataclasses.fields(Settings)
-    shared = {field.name: getattr(settings, field.name) for field in fields}
-    counts = ["0" if word == ALL else word for word in _words("labels", labels)]
-    axes = (
-        [count or None for count in _integers("labels", counts)],
-        _words("networks", networks),
-        _trained(methods, recipes),
-        _integers("seeds", _words("seeds", seeds)),
-    )
-    runs = [
-        Run(labels=count, network=network, **trained, seed=seed, **shared)
-        for count, network, trained, seed in itertools.product(*axes)
-    ]
-    runs = _with_own_settings(runs, settings)
-    _check_beginnings(runs)
-    return runs
-
-
-def _trained(methods: str | None, recipes: str) -> list[dict[str, str]]:
-    """The one axis of methods and recipes, as fields of a run."""
-    if methods is None:
-        methods = "" if recipes else METHODS
-    found = [{"method": name} for name in methods and _words("methods", methods)]
-    found += [{"recipe": name} for name in recipes and _words("recipes", recipes)]
-    if not found:
-        raise InputError("Expected --methods or --recipes. Received: neither.")
-    return found
-
-
-def _check_beginnings(runs: Sequence[Run]) -> None:
-    """Refuses what a recipe that goes on from a run would share it with.
-
-    That is other labels than the run's, and what else would begin with its weights.
-    """
-    from color_s4l.recipes import RECIPES
-
-    going_on = [run for run in runs if run.recipe and RECIPES[run.recipe].goes_on]
-    if 0 < len(going_on) < len(runs):
-        raise InputError(
-            f"--recipes={going_on[0].recipe} goes on from --init_from, and all others "
-            "would, too: give it a command of its own; benchmarks.table joins both."
-        )
-    drawn = {(run.labels, run.seed) for run in going_on if not run.split_file}
-    if len(drawn) > 1:
-        raise InputError(
-            f"--recipes={going_on[0].recipe} goes on from one run and its labels: give "
-            "its --labels and its seed alone, or --split_file=RUN/split.csv."
-        )
-
-
-def _with_own_settings(runs: Sequence[Run], settings: Settings) -> list[Run]:
-    """The runs, each with those of the shared `set` and `stage` that it knows."""
-    from color_s4l.recipes import flags
-
-    names = [flags.names_of(run) for run in runs]
-    for flag, kind in (("set", "term"), ("stage", "stage")):
-        known = dict.fromkeys(name for own in names for name in sorted(own[flag]))
-        for word in getattr(settings, flag):
-            if _owner(word) not in known:
-                raise _nobodys(f"--{flag}={word}", kind, _owner(word), [*known])
-    return [_with_own(run, own) for run, own in zip(runs, names, strict=True)]
-
-
-def _nobodys(word: str, kind: str, name: str, known: Sequence[str]) -> InputError:
-    if not known:
-        return InputError(f"{word}: only a --recipe has stages.")
-    return InputError(
-        f"{word}: no run of this table has a {kind} {name!r}."
-        f"{suggestion(name, known)} They have: {', '.join(known)}."
-    )
-
-
-def _with_own(run: Run, names: dict[str, set[str]]) -> Run:
-    own = {
-        flag: tuple(word for word in getattr(run, flag) if _owner(word) in known)
-        for flag, known in names.items()
-    }
-    return dataclasses.replace(run, **own)
-
-
-def _owner(word: str) -> str:
-    """The first part of TERM.FIELD=VALUE, RECIPE.FIELD=VALUE or STAGE.FLAG=VALUE."""
-    return word.partition(".")[0]
-
-
-def _words(name: str, text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",")]
-    twice = {word for word in words if words.count(word) > 1}
-    if twice or "" in words:
-        wrong = f"{sorted(twice)[0]!r} twice" if twice else "an empty word"
-        raise InputError(f"--{name}={text}: expected different words, got {wrong}.")
-    return words
-
-
-def _integers(name: str, words: Sequence[str]) -> list[int]:
-    try:
-        return [int(word) for word in words]
-    except ValueError as error:
-        raise InputError(
-            f"--{name}: expected numbers, comma-separated. Received: {','.join(words)}."
-        ) from error
+    path: pathlib.Path
+    done: bool
+    identity: dict
+    rounding: dict
 
 
 def places(runs: Iterable[Run], folder: pathlib.Path) -> list[Place]:
-    """Finds each run among the folders that are there, or gives it a new one.
+    """Finds the run directory of each run, or names a new one.
 
     Args:
-        runs: Of `grid`.
-        folder: Holds the run folders; may not exist yet.
+        runs: The runs.
+        folder: Directory of the run directories; may not exist yet.
 
     Returns:
-        A place for each run, in their order. An unfinished run is gone on with only
-        where it was begun on as many devices and compiled alike.
+        A place for each run, in the same order. A run is recognised by its
+        configuration, not by the name of its directory. An unfinished run is resumed
+        only with the same number of devices and the same compilation.
 
     Raises:
-        InputError: A colorizer, weights or labels that are needed can't be read.
+        InputError: An input file cannot be read.
     """
-    import keras
-
     known = _known(folder)
-    return [_place(run, folder, known, keras.backend.backend()) for run in runs]
+    return [_place(run, folder, known) for run in runs]
 
 
-def _place(run: Run, folder: pathlib.Path, known: list, backend: str) -> Place:
-    from color_s4l.artifacts.run_directory import default_path
-    from color_s4l.training import identity
-
-    values = identity.json_values(run)
-    wanted = identity.identity(values, _digests(run), backend)
-    exactly = {name: values[name] for name in identity.ROUNDING}
-    same = [(path, done, also) for path, done, what, also in known if what == wanted]
-    finished = [path for path, done, _ in same if done]
-    begun = [path for path, _, also in same if also == exactly]
-    for paths in (finished, begun):
-        if paths:
-            place = dataclasses.replace(run, run_dir=str(paths[0]), resume=True)
-            return Place(place, bool(finished))
-    text = json.dumps({**wanted, **exactly}, sort_keys=True)
+def _place(run: Run, folder: pathlib.Path, known: Sequence[_Known]) -> Place:
+    values = settings.to_json(run)
+    identity = settings.identity(values, _digests(run), keras.backend.backend())
+    rounding = _rounding(values)
+    same = [one for one in known if one.identity == identity]
+    finished = [one for one in same if one.done]
+    begun = [one for one in same if one.rounding == rounding]
+    text = json.dumps({**identity, **rounding}, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    path = folder / f"{default_path(run).name}_{digest}"
-    return Place(dataclasses.replace(run, run_dir=str(path), resume=True), False)
+    path = folder / f"{default_path(values).name}_{digest}"
+    path = next((one.path for one in finished + begun), path)
+    run = dataclasses.replace(run, run_dir=str(path), resume=True)
+    return Place(run, bool(finished))
 
 
-def _known(folder: pathlib.Path) -> list[tuple[pathlib.Path, bool, dict, dict]]:
-    """Every run folder: path, whether it is finished, its identity, how it was run."""
-    from color_s4l.artifacts.run_directory import RunFolder, read_config
-    from color_s4l.training import identity
+def _rounding(values: dict) -> dict:
+    return {name: values[name] for name in sorted(settings.ROUNDING)}
 
+
+def _known(folder: pathlib.Path) -> list[_Known]:
+    """Reads all run directories; a damaged one is logged and left out."""
     found = []
     for path in sorted(folder.glob("*/config.json")):
-        run_folder = RunFolder(path.parent)
+        directory = RunDirectory(path.parent)
         try:
-            config = read_config(run_folder)
+            config = read_config(directory)
         except InputError as error:
-            print(f"left out   {error}", flush=True)
+            logger.warning("left out   %s", error)
             continue
-        values = identity.values_of(config)
-        digests = identity.digests_of(config)
-        what = identity.identity(values, digests, config.get("backend"))
-        exactly = {name: values[name] for name in identity.ROUNDING}
-        found.append((path.parent, run_folder.result.exists(), what, exactly))
+        run = config["run"]
+        identity = settings.identity(run, config["digests"], config["backend"])
+        done = directory.result.exists()
+        found.append(_Known(path.parent, done, identity, _rounding(run)))
     return found
 
 
 def _digests(run: Run) -> dict[str, str | None]:
-    """Digests of the files that the run would read, by flag."""
-    from color_s4l.recipes import flags
-    from color_s4l.training import colors
-
-    needed = colors.needed(flags.terms_of(flags.runs_of(run)))
-    return _contents(
-        run.colorizer if needed else None,
-        run.init_from,
-        run.init_heads,
-        run.pseudo_labels,
-    )
+    terms = procedure.terms_of(procedure.runs_of(run))
+    return _digests_of(settings.part(run, InputSettings), needs_colorizer(terms))
 
 
 @functools.cache
-def _contents(colorizer, init_from, init_heads, pseudo_labels) -> dict:
-    """The same for files that many runs share, read once."""
-    from color_s4l.training.given import contents
-
-    files = Run(
-        colorizer=colorizer,
-        init_from=init_from,
-        init_heads=init_heads,
-        pseudo_labels=pseudo_labels,
-    )
-    return contents.read(files, colors=True).digests
+def _digests_of(files: InputSettings, colorizer: bool) -> dict[str, str | None]:
+    """Returns the digests of the input files; many runs share the files."""
+    return read_files(files, colorizer=colorizer).digests

@@ -1,47 +1,48 @@
-"""Two moons: points in the plane, learned by the library's own terms and learner.
+"""Points in the plane, learned by the terms and the learner of the library.
 
 scikit-learn's `make_moons`: two interleaved half circles, a few labelled points of
-each. What is a view for images is a noised point here.
+each. Views of an image become points with noise.
 """
 
 import dataclasses
 import typing
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 from keras import layers, ops
 from sklearn.datasets import make_moons
 
-from color_s4l.data import StepBatches, draw_split, feeding
+from color_s4l import backend
+from color_s4l.data import Split, StepBatches, draw_split
 from color_s4l.data.streams import seed_initialisers
-from color_s4l.methods import heads_of, terms_of
+from color_s4l.methods import heads_of, terms_of, views_of
 from color_s4l.networks import Network
 from color_s4l.training.feeding import Feed
-from color_s4l.training.learner import Learner, Plan, compile_learner
+from color_s4l.training.learner import Learner, Plan
 from color_s4l.training.schedules import Schedule
 
-POINTS, TEST_POINTS = 1000, 1000
+LABELS, POINTS, TEST_POINTS = 6, 1000, 1000
 SPREAD = 0.05  # standard deviation of the points around their half circles
-BATCH_SIZE, UNITS, LAYERS = 100, 64, 3
-LEARNING_RATE = 0.05
+BATCH_SIZE, UNITS, LAYERS, LEARNING_RATE = 100, 64, 3, 0.05
 
 
 @dataclasses.dataclass(frozen=True)
 class PointViews:
-    """Every view is the point of its source with noise of its own.
+    """Views of points: every view is the point with its own noise.
 
     Attributes:
-        names: Of the views that the terms read.
-        noise: Standard deviation, in the points' own units.
-        preprocessing: Changes nothing.
+        names: Names of the views that the terms read.
+        noise: Standard deviation, in the units of the points.
+        preprocessing: The identity.
     """
 
     names: frozenset[str]
     noise: float
     preprocessing: keras.layers.Layer
 
-    def draw(self, seed: keras.random.SeedGenerator, shapes: dict) -> dict:
-        """Noise for each view, `(groups, per group, 2)`."""
+    def draw(self, seed: keras.random.SeedGenerator, shapes: Mapping) -> dict:
+        """Draws the noise of each view, `(groups, per group, 2)`."""
         return {
             name: keras.random.normal(
                 shapes[_source(name)], stddev=self.noise, seed=seed
@@ -49,8 +50,8 @@ class PointViews:
             for name in sorted(self.names)
         }
 
-    def apply(self, batch: dict, draws: dict) -> dict:
-        """The views by name, `(points, 2)`, with `labels` and `index`."""
+    def apply(self, batch: Mapping, draws: Mapping) -> dict:
+        """Returns the views, `(points, 2)`, with `labels` and `index`."""
         made = {name: ops.reshape(batch[name], (-1,)) for name in ("labels", "index")}
         for name, noise in draws.items():
             made[name] = ops.reshape(batch[_source(name)] + noise, (-1, 2))
@@ -62,67 +63,60 @@ def _source(view: str) -> str:
 
 
 class Moons(typing.NamedTuple):
-    """The points and which of them are labelled.
+    """The points, and which of them are labelled.
 
     Attributes:
         points: float32 `(n, 2)`.
         labels: int32 `(n,)`, 0 or 1.
-        split: Whose `labeled` names the labelled ones; all are unlabelled too.
+        split: Indices of the labelled points; all points are also unlabelled points.
         test_points: float32 `(m, 2)`.
         test_labels: int32 `(m,)`.
     """
 
     points: np.ndarray
     labels: np.ndarray
-    split: typing.Any
+    split: Split
     test_points: np.ndarray
     test_labels: np.ndarray
 
 
-def draw_moons(labels: int, seed: int) -> Moons:
-    """Draws the problem.
-
-    Args:
-        labels: Labelled points in total, as many of each class.
-        seed: Of the points and of the choice.
-
-    Returns:
-        The problem.
-    """
+def draw_moons(seed: int) -> Moons:
+    """Draws the points, and the same number of labelled points of each class."""
     count = POINTS + TEST_POINTS
     points, classes = make_moons(count, noise=SPREAD, random_state=seed)
     points, classes = points.astype("float32"), classes.astype("int32")
-    split = draw_split(classes[:POINTS], ("upper", "lower"), labels, None, 0, seed)
+    split = draw_split(classes[:POINTS], ("upper", "lower"), LABELS, None, 0, seed)
     return Moons(
         points[:POINTS], classes[:POINTS], split, points[POINTS:], classes[POINTS:]
     )
 
 
 def train(
-    moons: Moons, method: str, changes: tuple[str, ...], epochs: int, noise: float,
+    moons: Moons,
+    method: str,
+    changes: Sequence[str],
+    *,
     seed: int,
-) -> Learner:  # fmt: skip
+    epochs: int,
+    noise: float,
+) -> Learner:
     """Trains a small dense network.
 
     Args:
-        moons: The problem.
-        method: Name of a method, or a sum.
-        changes: TERM.FIELD=VALUE, as of `--set`.
+        moons: The points.
+        method: Name or sum of methods.
+        changes: TERM.FIELD=VALUE, as in `Run.set`.
+        seed: Seed of weights, batches and draws.
         epochs: Passes over the points.
-        noise: Of every view.
-        seed: Of weights, batches and draws.
-
-    Returns:
-        The learner, trained.
+        noise: Standard deviation of the noise of every view.
     """
     seed_initialisers(seed)
     terms = terms_of(method, changes)
     batches = StepBatches(
         moons.points, moons.labels, moons.split, BATCH_SIZE, BATCH_SIZE, seed
     )
-    network = Network(_trunk(), heads_of(terms, 2), dropout=0.0)
+    network = Network(_trunk(), heads_of(terms, 2), 0.0)
     network(moons.points[:1])
-    names = frozenset(view for term in terms for view in term.views())
     plan = Plan(
         groups=batches.groups,
         epochs=epochs,
@@ -131,23 +125,25 @@ def train(
         weight_decay=0.0,
         seed=seed,
     )
-    views = PointViews(names, noise, layers.Identity())
+    views = PointViews(views_of(terms), noise, layers.Identity())
     learner = Learner(network, views, terms, plan)
     schedule = Schedule(
         "polynomial", LEARNING_RATE, epochs=epochs, steps_per_epoch=plan.steps_per_epoch
     )
-    compile_learner(
-        learner, schedule=schedule, jit_compile=None, steps_per_execution=10
+    learner.compile(
+        optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
+        steps_per_execution=10,
     )
+    learner.optimizer.build(learner.trainable_variables)
     learner.build_metrics(batches.batch(0))
     steps = epochs * batches.steps_per_epoch
-    with feeding.fed(Feed(batches, 0, steps)) as fed:
+    with backend.fed(Feed(batches, 0, steps)) as fed:
         learner.fit(fed, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
     return learner
 
 
 def _trunk() -> keras.Model:
-    """Dense layers; the last is an image of one pixel, for the network's pooling."""
+    """Returns dense layers whose output is an image of one pixel, for the pooling."""
     inputs = features = keras.Input((2,))
     for number in range(1, LAYERS + 1):
         features = layers.Dense(
@@ -157,20 +153,12 @@ def _trunk() -> keras.Model:
 
 
 def decide(learner: Learner, points: np.ndarray) -> np.ndarray:
-    """The probability of class 1.
-
-    Args:
-        learner: Trained.
-        points: float32 `(n, 2)`.
-
-    Returns:
-        float32 `(n,)`.
-    """
+    """Returns the probability of class 1, float32 `(n,)`, for points `(n, 2)`."""
     logits = learner.network(points)["class"]
     return ops.convert_to_numpy(ops.softmax(logits)[:, 1])
 
 
 def error_rate(learner: Learner, moons: Moons) -> float:
-    """Share of test points on the wrong side, in percent."""
+    """Returns the share of test points with the wrong decision, in percent."""
     wrong = (decide(learner, moons.test_points) > 0.5) != moons.test_labels
     return float(100 * np.mean(wrong))

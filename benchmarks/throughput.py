@@ -1,4 +1,4 @@
-"""Images per second and peak memory: python -m benchmarks.throughput."""
+"""Training images per second and peak memory: python -m benchmarks.throughput."""
 
 import dataclasses
 import importlib.util
@@ -6,179 +6,184 @@ import itertools
 import pathlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import pandas as pd
 
-from benchmarks.speed import rows, table
-from benchmarks.speed.case import Case, plain_case
-from benchmarks.speed.measuring import SUPERVISED, group, started
-from benchmarks.speed.processes import closing
+from benchmarks import origin
+from benchmarks.speed import measure
+from benchmarks.speed.case import Case, make_case
+from benchmarks.speed.measure import SUPERVISED
 from color_s4l import command_line
-from color_s4l.artifacts import provenance
-from color_s4l.artifacts.files import write_atomically
+from color_s4l import fields as field_ranges
 from color_s4l.errors import InputError, unknown
-from color_s4l.fields import option
+from color_s4l.fields import AtLeast, option
 from color_s4l.settings import Run
 
 BACKENDS = ("tensorflow", "jax", "torch")
-POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+# A run so long that the learning rate hardly changes while it is measured.
+EPOCHS = 100_000
 _DESCRIPTION = """Measures training images per second and peak memory of networks and
-methods, in TensorFlow, in JAX and, where PyTorch is installed, of the same step written
+methods on TensorFlow, on JAX and, if PyTorch is installed, of the same step written
 plainly in PyTorch; and the cost of each method relative to supervised training. Each
-case has a process of its own; the cases that are compared are measured in alternation.
+case runs in its own process; cases that are compared are measured in alternation.
 
   python -m benchmarks.throughput --networks=convnet --methods=supervised,color_s4l
 """
+SHOWN = [
+    *("network", "method", "dtype_policy", "backend", "images_per_second"),
+    *("ratio_to_torch", "speed_to_supervised", "step_to_supervised"),
+    *("process_MB", "device_MB", "memory_to_supervised"),
+    *("data", "views", "gradient", "rest", "remark"),
+]
+NOTE = """images_per_second counts labelled images and views that go through the trunk
+(median of n measurements). data, views and gradient (forward and backward pass) are
+shares of the time of a step in percent."""
+Count = Annotated[int, AtLeast(1)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Throughput:
-    """The command's flags."""
+    """The flags of the command."""
 
     networks: str = option("convnet", "Comma-separated.")
-    methods: str = option("supervised,sesemi,color_s4l", "Comma-separated; or all.")
+    methods: str = option("supervised,sesemi,color_s4l", "Comma-separated.")
     backends: str | None = option(
-        None, f"Of {','.join(BACKENDS)} (default: all that are installed)."
+        None, f"Some of {','.join(BACKENDS)} (default: all that are installed)."
     )
-    dtype_policies: str = option(
-        "float32,mixed_bfloat16", f"Comma-separated, of {','.join(POLICIES)}."
+    dtype_policies: str = option("float32,mixed_bfloat16", "Comma-separated.")
+    width: float = option(1.0, "Factor on the number of filters of the trunk.")
+    batch_size: Count = option(8, "Unlabelled images per step, before the views.")
+    labeled_batch: Count | None = option(
+        None, "Labelled images per step (default: as in color_s4l.train)."
     )
-    width: float = option(1.0, "Factor on the trunk's numbers of filters.")
-    batch_size: int = option(8, "Unlabelled images per step, before the views.")
-    labeled_batch: int | None = option(
-        None, "Labelled images per step (default: as of color_s4l.train)."
-    )
-    image_size: int = option(32, "Side in pixels.")
-    # A measurement is a `fit`, whose beginning and end take 0.08 s.
-    steps: int = option(10, "Of one measurement.")
-    repeats: int = option(3, "Measurements of each case.")
-    devices: int = option(1, "As of color_s4l.train.")
-    jit_compile: bool | None = option(None, "As of color_s4l.train.")
-    steps_per_execution: int = option(1, "As of color_s4l.train.")
-    costs: bool = option(True, "Measure supervised beside, for the costs of a method.")
-    parts: bool = option(True, "Time data, views and gradient by themselves, too.")
+    image_size: Count = option(32, "Side in pixels.")
+    # A measurement is one call of `fit`, whose start and end take 0.08 s.
+    steps: Count = option(10, "Steps of one measurement.")
+    repeats: Count = option(3, "Measurements of each case.")
+    devices: Count = option(1, "As in color_s4l.train.")
+    jit_compile: bool | None = option(None, "As in color_s4l.train.")
+    steps_per_execution: Count = option(1, "As in color_s4l.train.")
+    costs: bool = option(True, "Measure supervised too, for the costs of a method.")
+    parts: bool = option(True, "Measure data, views and gradient separately, too.")
     output: str = option("throughput.csv", "The table; a .md file is written beside.")
+
+    def __post_init__(self):
+        """Checks the ranges."""
+        field_ranges.check(self)
 
 
 def throughput(flags: Throughput) -> pd.DataFrame:
-    """Measures every case and writes the table after each.
+    """Measures every case and writes the table after each group of cases.
 
     Returns:
-        One line per case.
+        One row per case.
 
     Raises:
-        InputError: A name does not exist, or a number does not fit.
+        InputError: A name does not exist, or a number is out of range.
     """
-    backends = _check(flags)
-    about = rows.about(
-        command_line.command("benchmarks.throughput", provenance.portable(flags))
+    output = origin.output_file(flags.output)
+    backends = _backends(flags)
+    groups = list(
+        itertools.product(_words(flags.networks), _words(flags.dtype_policies))
     )
-    output = pathlib.Path(flags.output)
-    lines = []
-    axes = (flags.networks.split(","), flags.dtype_policies.split(","))
-    for network, policy in itertools.product(*axes):
-        for line in _lines(flags, network, policy, backends):
-            lines.append({**line, **about})
-            _write(pd.DataFrame(lines), output)
-    found = pd.DataFrame(lines)
-    print(f"\n{table.shown(found).to_string(index=False, na_rep='')}\n\n{table.NOTE}")
+    for network, policy in groups:  # an error in the last case must show now
+        for method in _words(flags.methods):
+            _cases(flags, network, policy, method, backends)
+    about = origin.columns(flags, ["CPU"])
+    found: list[dict] = []
+    for network, policy in groups:
+        for row in _rows(flags, network, policy, backends):
+            found.append({**about, **row})
+            _write(pd.DataFrame(found), output)
+    table = pd.DataFrame(found)
+    print(f"\n{_shown(table).to_string(index=False, na_rep='')}\n\n{NOTE}")
     print(f"\nwritten    {output}, {output.with_suffix('.md')}")
-    return found
+    return table
 
 
-def _check(flags: Throughput) -> list[str]:
-    """Refuses what can't be measured before anything is; returns the backends."""
-    from color_s4l import methods
-    from color_s4l.training import values
-
-    for name in ("repeats", "steps", "image_size"):
-        if getattr(flags, name) < 1:
-            raise InputError(f"--{name}={getattr(flags, name)}: expected at least 1.")
-    installed = _installed()
-    backends = flags.backends.split(",") if flags.backends else installed
-    for name in backends:
-        if name not in BACKENDS:
-            raise unknown("backend", name, BACKENDS)
-        if name not in installed:
-            raise InputError(
-                f"--backends={name}: it is not installed. "
-                f"There are: {', '.join(installed)}."
-            )
-    for policy in flags.dtype_policies.split(","):
-        if policy not in POLICIES:
-            raise unknown("dtype policy", policy, POLICIES)
-    for network, method in itertools.product(
-        flags.networks.split(","), _methods(flags)
-    ):
-        methods.terms_of(method)
-        values.check(
-            Run(
-                network=network,
-                method=method,
-                width=flags.width,
-                batch_size=flags.batch_size,
-                labeled_batch=flags.labeled_batch,
-                devices=flags.devices,
-                steps_per_execution=flags.steps_per_execution,
-            )
-        )
-    return backends
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
 
 
 def _installed() -> list[str]:
     return [name for name in BACKENDS if importlib.util.find_spec(name)]
 
 
-def _methods(flags: Throughput) -> list[str]:
-    from color_s4l.methods import METHODS
+def _backends(flags: Throughput) -> list[str]:
+    installed = _installed()
+    if not flags.backends:
+        return installed
+    for name in _words(flags.backends):
+        if name not in BACKENDS:
+            raise unknown("backend", name, BACKENDS)
+        if name not in installed:
+            raise InputError(
+                f"Expected `backends` that are installed ({', '.join(installed)}). "
+                f"Received: {name!r}."
+            )
+    return _words(flags.backends)
 
-    return list(METHODS) if flags.methods == "all" else flags.methods.split(",")
 
-
-def _lines(
+def _rows(
     flags: Throughput, network: str, policy: str, backends: Sequence[str]
 ) -> Iterator[dict]:
-    """The lines of all methods; `supervised` stays alive beside them."""
-    names = _methods(flags)
-    ours = [backend for backend in backends if backend != "torch"]
-    with tempfile.TemporaryDirectory() as cache, closing({}) as supervised:
-        if flags.costs and names != [SUPERVISED]:
-            cases = _cases(flags, network, policy, SUPERVISED, ours)
-            supervised |= started(cases, cache)[0]
-        for method in names:
+    """Measures all methods; the processes of `supervised` stay alive beside them."""
+    methods = _words(flags.methods)
+    beside = {}
+    if flags.costs and methods != [SUPERVISED]:
+        ours = [backend for backend in backends if backend != "torch"]
+        beside = _cases(flags, network, policy, SUPERVISED, ours)
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        measure.started(beside, cache) as (supervised, _),
+    ):
+        for method in methods:
             cases = _cases(flags, network, policy, method, backends)
             words = (network, f"width {flags.width:g}", policy, method)
             print(f"measuring  {', '.join(words)}: {', '.join(cases)}", flush=True)
-            yield from group(cases, supervised, cache, flags.repeats, flags.parts)
+            yield from measure.rows(
+                cases, supervised, cache, flags.repeats, flags.parts
+            )
 
 
 def _cases(
     flags: Throughput, network: str, policy: str, method: str, backends: Sequence[str]
 ) -> dict[str, Case]:
-    """A case for each backend; none for PyTorch where it has no such step."""
-    same = {
+    """Returns one case for each backend that has such a step."""
+    shared = {
         field.name: getattr(flags, field.name)
-        for field in dataclasses.fields(Case)
+        for field in dataclasses.fields(Run)
         if hasattr(flags, field.name)
     }
-    cases = {
-        backend: Case(backend, network, method, policy, **same) for backend in backends
-    }
-    if "torch" in cases:
-        cases["torch"] = plain_case(cases["torch"])
+    run = Run(
+        network=network, method=method, dtype_policy=policy, epochs=EPOCHS, **shared
+    )
+    cases = {backend: make_case(backend, run, flags.steps) for backend in backends}
     return {backend: case for backend, case in cases.items() if case}
 
 
-def _write(found: pd.DataFrame, path: pathlib.Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = found.to_csv(index=False).encode()
-    write_atomically(path, lambda file: file.write(text))
-    readable = table.markdown(found).encode()
-    write_atomically(path.with_suffix(".md"), lambda file: file.write(readable))
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns the columns for reading, without empty ones."""
+    shown = table.reindex(columns=SHOWN)
+    return shown.loc[:, shown.replace("", None).notna().any()]
+
+
+def _write(table: pd.DataFrame, path: pathlib.Path) -> None:
+    origin.write_csv(table, path)
+    facts = [
+        f"* {name}: {'; '.join(table[name].astype(str).unique())}"
+        for name in ("n", "steps", "settings", "hardware", "versions", "date")
+        if name in table
+    ]
+    shown = _shown(table).astype(object).fillna("")
+    text = shown.to_markdown(index=False, disable_numparse=True)
+    lines = [text, "", NOTE, "", *facts, ""]
+    origin.write_text(path.with_suffix(".md"), "\n".join(lines))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(throughput, Throughput, _DESCRIPTION, arguments)
 
 

@@ -1,35 +1,35 @@
-"""Runs done one after the other or side by side; one that fails stops no other."""
+"""Trains several runs, one after the other or in parallel."""
 
 import contextlib
 import dataclasses
 import gc
 import importlib.util
-import io
 import os
+import signal
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 
 import joblib
-from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from color_s4l import command_line
 from color_s4l.errors import InputError
 from color_s4l.settings import Run
 
-BACKENDS = ("loky", "dask", "ray")
-_NEEDS = {"dask": ("distributed", "dask[distributed]"), "ray": ("ray", "ray")}
+BACKENDS = ("loky", "dask")
+TRAIN = ("-m", "color_s4l.train")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a run.
+    """The end of a run.
 
     Attributes:
-        run_dir: Its folder.
-        failure: Why it failed, in one line; None where it holds its result.
-        seconds: How long it took.
+        run_dir: Its run directory.
+        failure: Why it failed, in one line; None if it is complete.
+        seconds: Duration of the training.
     """
 
     run_dir: str
@@ -37,161 +37,102 @@ class Outcome:
     seconds: float
 
 
-def check(processes: int, backend: str, cluster: str | None) -> None:
-    """Refuses what can't be started.
+def check(backend: str, cluster: str | None) -> None:
+    """Checks that the runs can be started.
 
     Raises:
-        InputError: Less than one process, a backend that is not installed, or a
-            cluster without a backend that has one.
+        InputError: The backend is not installed, or has no cluster.
     """
-    if processes < 1:
-        raise InputError(f"--processes={processes}: expected at least 1.")
-    if backend in _NEEDS:
-        module, package = _NEEDS[backend]
-        if importlib.util.find_spec(module) is None:
-            raise InputError(
-                f"--joblib_backend={backend} is not installed: pip install '{package}'."
-            )
-    elif cluster:
-        raise InputError("--cluster needs --joblib_backend=dask or ray.")
+    if cluster and backend != "dask":
+        raise InputError("`cluster` needs `joblib_backend`=dask.")
+    if backend == "dask" and importlib.util.find_spec("distributed") is None:
+        raise InputError(
+            "`joblib_backend`=dask needs a package: pip install 'dask[distributed]'."
+        )
 
 
 def outcomes(
-    runs: Sequence[Run], processes: int, backend: str, cluster: str | None
+    runs: Sequence[Run],
+    processes: int,
+    backend: str = "loky",
+    cluster: str | None = None,
+    program: Sequence[str] = TRAIN,
 ) -> Iterator[Outcome]:
-    """Does the runs; yields each as soon as it is over, in any order.
+    """Trains the runs and yields each outcome as soon as it is known, in any order.
 
     Args:
-        runs: With their folders.
-        processes: Runs at a time.
-        backend: One of `BACKENDS`, joblib's; one process needs none.
-        cluster: Address of a scheduler of dask or ray; None for this machine alone.
-            dask's own setting (allowed-failures) says how often it does a killed run
-            again.
+        runs: With their run directories.
+        processes: Runs at a time. One run at a time is trained in this process.
+        backend: One of `BACKENDS`.
+        cluster: Address of a dask scheduler; None uses this machine only.
+        program: Arguments of Python that start a training in a new process.
     """
-    if processes == 1 and backend == "loky":
-        yield from (_outcome(run) for run in runs)
+    if processes == 1 and not cluster:
+        yield from map(_train, runs)
         return
-    waiting = {run.run_dir: run for run in runs}
-    with contextlib.suppress(_killed(backend)):
-        for outcome in _side_by_side(runs, processes, backend, cluster):
-            del waiting[outcome.run_dir]
-            yield outcome
-    # A process was killed, and others with it: which run did it shows alone.
-    for run in waiting.values():
-        yield _alone(run, backend, cluster)
-
-
-def _alone(run: Run, backend: str, cluster: str | None) -> Outcome:
-    found = []
-    with contextlib.suppress(_killed(backend)):
-        found += _side_by_side([run], 2, backend, cluster)
-    killed = Outcome(run.run_dir, "its process was killed (out of memory?)", 0.0)
-    return found[0] if found else killed
-
-
-def _killed(backend: str) -> type[Exception]:
-    """What is raised when a process was killed, and the pool with it; dask's lives."""
-    if backend == "ray":
-        from ray.exceptions import RayActorError
-
-        return RayActorError
-    return BrokenProcessPool
-
-
-def _side_by_side(
-    runs: Sequence[Run], processes: int, backend: str, cluster: str | None
-) -> Iterator[Outcome]:
-    # Each process gets its share of the cores; TensorFlow would take them all.
-    threads = max(1, (os.cpu_count() or 1) // processes)
-    with _pool(backend, processes, threads, cluster):
+    with _parallel_backend(backend, processes, cluster):
         parallel = joblib.Parallel(processes, return_as="generator_unordered")
-        yield from parallel(joblib.delayed(_quietly)(run, threads) for run in runs)
+        yield from parallel(
+            joblib.delayed(_train_in_new_process)(run, processes, program)
+            for run in runs
+        )
 
 
 @contextlib.contextmanager
-def _pool(
-    backend: str, processes: int, threads: int, cluster: str | None
+def _parallel_backend(
+    backend: str, processes: int, cluster: str | None
 ) -> Iterator[None]:
-    """joblib's backend, and the cluster behind it where it needs one."""
     with contextlib.ExitStack() as stack:
-        if backend == "loky":
-            how = {"inner_max_num_threads": threads}
-        elif backend == "dask":
-            how = {}
-            stack.enter_context(_dask_client(processes, cluster))
-        else:
-            how = {}
-            stack.enter_context(_ray_context(processes, cluster))
-        stack.enter_context(joblib.parallel_config(backend, **how))
+        if backend == "dask":
+            from distributed import Client
+
+            local = {"threads_per_worker": 1, "dashboard_address": None}
+            here = {} if cluster else {"n_workers": processes, **local}
+            stack.enter_context(Client(cluster, **here))
+        stack.enter_context(joblib.parallel_config(backend))
         yield
 
 
-def _dask_client(processes: int, cluster: str | None):
-    from distributed import Client, KilledWorker
-    from joblib._dask import DaskDistributedBackend
-
-    class Backend(DaskDistributedBackend):
-        # joblib's own tells of results alone, and would wait for others for ever.
-        def submit(self, func, callback=None):
-            def tell(done):
-                error = done.exception()
-                if error:
-                    callback([] if isinstance(error, KilledWorker) else error)
-
-            future = super().submit(func, callback)
-            future.add_done_callback(tell)
-            return future
-
-    joblib.register_parallel_backend("dask", Backend)
-    if cluster:
-        return Client(cluster)
-    return Client(
-        n_workers=processes,
-        threads_per_worker=1,
-        dashboard_address=None,
-        # Or it would begin anew, four times, what its process was killed for.
-        scheduler_kwargs={"allowed_failures": 0},
-    )
-
-
-def _ray_context(processes: int, cluster: str | None):
-    import ray
-    from ray.util.joblib.ray_backend import RayBackend
-
-    class Backend(RayBackend):
-        # Its pool tells of each run that is over; multiprocessing's, from which it
-        # descends, does so unreliably, and joblib refuses to ask both.
-        supports_return_generator = True
-
-    joblib.register_parallel_backend("ray", Backend)
-    if cluster:
-        return ray.init(cluster)
-    return ray.init(num_cpus=processes, include_dashboard=False)
-
-
-def _quietly(run: Run, threads: int) -> Outcome:
-    """In a process of its own: nothing but the outcome is told."""
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
-    with contextlib.redirect_stdout(io.StringIO()):
-        return _outcome(dataclasses.replace(run, verbosity=0))
-
-
-def _outcome(run: Run) -> Outcome:
+def _train(run: Run) -> Outcome:
     command_line.start_keras()
     import keras
 
-    from color_s4l.recipes.procedure import fit
+    from color_s4l.recipes import procedure
 
     started, failure = time.perf_counter(), None
     try:
-        fit(run)
+        procedure.fit(run)
     except InputError as error:
-        failure = str(error)
-    except Exception as error:  # a fault of ours must not cost the other runs
+        failure = command_line.with_flags(str(error), Run)
+    except Exception as error:  # a bug must not cost the other runs
         traceback.print_exc(file=sys.stderr)
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
-    # One process for many runs: what each compiled must not pile up.
+    # Many runs share this process: compiled steps must not accumulate in memory.
     keras.backend.clear_session()
     gc.collect()
+    return Outcome(run.run_dir, failure, time.perf_counter() - started)
+
+
+def _train_in_new_process(
+    run: Run, processes: int, program: Sequence[str] = TRAIN
+) -> Outcome:
+    """Trains by the command, so that a killed process costs only this run."""
+    # Each process gets its share of the cores; TensorFlow would use all of them.
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    words = command_line.spelled(dataclasses.replace(run, verbosity=0))
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *program, *words],
+        env={**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    failure = None
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        failure = f"its process was killed by {name} (out of memory?)"
+    elif done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no error message"]
+        failure = lines[-1].removeprefix("error: ")
     return Outcome(run.run_dir, failure, time.perf_counter() - started)

@@ -2,37 +2,67 @@
 
     import color_s4l
 
-    result = color_s4l.fit(color_s4l.Run(labels=100, width=0.125, epochs=6))
+    data = color_s4l.Data.from_arrays(images, labels)  # label -1: unlabelled
+    result = color_s4l.fit(color_s4l.Run(method="fixmatch", epochs=10), data=data)
     classifier = color_s4l.load(result["run_dir"])
-    classifier.predict(images)
+    probabilities = classifier.predict(new_images)
 
-The folders stand in the order of the data's way: data -> views -> networks ->
-terms -> training.
+The packages in the order of the data flow: data, views, networks, terms, training,
+artifacts, report.
 """
 
 import importlib
 import typing
 
+from color_s4l.errors import InputError
+from color_s4l.registry import (
+    load_plugins,
+    register_format,
+    register_method,
+    register_proxy,
+    register_recipe,
+    register_source,
+    register_term,
+    register_trunk,
+    register_view,
+)
+from color_s4l.settings import Run
+
 if typing.TYPE_CHECKING:
     from color_s4l.classifier import Classifier, load
-    from color_s4l.errors import InputError
-    from color_s4l.methods import METHODS
+    from color_s4l.data import Data
+    from color_s4l.estimator import SemiSupervisedClassifier
     from color_s4l.recipes.procedure import fit
-    from color_s4l.settings import Run
 
-_WHERE = {
-    "Run": "color_s4l.settings",
+# Imported on first use, because Keras takes seconds to start.
+_LAZY = {
+    "Classifier": "color_s4l.classifier",
+    "Data": "color_s4l.data",
+    "SemiSupervisedClassifier": "color_s4l.estimator",
     "fit": "color_s4l.recipes.procedure",
     "load": "color_s4l.classifier",
-    "Classifier": "color_s4l.classifier",
-    "InputError": "color_s4l.errors",
-    "METHODS": "color_s4l.methods",
 }
-__all__ = ["METHODS", "Classifier", "InputError", "Run", "fit", "load"]
+__all__ = [
+    "Classifier",
+    "Data",
+    "InputError",
+    "Run",
+    "SemiSupervisedClassifier",
+    "fit",
+    "load",
+    "load_plugins",
+    "register_format",
+    "register_method",
+    "register_proxy",
+    "register_recipe",
+    "register_source",
+    "register_term",
+    "register_trunk",
+    "register_view",
+]
 
 
 def __getattr__(name: str) -> typing.Any:
-    # On demand: `import color_s4l` and `--help` must not wait for Keras to start.
-    if name not in _WHERE:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_WHERE[name]), name)
+    return getattr(importlib.import_module(_LAZY[name]), name)

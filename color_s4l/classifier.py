@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from color_s4l import data
-from color_s4l.artifacts import classifier_file, run_directory
+from color_s4l.artifacts import models, run_directory
 from color_s4l.errors import InputError
 from color_s4l.networks.network import ENCODER
 from color_s4l.training import evaluation
@@ -24,17 +24,23 @@ class Classifier:
         classes: Class names; empty if the model file does not contain them.
         hflip: Whether left-right flips keep the class (for test-time augmentation).
         resize: How image files become squares, "crop" or "pad", as in training.
+        trunk: Name of the trunk; empty if the model file does not contain it.
+        plugin: Module of the plug-in that registered the trunk; None: this library.
     """
 
     network: keras.Model
     classes: tuple[str, ...] = ()
     hflip: bool = True
     resize: str = "crop"
+    trunk: str = ""
+    plugin: str | None = None
 
     @property
-    def about(self) -> classifier_file.About:
+    def about(self) -> models.About:
         """The record that a model file stores about the classifier."""
-        return classifier_file.About(self.classes, self.hflip, self.resize)
+        return models.About(
+            self.classes, self.hflip, self.resize, self.trunk, self.plugin
+        )
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -164,10 +170,12 @@ def load(path: str | os.PathLike) -> Classifier:
         directory = run_directory.RunDirectory(path)
         run_directory.read_config(directory)  # raises an error for other directories
         path = directory.model()
-    model, about = classifier_file.load(path)
+    model, about = models.load(path)
     if model.name == ENCODER:
         raise InputError(
             f"{path} was trained without classes: start another run from it with "
             "`init_from`."
         )
-    return Classifier(model, about.classes, about.hflip, about.resize)
+    return Classifier(
+        model, about.classes, about.hflip, about.resize, about.network, about.plugin
+    )

@@ -44,7 +44,7 @@ def _split_fields(record: type) -> tuple[list, list]:
     return flagged, [field for field in fields if "operand" in field.metadata]
 
 
-def _value_type(annotation: object) -> tuple[type, bool]:
+def _value_type(annotation: typing.Any) -> tuple[type, bool]:
     """Returns the type of one value, and whether the flag may be repeated."""
     if typing.get_origin(annotation) is tuple:
         return typing.get_args(annotation)[0], True
@@ -62,6 +62,7 @@ def _define(record: type, values: flags.FlagValues) -> None:
     for field in _split_fields(record)[0]:
         text, choices = field.metadata["text"], _choices(record, field.name)
         value_type, several = _value_type(annotations[field.name])
+        define: typing.Any
         if several:
             define, default = flags.DEFINE_multi_string, list(field.default)
         elif choices:
@@ -131,7 +132,7 @@ def _closest_choice(text: str) -> str:
     return suggestion(found[1], found[2].split("|")) if found else ""
 
 
-def spelled(values: object) -> list[str]:
+def spelled(values: typing.Any) -> list[str]:
     """Returns the flags that give a record's values; defaults are left out.
 
     Args:
@@ -155,7 +156,7 @@ def spelled(values: object) -> list[str]:
     return words
 
 
-def command(module: str, values: object) -> str:
+def command(module: str, values: typing.Any) -> str:
     """Returns the command line that runs a command with these values again.
 
     Args:

@@ -1,9 +1,8 @@
-"""What a person did wrong, in one line.
+"""Errors that a user can correct.
 
-The library raises `InputError` for everything that a user can mend: a misspelt
-name, a missing file, a number that does not fit. The commands print its text
-and exit with code 2. Any other exception is a fault of ours and keeps its
-traceback.
+The library raises `InputError` for a misspelt name, a missing file, a number out of
+range and the like. Commands print its text and exit with code 2. Any other exception
+is a bug in the library and keeps its traceback.
 """
 
 import difflib
@@ -11,20 +10,16 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """A mistake in what the user gave; its text is one line that says the mend."""
+    """A mistake in the user's input; its text is one line that says how to fix it."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that is not in a table.
+    """Returns the error for an unknown name; it lists all names and suggests one.
 
     Args:
-        kind: What the name should be, as a noun: "method", "network".
-        name: What came.
+        kind: Kind of the name, as a noun: "method", "network".
+        name: The unknown name.
         known: The names that exist.
-
-    Returns:
-        An `InputError` (to be raised by the caller) that lists the known names
-        and suggests the closest.
     """
     known = list(known)
     return InputError(
@@ -34,14 +29,11 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """A question after the closest known name; empty where none is close.
+    """Returns a suggestion such as " Did you mean 'convnet'?"; "" if no name is close.
 
     Args:
-        name: What came.
+        name: The unknown name.
         known: The names that exist.
-
-    Returns:
-        Such as " Did you mean 'convnet'?".
     """
     lower = {other.lower(): other for other in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)

@@ -1,13 +1,18 @@
-"""Error rates of a finished run or of a model file: python -m color_s4l.evaluate."""
+"""Measures the error rates of a run or a model file: python -m color_s4l.evaluate."""
 
 import dataclasses
 import pathlib
+import typing
 from collections.abc import Sequence
 
-from color_s4l import command_line
+from color_s4l import command_line, fields
 from color_s4l.errors import InputError
 from color_s4l.fields import option
-from color_s4l.settings import DataSettings, is_digits
+from color_s4l.settings import DataSettings, from_json, is_digits, part
+
+if typing.TYPE_CHECKING:
+    from color_s4l.classifier import Classifier
+    from color_s4l.data import Data
 
 _DESCRIPTION = """Measures the error rate on the test images, with and without the
 published test-time augmentation.
@@ -19,62 +24,80 @@ published test-time augmentation.
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate(DataSettings):
-    """The command's flags."""
+    """The flags of the command."""
 
-    run: str | None = option(None, "A run folder; its own data set is used.")
+    run: str | None = option(None, "A run directory; its own data set is used.")
     model: str | None = option(None, "Or a model file, .keras or .h5.")
     hflip: bool | None = option(
-        None, "Flip views left-right (default: as the run; else not SVHN, digits)."
+        None,
+        "Flip images left-right at test time (default: as in training; for a model "
+        "file without class names: not for SVHN and digits).",
+    )
+    plugins: tuple[str, ...] = option(
+        (), "Module or .py file with the data set or the trunk; may be repeated."
     )
 
 
 def evaluate(flags: Evaluate) -> None:
-    """Runs the command."""
+    """Prints the error rates on the test images.
+
+    Args:
+        flags: The command's flags.
+
+    Raises:
+        InputError: Not exactly one of `run` and `model` is given, it cannot be read,
+            or it has other classes than the data set.
+    """
+    fields.check(flags)
     if (flags.run is None) == (flags.model is None):
         raise InputError("Expected either --run=DIR or --model=FILE.")
-    print(f"evaluating {flags.run or flags.model}", flush=True)
-    # Here and not above: Keras takes seconds to start, and --help needs none.
+    path = flags.run or flags.model or ""
+    print(f"evaluating {path}", flush=True)
+    # Imported here, because Keras takes seconds to start and --help does not need it.
     from color_s4l import classifier, data
 
-    trained = classifier.load(flags.run or flags.model)
-    source = _source_of(flags.run, flags.data_dir) if flags.run else flags
-    if flags.model and trained.classes:  # the file says how its images were prepared
-        size = source.image_size or trained.image_size
-        source = dataclasses.replace(source, resize=trained.resize, image_size=size)
-    dataset = data.load_source(source)
+    trained = classifier.load(path)
+    settings = _data_of(flags.run) if flags.run else part(flags, DataSettings)
+    if flags.run and flags.data_dir:  # the images of the run were moved
+        settings = dataclasses.replace(settings, data_dir=flags.data_dir)
+    if flags.model and trained.classes:
+        # The file of a classifier says how its images were resized.
+        size = settings.image_size or trained.image_size
+        settings = dataclasses.replace(settings, resize=trained.resize, image_size=size)
     if flags.model and not trained.classes:
-        trained = dataclasses.replace(trained, hflip=not is_digits(source.dataset))
+        trained = dataclasses.replace(trained, hflip=not is_digits(settings.dataset))
     if flags.hflip is not None:
         trained = dataclasses.replace(trained, hflip=flags.hflip)
+    dataset = data.load(settings)
+    _check_classes(trained, dataset)
     _print_errors(trained, dataset)
     if flags.run:
-        _print_others(flags.run)
+        _print_other_errors(flags.run)
 
 
-def _source_of(run: str, data_dir: str | None) -> DataSettings:
-    """The data set that a run was trained on; its directory may have moved."""
+def _data_of(run: str) -> DataSettings:
+    """Returns the data set that a run was trained on."""
     from color_s4l.artifacts.run_directory import RunDirectory, read_config
 
     values = read_config(RunDirectory(pathlib.Path(run)))["run"]
-    names = [
-        field.name for field in dataclasses.fields(DataSettings) if field.name in values
-    ]
-    source = DataSettings(**{name: values[name] for name in names})
-    return dataclasses.replace(source, data_dir=data_dir or source.data_dir)
+    return part(from_json(values), DataSettings)
 
 
-def _print_errors(trained, dataset) -> None:
-    known = trained.network.output_shape[-1]
-    if known != len(dataset.classes):
+def _check_classes(trained: "Classifier", dataset: "Data") -> None:
+    outputs = trained.network.output_shape[-1]
+    if outputs != len(dataset.classes):
         raise InputError(
-            f"The model knows {known} classes; {dataset.name} has "
+            f"The model has {outputs} classes; {dataset.name} has "
             f"{len(dataset.classes)}."
         )
     if trained.classes and trained.classes != dataset.classes:
         raise InputError(
-            f"The model knows the classes {', '.join(trained.classes[:10])}; "
+            f"The model has the classes {', '.join(trained.classes[:10])}; "
             f"{dataset.name} has {', '.join(dataset.classes[:10])}."
         )
+
+
+def _print_errors(trained: "Classifier", dataset: "Data") -> None:
     images, labels = dataset.test_images, dataset.test_labels
     print(f"images     {len(images):,} test images of {dataset.name}")
     for name, augment in (("error", False), ("augmented", True)):
@@ -82,8 +105,8 @@ def _print_errors(trained, dataset) -> None:
         print(f"{name:<10} {error:.2f} %", flush=True)
 
 
-def _print_others(run: str) -> None:
-    """The other errors of a run: of a teacher, of the best epochs."""
+def _print_other_errors(run: str) -> None:
+    """Prints the stored errors of further weights (EMA) and of the best epochs."""
     from color_s4l.artifacts.run_directory import RunDirectory, read_result
     from color_s4l.training.results import describe_others
 
@@ -91,7 +114,7 @@ def _print_others(run: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(evaluate, Evaluate, _DESCRIPTION, arguments)
 
 

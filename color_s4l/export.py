@@ -11,35 +11,43 @@ from color_s4l.errors import InputError
 from color_s4l.fields import option
 
 _DESCRIPTION = """Writes a trained classifier for other programs. Every format takes raw
-uint8 RGB images (n, size, size, 3), gives class probabilities, and carries the names of
-the classes. The command runs on TensorFlow, which can write them all; a run trained on
-JAX is taken as well.
+uint8 RGB images (n, size, size, 3), returns class probabilities, and contains the names
+of the classes. The command runs on TensorFlow, which can write all formats; the run may
+have been trained on JAX.
 
   python -m color_s4l.export --model=runs/NAME --format=onnx --output=cats.onnx
 
-  h5, keras      Keras; what a run folder holds already
+  h5, keras      Keras; every run directory contains both
   saved_model    TensorFlow, TensorFlow Serving (a folder)
   onnx           ONNX Runtime and others: .onnx      pip install onnx tf2onnx
-  litert         telephones and small computers: .tflite
+  litert         phones and small computers: .tflite
+
+Plug-ins may register further formats.
 """
-_FORMATS = ("h5", "keras", "saved_model", "onnx", "litert")
 
 
 @dataclasses.dataclass(frozen=True)
 class Export:
     """The command's flags."""
 
-    model: str = option("", "A run folder, or a model file (.keras, .h5).")
-    format: str = option("onnx", "What to write.", choices=_FORMATS)
+    model: str = option("", "A run directory, or a model file (.keras, .h5).")
+    format: str = option("onnx", "Name of the format to write.")
     output: str = option("", "The file (saved_model: folder); must not exist yet.")
+    plugins: tuple[str, ...] = option(
+        (), "Module or .py file that registers networks or formats; may be repeated."
+    )
 
 
 def export(flags: Export) -> None:
-    """Runs the command."""
+    """Runs the command.
+
+    Raises:
+        InputError: A flag is missing or wrong, or the model cannot be opened.
+    """
     for name in ("model", "output"):
         if not getattr(flags, name):
             raise InputError(f"--{name} is missing (see --help).")
-    # Here and not above: Keras takes seconds to start, and --help needs none.
+    # Imported here because Keras takes seconds to start, and --help does not need it.
     from color_s4l import classifier
     from color_s4l.artifacts import formats
 
@@ -55,7 +63,7 @@ def export(flags: Export) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     if importlib.util.find_spec("tensorflow"):
         os.environ["KERAS_BACKEND"] = "tensorflow"
     return command_line.run(export, Export, _DESCRIPTION, arguments)

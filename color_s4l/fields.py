@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from color_s4l.errors import InputError, suggestion
 
-Record = typing.TypeVar("Record")
+Record = typing.TypeVar("Record", bound=typing.Any)
 
 
 @dataclasses.dataclass(frozen=True)

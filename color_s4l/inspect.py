@@ -1,127 +1,253 @@
-"""What the library sees of a data set: python -m color_s4l.inspect."""
+"""Shows the images and labels of a data set: python -m color_s4l.inspect."""
 
+import concurrent.futures
 import dataclasses
 import pathlib
+import typing
 from collections.abc import Sequence
 
-from color_s4l import command_line
-from color_s4l.fields import option
-from color_s4l.settings import DataSettings
+import numpy as np
+import pandas as pd
+from PIL import Image
 
-_DESCRIPTION = """Shows what the library sees of a data set, before anything is trained:
-images of each class and split, sizes, test images that are also trained on,
-files that can't be read, a contact sheet, and the views of a few images.
+from color_s4l import command_line, data
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.data import balance, image_files
+from color_s4l.fields import option
+from color_s4l.settings import DataSettings, part
+
+if typing.TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from colorization.colorizer import Colorizer
+
+_DESCRIPTION = """Shows the images and labels of a data set before training: number of
+images by class and split, image sizes, test images that are also training images,
+files that cannot be read, a contact sheet, and the proxy views of a few images.
 
   python -m color_s4l.inspect --dataset=folder --data_dir=photos
   python -m color_s4l.inspect --dataset=cifar10 --colorizer=cifar10_100.h5
 """
-# Lines of a table that a terminal shows; the file has all.
+# Rows of a table on the terminal; the file has all rows.
 _SHOWN = 20
+# Contact sheet: largest number of classes, and images of each class.
+ROWS, COLUMNS = 20, 10
+# Images whose proxy views are drawn.
+PICTURED = 6
 
 
 @dataclasses.dataclass(frozen=True)
 class Inspect(DataSettings):
-    """The command's flags."""
+    """The flags of the command."""
 
     colorizer: str | None = option(
-        None, "H5 file of colorization.train, for the seventh view."
+        None, "H5 file of colorization.train, for the colourised view."
     )
     output: str | None = option(
         None, "Folder to write to (default: inspection_<dataset>)."
     )
+    plugins: tuple[str, ...] = option(
+        (), "Module or .py file that registers data sets or views; may be repeated."
+    )
 
 
 def inspect(flags: Inspect) -> None:
-    """Runs the command."""
-    # Here and not above: Keras takes seconds to start, and --help needs none.
-    from color_s4l import data
-    from color_s4l.artifacts import pictures
-    from color_s4l.inspection import figures
-    from colorization import saving
+    """Writes tables and pictures of a data set and prints a summary.
 
-    colorizer = saving.load(flags.colorizer) if flags.colorizer else None
+    Args:
+        flags: The command's flags.
+
+    Raises:
+        InputError: The data set or the colorizer cannot be read.
+    """
+    # Imported here, because Keras takes seconds to start and --help does not need it.
+    from color_s4l.artifacts import pictures
+    from colorization.colorizer import Colorizer
+
+    colorizer = Colorizer.load(flags.colorizer) if flags.colorizer else None
     print(f"reading    {flags.dataset}", flush=True)
-    dataset = data.load_source(flags)
-    folder = _folder(flags)
+    dataset = data.load(part(flags, DataSettings))
+    name = f"inspection_{flags.dataset}".replace("/", "_")
+    folder = pathlib.Path(flags.output or name)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, table in _tables(dataset).items():
-        _write(folder / f"{name}.csv", table)
-    drawn = {
-        "contact_sheet": figures.contact_sheet(dataset),
-        "views": figures.views(dataset, colorizer),
-    }
-    for name, figure in drawn.items():
-        pictures.save(figure, folder / f"{name}.png")
+        _write(table, folder / f"{name}.csv")
+    pictures.save(contact_sheet(dataset), folder / "contact_sheet.png")
+    pictures.save(views(dataset, colorizer), folder / "views.png")
     if colorizer is None:
-        print("views      six of the seven: give --colorizer for the colourised one")
+        print("views      without the colourised one, which needs --colorizer")
     print(f"written    {folder}/")
 
 
-def _tables(dataset) -> dict:
-    """All tables by name; what matters of each is printed."""
-    from color_s4l import data
-    from color_s4l.inspection import tables as made
-
-    size = dataset.images.shape[1]
-    print(
-        f"images     {dataset.name}, {len(dataset.classes)} classes, read at {size} px"
-    )
-    tables = {"counts": made.counts(dataset)}
-    _show(tables["counts"])
+def _tables(dataset: data.Data) -> dict[str, pd.DataFrame]:
+    """Returns all tables by name, and prints a summary of each."""
+    size, classes = dataset.images.shape[1], len(dataset.classes)
+    print(f"images     {dataset.name}, {classes} classes, read at {size} px")
+    tables = {"counts": counts(dataset)}
+    _print(tables["counts"])
     if data.imbalanced(dataset.labels, dataset.classes):
         print("warning    one class has more than 10 times the images of another")
-    tables["duplicates"] = made.duplicates(dataset)
+    tables["duplicates"] = duplicates(dataset)
     found = tables["duplicates"]["test"].nunique()
-    print(f"duplicates {found:,} test images are training images too")
-    _show(tables["duplicates"])
+    print(f"duplicates {found:,} test images are also training images")
+    _print(tables["duplicates"])
     if dataset.files:
-        tables |= _of_files(dataset.files)
+        tables |= _file_tables(dataset.files)
     return tables
 
 
-def _of_files(files) -> dict:
-    import pandas as pd
-
-    from color_s4l.inspection import tables
-
+def _file_tables(files: data.Files) -> dict[str, pd.DataFrame]:
     unreadable = pd.DataFrame(files.unreadable, columns=["filename", "reason"])
     print(f"unreadable {len(unreadable):,} files")
-    _show(unreadable)
-    sizes = tables.sizes([*files.training, *files.test])
-    sides = sizes[["width", "height"]]
-    square = 100 * (sizes["width"] == sizes["height"]).mean()
+    _print(unreadable)
+    table = sizes([*files.training, *files.test])
+    sides = table[["width", "height"]]
+    square = 100 * (table["width"] == table["height"]).mean()
     low, middle, high = sides.min(), sides.median(), sides.max()
     print(
         f"sizes      {low['width']} x {low['height']} to {high['width']} x "
         f"{high['height']} pixels, median {middle['width']:.0f} x "
         f"{middle['height']:.0f}; {square:.0f} % square"
     )
-    return {"unreadable": unreadable, "files": sizes}
+    return {"unreadable": unreadable, "files": table}
 
 
-def _show(table) -> None:
+def _write(table: pd.DataFrame, path: pathlib.Path) -> None:
+    # File names are bytes, not always UTF-8.
+    content = table.to_csv(index=False).encode(errors="backslashreplace")
+    write_atomically(path, lambda file: file.write(content))
+
+
+def _print(table: pd.DataFrame) -> None:
     if len(table):
         print(table.head(_SHOWN).to_string(index=False))
     if len(table) > _SHOWN:
         print(f"... and {len(table) - _SHOWN:,} more rows")
 
 
-def _folder(flags: Inspect) -> pathlib.Path:
-    name = flags.output or f"inspection_{flags.dataset}".replace("/", "_")
-    folder = pathlib.Path(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def counts(dataset: data.Data) -> pd.DataFrame:
+    """Returns the number of images by class and split.
+
+    Returns:
+        Columns `class`, `training`, `test`; the last row counts the images without a
+        label.
+    """
+    unlabeled = int((dataset.labels == data.UNLABELED).sum())
+    return pd.DataFrame(
+        {
+            "class": [*dataset.classes, "(no label)"],
+            "training": [*balance.counts(dataset.labels, dataset.classes), unlabeled],
+            "test": [*balance.counts(dataset.test_labels, dataset.classes), 0],
+        }
+    )
 
 
-def _write(path: pathlib.Path, table) -> None:
-    from color_s4l.artifacts.files import write_atomically
+def duplicates(dataset: data.Data) -> pd.DataFrame:
+    """Returns the test images that are also training images, pixel for pixel.
 
-    # Names of files need not be Unicode.
-    content = table.to_csv(index=False).encode(errors="backslashreplace")
-    write_atomically(path, lambda file: file.write(content))
+    Images are compared at the size at which they were read.
+
+    Returns:
+        One row for every pair: `test` and `training` (file names, or indices such as
+        "training[7]"), `test_class` and `training_class`, the latter empty for an image
+        without a label.
+    """
+    pairs = pd.merge(
+        pd.DataFrame({"crc": data.checksums(dataset.test_images)}).reset_index(),
+        pd.DataFrame({"crc": data.checksums(dataset.images)}).reset_index(),
+        on="crc",
+        suffixes=("_test", "_training"),
+    )[["index_test", "index_training"]]
+    # Different images may have equal checksums.
+    same = [
+        (i, k)
+        for i, k in pairs.itertuples(index=False)
+        if np.array_equal(dataset.test_images[i], dataset.images[k])
+    ]
+    classes = [*dataset.classes, ""]  # label -1, unlabelled: the last one
+    files = dataset.files
+    rows = [
+        {
+            "test": files.test[i] if files else f"test[{i}]",
+            "training": files.training[k] if files else f"training[{k}]",
+            "test_class": classes[dataset.test_labels[i]],
+            "training_class": classes[dataset.labels[k]],
+        }
+        for i, k in same
+    ]
+    return pd.DataFrame(
+        rows, columns=["test", "training", "test_class", "training_class"]
+    )
+
+
+def sizes(paths: Sequence[str]) -> pd.DataFrame:
+    """Reads the headers of image files.
+
+    Args:
+        paths: Files that can be decoded.
+
+    Returns:
+        Columns `filename`, `width`, `height` (in pixels, as stored), `format`, `mode`.
+    """
+
+    def header(path: str) -> tuple:
+        with Image.open(path, formats=image_files.FORMATS) as file:
+            return path, *file.size, file.format, file.mode
+
+    with image_files.strict(), concurrent.futures.ThreadPoolExecutor() as pool:
+        rows = list(pool.map(header, paths))
+    return pd.DataFrame(rows, columns=["filename", "width", "height", "format", "mode"])
+
+
+def contact_sheet(dataset: data.Data) -> "Figure":
+    """Draws the first training images of each class, and those without a label.
+
+    Of more than 20 classes, 20 are drawn, evenly spaced. There is one row per class.
+    """
+    from color_s4l.artifacts import pictures
+
+    total = len(dataset.classes)
+    shown = np.arange(min(ROWS, total)) * total // min(ROWS, total)
+    kinds = {dataset.classes[k]: int(k) for k in shown}
+    if (dataset.labels == data.UNLABELED).any():
+        kinds["(no label)"] = data.UNLABELED
+    rows = {
+        name: dataset.images[np.flatnonzero(dataset.labels == k)[:COLUMNS]]
+        for name, k in kinds.items()
+    }
+    return pictures.sheet(rows, COLUMNS)
+
+
+def views(dataset: data.Data, colorizer: "Colorizer | None") -> "Figure":
+    """Draws the proxy views of a few training images below their labels.
+
+    Proxy views of plug-ins are drawn too, unless they are random.
+
+    Args:
+        dataset: The data set.
+        colorizer: Makes the colourised view; None leaves it out.
+
+    Returns:
+        The figure, one row per image.
+    """
+    from color_s4l.artifacts import pictures
+    from color_s4l.registry import PROXIES
+    from color_s4l.views import proxies
+    from color_s4l.views.step import COLORIZED, own_first
+
+    count = min(PICTURED, len(dataset.images))
+    images = dataset.images[np.arange(count) * len(dataset.images) // count]
+    colorized = colorizer.colorize(images) if colorizer else None
+    names = [
+        name
+        for name in own_first(PROXIES)
+        if PROXIES[name].deterministic or (colorizer and name == COLORIZED)
+    ]
+    return pictures.views(proxies.pictures(images, names, colorized), names)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(inspect, Inspect, _DESCRIPTION, arguments)
 
 

@@ -4,141 +4,157 @@ import contextlib
 import dataclasses
 import pathlib
 import time
+import typing
 from collections.abc import Sequence
+from typing import Annotated
 
-from color_s4l import command_line
+from color_s4l import command_line, fields
 from color_s4l.errors import InputError
-from color_s4l.fields import option
+from color_s4l.fields import Above, AtLeast, Between, OneOf, option
 
-_DESCRIPTION = """Classifies any number of image files and writes a table: filename,
-label, probability, and the next classes. Files that can't be read are named, counted
+if typing.TYPE_CHECKING:
+    import pandas as pd
+
+    from color_s4l.classifier import Classifier
+    from color_s4l.prediction import Reader
+
+_DESCRIPTION = """Classifies any number of image files and writes a table with filename,
+label, probability, and the next classes. Files that cannot be read are listed, counted
 and left out.
 
   python -m color_s4l.predict --model=runs/NAME --images=photos/new --output=new.csv
   python -m color_s4l.predict --model=model.keras --images='photos/**/*.jpg' \\
       --output=new.csv --sheet=label_these.png --relabel=sure.csv --confidence=0.95
 
---sheet shows the images whose best class is least probable: those are worth a label of
-your own. --relabel writes the most certain ones as filename, label, the files named
-from the table's folder: what --labels_csv takes for training.
+--sheet draws the images whose best class is least probable: these are worth labelling
+by hand. --relabel writes a second table with the most probable labels, for --labels_csv
+of color_s4l.train.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """The command's flags."""
+    """The flags of the command."""
 
-    model: str = option("", "A run folder, or a model file (.keras, .h5).")
+    model: str = option("", "A run directory, or a model file (.keras, .h5).")
     images: str = option("", "A directory, a file, or a pattern in quotation marks.")
-    resize: str | None = option(
-        None,
-        "The square in the middle, or the whole image with bars (default: as trained).",
-        choices=("crop", "pad"),
+    resize: Annotated[str, OneOf("crop", "pad")] | None = option(
+        None, "Crop the centre square, or pad to a square (default: as trained)."
     )
     output: str = option("predictions.csv", "The table; must not exist yet.")
-    top_k: int = option(3, "Classes that a row names.")
+    top_k: Annotated[int, AtLeast(1)] = option(3, "Number of classes in a row.")
     sheet: str | None = option(None, "A picture (PNG) of the least certain images.")
-    least_certain: int = option(24, "Images on the sheet.")
+    least_certain: Annotated[int, AtLeast(1)] = option(
+        24, "Number of images in the picture."
+    )
     relabel: str | None = option(
         None, "A second table (filename, label) of the most certain images."
     )
-    confidence: float = option(0.95, "Smallest probability of its labels.")
+    confidence: Annotated[float, Above(0), Between(0, 1)] = option(
+        0.95, "Smallest probability of a label in the second table."
+    )
+    plugins: tuple[str, ...] = option(
+        (), "Module or .py file with the model's trunk; may be repeated."
+    )
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files to write."""
+        return [path for path in (self.output, self.sheet, self.relabel) if path]
 
 
 def _check(flags: Predict) -> None:
+    fields.check(flags)
     for name in ("model", "images", "output"):
         if not getattr(flags, name):
             raise InputError(f"--{name} is missing (see --help).")
-    for name in ("top_k", "least_certain"):
-        if getattr(flags, name) < 1:
-            raise InputError(f"--{name}={getattr(flags, name)}: expected at least 1.")
-    if not 0 < flags.confidence <= 1:
-        raise InputError(f"--confidence={flags.confidence}: expected 0 < p <= 1.")
-    outputs = [path for path in (flags.output, flags.sheet, flags.relabel) if path]
-    if len({pathlib.Path(path).absolute() for path in outputs}) < len(outputs):
-        raise InputError("Expected another file for each of the results.")
-    for path in outputs:
+    absolute = {pathlib.Path(path).absolute() for path in flags.outputs}
+    if len(absolute) < len(flags.outputs):
+        raise InputError("Expected a different file for each of the results.")
+    for path in flags.outputs:
         if pathlib.Path(path).exists():
-            raise InputError(
-                f"{path} exists already, and nothing is overwritten: give another name."
-            )
+            raise InputError(f"{path} already exists: choose another name.")
 
 
 def predict(flags: Predict) -> None:
-    """Runs the command.
+    """Classifies image files and writes the tables and the picture.
+
+    Args:
+        flags: The command's flags.
 
     Raises:
-        InputError: A flag is missing, a result exists already, there is no such model,
-            or no image that could be read.
+        InputError: A flag is missing or out of range, an output file already exists,
+            there is no such model, or no image can be read.
     """
     _check(flags)
-    # Here and not above: Keras takes seconds to start, and --help needs none.
-    from color_s4l import classifier
-    from color_s4l.prediction import stream, table
+    # Imported here, because Keras takes seconds to start and --help does not need it.
+    from color_s4l import classifier, prediction
+    from color_s4l.artifacts import pictures
 
-    root, paths = stream.find(flags.images)
+    root, paths = prediction.find(flags.images)
     trained = classifier.load(flags.model)
-    reader = stream.Reader(paths, trained.image_size, flags.resize or trained.resize)
-    doubtful = table.LeastCertain(flags.least_certain)
+    resize = flags.resize or trained.resize
+    reader = prediction.Reader(paths, trained.image_size, resize)
     started = time.perf_counter()
-    relabelled = _write_tables(flags, trained, reader, root, doubtful)
+    relabelled, uncertain = _write_tables(flags, trained, reader, root)
     seconds = time.perf_counter() - started
-    read = len(paths) - reader.unreadable
     if flags.sheet:
-        _draw(doubtful, pathlib.Path(flags.sheet))
+        pictures.save(prediction.sheet(uncertain), _with_folder(flags.sheet))
+    read = len(paths) - reader.unreadable
     print(f"images     {read:,} classified, {read / seconds:,.0f} images/s")
     if reader.unreadable:
-        print(f"left out   {reader.unreadable:,} files that can't be read")
+        print(f"left out   {reader.unreadable:,} files that cannot be read")
     if flags.relabel:
         least = f"probability at least {flags.confidence:g}"
         print(f"relabelled {relabelled:,} images, {least}")
-    written = [path for path in (flags.output, flags.sheet, flags.relabel) if path]
-    print(f"written    {', '.join(written)}", flush=True)
+    print(f"written    {', '.join(flags.outputs)}", flush=True)
 
 
-def _write_tables(flags: Predict, trained, reader, root: pathlib.Path, doubtful) -> int:
-    """Streams the images into the tables; returns how many rows `--relabel` got."""
+def _write_tables(
+    flags: Predict, trained: "Classifier", reader: "Reader", root: pathlib.Path
+) -> tuple[int, "pd.DataFrame"]:
+    """Writes the tables batch by batch.
+
+    Returns:
+        Number of rows in the table of labels, and the rows of the least certain images.
+    """
+    from color_s4l import prediction
     from color_s4l.artifacts.files import written_atomically
-    from color_s4l.prediction import table
 
-    classes = trained.class_names
-    relabelled = 0
-    with contextlib.ExitStack() as files:
-        output, labels = (
-            files.enter_context(written_atomically(_made(path))) if path else None
-            for path in (flags.output, flags.relabel)
-        )
+    relabelled, uncertain = 0, None
+    with (
+        written_atomically(_with_folder(flags.output)) as output,
+        written_atomically(_with_folder(flags.relabel))
+        if flags.relabel
+        else contextlib.nullcontext() as labels,
+    ):
         for paths, images in reader:
             names = [path.relative_to(root).as_posix() for path in paths]
-            probabilities = trained.predict(images)
-            rows = table.ranked(names, probabilities, classes, flags.top_k)
-            table.append(rows, output)
-            doubtful.add(paths, rows)
-            if labels:
+            rows = prediction.ranked(
+                names, trained.predict(images), trained.class_names, flags.top_k
+            )
+            prediction.append(rows, output)
+            if labels and flags.relabel:
                 folder = pathlib.Path(flags.relabel).parent
-                sure = table.certain(rows, paths, folder, flags.confidence)
-                table.append(sure, labels)
+                sure = prediction.certain(rows, paths, folder, flags.confidence)
+                prediction.append(sure, labels)
                 relabelled += len(sure)
-        if not output.tell():
-            raise InputError(f"--images={flags.images}: no image could be read.")
-    return relabelled
+            uncertain = prediction.least_certain(
+                uncertain, rows.assign(path=paths), count=flags.least_certain
+            )
+        if uncertain is None:
+            raise InputError(f"--images={flags.images}: no image can be read.")
+    return relabelled, uncertain
 
 
-def _made(path: str) -> pathlib.Path:
-    """The path, its folder made."""
+def _with_folder(path: str) -> pathlib.Path:
+    """Returns the path after creating its folder."""
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     return pathlib.Path(path)
 
 
-def _draw(doubtful, path: pathlib.Path) -> None:
-    from color_s4l.artifacts import pictures
-    from color_s4l.prediction.sheet import sheet
-
-    pictures.save(sheet(doubtful.items()), _made(str(path)))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(predict, Predict, _DESCRIPTION, arguments)
 
 

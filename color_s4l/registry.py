@@ -15,6 +15,7 @@ module, which is loaded by `load_plugins` or by an entry point of the group
 import contextlib
 import dataclasses
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import pathlib
@@ -217,11 +218,13 @@ def _import(stem: str, key: str) -> None:
         raise InputError(f"There is no plug-in file {key}.")
     if stem in sys.modules:
         raise InputError(f"There is a module {stem!r} already: rename {key}.")
-    spec = importlib.util.spec_from_file_location(stem, key)
+    loader = importlib.machinery.SourceFileLoader(stem, key)
+    spec = importlib.machinery.ModuleSpec(stem, loader, origin=key)
     module = importlib.util.module_from_spec(spec)
+    module.__file__ = key
     sys.modules[stem] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         del sys.modules[stem]
         raise

@@ -22,7 +22,7 @@ from color_s4l import fields
 from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast, Below, OneOf, option
 
-Part = typing.TypeVar("Part")
+Part = typing.TypeVar("Part", bound=typing.Any)
 Count = Annotated[int, AtLeast(1)]
 Positive = Annotated[float, Above(0)]
 NotNegative = Annotated[float, AtLeast(0)]
@@ -433,14 +433,13 @@ def to_json(run: Run) -> dict[str, typing.Any]:
 
 def from_json(values: Mapping[str, typing.Any]) -> Run:
     """Returns the run whose fields `to_json` returned; missing fields are defaults."""
-    known = {field.name: field for field in dataclasses.fields(Run)}
-    return Run(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-            if name in known
-        }
-    )
+    known = {field.name for field in dataclasses.fields(Run)}
+    found: dict[str, typing.Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in known
+    }
+    return Run(**found)
 
 
 def portable(values: Mapping[str, typing.Any]) -> dict[str, typing.Any]:

@@ -1,17 +1,26 @@
-"""Colourises a user's own photographs: python -m colorization.colorize."""
+"""Colourises a user's photographs: python -m colorization.colorize."""
 
 import dataclasses
 import pathlib
+import typing
 from collections.abc import Sequence
+from typing import Annotated
 
 from color_s4l import command_line
+from color_s4l.artifacts.files import save_atomically
 from color_s4l.errors import InputError
-from color_s4l.fields import option
+from color_s4l.fields import AtLeast, check, option
 
-_DESCRIPTION = """Colourises photographs at their own size.
+if typing.TYPE_CHECKING:
+    import numpy as np
+
+    from colorization.colorizer import Colorizer
+
+_DESCRIPTION = """Colourises photographs at their full resolution.
 
   python -m colorization.colorize --colorizer=cifar100_100.h5 --input=DIR --output=DIR2
 """
+_QUALITY = 95  # of JPEG and WebP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,26 +29,86 @@ class Colorize:
 
     colorizer: str = option("", "File of colorization.train.")
     input: str = option("", "An image, or a folder (its subfolders included).")
-    output: str = option("", "Folder for the results, under the same names.")
-    longest: int = option(
+    output: str = option("", "Folder for the results, which keep their names.")
+    longest: Annotated[int, AtLeast(8)] = option(
         1024, "Longest side in pixels at which colours are predicted; L* stays whole."
     )
 
 
-def _check(flags: Colorize) -> None:
-    for name in ("colorizer", "input", "output"):
-        if not getattr(flags, name):
-            raise InputError(f"--{name} is missing (see --help).")
-    if flags.longest < 8:
-        raise InputError(f"Expected --longest from 8. Received: {flags.longest}.")
+def find(source: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the images in a folder and its subfolders, or the one file.
+
+    Raises:
+        InputError: The path does not exist, or the folder has no image.
+    """
+    from color_s4l.data import image_files
+
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise InputError(f"Expected an image or a folder. There is no {str(source)!r}.")
+    found = image_files.find(source)
+    if not found:
+        endings = ", ".join(image_files.ENDINGS)
+        raise InputError(f"The folder {str(source)!r} has no image ({endings}).")
+    return found
+
+
+def target(
+    path: pathlib.Path, source: pathlib.Path, output: pathlib.Path
+) -> pathlib.Path:
+    """Returns the path of an image's result: the same name, below `output`.
+
+    A GIF and a file without an image's ending become a PNG.
+    """
+    from color_s4l.data import image_files
+
+    name = pathlib.Path(path.name) if source.is_file() else path.relative_to(source)
+    ending = path.suffix.lower()
+    # The result does not fit into the 256 colours of a GIF.
+    if ending in image_files.ENDINGS and ending != ".gif":
+        return output / name
+    return output / name.with_name(f"{name.name}.png")
+
+
+def read(path: pathlib.Path) -> "np.ndarray":
+    """Reads an image as it is displayed.
+
+    Rotated according to its EXIF data; transparency over white; 16-bit grey scaled to 8
+    bits.
+
+    Returns:
+        uint8 `(height, width, 3)`, sRGB.
+
+    Raises:
+        ValueError: The file cannot be decoded.
+    """
+    import numpy as np
+
+    from color_s4l.data import image_files
+
+    try:
+        with image_files.strict():
+            return np.asarray(image_files.decode(path))
+    except Exception as error:  # Pillow's decoders raise nearly any exception
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(reason) from error
+
+
+def write(path: pathlib.Path, image: "np.ndarray") -> None:
+    """Writes an image, uint8 `(height, width, 3)`, in the format of its ending."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lossy = path.suffix.lower() in (".jpg", ".jpeg", ".webp")
+    options: dict[str, typing.Any] = {"quality": _QUALITY} if lossy else {}
+    save_atomically(path, lambda name: Image.fromarray(image).save(name, **options))
 
 
 def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
-    """Image to result; refused as a whole where a file would be overwritten."""
-    from colorization import photographs
-
-    found = photographs.find(source)
-    plan = {path: photographs.target(path, source, output) for path in found}
+    """Returns image -> result; refuses all images if a file would be overwritten."""
+    found = find(source)
+    plan = {path: target(path, source, output) for path in found}
     if len(set(plan.values())) < len(plan):
         raise InputError("Two of the images would get the same name: rename one.")
     existing = [str(path) for path in plan.values() if path.exists()]
@@ -51,19 +120,17 @@ def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
     return plan
 
 
-def _colorize_all(colorizer, plan: dict, longest: int) -> int:
-    """Writes every result; returns how many images could not be read."""
-    from colorization import photographs
-
+def _colorize_all(colorizer: "Colorizer", plan: dict, longest: int) -> int:
+    """Writes all results; returns the number of unreadable images."""
     skipped = 0
     for path, result in plan.items():
         try:
-            image = photographs.read(path)
+            image = read(path)
         except ValueError as error:
             print(f"skipped {path}: {error}")
             skipped += 1
             continue
-        photographs.write(result, photographs.colorize(colorizer, image, longest))
+        write(result, colorizer.colorize_photograph(image, longest))
         print(f"{path} -> {result}", flush=True)
     return skipped
 
@@ -72,15 +139,18 @@ def colorize(flags: Colorize) -> None:
     """Runs the command.
 
     Raises:
-        InputError: A flag is missing, the file is no colorizer, a result exists
-            already, or no image could be read.
+        InputError: A flag is missing, the file is not a colorizer, a result exists
+            already, or no image can be read.
     """
-    _check(flags)
+    for name in ("colorizer", "input", "output"):
+        if not getattr(flags, name):
+            raise InputError(f"--{name} is missing (see --help).")
+    check(flags)
     plan = _plan(pathlib.Path(flags.input), pathlib.Path(flags.output))
-    # Here and not above: Keras takes seconds to start, and --help needs none.
-    from colorization import saving
+    # Imported here because Keras takes seconds to start, and --help does not need it.
+    from colorization.colorizer import Colorizer
 
-    colorizer = saving.load(flags.colorizer)
+    colorizer = Colorizer.load(flags.colorizer)
     print(f"{len(plan)} images; the results go to {flags.output}/")
     skipped = _colorize_all(colorizer, plan, flags.longest)
     print(f"Colourised {len(plan) - skipped} images, skipped {skipped}.")
@@ -89,7 +159,7 @@ def colorize(flags: Colorize) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(colorize, Colorize, _DESCRIPTION, arguments)
 
 

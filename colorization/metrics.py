@@ -1,6 +1,7 @@
-"""How far colourised images are from the originals."""
+"""Differences between colourised images and their originals."""
 
 import dataclasses
+import typing
 
 import numpy as np
 from skimage.metrics import structural_similarity
@@ -8,9 +9,12 @@ from skimage.metrics import structural_similarity
 from color_s4l.errors import InputError
 from colorization import lab
 
-_BATCH_SIZE = 500  # of the Lab conversion, which holds several floats per value
-_SMALLEST = 7  # pixels: the side of the similarity's window
-_HIGHEST_RATIO = 100.0  # dB, of images that are equal, whose ratio is infinite
+if typing.TYPE_CHECKING:
+    from colorization.colorizer import Colorizer
+
+_BATCH_SIZE = 500  # of the Lab conversion, which needs several floats per value
+_SMALLEST = 7  # pixels: side of the windows of the structural similarity
+_HIGHEST_RATIO = 100.0  # dB, for equal images, whose ratio is infinite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +22,12 @@ class Scores:
     """Means over images.
 
     Attributes:
-        mse: Mean squared error of a*b*/127, the training's loss; 0 is best.
-        psnr: Peak signal-to-noise ratio of the uint8 RGB images, in dB; the mean
-            over images, where equal images count as 100 dB.
-        ssim: Structural similarity of the RGB images (Wang et al. 2004, 7x7
-            windows, as scikit-image), at most 1.
-        agreement: Share of pixels where argmax(a*, b*) agrees, in [0, 1]: the
+        mse: Mean squared error of a*b*/127, the loss of the training; 0 is best.
+        psnr: Peak signal-to-noise ratio of the uint8 RGB images in dB; the mean over
+            images, with 100 dB for equal images.
+        ssim: Structural similarity of the RGB images (Wang et al. 2004, 7x7 windows,
+            from scikit-image), at most 1.
+        agreement: Share of pixels with the same argmax(a*, b*), in [0, 1]: the
             "accuracy" of the Color-S4L report's colorizers.
     """
 
@@ -34,7 +38,7 @@ class Scores:
 
 
 def colors(images: np.ndarray) -> np.ndarray:
-    """The true colours of images.
+    """Returns the true colours of images.
 
     Args:
         images: uint8 `(n, height, width, 3)`, sRGB.
@@ -47,22 +51,37 @@ def colors(images: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def gray(images: np.ndarray) -> np.ndarray:
+    """Returns images without their colours, the baseline of every colorizer.
+
+    Args:
+        images: uint8 `(n, height, width, 3)`, sRGB.
+
+    Returns:
+        uint8, same shape and same lightness L*.
+    """
+    without = []
+    for start in range(0, len(images), _BATCH_SIZE):
+        lightness, true = lab.split(images[start : start + _BATCH_SIZE])
+        without.append(np.asarray(lab.join(lightness, 0.0 * true)))
+    return np.concatenate(without)
+
+
 def squared_error(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean over images, pixels and both channels; `(n, height, width, 2)` each."""
+    """Returns the mean over images, pixels and channels of `(n, height, width, 2)`."""
     return float(np.mean(np.square(true - predicted), dtype="float64"))
 
 
 def argmax_agreement(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of pixels where the larger of a*, b* is the same; ties go to a*.
+    """Returns the share of pixels with the same larger one of a*, b*; ties go to a*.
 
-    Chance is not 1/2: pixels of natural photographs have b* above a* more often
-    than not.
+    The chance level is not 1/2: most pixels of natural photographs have b* above a*.
     """
     return float(np.mean(true.argmax(-1) == predicted.argmax(-1)))
 
 
 def peak_ratio(true: np.ndarray, images: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB; uint8 `(n, height, width, 3)` each."""
+    """Returns the peak signal-to-noise ratio in dB of uint8 `(n, height, width, 3)`."""
     errors = [
         np.mean(np.square(first.astype("float64") - second))
         for first, second in zip(true, images, strict=True)
@@ -72,7 +91,7 @@ def peak_ratio(true: np.ndarray, images: np.ndarray) -> float:
 
 
 def similarity(true: np.ndarray, images: np.ndarray) -> float:
-    """Structural similarity; uint8 `(n, height, width, 3)` each, 7 px or more."""
+    """Returns the structural similarity of uint8 `(n, height, width, 3)`, from 7 px."""
     values = [
         structural_similarity(first, second, channel_axis=-1, data_range=255)
         for first, second in zip(true, images, strict=True)
@@ -81,19 +100,19 @@ def similarity(true: np.ndarray, images: np.ndarray) -> float:
 
 
 def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Scores:
-    """All four numbers.
+    """Computes all four numbers.
 
     Args:
         true: The originals, uint8 `(n, height, width, 3)`.
-        colorized: What a colorizer made of them, of the same type and shape.
-        predicted: The colours as the network gave them, float
-            `(n, height, width, 2)`: in `colorized` they are clipped to sRGB.
+        colorized: The colourised images, same dtype and shape.
+        predicted: The colours as the network predicts them, float
+            `(n, height, width, 2)`; those of `colorized` are clipped to sRGB.
 
     Returns:
         The means over the images.
 
     Raises:
-        InputError: There are no images, or they are below 7 px.
+        InputError: There are no images, or they are smaller than 7 px.
     """
     if not len(true) or min(true.shape[1:3]) < _SMALLEST:
         raise InputError(
@@ -108,17 +127,25 @@ def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Sc
     )
 
 
-def gray(images: np.ndarray) -> np.ndarray:
-    """The images without their colours: what a colorizer has to beat.
+def compare(
+    images: np.ndarray,
+    colorizer: "Colorizer",
+    colorized: np.ndarray,
+    batch_size: int = 100,
+) -> dict[str, Scores]:
+    """Computes the scores of a colorizer and of the grey images, its baseline.
 
     Args:
-        images: uint8 `(n, height, width, 3)`, sRGB.
+        images: The originals, uint8 `(n, height, width, 3)`.
+        colorizer: The colorizer.
+        colorized: The result of its `colorize`.
+        batch_size: Images per step.
 
     Returns:
-        uint8 of the same shape, of the same lightness L*.
+        Scores by the names "colorized" and "grey".
     """
-    without = []
-    for start in range(0, len(images), _BATCH_SIZE):
-        lightness, true = lab.split(images[start : start + _BATCH_SIZE])
-        without.append(np.asarray(lab.join(lightness, 0.0 * true)))
-    return np.concatenate(without)
+    predicted = colorizer.predict(images, batch_size)
+    return {
+        "colorized": scores(images, colorized, predicted),
+        "grey": scores(images, gray(images), 0 * predicted),
+    }

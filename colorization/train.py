@@ -3,19 +3,27 @@
 import dataclasses
 import math
 import pathlib
+import typing
 from collections.abc import Sequence
+from typing import Annotated
 
 from color_s4l import command_line
 from color_s4l.errors import InputError
-from color_s4l.fields import option
-from color_s4l.settings import DataSettings
+from color_s4l.fields import OneOf, check, option
+from color_s4l.settings import Count, DataSettings, Positive
 
-_DESCRIPTION = """Trains a network to colourise the images of a data set, and writes
-it with its origin into one self-contained Keras file.
+if typing.TYPE_CHECKING:
+    import numpy as np
+
+    from color_s4l.data import Images
+    from colorization.training import Settings
+
+_DESCRIPTION = """Trains a network to colourise the images of a data set, and writes it
+with its origin into one self-contained Keras file.
 
   python -m colorization.train --dataset=cifar100 --epochs=100 --output=cifar100_100.h5
 """
-_WATCHED = 500  # test images that the progress display shows; nothing is selected
+_WATCHED = 500  # test images in the progress display; nothing is selected with them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,49 +33,52 @@ class Train(DataSettings):
     output: str | None = option(
         None, "File to write, .h5 or .keras (default: <dataset>_<epochs>.h5)."
     )
-    epochs: int = option(100, "Passes over the training images.")
-    network: str = option(
-        "encoder_decoder",
-        "The architecture.",
-        choices=("encoder_decoder", "inception_fusion"),
+    epochs: Count = option(100, "Passes over the training images.")
+    network: Annotated[str, OneOf("encoder_decoder", "inception_fusion")] = option(
+        "encoder_decoder", "The architecture."
     )
-    width: float = option(1.0, "Factor on the network's numbers of filters.")
-    images: int | None = option(
+    width: Positive = option(1.0, "Factor on the network's numbers of filters.")
+    images: Count | None = option(
         None, "Train on the first N images only (default: all)."
     )
-    batch_size: int = option(100, "Images per step.")
-    learning_rate: float = option(1e-3, "Adam's, constant.")
-    seed: int = option(1, "Of the weights and of the order of the images.")
+    batch_size: Count = option(100, "Images per step.")
+    learning_rate: Positive = option(1e-3, "Learning rate of Adam, constant.")
+    seed: int = option(1, "Seed of the weights and of the order of the images.")
     embedding_weights: str = option(
         "imagenet", "inception_fusion: imagenet (downloads), none, or a weights file."
     )
     embedding_size: int = option(
-        299, "inception_fusion: side in pixels it embeds at; 75 is 20 times cheaper."
+        299, "inception_fusion: side in pixels of its images; 75 is 20 times cheaper."
     )
-    resume: bool = option(False, "Go on after the last complete epoch of --output.")
+    resume: bool = option(False, "Continue after the last complete epoch of --output.")
     verbosity: int = option(1, "0: no progress; 1: a bar, on a terminal; 2: lines.")
+    plugins: tuple[str, ...] = option(
+        (), "Module or .py file that registers data sets; may be repeated."
+    )
 
 
 def _output(flags: Train) -> pathlib.Path:
-    from colorization import checkpoint, saving
+    """Returns the file to write, after checking that it may be written."""
+    from colorization.colorizer import check_suffix
+    from colorization.training import checkpoint_path
 
     path = pathlib.Path(flags.output or f"{flags.dataset}_{flags.epochs}.h5")
-    saving.check_suffix(path)
+    check_suffix(path)
     if path.exists():
         raise InputError(
             f"{str(path)!r} exists already: give another --output, or remove it."
         )
-    interrupted = checkpoint.path_beside(path)
+    interrupted = checkpoint_path(path)
     if interrupted.exists() and not flags.resume:
         raise InputError(
-            f"An interrupted run of {str(path)!r} is at {str(interrupted)!r}: go on "
+            f"An interrupted run of {str(path)!r} is at {str(interrupted)!r}: continue "
             "with --resume, or remove that file."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _settings(flags: Train):
+def _settings(flags: Train) -> "Settings":
     from colorization.networks import Shape
     from colorization.training import Settings
 
@@ -82,8 +93,8 @@ def _settings(flags: Train):
     )
 
 
-def _training_images(flags: Train, images):
-    """The first of the images, in memory."""
+def _training_images(flags: Train, images: "Images") -> "np.ndarray":
+    """Returns the first images as an array, if they fit into the memory."""
     count = len(images) if flags.images is None else flags.images
     if not 0 < count <= len(images):
         raise InputError(
@@ -101,12 +112,13 @@ def _training_images(flags: Train, images):
 def _free_memory() -> int:
     import psutil
 
-    return psutil.virtual_memory().available // 2  # an epoch holds a shuffled copy
+    return psutil.virtual_memory().available // 2  # an epoch needs a shuffled copy
 
 
-def _announce(flags: Train, images, path: pathlib.Path, parameters: int) -> None:
-    from colorization import checkpoint
-    from colorization.training import steps_per_epoch
+def _announce(
+    flags: Train, images: "np.ndarray", path: pathlib.Path, parameters: int
+) -> None:
+    from colorization.training import checkpoint_path, steps_per_epoch
 
     steps = steps_per_epoch(len(images), flags.batch_size)
     size = "x".join(str(side) for side in images.shape[1:3])
@@ -115,8 +127,8 @@ def _announce(flags: Train, images, path: pathlib.Path, parameters: int) -> None
         f"Steps:            {flags.epochs} epochs of {steps}, {flags.batch_size} each"
     )
     print(f"Network:          {flags.network}, {parameters:,} trained parameters")
-    if flags.resume and not checkpoint.path_beside(path).exists():
-        print("Resume:           no epoch of an earlier run is complete, starts anew")
+    if flags.resume and not checkpoint_path(path).exists():
+        print("Resume:           there is no complete epoch yet, starting anew")
     print(f"The result goes to {path}", flush=True)
 
 
@@ -124,28 +136,35 @@ def train(flags: Train) -> None:
     """Runs the command.
 
     Raises:
-        InputError: A flag does not fit, or the output exists.
+        InputError: A flag is wrong, or the output exists.
     """
-    # Here and not above: Keras takes seconds to start, and --help needs none.
+    check(flags)
+    # Imported here because Keras takes seconds to start, and --help does not need it.
     from color_s4l import data
-    from colorization import checkpoint, saving, training
+    from colorization import training
 
     path, settings = _output(flags), _settings(flags)
-    dataset = data.load_source(flags)
+    dataset = data.load(flags)
     images = _training_images(flags, dataset.images)
     parts = training.build(settings)
     _announce(flags, images, path, parts.trained.count_params())
-    interrupted = checkpoint.path_beside(path)
-    watched = dataset.test_images[:_WATCHED]
-    resume = flags.resume
-    model = training.train(images, watched, settings, interrupted, resume, parts)
-    saving.save(model, path, training.origin(settings, dataset.name, images))
+    interrupted = training.checkpoint_path(path)
+    colorizer = training.train(
+        images,
+        settings,
+        dataset=dataset.name,
+        validation_images=dataset.test_images[:_WATCHED],
+        checkpoint=interrupted,
+        resume=flags.resume,
+        parts=parts,
+    )
+    colorizer.save(path)
     interrupted.unlink(missing_ok=True)
     print(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(train, Train, _DESCRIPTION, arguments)
 
 

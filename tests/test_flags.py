@@ -1,27 +1,26 @@
-"""The published settings: each flagfile is the row of a table that its path names.
+"""The flagfiles: published settings, read like a user's command.
 
-`flags/<table>/<network>/<data set>_<labels>.cfg`; what the tests expect is written
-from the papers' and the published code's settings.
+The expected values are written from the papers and their published code.
 """
 
 import pathlib
 import re
 
-import keras
 import numpy as np
 import pytest
 
+from benchmarks import summary
 from color_s4l import command_line, data, methods
-from color_s4l.data import Data, draw_split
+from color_s4l.report import published
 from color_s4l.settings import Run
-from color_s4l.training import preparation, schedules, values
-from color_s4l.views.preprocessing import Preprocessing
+from color_s4l.training import build, session
+from color_s4l.training.schedules import Schedule
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
 FILES = sorted(FLAGS.rglob("*.cfg"))
-TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257}
-TRUNKS = {"wrn": "wrn_28_4"}  # as the report names it; the others by their folder
-# Table -> method, batch, epochs, epochs on SVHN, head dropout, the same on SVHN.
+TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn_cropped": 73_257}
+NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "svhn": "svhn_cropped"}
+# Folder -> method, batch, epochs, epochs on SVHN, head dropout, the same on SVHN.
 SETTINGS = {
     "color_s4l": ("color_s4l", 32, 30, 30, 0.5, 0.5),
     "sesemi": ("sesemi", 32, 30, 30, 0.5, 0.5),
@@ -29,7 +28,7 @@ SETTINGS = {
     "supervised": ("supervised", 32, 30, 30, 0.5, 0.5),
     "asl": ("sesemi", 16, 300, 300, 0.2, 0.5),
     "sesemi_v2": ("sesemi", 16, 50, 30, 0.2, 0.5),
-    "sesemi_v1": ("sesemi", 32, 50, 30, 0.2, 0.2),
+    "usb": ("fixmatch", 448, 9447, None, 0, None),
 }
 VIEWS = {"color_s4l": 7, "sesemi": 6, "supervised": 7}
 
@@ -38,135 +37,115 @@ def name_of(path):
     return str(path.relative_to(FLAGS).with_suffix(""))
 
 
+every_file = pytest.mark.parametrize("path", FILES, ids=name_of)
+
+
 def read(path):
-    run = command_line.parse(Run, [f"--flagfile={path}"], "")
-    values.check(run)
-    return run
+    return command_line.parse(Run, [f"--flagfile={path}"], "")
 
 
-def model_of(run):
-    return run.method, run.network, run.dropout, run.trunk_dropout
+def test_every_published_setting_has_a_file():
+    found = {folder: len(list((FLAGS / folder).glob("*.cfg"))) for folder in SETTINGS}
+    # Three data sets each; Shake-WRN on SVHN, and WRN-28-4 on CIFAR-100.
+    assert (found.pop("color_s4l"), found.pop("sesemi"), found.pop("usb")) == (4, 5, 2)
+    assert set(found.values()) == {3}
+    assert {path.parent.name for path in FILES} == set(SETTINGS)
 
 
-# One file for each different model: all files would build the same ones again.
-MODELS = {model_of(read(path)): path for path in FILES}
+@every_file
+def test_a_flagfile_has_the_published_settings(path):
+    values, folder = summary.reference(path), path.parent.name
+    dataset = NAMES[path.stem.removeprefix("fixmatch_").split("_")[0]]
+    svhn = dataset.startswith("svhn")
+    method, batch, epochs, epochs_svhn, dropout, dropout_svhn = SETTINGS[folder]
+    assert (values["method"], values["batch_size"]) == (method, batch)
+    assert (values["dataset"], values["labels"]) == (dataset, None)
+    assert values["epochs"] == (epochs_svhn if svhn else epochs)
+    assert values["dropout"] == (dropout_svhn if svhn else dropout)
+    assert values["learning_rate"] == (0.03 if folder == "usb" else 0.05)
+    assert values["labeled_only"] == (folder == "asl")
+    network = path.stem.partition("_")[2] if folder in ("color_s4l", "sesemi") else ""
+    expected = "wrn_28_2_usb" if folder == "usb" else network or "convnet"
+    assert values["network"] == expected
+    # Published code of Tran 2019: on SVHN no whitening, no flips, dropout in the trunk.
+    assert values["hflip"] == (not svhn)
+    assert values["zca"] == (not svhn and folder != "usb")
+    assert values["trunk_dropout"] == (0.5 if svhn and expected == "convnet" else None)
 
 
-def images(run, count=20):
-    random = np.random.default_rng(0)
-    pixels = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-    classes = 100 if run.dataset == "cifar100" else 10
-    labels = (np.arange(count) % classes).astype(np.int32)
-    names = tuple(str(number) for number in range(classes))
-    return Data(run.dataset, names, pixels, labels, pixels[:2], labels[:2])
-
-
-def test_every_row_of_the_tables_is_there():
-    tables = {table: len(list((FLAGS / table).rglob("*.cfg"))) for table in SETTINGS}
-    # CIFAR-10 and SVHN have four label counts, CIFAR-100 two; Shake-WRN: SVHN only.
-    assert tables.pop("color_s4l") == 4 + 4 + 2 + 4
-    assert tables.pop("sesemi") == 4 + 4 + 2 + 4 + 2
-    assert tables.pop("six_networks") == 6 * 8
-    assert tables.pop("asl") == tables.pop("supervised") == 4 + 4 + 2
-    assert tables == {"sesemi_v1": 5, "sesemi_v2": 5}
-    assert {path.parent.parent.name for path in FILES} == set(SETTINGS)
-
-
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_flagfile_is_the_row_that_its_name_says(path):
-    run, table = read(path), path.parent.parent.name
-    dataset, labels = path.stem.split("_")
-    svhn = dataset == "svhn"
-    method, batch, epochs, epochs_svhn, dropout, dropout_svhn = SETTINGS[table]
-    assert (run.method, run.batch_size) == (method, batch)
-    assert run.epochs == (epochs_svhn if svhn else epochs)
-    assert run.dropout == (dropout_svhn if svhn else dropout)
-    assert run.learning_rate == 0.05
-    assert run.labeled_only == (table == "asl")
-    assert run.dataset.split("_")[0] == dataset
-    assert run.labels == (None if labels == "all" else int(labels))
-    network = "convnet_relu" if table == "sesemi_v1" else path.parent.name
-    assert run.network == TRUNKS.get(network, network)
-    # Tran 2019's published code: SVHN unwhitened and unflipped, dropout in the ConvNet.
-    deep = svhn and run.network.startswith("convnet")
-    assert (run.zca, run.hflip) == (not svhn, not svhn)
-    assert run.trunk_dropout == (0.5 if deep else 0)
-
-
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@every_file
 def test_its_steps_have_the_published_composition(path):
-    run, dataset = read(path), images(read(path))
-    terms = methods.terms_of(run.method)
-    split = draw_split(dataset.labels, dataset.classes, None, None, 0, run.seed)
-    batches = preparation.batches_of(run, dataset, split, terms, None)
-    views = VIEWS[run.method]
-    assert batches.batch(0)["unlabeled"].shape[0] == run.batch_size
-    labeled = batches.batch(0)["labels"].size
-    assert labeled == views * run.batch_size
-    # 224 of each in Color-S4L, 96 in SESEMI's second version, 192 in its first.
-    if run.method == "color_s4l":
-        assert labeled == 224
-    elif run.method == "sesemi":
-        assert labeled == {16: 96, 32: 192}[run.batch_size]
+    values = summary.reference(path)
+    if path.parent.name == "usb":
+        assert values["labeled_batch"] == 64
+        steps = data.steps_per_epoch(50_000, 448) * values["epochs"]
+        assert steps == pytest.approx(2**20, rel=1e-4)
+        return
+    # 224 of each in Color-S4L, 96 in the second version of SESEMI.
+    assert values["labeled_batch"] == VIEWS[values["method"]] * values["batch_size"]
+    steps = data.steps_per_epoch(TRAINING_IMAGES[values["dataset"]], 16)
+    if path.parent.name == "sesemi_v2" and values["dataset"] == "cifar10":
+        assert steps * values["epochs"] == 156_250  # Tran 2019
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_a_flagfile_says_the_published_number_and_its_source(path):
-    header = path.read_text(encoding="utf-8")
-    number = r"\d+\.\d\d (± \d\.\d\d )?%"
-    assert re.search(rf"^# Published: .*{number}", header, re.M)
-    assert re.search(r"\((Chen 2020|Chen's report|Tran 2019)|Tran 2019\)", header)
-    assert f"--flagfile=flags/{path.relative_to(FLAGS)} " in header
+@every_file
+def test_the_commands_of_its_header_are_published_cells(path):
+    header = path.read_text(encoding="utf-8").partition("\n\n")[0]
+    assert re.search(r"^# Published: (Chen 2020|Tran 2019|USB)", header, re.M)
+    (command,) = re.findall(r"python -m color_s4l.train (.*)$", header, re.M)
+    words = command.replace("--flagfile=", f"--flagfile={FLAGS.parent}/").split()
+    run = command_line.parse(Run, words, "")
+    (listed,) = re.findall(r"`--labels`\): ([^.]*)\.", header)
+    counts = [int(word) for word in re.findall(r"\d+", listed)]
+    assert run.labels in counts
+    if "all labels" in listed:
+        counts.append(TRAINING_IMAGES[run.dataset])
+    networks = re.findall(r"`--network`\): (.*)\.", header)
+    for network in networks[0].split(", ") if networks else [run.network]:
+        for labels in counts:
+            values = {"recipe": None, "labeled_only": run.labeled_only}
+            method = published.published_method_of({**values, "method": run.method})
+            rows = published.comparable(run.dataset, labels)
+            rows = rows[(rows["method"] == method) & (rows["network"] == network)]
+            assert len(rows), (network, labels)
 
 
-@pytest.mark.parametrize("path", MODELS.values(), ids=name_of)
-def test_two_steps_of_its_model(path):
-    """Published width is built; two steps of a narrow one follow the published rate."""
-    run, dataset = read(path), images(read(path))
-    terms = methods.terms_of(run.method)
-    network = preparation.network_of(run, terms, dataset)
-    assert network.num_parameters > 900_000
-    narrow = Run(**(vars(run) | {"width": 0.05, "batch_size": 2, "labels": None}))
-    split = draw_split(dataset.labels, dataset.classes, None, None, 0, run.seed)
-    batches = preparation.batches_of(narrow, dataset, split, terms, None)
-    if run.colorizer:
-        batches.colorized = dataset.images[split.unlabeled]
-    small = preparation.network_of(narrow, terms, dataset)
-    preprocessing = Preprocessing(zca=False)
-    preprocessing.build((None, 32, 32, 3))
-    learner = preparation.learner_of(narrow, small, preprocessing, terms, batches)
-    learner.run_eagerly = True  # two steps are over before one would be compiled
-    before = [variable.numpy() for variable in small.trainable_variables]
-    for step in range(2):
-        batch = batches.batch(step)
-        logs = learner.train_step((batch,))
-        assert np.isfinite(float(logs["loss"]))
-    assert any(
-        (old != new.numpy()).any()
-        for old, new in zip(before, small.trainable_variables, strict=True)
-    )
-    dropouts = [
-        layer.rate
-        for layer in small.trunk.layers
-        if isinstance(layer, keras.layers.Dropout)
-    ]
-    assert all(rate == run.trunk_dropout for rate in dropouts)
-    assert small.dropout.rate == run.dropout
+@every_file
+def test_its_colorizer_is_trained_by_the_command_in_its_header(path):
+    from colorization.train import Train
 
-
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_its_learning_rate_falls_as_the_square_root_of_what_is_left(path):
     run = read(path)
-    count = TRAINING_IMAGES[path.stem.split("_")[0]]
-    if run.labeled_only:
-        count = run.labels or count
-    steps = run.epochs * data.steps_per_epoch(count, run.batch_size)
-    # CIFAR at 16 images per step: 3,125 steps an epoch, 156,250 in all (Tran 2019).
-    if (run.batch_size, run.epochs, count) == (16, 50, 50_000):
-        assert steps == 156_250
-    schedule = schedules.schedule_of(run, steps // run.epochs)
-    for share, rate in [(0, 0.05), (0.75, 0.025), (0.99, 0.005), (1, 0)]:
-        at = round(share * steps)
-        expected = 0.05 * (1 - at / steps) ** 0.5
-        assert float(schedule(at)) == pytest.approx(expected, rel=1e-3, abs=1e-4)
-        assert expected == pytest.approx(rate, abs=2e-4)
+    commands = re.findall(r"python -m colorization.train (.*)$", path.read_text(), re.M)
+    assert bool(run.colorizer) == bool(commands)
+    for command in commands:
+        flags = command_line.parse(Train, command.split(), "")
+        assert flags.output == run.colorizer
+        assert (flags.dataset, flags.epochs) == {
+            "cifar10": ("cifar10", 300),
+            "cifar100": ("cifar100", 100),
+            "svhn_cropped": ("cifar10", 100),
+        }[run.dataset]
+
+
+@pytest.mark.parametrize("network", sorted({read(path).network for path in FILES}))
+def test_its_network_can_be_built_at_the_published_width(network):
+    run = next(run for run in map(read, FILES) if run.network == network)
+    terms = session.checked_terms(run)
+    settings = summary.settings.resolve(
+        run, image_size=32, labeled_views=1, unlabeled_views=1
+    )
+    built = build.build_network(settings.model, terms, (32, 32, 3), 10)
+    assert built.num_parameters > 900_000
+    assert methods.heads_of(terms, 10)["class"] == 10
+
+
+def test_the_learning_rate_falls_as_the_square_root_of_the_rest():
+    values = summary.reference(FLAGS / "sesemi/svhn.cfg")
+    schedule = Schedule(
+        values["schedule"],
+        values["learning_rate"],
+        epochs=values["epochs"],
+        steps_per_epoch=100,
+    )
+    found = [float(schedule(share * 3000)) for share in (0, 0.75, 0.99, 1)]
+    np.testing.assert_allclose(found, [0.05, 0.025, 0.005, 0], atol=1e-6)

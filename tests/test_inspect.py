@@ -1,4 +1,8 @@
-"""What the command shows of a folder with everything that can be wrong in one."""
+"""color_s4l.inspect on a folder with many things that can be wrong."""
+
+import contextlib
+import io
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,7 +14,7 @@ from color_s4l import inspect
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """12 cats, a dog, 3 without a label; a test image is also a cat, one broken."""
+    """12 cats, a dog, 3 unlabelled; a test image is a training image; one is broken."""
     root = tmp_path_factory.mktemp("photos")
     noise = np.random.default_rng(0)
 
@@ -34,78 +38,79 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shown(root, colorizer_file, tmp_path_factory):
-    """The folder written and what the terminal showed."""
-    import contextlib
-    import io
-
+    """The folder written, and the text printed."""
     folder = tmp_path_factory.mktemp("inspected") / "deeper"
     words = ["--dataset=folder", f"--data_dir={root}", "--image_size=16"]
     words += [f"--colorizer={colorizer_file}", f"--output={folder}", "--cache=none"]
-    with contextlib.redirect_stdout(io.StringIO()) as text:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as text,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")
         assert inspect.main(words) == 0
+    assert "skipped 1 of 19 files" in errors.getvalue()
     return folder, text.getvalue()
 
 
-def test_counts(shown):
+def test_tables(shown, root):
     folder, text = shown
-    table = pd.read_csv(folder / "counts.csv")
-    assert table.values.tolist() == [
+    tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
+    assert tables["counts"].values.tolist() == [
         ["Katze $x$", 12, 1],
         ["犬", 1, 1],
         ["(no label)", 3, 0],
     ]
-    assert "folder, 2 classes, read at 16 px" in text
+    assert ", 2 classes, read at 16 px" in text
     assert "one class has more than 10 times" in text
-
-
-def test_duplicates_between_train_and_test(shown, root):
-    folder, text = shown
-    table = pd.read_csv(folder / "duplicates.csv")
-    assert table.values.tolist() == [
-        [
-            str(root / "test" / "Katze $x$" / "again.png"),
-            str(root / "train" / "Katze $x$" / "03.png"),
-            "Katze $x$",
-            "Katze $x$",
-        ]
+    cats = [f"{root}/{name}" for name in ("test/Katze $x$", "train/Katze $x$")]
+    assert tables["duplicates"].values.tolist() == [
+        [f"{cats[0]}/again.png", f"{cats[1]}/03.png", "Katze $x$", "Katze $x$"]
     ]
-    assert "duplicates 1 test images are training images too" in text
-
-
-def test_sizes_and_unreadable_files(shown, root):
-    folder, text = shown
-    table = pd.read_csv(folder / "files.csv")
-    assert len(table) == 12 + 1 + 3 + 2
-    assert table["format"].value_counts().to_dict() == {"PNG": 15, "JPEG": 3}
+    assert "duplicates 1 test images are also training images" in text
+    assert len(tables["files"]) == 12 + 1 + 3 + 2
+    assert tables["files"]["format"].value_counts().to_dict() == {"PNG": 15, "JPEG": 3}
     assert "24 x 16 to 40 x 40 pixels, median 24 x 16; 6 % square" in text
-    unreadable = pd.read_csv(folder / "unreadable.csv")
-    assert unreadable["filename"].tolist() == [str(root / "unlabeled" / "broken.png")]
+    broken = str(root / "unlabeled" / "broken.png")
+    assert tables["unreadable"]["filename"].tolist() == [broken]
     assert "unreadable 1 files" in text
 
 
-def test_pictures(shown):
+@pytest.mark.parametrize(
+    ("name", "least"), [("contact_sheet", (900, 300)), ("views", (700, 700))]
+)
+def test_pictures(shown, name, least):
     folder, text = shown
-    for name, least in (("contact_sheet", (900, 300)), ("views", (700, 700))):
-        with Image.open(folder / f"{name}.png") as picture:
-            assert picture.width > least[0]
-            assert picture.height > least[1]
-            assert len(picture.convert("RGB").getcolors(1 << 24)) > 1000
-    assert "six of the seven" not in text
+    with Image.open(folder / f"{name}.png") as picture:
+        assert picture.width > least[0]
+        assert picture.height > least[1]
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 1000
+    assert "without the colourised one" not in text
+
+
+def test_views_are_the_published_ones_in_their_order(small):
+    axes = inspect.views(small, None).axes
+    titles = [axis.get_title().replace("\n", " ") for axis in axes[:6]]
+    assert titles[:3] == ["0 identity", "1 rotated 90", "2 rotated 180"]
+    assert titles[5] == "5 flipped up down"
+    assert len(axes) == 6 * inspect.PICTURED
+    # The first image and its rotation by 90 degrees, counter-clockwise.
+    first, rotated = (np.asarray(axis.images[0].get_array()) for axis in axes[:2])
+    assert (first == small.images[0]).all()
+    assert (rotated == np.rot90(small.images[0])).all()
 
 
 def test_built_in_images_without_a_colorizer(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert inspect.main(["--image_size=8"]) == 0
-    text = capsys.readouterr().out
-    assert "give --colorizer for the colourised one" in text
+    assert "which needs --colorizer" in capsys.readouterr().out
     names = sorted(path.name for path in (tmp_path / "inspection_digits").iterdir())
     assert names == ["contact_sheet.png", "counts.csv", "duplicates.csv", "views.png"]
 
 
 def test_wrong_input_writes_nothing(tmp_path, refused, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "no folder nowhere" in refused(
-        inspect.main(["--dataset=folder", "--data_dir=nowhere"])
-    )
+    words = ["--dataset=folder", "--data_dir=nowhere"]
+    assert "nowhere" in refused(inspect.main(words))
     assert "no.h5" in refused(inspect.main(["--colorizer=no.h5"]))
     assert not list(tmp_path.iterdir())

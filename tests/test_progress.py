@@ -1,8 +1,8 @@
-"""Progress: a bar on a terminal, lines where asked for, and nothing elsewhere."""
+"""Progress: a bar on a terminal, log lines on request, and nothing otherwise."""
 
-import os
+import io
+import logging
 import re
-import threading
 
 import keras
 import numpy as np
@@ -16,40 +16,16 @@ SPAN = progress.Span(epochs=3, steps_per_epoch=4, images_per_step=10, complete=1
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """A terminal of 100 columns; a function that ends it and reads it."""
+    """The text on a terminal of 100 columns."""
+    text = io.StringIO()
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    keyboard, screen = os.openpty()
-    seen = []
-
-    def read():
-        try:
-            while part := os.read(keyboard, 4096):
-                seen.append(part)
-        except OSError:  # the other side was closed
-            return
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    stream = os.fdopen(screen, "w")
-    # Not sys.stderr: pytest exchanges it between a fixture and its test.
-    monkeypatch.setattr(
-        progress, "Console", lambda stderr: rich.console.Console(file=stream)
-    )
-
-    def text():
-        stream.close()
-        reader.join()
-        return b"".join(seen).decode()
-
-    yield text
-    stream.close()
-    reader.join()
-    os.close(keyboard)
+    console = rich.console.Console(file=text, force_terminal=True, width=100)
+    monkeypatch.setattr(progress, "Console", lambda stderr: console)
+    return text
 
 
-def train(watchers, epochs=3):
-    """Epochs 2 and 3 of 4 steps, on a loss that is 4 from the first step on."""
+def train(watchers):
+    """Trains epochs 2 and 3 of 4 steps; the loss is always 4."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss="mean_squared_error")
     model.set_weights([np.zeros((1, 1)), np.zeros(1)])
@@ -60,50 +36,38 @@ def train(watchers, epochs=3):
         np.zeros((40, 1)),
         np.full((40, 1), 2.0),
         batch_size=10,
-        epochs=epochs,
+        epochs=3,
         initial_epoch=1,
         verbose=0,
         callbacks=[measured, *watchers],
     )
 
 
-def test_a_terminal_shows_one_bar_over_all_epochs(terminal):
+def test_terminal_shows_one_bar_over_all_epochs(terminal, capsys):
     with progress.shown(1, SPAN) as watchers:
+        task = watchers[0].bar.tasks[0]
+        # The epoch of 4 steps of an earlier session is complete.
+        assert (task.completed, task.fields["epoch"]) == (4, 2)
         train(watchers)
-        task = watchers[0].display.tasks[0]
-        # 4 steps of an earlier session, 8 of this one.
         assert (task.completed, task.total, task.finished) == (12, 12, True)
-    text = terminal()
+        print("a remark")
+    assert capsys.readouterr().out == "a remark\n"  # not on the terminal
+    text = terminal.getvalue()
     last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).strip().splitlines()[-2:]
     assert re.search(r"^epoch 3/3 .* 100% .*images/s .*left", last[0])
     assert last[1].startswith("test error 12.5 %  loss 4")
     assert all(len(line) <= 100 for line in last)
-    assert "\x1b[?25h" in text  # the cursor is back
+    assert "a remark" not in text
 
 
-def test_the_bar_begins_where_an_earlier_session_ended(terminal):
-    with progress.shown(1, SPAN) as watchers:
-        display = watchers[0].display
-        assert display.tasks[0].completed == 4
-        assert display.tasks[0].fields["epoch"] == 2
-    assert "epoch 2/3" in terminal()
-
-
-def test_the_cursor_comes_back_after_an_error(terminal):
+def test_cursor_is_visible_again_after_an_error(terminal):
     with pytest.raises(KeyboardInterrupt), progress.shown(1, SPAN):
         raise KeyboardInterrupt
-    assert "\x1b[?25h" in terminal()
-
-
-def test_prints_go_where_they_went_while_there_is_a_bar(terminal, capsys):
-    with progress.shown(1, SPAN):
-        print("a remark")
-    assert capsys.readouterr().out == "a remark\n"
-    assert "a remark" not in terminal()
+    assert terminal.getvalue().rstrip().endswith("\x1b[?25h")
 
 
 @pytest.mark.parametrize("verbosity", [0, 1])
-def test_is_quiet_without_a_terminal(verbosity, capsys):
+def test_nothing_is_shown_without_a_terminal(verbosity, capsys):
     with progress.shown(verbosity, SPAN) as watchers:
         train(watchers)
     assert watchers == []
@@ -111,20 +75,23 @@ def test_is_quiet_without_a_terminal(verbosity, capsys):
     assert captured.out + captured.err == ""
 
 
-def test_lines_are_plain_text_wherever(terminal, capsys):
-    with progress.shown(2, SPAN) as watchers:
+def test_lines_are_logged(terminal, caplog):
+    with (
+        caplog.at_level(logging.INFO, "color_s4l.progress"),
+        progress.shown(2, SPAN) as watchers,
+    ):
         train(watchers)
-    lines = capsys.readouterr().out.splitlines()
     pattern = r"epoch {}/3  [\d,]+ images/s  {} left  test error 12\.5 %  loss 4"
-    assert len(lines) == 2
-    assert re.fullmatch(pattern.format(2, r"\d+:\d\d:\d\d"), lines[0])
-    assert re.fullmatch(pattern.format(3, "0:00:00"), lines[1])
-    assert terminal() == ""
+    assert len(caplog.messages) == 2
+    assert re.fullmatch(pattern.format(2, r"\d+:\d\d:\d\d"), caplog.messages[0])
+    assert re.fullmatch(pattern.format(3, "0:00:00"), caplog.messages[1])
+    assert terminal.getvalue() == ""
 
 
-def test_the_error_is_told_first_and_what_is_told_elsewhere_is_not_repeated():
+def test_text_has_the_error_first_and_no_speed():
     logs = {"class_loss": 0.18749, "loss": 1.2, "learning_rate": 0.1, "test_error": 50}
-    logs |= {"images_per_second": 1e3, "loading_images_per_second": 1e6}
-    told = "test error 50 %  loss 1.2  class loss 0.187"
-    assert progress.told(logs) == told
-    assert progress.told(logs | {"loading_busy": 3.5}) == f"{told}  loading busy 3.5 %"
+    logs |= {"images_per_second": 1e3, "loading_images_per_second": 1e6, "seconds": 9}
+    text = "test error 50 %  loss 1.2  class loss 0.187"
+    assert progress.text_of(logs) == text
+    logs["loading_busy"] = 3.5
+    assert progress.text_of(logs) == f"{text}  loading busy 3.5 %"

@@ -1,57 +1,49 @@
-"""The 13-layer ConvNet, temporal ensembling's network and NIN."""
+"""The ConvNet of color_s4l.networks.convnet in PyTorch."""
 
+import torch
 from torch import nn
+from torch.nn import functional
 
-from benchmarks.pytorch.layers import Unit, scaled
-
-# Filters and side of the kernel of each convolution, block by block.
-CONVNET = (
+# Filters and kernel size of each convolution, block by block.
+BLOCKS = (
     ((128, 3), (128, 3), (128, 3)),
     ((256, 3), (256, 3), (256, 3)),
     ((512, 3), (256, 1), (128, 1)),
 )
-NIN = (
-    ((192, 5), (160, 1), (96, 1)),
-    ((192, 5), (192, 1), (192, 1)),
-    ((192, 3), (192, 1), (192, 1)),
-)
+SLOPE = 0.1
 
 
-class ConvNet(nn.Sequential):
-    """Convolutions, each with batch normalisation and (leaky) ReLU; poolings between.
+class Unit(nn.Module):
+    """A convolution, batch normalisation and leaky ReLU."""
+
+    def __init__(self, channels: int, filters: int, size: int, padding: str):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, filters, size, padding=padding)
+        # PyTorch's momentum is 1 - Keras' momentum.
+        self.norm = nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns features of images `(batch, channels, height, width)`."""
+        return functional.leaky_relu(self.norm(self.conv(images)), SLOPE, inplace=True)
+
+
+def build(width: float) -> nn.Sequential:
+    """Returns the trunk without dropout.
 
     Args:
-        width: Factor on every number of filters.
-        blocks: Filters and side of the kernel of each convolution, block by block.
-        slope: Of the ReLU below 0.
-        last_padding: Of the last block's convolutions; the others' is "same".
-        dropout: After each pooling.
+        width: Factor on the number of filters.
     """
-
-    def __init__(
-        self,
-        width: float,
-        *,
-        blocks=CONVNET,
-        slope: float = 0.1,
-        last_padding: str = "valid",
-        dropout: float = 0.0,
-    ):
-        super().__init__()
-        self.channels = 3
-        for number, units in enumerate(blocks, start=1):
-            last = number == len(blocks)
-            block = self._block(units, width, last_padding if last else "same", slope)
-            if not last:
-                block.add_module("pool", nn.MaxPool2d(2))
-                block.add_module("dropout", nn.Dropout(dropout))
-            self.add_module(f"block{number}", block)
-
-    def _block(self, units, width, padding, slope) -> nn.Sequential:
+    trunk, channels = nn.Sequential(), 3
+    for number, units in enumerate(BLOCKS, start=1):
+        last = number == len(BLOCKS)
         block = nn.Sequential()
-        for number, (filters, size) in enumerate(units, start=1):
-            filters = scaled(filters, width)
-            conv = nn.Conv2d(self.channels, filters, size, padding=padding)
-            block.add_module(f"{number}", Unit(conv, slope))
-            self.channels = filters
-        return block
+        for unit, (filters, size) in enumerate(units, start=1):
+            filters = max(1, round(filters * width))
+            padding = "valid" if last else "same"
+            block.add_module(str(unit), Unit(channels, filters, size, padding))
+            channels = filters
+        if not last:
+            block.add_module("pool", nn.MaxPool2d(2))
+        trunk.add_module(f"block{number}", block)
+    trunk.channels = channels
+    return trunk

@@ -1,20 +1,21 @@
 """The training step of `supervised`, `sesemi` and `color_s4l` in PyTorch.
 
-Does what our step does: contrast normalisation, whitening, shift, flip and noise, the
-views, two passes with separate batch statistics, two cross-entropies, the sum of
-squared kernels, and SGD with Nesterov momentum.
+The step does the same work as ours: contrast normalisation, whitening, shift, flip,
+noise, proxy views, two passes with separate batch statistics, two cross-entropies, the
+sum of squared kernels, and SGD with Nesterov momentum.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 SCALE = 55.0
 SHIFT = 2
 NOISE = 0.15
-OF_VIEWS = {
+GEOMETRIC = {
     "identity": lambda images: images,
     "rotated_90": lambda images: torch.rot90(images, 1, (2, 3)),
     "rotated_180": lambda images: torch.rot90(images, 2, (2, 3)),
@@ -24,16 +25,53 @@ OF_VIEWS = {
 }
 
 
-def preprocess(raw: torch.Tensor, *whitening: torch.Tensor):
-    """Contrast normalisation and whitening.
+class Network(nn.Module):
+    """A trunk, global average pooling and a linear head per task.
+
+    Args:
+        trunk: From images to `trunk.channels` feature maps.
+        heads: Name of each head -> its number of classes.
+        dropout: Dropout rate before the class head.
+    """
+
+    def __init__(self, trunk: nn.Module, heads: dict[str, int], dropout: float):
+        super().__init__()
+        self.trunk = trunk
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(trunk.channels, size) for name, size in heads.items()}
+        )
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Returns the logits of each head, float32 `(batch, classes)`.
+
+        Args:
+            images: Preprocessed, float `(batch, 3, height, width)`.
+        """
+        pooled = self.trunk(images).mean(dim=(2, 3))
+        inputs = {"class": self.dropout(pooled)}
+        return {
+            name: head(inputs.get(name, pooled)).float()
+            for name, head in self.heads.items()
+        }
+
+    @property
+    def kernels(self) -> list[torch.Tensor]:
+        """The weights of convolutions and heads, which decay."""
+        layers = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        return [layer.weight for layer in layers]
+
+
+def preprocess(raw: torch.Tensor, *whitening: torch.Tensor) -> torch.Tensor:
+    """Returns images after contrast normalisation and whitening.
 
     Args:
         raw: uint8 `(n, height, width, 3)`.
-        *whitening: Mean, float `(d,)`, and matrix, float `(d, d)`; or nothing, for
-            the contrast normalisation alone.
+        *whitening: Mean, float `(d,)`, and matrix, float `(d, d)`; without them the
+            images are not whitened.
 
     Returns:
-        Float32 `(n, 3, height, width)`, its memory channels last.
+        Float32 `(n, 3, height, width)`, channels last in memory.
     """
     flat = raw.float().flatten(1)
     flat = flat - flat.mean(1, keepdim=True)
@@ -45,7 +83,7 @@ def preprocess(raw: torch.Tensor, *whitening: torch.Tensor):
 
 
 def draw(count: int, side: int, flip: bool, device: torch.device) -> tuple:
-    """Shifts, int64 `(n, 2)`, flips, bool `(n,)`, and noise `(n, 3, side, side)`."""
+    """Draws shifts int64 `(n, 2)`, flips bool `(n,)`, noise `(n, 3, side, side)`."""
     return (
         torch.randint(-SHIFT, SHIFT + 1, (count, 2), device=device),
         torch.rand(count, device=device) < (0.5 if flip else 0.0),
@@ -54,14 +92,11 @@ def draw(count: int, side: int, flip: bool, device: torch.device) -> tuple:
 
 
 def augment(images: torch.Tensor, draws: tuple) -> torch.Tensor:
-    """Shift with mirrored edges, left-right flip, noise.
+    """Returns the images shifted with mirrored edges, flipped left-right, with noise.
 
     Args:
         images: Float `(n, 3, height, width)`.
-        draws: Of `draw`.
-
-    Returns:
-        Float of the same shape.
+        draws: The result of `draw`.
     """
     shift, flip, noise = draws
     side = images.shape[2]
@@ -69,7 +104,8 @@ def augment(images: torch.Tensor, draws: tuple) -> torch.Tensor:
     rows = _mirrored(place - shift[:, :1], side)
     columns = _mirrored(place - shift[:, 1:], side)
     columns = torch.where(flip[:, None], columns.flip(1), columns)
-    # Indices on both sides of a slice put the sliced axis last: (n, rows, columns, 3).
+    # With indices on both sides of a slice, PyTorch puts the sliced axis last:
+    # (n, rows, columns, 3).
     which = torch.arange(len(images), device=images.device)[:, None, None]
     moved = images[which, :, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2) + noise
@@ -81,21 +117,18 @@ def _mirrored(place: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def losses(
-    network: torch.nn.Module,
+    network: Network,
     views: Mapping[str, torch.Tensor],
     tasks: Sequence[str],
     weight_decay: float,
 ) -> dict[str, torch.Tensor]:
-    """The parts of the loss.
+    """Returns the parts of the loss as named scalars; their sum is the loss.
 
     Args:
-        network: Its heads are "class" and, with tasks, "proxy".
+        network: Has the head "class" and, if there are tasks, the head "proxy".
         views: `labeled` and each task, float `(n, 3, height, width)`; `labels`.
-        tasks: Views of the unlabelled images; their places are the proxy labels.
+        tasks: Views of the unlabelled images; their positions are the proxy labels.
         weight_decay: Factor on the sum of squares of the kernels.
-
-    Returns:
-        Named scalars; their sum is the loss.
     """
     logits = network(views["labeled"])["class"]
     parts = {"class_loss": functional.cross_entropy(logits, views["labels"].long())}
@@ -112,19 +145,19 @@ def losses(
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One update of the network.
+    """A training step; calling it updates the network once.
 
     Attributes:
         network: On its device, channels last.
-        optimizer: Over its parameters.
-        tasks: Of the method.
-        whitening: Mean `(d,)` and matrix `(d, d)`; or nothing.
+        optimizer: Updates the parameters of the network.
+        tasks: Proxy tasks of the method.
+        whitening: Mean `(d,)` and matrix `(d, d)`; empty without whitening.
         flip: Whether half of the labelled images are flipped.
         bfloat16: Whether convolutions compute in bfloat16.
         weight_decay: Factor on the sum of squares of the kernels.
     """
 
-    network: torch.nn.Module
+    network: Network
     optimizer: torch.optim.Optimizer
     tasks: tuple[str, ...]
     whitening: tuple[torch.Tensor, ...]
@@ -134,11 +167,11 @@ class Step:
 
     @property
     def device(self) -> torch.device:
-        """The network's."""
+        """The device of the network."""
         return next(self.network.parameters()).device
 
     def views(self, batch: Mapping) -> dict[str, torch.Tensor]:
-        """The views of a batch of `StepBatches`, on the network's device."""
+        """Returns the views of a batch of `StepBatches`, on the network's device."""
         device = self.device
         raw = {
             name: torch.from_numpy(array).to(device).flatten(0, 1)
@@ -152,15 +185,15 @@ class Step:
             drawn = draw(len(raw["unlabeled"]), side, False, device)
             images = augment(preprocess(raw["unlabeled"], *self.whitening), drawn)
             for name in self.tasks:
-                if name in OF_VIEWS:
-                    made[name] = OF_VIEWS[name](images)
+                if name in GEOMETRIC:
+                    made[name] = GEOMETRIC[name](images)
         if "colorized" in self.tasks:
             images = preprocess(raw["colorized"], *self.whitening)
             made["colorized"] = augment(images, drawn)
         return made
 
     def __call__(self, batch: Mapping) -> dict[str, torch.Tensor]:
-        """Updates the network; returns the parts of the loss."""
+        """Updates the network and returns the parts of the loss."""
         views = self.views(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             parts = losses(self.network, views, self.tasks, self.weight_decay)

@@ -1,1 +1,1 @@
-"""What benchmarks.throughput is made of: cases, the processes that run them, tables."""
+"""Parts of benchmarks.throughput: cases, measuring processes and table rows."""

@@ -1,115 +1,117 @@
-"""What is measured: one framework, network, method and precision."""
+"""One measured case: framework, network, method and precision."""
 
 import dataclasses
+import importlib.util
+import json
+import typing
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from color_s4l import settings
 from color_s4l.data import Data
 from color_s4l.settings import Run
 
 CLASSES = 10
-NOISE = "noise"  # the data set
-# What benchmarks/pytorch computes in; it has every network of ours.
+NOISE = "noise"  # name of the data set
+LABELS = 50
+# The methods and precisions that benchmarks/pytorch/step.py implements.
+PLAIN_METHODS = ("supervised", "sesemi", "color_s4l")
 PLAIN_POLICIES = ("float32", "mixed_bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One line of the table, before it is measured.
+    """One row of the table before it is measured.
 
     Attributes:
-        backend: "tensorflow" or "jax": ours; "torch": the plain PyTorch step.
-        network: Name of a trunk.
-        method: Name of a method, or a sum.
-        dtype_policy: As of color_s4l.train.
-        width: As of color_s4l.train.
-        batch_size: Unlabelled images per step.
-        image_size: Side in pixels.
-        steps: Of one measurement.
-        devices: As of color_s4l.train.
-        jit_compile: As of color_s4l.train.
-        steps_per_execution: As of color_s4l.train.
-        tasks: The method's proxy tasks; the PyTorch step knows no methods.
-        labeled_batch: As of color_s4l.train; the PyTorch step needs a number.
-        zca: Whether the PyTorch step whitens; ours decides by itself.
+        backend: "tensorflow" or "jax": our step; "torch": the plain PyTorch step.
+        values: The resolved settings of the run in JSON types.
+        tasks: Proxy tasks of the method.
+        steps: Training steps of one measurement.
     """
 
     backend: str
-    network: str
-    method: str
-    dtype_policy: str
-    width: float
-    batch_size: int
-    image_size: int
+    values: Mapping[str, typing.Any]
+    tasks: tuple[str, ...]
     steps: int
-    devices: int = 1
-    jit_compile: bool | None = None
-    steps_per_execution: int = 1
-    tasks: tuple[str, ...] = ()
-    labeled_batch: int | None = None
-    zca: bool = False
 
     @property
-    def unlabeled(self) -> int:
-        """Unlabelled images: one measurement is one epoch."""
-        return self.batch_size * self.steps
+    def run(self) -> Run:
+        """The settings of the run."""
+        return settings.from_json(self.values)
 
-    def dataset(self) -> Data:
-        """Images of noise: what they show costs no time, reading real ones would."""
+    def columns(self, names: Sequence[str]) -> dict:
+        """Returns the backend and these settings, as columns of a table."""
+        return {"backend": self.backend, **{name: self.values[name] for name in names}}
+
+    def to_json(self) -> str:
+        """Returns the case as JSON, for the process that measures it."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Case":
+        """Returns the case whose `to_json` is given."""
+        fields = json.loads(text)
+        return cls(**{**fields, "tasks": tuple(fields["tasks"])})
+
+    def images(self) -> Data:
+        """Returns a data set of noise; the pixel values do not affect the time."""
         random = np.random.default_rng(0)
-        count = max(self.unlabeled, 10 * CLASSES)
-        shape = (count, self.image_size, self.image_size, 3)
-        images = random.integers(0, 256, shape, "uint8")
+        size = self.values["image_size"]
+        count = max(self.values["unlabeled"], 10 * CLASSES)
+        images = random.integers(0, 256, (count, size, size, 3), "uint8")
         labels = (np.arange(count) % CLASSES).astype("int32")
         names = tuple(str(number) for number in range(CLASSES))
         return Data(NOISE, names, images, labels, images[:10], labels[:10])
 
 
-def plain_case(case: Case) -> Case | None:
-    """The case of the PyTorch step that does the same work.
+def make_case(backend: str, run: Run, steps: int) -> Case | None:
+    """Returns a case, or None if PyTorch has no such step.
 
     Args:
-        case: Its backend is "torch".
+        backend: As in `Case`.
+        run: The settings, with `image_size`; the data set is replaced by noise.
+        steps: Training steps of one measurement.
 
-    Returns:
-        The case with tasks, labelled batch and whether images are whitened; None where
-        PyTorch has no such step.
+    Raises:
+        InputError: A setting is wrong.
     """
     from color_s4l import methods
-    from color_s4l.terms import Proxies, Supervised
-    from color_s4l.terms.proxies import COLOR_S4L
-    from color_s4l.training import values
-    from color_s4l.training.preparation import labeled_batch
+    from color_s4l.training import session
+    from color_s4l.views.step import LABELED, UNLABELED
 
-    known = case.dtype_policy in PLAIN_POLICIES
-    terms, tasks = methods.terms_of(case.method), ()
-    for term in terms:
-        if isinstance(term, Proxies) and term == Proxies(tasks=term.tasks):
-            tasks = term.tasks
-            known &= set(tasks) <= set(COLOR_S4L)
-        elif term != Supervised():
-            known = False
-    if not known or case.devices > 1:
-        return None
-    run = Run(
+    run = dataclasses.replace(
+        run,
         dataset=NOISE,
-        network=case.network,
-        batch_size=case.batch_size,
-        labeled_batch=case.labeled_batch,
+        labels=LABELS,
+        unlabeled=run.batch_size * steps,  # one measurement is one epoch
+        colorizer=FakeColorizer.digest,
     )
-    return dataclasses.replace(
-        case,
-        tasks=tasks,
-        labeled_batch=labeled_batch(run, terms),
-        zca=values.of_images(run, case.image_size).zca,
+    terms = session.checked_terms(run)
+    resolved = settings.resolve(
+        run,
+        image_size=run.image_size,
+        labeled_views=methods.copies_of(terms, LABELED),
+        unlabeled_views=methods.copies_of(terms, UNLABELED),
     )
+    tasks = tuple(task for term in terms for task in term.proxy_tasks())
+    if backend == "torch" and not _has_plain_step(run):
+        return None
+    return Case(backend, dict(resolved.values), tasks, steps)
 
 
-class Repainted:
-    """In place of a colorizer, whose work is done before the first step."""
+def _has_plain_step(run: Run) -> bool:
+    known = run.method in PLAIN_METHODS and run.dtype_policy in PLAIN_POLICIES
+    module = f"benchmarks.pytorch.{run.network}"
+    return known and run.devices == 1 and importlib.util.find_spec(module) is not None
 
-    digest = "repainted"
+
+class FakeColorizer:
+    """A stand-in for a colorizer, which has done its work before the first step."""
+
+    digest = "fake"
 
     def colorize(self, images: np.ndarray) -> np.ndarray:
-        """Other images of the same shape."""
+        """Returns other images of the same shape."""
         return 255 - images

@@ -1,21 +1,18 @@
-"""Our training step in the running Keras backend, as a run makes it."""
+"""Our training step on the active Keras backend, built as a run builds it."""
 
-import importlib
 import statistics
 import time
+from collections.abc import Callable
 
 import keras
 
-from benchmarks.speed.case import NOISE, Case, Repainted
-from color_s4l import backend, data, methods
-from color_s4l.data import feeding
+from benchmarks.speed.case import Case, FakeColorizer
+from color_s4l import backend, data
 from color_s4l.data.streams import seed_initialisers
-from color_s4l.settings import Run
-from color_s4l.training import colors, fitting, preparation, session, values
+from color_s4l.training import build, session
 from color_s4l.training.feeding import Feed
+from color_s4l.training.inputs import InputFiles, Inputs, needs_colorizer
 
-# So long a run that the learning rate stays what it is at the beginning.
-EPOCHS = 100_000
 REPEATS = 3
 
 
@@ -23,102 +20,108 @@ class Steps:
     """A learner and its batches; `run` trains.
 
     Args:
-        case: What to measure.
+        case: The case to measure.
     """
 
     def __init__(self, case: Case):
-        terms = methods.terms_of(case.method)
+        run, images = case.run, case.images()
+        terms = session.checked_terms(run)
         self.case, self.done = case, 0
-        self.scope = session.start(self._run(case), terms)
-        dataset = case.dataset()
-        run = values.resolved(self._run(case), dataset)
+        self.scope = session.start(run, terms)
+        settings = session.resolve(run, terms, images)
         split = data.draw_split(
-            dataset.labels, dataset.classes, run.labels, run.unlabeled, 0, run.seed
+            images.labels, images.classes, run.labels, run.unlabeled, 0, run.seed
         )
+        inputs = Inputs(images, split, InputFiles(None, None, None), None)
         seed_initialisers(run.seed)
         keras.config.set_dtype_policy(run.dtype_policy)
-        self.batches = preparation.batches_of(
-            run, dataset, split, terms, Repainted() if colors.needed(terms) else None
-        )
+        colorizer = FakeColorizer() if needs_colorizer(terms) else None
+        self.batches = build.build_batches(settings.step, inputs, colorizer)
         with self.scope():
-            network = preparation.network_of(run, terms, dataset)
-            # The identity in place of a fitted matrix takes the same time.
-            preprocessing = fitting.preprocessing_of(run, dataset, {})
-            self.learner = preparation.learner_of(
-                run, network, preprocessing, terms, self.batches
+            shape = images.images.shape[1:]
+            network = build.build_network(
+                settings.model,
+                terms,
+                shape,
+                len(images.classes),
+                synchronized=build.is_synchronized(run.devices),
             )
-        self.images_per_step = preparation.images_per_step(self.learner, self.batches)
-
-    def _run(self, case: Case) -> Run:
-        return Run(
-            dataset=NOISE,
-            labels=50,
-            unlabeled=case.unlabeled,
-            colorizer=Repainted.digest,
-            method=case.method,
-            network=case.network,
-            width=case.width,
-            epochs=EPOCHS,
-            batch_size=case.batch_size,
-            labeled_batch=case.labeled_batch,
-            dtype_policy=case.dtype_policy,
-            jit_compile=case.jit_compile,
-            steps_per_execution=case.steps_per_execution,
-            devices=case.devices,
-        )
+            # The identity takes the same time as a fitted matrix.
+            preprocessing = build.build_preprocessing(settings.model.zca, shape)
+            self.learner = build.build_learner(
+                network,
+                preprocessing,
+                terms,
+                self.batches,
+                settings.step,
+                settings.optimization,
+                settings.runtime,
+            )
+        self.images_per_step = build.images_per_step(terms, self.batches)
 
     def run(self) -> None:
-        """Trains for the case's steps, as a run does."""
+        """Trains for the steps of one measurement, as a run does."""
         steps = self.case.steps
         feed = Feed(self.batches, self.done, self.done + steps)
-        with self.scope(), feeding.fed(feed) as batches:
-            self.learner.fit(
-                batches,
-                steps_per_epoch=steps,
-                shuffle=False,
-                verbose=0,
-            )
+        with self.scope(), backend.fed(feed) as batches:
+            self.learner.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
         self.done += steps
 
     def parts(self) -> dict[str, float]:
-        """Seconds of the parts of one step, each compiled and timed by itself.
+        """Measures the parts of one step, each compiled by itself, in seconds.
 
         Returns:
             "data": indices and images on the host; "views": preprocessing and
-            augmentation; "gradient": forward and backward pass.
+            augmentation; "gradient": forward and backward pass. Empty on JAX.
         """
-        name = f"benchmarks.speed.parts_{keras.backend.backend()}"
-        views, gradient = importlib.import_module(name).compiled(self.learner)
-        batch = self.batches.batch(0)
-        before = _median_seconds(lambda: _finished(views(batch)))
-        both = _median_seconds(lambda: _finished(gradient(batch)))
-        return {
-            "data": _median_seconds(lambda: self.batches.batch(1)),
-            "views": before,
-            "gradient": max(0.0, both - before),
-        }
+        if keras.backend.backend() == "jax":
+            return {}
+        import tensorflow as tf
+
+        learner, batch = self.learner, self.batches.batch(0)
+
+        # Sums, so that nothing large is copied; everything is computed nevertheless.
+        @tf.function(jit_compile=learner.jit_compile)
+        def views(batch):
+            made = learner.views_of(batch)
+            return [tf.reduce_sum(made[name]) for name in made if name != "draws"]
+
+        @tf.function(jit_compile=learner.jit_compile)
+        def gradient(batch):
+            with tf.GradientTape() as tape:
+                _, loss = learner.losses(learner.views_of(batch))
+            found = tape.gradient(loss, learner.trainable_variables)
+            arrays = [tf.convert_to_tensor(part) for part in found if part is not None]
+            return [tf.reduce_sum(array) for array in arrays]
+
+        before = _median_seconds(lambda: views(batch))
+        both = _median_seconds(lambda: gradient(batch))
+        read = _median_seconds(lambda: self.batches.batch(1))
+        return {"data": read, "views": before, "gradient": max(0.0, both - before)}
 
     def devices(self) -> list[str]:
-        """Names of the accelerators, or `["CPU"]`."""
+        """Returns the names of the accelerators, or `["CPU"]`."""
         return backend.device_names()
 
     def device_memory(self) -> int | None:
-        """Peak bytes on the first accelerator; None on a CPU."""
-        name = f"benchmarks.speed.parts_{keras.backend.backend()}"
-        return importlib.import_module(name).device_memory()
+        """Returns the peak bytes on the first accelerator; None on a CPU."""
+        if keras.backend.backend() == "jax":
+            import jax
+
+            stored = jax.devices()[0].memory_stats()
+            return stored["peak_bytes_in_use"] if stored else None
+        import tensorflow as tf
+
+        if not tf.config.list_physical_devices("GPU"):
+            return None
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
-def _finished(arrays) -> None:
-    """Waits for what a device still computes."""
-    for array in keras.tree.flatten(arrays):
-        keras.ops.convert_to_numpy(array)
-
-
-def _median_seconds(action) -> float:
-    action()  # compiles
+def _median_seconds(action: Callable[[], object]) -> float:
     seconds = []
-    for _ in range(REPEATS):
+    for _ in range(1 + REPEATS):  # the first call compiles
         started = time.perf_counter()
-        action()
+        for array in keras.tree.flatten(action()):
+            keras.ops.convert_to_numpy(array)  # waits for the device
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+    return statistics.median(seconds[1:])

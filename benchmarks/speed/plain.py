@@ -1,88 +1,87 @@
-"""The plain PyTorch step, fed with the same batches. Keras is not even imported."""
+"""The plain PyTorch step with the same batches, in a process without Keras' backend."""
+
+import importlib
 
 import torch
 
-from benchmarks.pytorch.network import Network
-from benchmarks.pytorch.step import Step
-from benchmarks.pytorch.trunks import TRUNKS
-from benchmarks.speed.case import CLASSES, Case, Repainted
+from benchmarks.pytorch.step import Network, Step
+from benchmarks.speed.case import CLASSES, Case, FakeColorizer
 from color_s4l import data
-
-LEARNING_RATE = 0.05
-DROPOUT = 0.5
 
 
 class Steps:
     """A network and its batches; `run` trains.
 
     Args:
-        case: What to measure.
+        case: The case to measure.
     """
 
     def __init__(self, case: Case):
+        run, images = case.run, case.images()
         self.case, self.done = case, 0
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dataset = case.dataset()
         split = data.draw_split(
-            dataset.labels, dataset.classes, 50, case.unlabeled, 0, 1
+            images.labels, images.classes, run.labels, run.unlabeled, 0, run.seed
         )
+        colorized = None
+        if "colorized" in case.tasks:
+            colorized = FakeColorizer().colorize(images.images[split.unlabeled])
         self.batches = data.StepBatches(
-            dataset.images,
-            dataset.labels,
+            images.images,
+            images.labels,
             split,
-            case.batch_size,
-            case.labeled_batch,
-            1,
-            Repainted().colorize(dataset.images[split.unlabeled])
-            if "colorized" in case.tasks
-            else None,
+            run.batch_size,
+            run.labeled_batch,
+            run.seed,
+            colorized,
         )
         self.step = self._step()
-        self.images_per_step = case.labeled_batch + case.batch_size * len(case.tasks)
+        self.images_per_step = run.labeled_batch + run.batch_size * len(case.tasks)
 
     def _step(self) -> Step:
-        case = self.case
+        case, run = self.case, self.case.run
         heads = {"class": CLASSES}
         if case.tasks:
             heads["proxy"] = len(case.tasks)
-        network = Network(TRUNKS[case.network](case.width), heads, DROPOUT)
+        trunk = importlib.import_module(f"benchmarks.pytorch.{run.network}")
+        network = Network(trunk.build(run.width), heads, run.dropout)
         network = network.to(self.device, memory_format=torch.channels_last)
         return Step(
             network,
             torch.optim.SGD(
-                network.parameters(), LEARNING_RATE, momentum=0.9, nesterov=True
+                network.parameters(), run.learning_rate, momentum=0.9, nesterov=True
             ),
             case.tasks,
-            self._whitening() if case.zca else (),
-            bfloat16=case.dtype_policy == "mixed_bfloat16",
+            self._whitening() if run.zca else (),
+            flip=run.hflip,
+            bfloat16=run.dtype_policy == "mixed_bfloat16",
+            weight_decay=run.weight_decay,
         )
 
     def _whitening(self) -> tuple[torch.Tensor, torch.Tensor]:
-        # The identity takes the time of a fitted matrix.
-        size = self.case.image_size**2 * 3
-        return (
-            torch.zeros(size, device=self.device),
-            torch.eye(size, device=self.device),
-        )
+        # The identity takes the same time as a fitted matrix.
+        size = self.case.run.image_size**2 * 3
+        zeros = torch.zeros(size, device=self.device)
+        return zeros, torch.eye(size, device=self.device)
 
     def run(self) -> None:
-        """Trains for the case's steps."""
+        """Trains for the steps of one measurement."""
         for number in range(self.done, self.done + self.case.steps):
             parts = self.step(self.batches.batch(number))
         self.done += self.case.steps
         float(sum(parts.values()))  # waits for the device
 
     def parts(self) -> dict[str, float]:
-        """Not measured for PyTorch."""
+        """Returns nothing: the parts are not measured for PyTorch."""
         return {}
 
     def devices(self) -> list[str]:
-        """Name of the GPU, or `["CPU"]`."""
+        """Returns the name of the GPU, or `["CPU"]`."""
         on_gpu = self.device.type == "cuda"
         return [torch.cuda.get_device_name()] if on_gpu else ["CPU"]
 
     def device_memory(self) -> int | None:
-        """Peak bytes on the GPU; None on a CPU."""
+        """Returns the peak bytes on the GPU; None on a CPU."""
         if self.device.type == "cpu":
             return None
         return torch.cuda.max_memory_allocated()

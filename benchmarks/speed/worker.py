@@ -1,7 +1,8 @@
-"""The process of one case: python -m benchmarks.speed.worker JSON.
+"""The process that measures one case: python -m benchmarks.speed.worker JSON.
 
-Warms up, says so, and obeys one word a line: "run" (answers seconds), "parts",
-"memory". Answers are lines of JSON; it ends with its input. `processes.py` starts it.
+It warms up, reports that it is ready, and then answers one word per line: "run"
+(seconds), "parts", "memory". Every answer is one line of JSON. `measure.Process`
+starts it; it ends with its input.
 """
 
 import importlib
@@ -10,6 +11,7 @@ import os
 import resource
 import sys
 import time
+import typing
 
 from benchmarks.speed.case import Case
 
@@ -17,11 +19,10 @@ WARM_UPS = 2
 
 
 def main() -> None:
-    """Runs until the input ends."""
-    fields = json.loads(sys.argv[1])
-    case = Case(**{**fields, "tasks": tuple(fields["tasks"])})
+    """Measures until the input ends."""
+    case = Case.from_json(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the frameworks print is no answer
+    os.dup2(2, 1)  # messages of the frameworks must not mix with the answers
     name = "plain" if case.backend == "torch" else "ours"
     steps = importlib.import_module(f"benchmarks.speed.{name}").Steps(case)
     for _ in range(WARM_UPS):
@@ -29,10 +30,10 @@ def main() -> None:
     ready = {"images_per_step": steps.images_per_step, "devices": steps.devices()}
     print(json.dumps(ready), file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(_obeyed(line.strip(), steps)), file=answers, flush=True)
+        print(json.dumps(_answer(line.strip(), steps)), file=answers, flush=True)
 
 
-def _obeyed(word: str, steps) -> object:
+def _answer(word: str, steps: typing.Any) -> object:
     if word == "run":
         started = time.perf_counter()
         steps.run()

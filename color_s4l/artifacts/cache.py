@@ -1,23 +1,26 @@
-"""Arrays that are costly to compute, kept on disk by the content they come from."""
+"""Cache on disk for arrays that are costly to compute."""
 
 import hashlib
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.files import read_arrays, write_arrays
+
+logger = logging.getLogger(__name__)
 
 
 def folder() -> pathlib.Path:
-    """`$XDG_CACHE_HOME/color_s4l`, or `~/.cache/color_s4l`; safe to delete."""
+    """Returns `$XDG_CACHE_HOME/color_s4l` or `~/.cache/color_s4l`; safe to delete."""
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(base) / "color_s4l"
 
 
 def digest(*parts: str | bytes | np.ndarray) -> str:
-    """SHA-256 over texts, bytes and arrays (with their types and shapes)."""
+    """Returns the SHA-256 of texts, bytes and arrays (with dtypes and shapes)."""
     sha = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -34,16 +37,15 @@ def cached(
     parts: Sequence[str | bytes | np.ndarray],
     compute: Callable[[], dict[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
-    """What `compute` returns, computed once for the same parts.
+    """Returns the result of `compute`, computed once for the same parts.
+
+    If the file in the cache is damaged, the result is computed again. If the cache
+    cannot be written, a log message says so.
 
     Args:
-        name: What it is; the beginning of the file's name.
-        parts: Everything the result depends on.
+        name: Beginning of the file's name, such as "whitening".
+        parts: Everything that the result depends on.
         compute: Returns named arrays.
-
-    Returns:
-        The arrays, from disk where they are there and whole. A cache that can't
-        be written costs time, never the run.
     """
     path = folder() / f"{name}-{digest(*parts)[:32]}.npz"
     try:
@@ -53,7 +55,7 @@ def cached(
     arrays = compute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: np.savez(file, **arrays))
+        write_arrays(path, arrays)
     except OSError as error:
-        print(f"not cached ({error.strerror}): {path}")
+        logger.warning("not cached (%s): %s", error.strerror, path)
     return arrays

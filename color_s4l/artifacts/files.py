@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writing and safe reading of files."""
 
 import contextlib
 import json
@@ -9,22 +9,23 @@ import signal
 import tempfile
 import threading
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 
 def write_atomically(
     path: pathlib.Path, write: Callable[[typing.BinaryIO], object]
 ) -> None:
-    """Writes a file so that a kill at any moment leaves the old one or the new one.
+    """Writes a file; if the process is killed, the old or the new file exists.
 
     Args:
-        path: The file; its folder exists.
+        path: The file; its folder must exist.
         write: Receives the open file.
 
     Raises:
-        OSError: The disk is full or the folder read-only; the old file survives.
+        OSError: The disk is full or the folder is read-only; the old file is kept.
     """
     with written_atomically(path) as file:
         write(file)
@@ -32,10 +33,10 @@ def write_atomically(
 
 @contextlib.contextmanager
 def written_atomically(path: pathlib.Path) -> Iterator[typing.BinaryIO]:
-    """As `write_atomically`, for what is written little by little.
+    """Writes like `write_atomically`, in a with statement.
 
     Yields:
-        The open file; after an exception it is gone, and the old one stays.
+        The open file; after an exception it is removed, and the old file is kept.
     """
     with _temporary(path) as temporary:
         with open(temporary, "wb") as file:
@@ -46,7 +47,12 @@ def written_atomically(path: pathlib.Path) -> Iterator[typing.BinaryIO]:
 
 
 def save_atomically(path: pathlib.Path, save: Callable[[str], object]) -> None:
-    """As `write_atomically`, for savers that want a name with the same ending."""
+    """Writes like `write_atomically`, for a function that takes a file name.
+
+    Args:
+        path: The file; its folder must exist.
+        save: Receives the name of a temporary file with the same ending.
+    """
     with _temporary(path) as temporary:
         save(temporary)
         os.replace(temporary, path)
@@ -54,7 +60,7 @@ def save_atomically(path: pathlib.Path, save: Callable[[str], object]) -> None:
 
 @contextlib.contextmanager
 def h5_wanted() -> Iterator[None]:
-    """Inside, Keras does not warn of H5, an older format: here it is asked for."""
+    """Suppresses Keras' warning that H5 is an old format: it is chosen on purpose."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -66,20 +72,20 @@ def h5_wanted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary(path: pathlib.Path) -> Iterator[str]:
-    """A new name beside `path`, removed again unless it took `path`'s place."""
+    """Yields the name of a new file beside `path`; at the end it is removed."""
     path = pathlib.Path(path)
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=".unfinished-", suffix=path.suffix
     )
     os.close(handle)
-    # mkstemp's files are for the owner alone; results are for whom the umask lets.
+    # mkstemp makes files that only the owner can read; results follow the umask.
     mask = os.umask(0)
     os.umask(mask)
     os.chmod(name, 0o666 & ~mask)
     try:
         yield name
     except OSError as error:
-        # A full disk is told of without a name.
+        # A disk-full error is raised without the file name.
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
@@ -90,9 +96,9 @@ def _temporary(path: pathlib.Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Inside, Ctrl-C waits until the end: what is begun is finished first."""
+    """Delays Ctrl-C until the end of the with statement."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is interrupted
+        yield  # Ctrl-C only interrupts the main thread
         return
     pressed = []
     before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
@@ -105,36 +111,42 @@ def uninterrupted() -> Iterator[None]:
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads an NPZ file as a whole; nothing in it is unpickled.
-
-    Args:
-        path: Of the file.
-
-    Returns:
-        Name -> array.
+    """Reads all arrays of an NPZ file by their names; nothing is unpickled.
 
     Raises:
-        OSError: The file can't be read.
-        ValueError: It is damaged, no NPZ file, or holds something else than arrays.
+        OSError: The file cannot be read.
+        ValueError: The file is damaged, is not an NPZ file, or contains something
+            else than arrays.
     """
     try:
-        # Opened here: np.load leaves a damaged file open.
+        # Opened here, because np.load does not close a damaged file.
         with open(path, "rb") as file:
-            # Else NumPy would advise to unpickle whatever it is.
+            # For other files, NumPy's error would recommend unpickling.
             if file.read(2) != b"PK":
-                raise ValueError("it is no NPZ file")
+                raise ValueError("it is not an NPZ file")
             file.seek(0)
             with np.load(file, allow_pickle=False) as stored:
                 arrays = dict(stored)
     except (OSError, ValueError):
         raise
-    except Exception as error:  # damaged, zipfile, zlib and NumPy raise nearly anything
+    except Exception as error:  # zipfile, zlib and NumPy raise many types
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    # NumPy gives the bytes of what is stored in another form.
+    # NumPy returns the bytes of members that are not arrays.
     others = [n for n, array in arrays.items() if not isinstance(array, np.ndarray)]
     if others:
-        raise ValueError(f"{others[0]!r} is no array")
+        raise ValueError(f"{others[0]!r} is not an array")
     return arrays
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, npt.ArrayLike]) -> None:
+    """Writes an NPZ file atomically.
+
+    Args:
+        path: The file; its folder must exist.
+        arrays: Arrays by their names.
+    """
+    # allow_pickle is a keyword of savez, so mypy expects every array to be a bool.
+    write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
 
 def write_json(path: pathlib.Path, content: dict) -> None:
@@ -147,15 +159,12 @@ def read_json(path: pathlib.Path, names: Sequence[str]) -> dict:
     """Reads a JSON file that holds one object.
 
     Args:
-        path: Of the file.
-        names: What the object has at least.
-
-    Returns:
-        The object.
+        path: The file.
+        names: Names that the object must have.
 
     Raises:
-        OSError: The file can't be read.
-        ValueError: It is damaged.
+        OSError: The file cannot be read.
+        ValueError: The file is damaged or a name is missing.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     check_names(content, names)
@@ -163,10 +172,10 @@ def read_json(path: pathlib.Path, names: Sequence[str]) -> dict:
 
 
 def check_names(content: object, names: Sequence[str]) -> None:
-    """Refuses what is no JSON object with at least these names.
+    """Checks that a JSON value is an object with at least these names.
 
     Raises:
-        ValueError: It says what is missing.
+        ValueError: It is not.
     """
     if not isinstance(content, dict):
         raise ValueError(f"expected an object, not {type(content).__name__}")

@@ -1,8 +1,17 @@
-"""A classifier for other programs: Keras, TensorFlow, ONNX Runtime, LiteRT.
+"""Exports of a classifier to other programs: Keras, TensorFlow, ONNX Runtime, LiteRT.
 
-Every artefact takes raw uint8 RGB images, `(n, height, width, 3)`, and gives class
-probabilities; every one carries the same note (`classifier_file.About`, JSON) with the
-names of the classes, where its format has a place for it.
+Every exported model takes raw uint8 RGB images `(n, height, width, 3)` and returns
+class probabilities. It contains the note `models.About` (JSON) with the names of the
+classes.
+
+A format is a function that is registered with `register_format`:
+
+    @register_format("onnx", suffix=".onnx", needs=("tensorflow", "tf2onnx", "onnx"))
+    def write_onnx(model, path, about): ...
+
+It receives the model, the path to write to and the note. `suffix` is the ending of the
+file's name; "" means that the function creates a folder. `needs` are the packages that
+it imports besides Keras; with "tensorflow" among them, Keras must run on TensorFlow.
 """
 
 import contextlib
@@ -15,33 +24,22 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import keras
 
-from color_s4l.artifacts import classifier_file
-from color_s4l.artifacts.classifier_file import NOTE, About
+from color_s4l.artifacts import models
 from color_s4l.artifacts.files import save_atomically
-from color_s4l.errors import InputError, unknown
-
-
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """One kind of artefact.
-
-    Attributes:
-        ending: Of its file's name; empty: it is a folder.
-        write: Receives the model, a path that is renamed later, and the note.
-        needs: Packages that write it, beside Keras.
-    """
-
-    ending: str
-    write: Callable[[keras.Model, pathlib.Path, About], None]
-    needs: tuple[str, ...] = ()
+from color_s4l.artifacts.models import NOTE, About
+from color_s4l.errors import InputError
+from color_s4l.registry import FORMATS, register_format
 
 
 def _exact(model: keras.Model) -> keras.Model:
-    """The model in float32 where it computes in less: the runtimes know no bfloat16."""
+    """Returns a float32 copy of a model of mixed precision, else the model itself.
+
+    ONNX Runtime and LiteRT have no bfloat16 convolutions.
+    """
     text = json.dumps(model.get_config())
     plain = text.replace("mixed_bfloat16", "float32").replace(
         "mixed_float16", "float32"
@@ -53,22 +51,32 @@ def _exact(model: keras.Model) -> keras.Model:
     return exact
 
 
-def _write_saved_model(model: keras.Model, path: pathlib.Path, about: About) -> None:
-    """TensorFlow's own folder; `assets.extra` is its place for what others add."""
+@register_format("keras", suffix=".keras")
+@register_format("h5", suffix=".h5")
+def write_keras(model: keras.Model, path: pathlib.Path, about: About) -> None:
+    """Writes a Keras file, with the note as `models.save` stores it."""
+    models.save(model, path, about)
+
+
+@register_format("saved_model", suffix="", needs=("tensorflow",))
+def write_saved_model(model: keras.Model, path: pathlib.Path, about: About) -> None:
+    """Writes a TensorFlow SavedModel, with the note in its folder `assets.extra`."""
     model.export(path, format="tf_saved_model", verbose=False)
     extra = path / "assets.extra"
     extra.mkdir()
     (extra / f"{NOTE}.json").write_text(about.to_json(), encoding="utf-8")
 
 
-def _write_onnx(model: keras.Model, path: pathlib.Path, about: About) -> None:
-    """The note is a metadata property; the output gets a name that says something."""
+@register_format("onnx", suffix=".onnx", needs=("tensorflow", "tf2onnx", "onnx"))
+def write_onnx(model: keras.Model, path: pathlib.Path, about: About) -> None:
+    """Writes an ONNX file with the output "probabilities"; the note is metadata."""
     import onnx
 
     model = _exact(model)
-    model(keras.ops.zeros((1, *model.input_shape[1:]), "uint8"))  # Keras insists
+    # Keras refuses to export a model that has never been called.
+    model(keras.ops.zeros((1, *model.input_shape[1:]), "uint8"))
     with warnings.catch_warnings():
-        # Keras asks NumPy for an attribute of long ago, to patch tf2onnx.
+        # Keras reads a deprecated attribute of NumPy to patch tf2onnx.
         warnings.simplefilter("ignore", FutureWarning)
         model.export(path, format="onnx", verbose=False)
     artefact = onnx.load(path)
@@ -82,86 +90,81 @@ def _write_onnx(model: keras.Model, path: pathlib.Path, about: About) -> None:
     onnx.save(artefact, path)
 
 
-def _write_litert(model: keras.Model, path: pathlib.Path, about: About) -> None:
-    """The note is a ZIP archive behind the model: LiteRT's way for further files."""
+@register_format("litert", suffix=".tflite", needs=("tensorflow",))
+def write_litert(model: keras.Model, path: pathlib.Path, about: About) -> None:
+    """Writes a LiteRT file, with the note in a ZIP archive appended to it.
+
+    LiteRT's own metadata tools store further files the same way.
+    """
     _exact(model).export(path, format="litert", verbose=False)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(f"{NOTE}.json", about.to_json())
 
 
-FORMATS = {
-    "h5": Format(".h5", classifier_file.save),
-    "keras": Format(".keras", classifier_file.save),
-    "saved_model": Format("", _write_saved_model, ("tensorflow",)),
-    "onnx": Format(".onnx", _write_onnx, ("tensorflow", "tf2onnx", "onnx")),
-    "litert": Format(".tflite", _write_litert, ("tensorflow",)),
-}
-
-
 def check(name: str, path: pathlib.Path) -> None:
-    """Refuses what can't be written, before anything is loaded.
+    """Refuses an export that cannot succeed, before anything is loaded.
 
     Args:
-        name: A key of `FORMATS`.
-        path: Where the artefact is to go.
+        name: Name of a registered format.
+        path: Where the exported model will be written.
 
     Raises:
-        InputError: There is no such format, a package is missing, the path has
-            another ending or exists.
+        InputError: There is no such format, a package is missing, the path has another
+            ending or exists.
     """
-    if name not in FORMATS:
-        raise unknown("format", name, FORMATS)
-    missing = [p for p in FORMATS[name].needs if not importlib.util.find_spec(p)]
+    options = FORMATS.options(name)
+    missing = [p for p in options.get("needs", ()) if not importlib.util.find_spec(p)]
     if missing:
         raise InputError(
-            f"--format={name} needs the package {' and '.join(missing)}: "
+            f"The format {name} needs the package {' and '.join(missing)}: "
             f"pip install {' '.join(missing)}."
         )
-    ending = FORMATS[name].ending
-    if path.suffix != ending:
+    suffix = options["suffix"]
+    if path.suffix != suffix:
         raise InputError(
-            f"--format={name}: expected --output to "
-            f"{f'end with {ending}' if ending else 'be a folder, without an ending'}. "
+            f"Expected `output` of the format {name} to "
+            f"{f'end with {suffix}' if suffix else 'be a folder, without an ending'}. "
             f"Received: {path}."
         )
     if path.exists():
         raise InputError(
-            f"{path} exists already, and nothing is overwritten: give another --output."
+            f"{path} exists already, and nothing is overwritten: give another `output`."
         )
 
 
 def export(model: keras.Model, about: About, name: str, path: pathlib.Path) -> None:
-    """Writes an artefact, whole or not at all.
+    """Writes a model in another format, atomically.
 
     Args:
-        model: Of `classifier_file.load`.
-        about: What the artefact says of itself.
-        name: A key of `FORMATS`.
-        path: As `check` wants it; its folder is made.
+        model: From `models.load`.
+        about: The note; its digest is computed anew.
+        name: Name of a registered format.
+        path: A path that `check` accepts; its folder is created.
 
     Raises:
-        InputError: As `check`; or the format is TensorFlow's and Keras runs on JAX.
+        InputError: As `check`; or the format needs TensorFlow and Keras runs on JAX.
     """
     check(name, path)
-    chosen = FORMATS[name]
-    if chosen.needs and keras.backend.backend() != "tensorflow":
+    write, options = FORMATS[name], FORMATS.options(name)
+    needs_tensorflow = "tensorflow" in options.get("needs", ())
+    if needs_tensorflow and keras.backend.backend() != "tensorflow":
         raise InputError(
             f"The format {name} is written by Keras on TensorFlow "
-            "(KERAS_BACKEND=tensorflow); a model trained on JAX is loaded there too."
+            "(KERAS_BACKEND=tensorflow). A model trained on JAX can be loaded there."
         )
-    about = dataclasses.replace(about, digest=classifier_file.digest(model))
+    about = dataclasses.replace(about, digest=models.digest(model))
     path.parent.mkdir(parents=True, exist_ok=True)
-    if chosen.ending:
-        save_atomically(path, lambda f: chosen.write(model, pathlib.Path(f), about))
+    if options["suffix"]:
+        save_atomically(path, lambda file: write(model, pathlib.Path(file), about))
         return
     with _unfinished(path) as folder:
-        chosen.write(model, folder, about)
+        write(model, folder, about)
         os.replace(folder, path)
 
 
 @contextlib.contextmanager
 def _unfinished(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A new folder beside `path`, removed again unless it took `path`'s place."""
+    """Yields a new path in a temporary folder beside `path`, removed at the end."""
     outer = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=".unfinished-"))
     try:
         yield outer / path.name

@@ -1,4 +1,4 @@
-"""The pictures of a run: views, learning curves, confusion matrix."""
+"""Figures of images, learning curves and confusion matrices, and saving them as PNG."""
 
 import pathlib
 import typing
@@ -15,48 +15,41 @@ from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 from color_s4l.artifacts.files import write_atomically
 
-# Above this many classes, numbers in a confusion matrix are too small to read.
+# With more classes, the numbers in a confusion matrix are too small to read.
 MOST_NUMBERED = 20
+# With more classes, the class names beside a confusion matrix are too small to read.
 MOST_NAMED = 40
-# Of Linux, Windows and macOS, for what DejaVu Sans has not: Chinese, Japanese, Korean,
-# and the scripts of India and Thailand.
+# Columns of a sheet of images with captions.
+COLUMNS = 6
+# Fonts of Linux, Windows and macOS for letters that DejaVu Sans does not have: Chinese,
+# Japanese, Korean, and the scripts of India and Thailand.
 OTHER_SCRIPTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Droid Sans Fallback",
-    "Noto Sans Devanagari",
-    "Noto Sans Bengali",
-    "Noto Sans Tamil",
-    "Noto Sans Thai",
-    "Microsoft YaHei",
-    "Yu Gothic",
-    "Malgun Gothic",
-    "Nirmala UI",
-    "Leelawadee UI",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Apple SD Gothic Neo",
-    "Arial Unicode MS",
+    *("Noto Sans CJK SC", "Noto Sans CJK JP"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
+    *("Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"),
+    *("PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS"),
 )
 
 
 def fonts() -> list[str]:
-    """Families that pictures are lettered in: the first that has a letter draws it."""
+    """Returns font families; a letter is drawn in the first family that has it."""
     installed = set(font_manager.get_font_names())
     return ["DejaVu Sans", *(name for name in OTHER_SCRIPTS if name in installed)]
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:
-    """Writes a figure as PNG, whole or not at all.
+    """Writes a figure as PNG, atomically.
 
-    Letters that none of the installed `fonts` has become boxes, without a warning for
-    each.
+    A letter that none of the installed `fonts` has becomes a box, without a warning.
+
+    Args:
+        figure: The figure; the font of its texts is changed.
+        path: File in an existing folder; replaced if it exists.
     """
     families = fonts()
     for text in figure.findobj(Text):
-        text.set_fontfamily(families)
+        typing.cast(Text, text).set_fontfamily(families)
 
     def write(file: typing.BinaryIO) -> None:
         with warnings.catch_warnings():
@@ -66,71 +59,90 @@ def save(figure: Figure, path: pathlib.Path) -> None:
     write_atomically(path, write)
 
 
-def views(rows: Sequence[Sequence[np.ndarray]], names: list[str]) -> Figure:
-    """Images in rows, their views in columns, with the proxy labels above.
+def views(rows: np.ndarray, names: Sequence[str]) -> Figure:
+    """Draws images in rows and their views in columns, below their proxy labels.
 
     Args:
-        rows: One list of views per image, each uint8 `(height, width, 3)`.
-        names: Of the views; the place is the proxy label.
-
-    Returns:
-        The figure.
+        rows: Views of m images, uint8 `(m, len(names), height, width, 3)`.
+        names: Names of the views, in the order of the proxy labels.
     """
     size = 1.15
     figure = Figure(figsize=(size * len(names), size * len(rows) + 0.7))
-    axes = figure.subplots(len(rows), len(names), squeeze=False)
-    for row, images in zip(axes, rows, strict=True):
-        for axis, image in zip(row, images, strict=True):
-            axis.imshow(image, interpolation="nearest")
-            axis.set_axis_off()
+    axes = _grid(figure, rows, len(names))
     for label, (axis, name) in enumerate(zip(axes[0], names, strict=True)):
-        axis.set_title(f"{label}\n{name.replace('_', ' ')}", fontsize=7)
+        axis.set_title(f"{label}\n{_with_spaces(name)}", fontsize=7)
     figure.tight_layout(pad=0.4)
     return figure
 
 
 def sheet(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
-    """A contact sheet: images in rows, with the rows' names.
+    """Draws a contact sheet: rows of images, each row below its name.
 
     Args:
-        rows: Name -> images uint8 `(k, height, width, 3)`, k up to `columns`.
-        columns: Places in a row.
-
-    Returns:
-        The figure.
+        rows: Name of a row to its images, uint8 `(k, height, width, 3)`, k up to
+            `columns`.
+        columns: Number of places in a row.
     """
     figure = Figure(figsize=(columns, 1.25 * len(rows)))
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    for row, (name, images) in zip(axes, rows.items(), strict=True):
-        for axis in row:
-            axis.set_axis_off()
-        for axis, image in zip(row, images, strict=False):
-            axis.imshow(image, interpolation="nearest")
-        row[0].set_title(_plain(name), loc="left", fontsize=7, pad=2)
+    axes = _grid(figure, list(rows.values()), columns)
+    for axis, name in zip(axes[:, 0], rows, strict=True):
+        axis.set_title(name, loc="left", fontsize=7, pad=2, parse_math=False)
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.97, wspace=0.05, hspace=0.2)
     return figure
 
 
-def curves(log: pd.DataFrame) -> Figure:
-    """Error rates (above) and the loss with its terms (below), by epoch.
+def captioned(images: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
+    """Draws images in rows of six, each below its caption.
 
     Args:
-        log: The run's log.csv.
+        images: At least one, each uint8 `(height, width, 3)`.
+        captions: One or more lines for each image.
+    """
+    rows = [images[k : k + COLUMNS] for k in range(0, len(images), COLUMNS)]
+    columns = min(COLUMNS, len(images))
+    figure = Figure(figsize=(1.9 * columns, 2.4 * len(rows)))
+    axes = _grid(figure, rows, columns, "auto")
+    for axis, caption in zip(axes.ravel(), captions, strict=False):
+        axis.set_title(caption, fontsize=7, parse_math=False)
+    # The layout depends on the fonts, which `save` sets.
+    figure.set_layout_engine("tight", pad=0.5)
+    return figure
 
-    Returns:
-        The figure.
+
+def _grid(
+    figure: Figure,
+    rows: Sequence[np.ndarray | Sequence[np.ndarray]] | np.ndarray,
+    columns: int,
+    interpolation: str = "nearest",
+) -> np.ndarray:
+    """Draws rows of images and returns the axes, `(len(rows), columns)`."""
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, images in zip(axes, rows, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for axis, image in zip(line, images, strict=False):
+            axis.imshow(image, interpolation=interpolation)
+    return axes
+
+
+def curves(log: pd.DataFrame) -> Figure:
+    """Draws error rates (above) and the loss with its terms (below) by epoch.
+
+    Args:
+        log: Content of log.csv, one row per epoch.
     """
     figure = Figure(figsize=(7, 6))
     above, below = figure.subplots(2, 1, sharex=True)
     for name in log.columns:
+        label = _with_spaces(name)
         if name.endswith("error"):
-            above.plot(log["epoch"], log[name], marker=".", label=_spelled(name))
+            above.plot(log["epoch"], log[name], marker=".", label=label)
         elif name.endswith("loss") or name == "weight_decay":
-            below.plot(log["epoch"], log[name], marker=".", label=_spelled(name))
+            below.plot(log["epoch"], log[name], marker=".", label=label)
     above.set_ylabel("error in %")
     below.set_ylabel("loss")
     below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    below.set_xlabel("epoch (a pass over the unlabelled images)")
+    below.set_xlabel("epoch (one pass over the unlabelled images)")
     for axis in (above, below):
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
@@ -140,27 +152,19 @@ def curves(log: pd.DataFrame) -> Figure:
     return figure
 
 
-def _plain(name: str) -> str:
-    """A user's text, in which a dollar is a dollar and begins no formula."""
-    return name.replace("$", r"\$")
-
-
-def _spelled(name: str) -> str:
+def _with_spaces(name: str) -> str:
     return name.replace("_", " ")
 
 
 def confusion(
-    labels: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...]
+    labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
 ) -> Figure:
-    """How often each class (row) was taken for each class (column), in % of the row.
+    """Draws the share of each class (row) taken for each class (column), in percent.
 
     Args:
         labels: True classes, integers `(n,)`.
         predicted: Predicted classes, integers `(n,)`.
-        classes: Names.
-
-    Returns:
-        The figure.
+        classes: Names of the classes.
     """
     matrix = 100 * confusion_matrix(
         labels, predicted, labels=np.arange(len(classes)), normalize="true"
@@ -168,10 +172,9 @@ def confusion(
     side = float(np.clip(1.5 + 0.5 * len(classes), 5, 12))
     figure = Figure(figsize=(side + 0.6, side))
     axis = figure.subplots()
-    display = ConfusionMatrixDisplay(
-        matrix, display_labels=[_plain(name) for name in classes]
-    )
-    display.plot(
+    # Matplotlib reads text between two dollar signs as a formula.
+    names = [name.replace("$", r"\$") for name in classes]
+    ConfusionMatrixDisplay(matrix, display_labels=names).plot(
         ax=axis,
         cmap="Blues",
         include_values=len(classes) <= MOST_NUMBERED,
@@ -182,6 +185,6 @@ def confusion(
         axis.set_xticks([])
         axis.set_yticks([])
     axis.set_title("Test images of each class, in %")
-    # Done when it is written: names that no font has are warned of here, too.
+    # The layout depends on the fonts, which `save` sets.
     figure.set_layout_engine("tight")
     return figure

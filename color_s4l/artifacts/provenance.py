@@ -1,4 +1,4 @@
-"""Where a number comes from: command, versions, hardware, date."""
+"""Provenance of results: versions, hardware, date."""
 
 import datetime
 import importlib.metadata
@@ -12,7 +12,7 @@ _PACKAGES = ("color-s4l", "keras", "tensorflow", "jax", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Python's and the packages' versions; what is not installed is left out."""
+    """Returns the versions of Python and of the packages that are installed."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -23,7 +23,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware(devices: Sequence[str]) -> str:
-    """One line: accelerators, processor, cores, memory.
+    """Returns one line: accelerators, processor, cores, memory.
 
     Args:
         devices: Names of the accelerators, or `["CPU"]`.
@@ -44,5 +44,5 @@ def _processor() -> str:
 
 
 def today() -> str:
-    """The date in UTC, ISO 8601."""
+    """Returns the date in UTC, ISO 8601."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -1,12 +1,17 @@
-"""Framework code of the running Keras backend, TensorFlow or JAX.
+"""Framework code for the active Keras backend, TensorFlow or JAX.
 
-`tensorflow.py` and `jax.py` define the same names. Everything else in the library is
-written with `keras.ops`.
+`tensorflow.py` and `jax.py` define the same names. All other code of the library uses
+`keras.ops`.
 """
 
 import importlib
+import typing
 
 import keras
+
+# A tensor of the active backend, or a NumPy array. Used in type hints only: the two
+# backends have no common class for it.
+Tensor = typing.Any
 
 _module = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 

@@ -1,30 +1,35 @@
-"""JAX: gradients, distribution, fused kernels and feeding."""
+"""JAX code: gradients, distribution, fused kernels and feeding."""
 
 import contextlib
 import functools
 import itertools
 import os
+import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import keras
 from keras import ops
 
+from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 class TrainStep:
-    """The custom training step of a `Learner`, with `value_and_grad` over a scope."""
+    """The training step of a `Learner`: `value_and_grad` over a `StatelessScope`.
 
-    def train_step(self, state, data):
-        """One update, without side effects.
+    `self` is a `Learner`, which inherits from this class and from `keras.Model`.
+    """
+
+    def train_step(self: typing.Any, state: tuple, data: tuple) -> tuple[dict, tuple]:
+        """Makes one update, without side effects.
 
         Args:
-            state: Values of the trainable, non-trainable, optimizer's and metrics'
+            state: Values of the trainable, non-trainable, optimizer and metrics
                 variables.
-            data: A batch of `StepBatches`, alone in a tuple: what `fit` hands on.
+            data: A tuple with one batch of `StepBatches`, as Keras' `fit` passes it.
 
         Returns:
             Name -> running mean over the epoch, and the new state.
@@ -58,9 +63,13 @@ class TrainStep:
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
     def _scope(
-        self, trainable=(), non_trainable=(), optimizer_variables=(), metrics=()
+        self: typing.Any,
+        trainable=(),
+        non_trainable=(),
+        optimizer_variables=(),
+        metrics=(),
     ):
-        """A scope in which the variables have these values (none given: their own)."""
+        """Returns a scope with these values; a group left empty keeps its own."""
         pairs = (
             (self.trainable_variables, trainable),
             (self.non_trainable_variables, non_trainable),
@@ -71,37 +80,37 @@ class TrainStep:
         return keras.StatelessScope(state_mapping=itertools.chain(*given))
 
 
-def _values(scope: keras.StatelessScope, variables) -> list:
+def _values(scope: keras.StatelessScope, variables: Sequence) -> list:
     return [scope.get_current_value(variable) for variable in variables]
 
 
-def share_of(draws):
-    """All of them: under JAX the step sees the whole batch, whatever the devices."""
+def share_of(draws: Tensor) -> Tensor:
+    """Returns the draws: a JAX step sees the whole batch on any number of devices."""
     return draws
 
 
-def gathered(tensors):
-    """The tensors: they are those of the whole batch already."""
+def gathered(tensors: Tensor) -> Tensor:
+    """Returns the tensors: they already hold the whole batch."""
     return tensors
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
-    """What opens a scope in which the network is made and trained on several devices.
+    """Returns a function that opens a scope for building and training on devices.
 
     Args:
-        devices: GPUs; on a machine without any, logical CPU devices.
+        devices: Number of GPUs; on a machine without GPUs, of logical CPU devices.
 
     Raises:
-        InputError: There are fewer, or JAX is already running with fewer.
+        InputError: There are fewer devices, or JAX already runs with fewer.
     """
     if devices == 1:
         return contextlib.nullcontext
-    # Raised when JAX is already running; then what it runs with is counted.
+    # JAX raises RuntimeError if it is already running; its devices are counted below.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices)
     found = keras.distribution.list_devices()
     if len(found) < devices:
-        raise InputError(f"--devices={devices}: there are {len(found)} devices.")
+        raise InputError(f"`devices` is {devices}, but there are {len(found)} devices.")
     return functools.partial(_data_parallel, found[:devices])
 
 
@@ -116,30 +125,32 @@ def _data_parallel(names: list[str]) -> Iterator[None]:
 
 
 def share_cores(passes: int) -> None:
-    """XLA shares them out by itself.
+    """Does nothing: XLA distributes the work over the cores itself.
 
     Args:
-        passes: Through the trunk, of a step.
+        passes: Number of independent forward passes in a step.
     """
 
 
 def make_deterministic() -> None:
-    """Makes every operation bit-equal from run to run; before the first one runs."""
+    """Makes runs bit-identical; must be called before the first operation runs."""
     flags = os.environ.get("XLA_FLAGS", "")
     if _DETERMINISTIC not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {_DETERMINISTIC}".strip()
 
 
 def device_names() -> list[str]:
-    """Names of the accelerators, or `["CPU"]`."""
+    """Returns the names of the accelerators, or `["CPU"]`."""
     return [
         "CPU" if device.platform == "cpu" else device.device_kind
         for device in jax.devices()
     ]
 
 
-def normalized(features, scale, offset, epsilon: float):
-    """Normalises by the statistics of the batch.
+def normalized(
+    features: Tensor, scale: Tensor, offset: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalises features by the statistics of the batch.
 
     Args:
         features: Float `(batch, rows, columns, channels)`, float32 or half precision.
@@ -148,8 +159,8 @@ def normalized(features, scale, offset, epsilon: float):
         epsilon: Added to the variance.
 
     Returns:
-        The normalised features, of the type of `features`; mean and (biased) variance
-        of the batch, float32 `(channels,)`.
+        The normalised features, in the dtype of `features`; the mean and the (biased)
+        variance of the batch, float32 `(channels,)`.
     """
     wide = ops.cast(features, "float32")
     mean, variance = ops.moments(wide, axes=(0, 1, 2))
@@ -159,26 +170,28 @@ def normalized(features, scale, offset, epsilon: float):
     return ops.cast(outputs, features.dtype), mean, variance
 
 
-def leaky(features, slope: float):
-    """LeakyReLU.
+def leaky(features: Tensor, slope: float) -> Tensor:
+    """Applies LeakyReLU.
 
     Args:
         features: Float, any shape.
-        slope: Factor on values below 0; itself at least 0.
+        slope: Factor on values below 0; at least 0.
 
     Returns:
-        The shape of `features`.
+        Float, the shape of `features`.
     """
     return ops.leaky_relu(features, slope)
 
 
-def pullback(function: Callable, inputs: Sequence, upstream):
-    """The value of a function, and its gradient.
+def pullback(
+    function: Callable, inputs: Sequence[Tensor], upstream: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Returns the value of a function and its vector-Jacobian product.
 
     Args:
         function: Takes `*inputs`, returns one tensor.
         inputs: Float tensors.
-        upstream: The gradient of a loss with respect to the function's value.
+        upstream: Gradient of a loss with respect to the function's value.
 
     Returns:
         The value, and the list of the gradients with respect to `inputs`.
@@ -187,11 +200,11 @@ def pullback(function: Callable, inputs: Sequence, upstream):
     return value, list(pull(upstream))
 
 
-def after(tensors: Sequence, earlier: Sequence) -> list:
-    """`tensors`, available only once all of `earlier` have been computed."""
+def after(tensors: Sequence[Tensor], earlier: Sequence[Tensor]) -> list[Tensor]:
+    """Returns `tensors`, computed only after all of `earlier` have been computed."""
     return jax.lax.optimization_barrier((list(tensors), list(earlier)))[0]
 
 
-def fed(batches) -> contextlib.AbstractContextManager:
-    """The batches themselves."""
+def fed(batches: keras.utils.PyDataset) -> contextlib.AbstractContextManager:
+    """Yields the batches themselves: Keras feeds them to JAX without conversion."""
     return contextlib.nullcontext(batches)

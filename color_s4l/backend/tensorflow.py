@@ -1,22 +1,28 @@
-"""TensorFlow: gradients, distribution, fused kernels and feeding."""
+"""TensorFlow code: gradients, distribution, fused kernels and feeding."""
 
 import contextlib
 import os
+import typing
 from collections.abc import Callable, Iterator, Sequence
 
+import keras
 import tensorflow as tf
 
+from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 
 
 class TrainStep:
-    """The custom training step of a `Learner`, with a GradientTape."""
+    """The training step of a `Learner`, with a `GradientTape`.
 
-    def train_step(self, data):
-        """One update; every replica runs it on its part of the batch.
+    `self` is a `Learner`, which inherits from this class and from `keras.Model`.
+    """
+
+    def train_step(self: typing.Any, data: tuple) -> dict:
+        """Makes one update; every replica runs it on its part of the batch.
 
         Args:
-            data: A batch of `StepBatches`, alone in a tuple: what `fit` hands on.
+            data: A tuple with one batch of `StepBatches`, as Keras' `fit` passes it.
 
         Returns:
             Name -> running mean over the epoch.
@@ -24,7 +30,7 @@ class TrainStep:
         batch = self.views_of(data[0])
         with tf.GradientTape() as tape:
             outcome, loss = self.losses(batch)
-            # The optimizer adds the replicas' gradients up; ours is a mean.
+            # The optimizer sums the replicas' gradients; the loss is a mean.
             shared = loss / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = self.optimizer.scale_loss(shared)
         gradients = tape.gradient(scaled, self.trainable_variables)
@@ -33,11 +39,12 @@ class TrainStep:
         return self.record(outcome, loss)
 
 
-def share_of(draws):
-    """This replica's rows of arrays that were drawn for the whole step.
+def share_of(draws: Tensor) -> Tensor:
+    """Returns this replica's rows of arrays that were drawn for the whole step.
 
     Args:
-        draws: Nested tensors, the whole step's batch first; None is kept.
+        draws: Nested tensors whose first axis is the batch of the whole step; None
+            stays None.
     """
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
@@ -48,17 +55,17 @@ def share_of(draws):
             return None
         size = part.shape[0] // replica.num_replicas_in_sync
         start = replica.replica_id_in_sync_group * size
-        # A static size: the start alone is known only on the device.
+        # The slice's start is only known at run time, but its size is static.
         return tf.ensure_shape(part[start : start + size], (size, *part.shape[1:]))
 
     return tf.nest.map_structure(rows, draws)
 
 
-def gathered(tensors):
-    """The rows of all replicas, in the order of the replicas.
+def gathered(tensors: Tensor) -> Tensor:
+    """Returns the rows of all replicas, in the order of the replicas.
 
     Args:
-        tensors: Nested, each with this replica's part of the batch first.
+        tensors: Nested tensors whose first axis is this replica's part of the batch.
     """
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1 or not tensors:
@@ -67,13 +74,13 @@ def gathered(tensors):
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
-    """What opens a scope in which the network is made and trained on several devices.
+    """Returns a function that opens a scope for building and training on devices.
 
     Args:
-        devices: GPUs; on a machine without any, logical CPU devices.
+        devices: Number of GPUs; on a machine without GPUs, of logical CPU devices.
 
     Raises:
-        InputError: There are fewer, or TensorFlow is already running with fewer.
+        InputError: There are fewer devices, or TensorFlow already runs with fewer.
     """
     if devices == 1:
         return contextlib.nullcontext
@@ -82,7 +89,9 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
         _split_the_cpu(devices)
     found = tf.config.list_logical_devices(kind)
     if len(found) < devices:
-        raise InputError(f"--devices={devices}: there are {len(found)} {kind} devices.")
+        raise InputError(
+            f"`devices` is {devices}, but there are {len(found)} {kind} devices."
+        )
     names = [device.name for device in found[:devices]]
     return tf.distribute.MirroredStrategy(names).scope
 
@@ -90,21 +99,22 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
 def _split_the_cpu(devices: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * devices
-    # Raised when TensorFlow is already running; then what it runs with is counted.
+    # TensorFlow raises RuntimeError if it is already running; `distributed` then counts
+    # the devices it has.
     with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(cpu, logical)
 
 
 def share_cores(passes: int) -> None:
-    """Gives each pass through the trunk a core, where there are not more cores.
+    """Lets each forward pass use one core, if there are as many passes as cores.
 
-    The passes run side by side anyway; to split each operation over the same cores as
-    well costs more than it gains (benchmarks/results/README.md). It holds for the whole
-    process, whose other computations are slower for it, and is without effect once
-    TensorFlow runs.
+    The passes of a step run in parallel. Splitting each operation over the same cores
+    as well is slower (benchmarks/results/README.md). The setting holds for the whole
+    process, whose other computations become slower. It has no effect once TensorFlow
+    is running or the environment variable TF_NUM_INTRAOP_THREADS is set.
 
     Args:
-        passes: Of a step, of one size, of which none waits for another.
+        passes: Number of independent forward passes of equal size in a step.
     """
     alone = not tf.config.list_physical_devices("GPU")
     if alone and 1 < _cores() <= passes and "TF_NUM_INTRAOP_THREADS" not in os.environ:
@@ -113,26 +123,28 @@ def share_cores(passes: int) -> None:
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def make_deterministic() -> None:
-    """Makes every operation bit-equal from run to run; slower on GPUs."""
+    """Makes runs bit-identical; slower on GPUs."""
     tf.config.experimental.enable_op_determinism()
 
 
 def device_names() -> list[str]:
-    """Names of the accelerators, or `["CPU"]`."""
+    """Returns the names of the accelerators, or `["CPU"]`."""
     gpus = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return [detail.get("device_name", "GPU") for detail in details] or ["CPU"]
 
 
-def normalized(features, scale, offset, epsilon: float):
-    """Normalises by the statistics of the batch, in one kernel: oneDNN's or cuDNN's.
+def normalized(
+    features: Tensor, scale: Tensor, offset: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalises features by the batch statistics, in one oneDNN or cuDNN kernel.
 
     Args:
         features: Float `(batch, rows, columns, channels)`, float32 or half precision.
@@ -141,8 +153,8 @@ def normalized(features, scale, offset, epsilon: float):
         epsilon: Added to the variance.
 
     Returns:
-        The normalised features, of the type of `features`; mean and (biased) variance
-        of the batch, float32 `(channels,)`.
+        The normalised features, in the dtype of `features`; the mean and the (biased)
+        variance of the batch, float32 `(channels,)`.
     """
     outputs, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
         x=features,
@@ -153,23 +165,23 @@ def normalized(features, scale, offset, epsilon: float):
         epsilon=epsilon,
         is_training=True,
     )
-    # The kernel divides by n - 1, Keras by n.
+    # The kernel's variance divides by n - 1, Keras' by n.
     count = tf.cast(tf.reduce_prod(tf.shape(features)[:3]), "float32")
     return outputs, mean, unbiased * (count - 1) / count
 
 
-def leaky(features, slope: float):
-    """LeakyReLU whose gradient needs its outputs only.
+def leaky(features: Tensor, slope: float) -> Tensor:
+    """Applies LeakyReLU with a gradient that is computed from the outputs.
 
-    TensorFlow's own keeps its inputs for the gradient; so the outputs can stand in
-    their place in memory. The signs of both are the same.
+    TensorFlow's own operation keeps its inputs in memory for the gradient. Inputs and
+    outputs have the same signs, so the outputs are enough and the inputs can be freed.
 
     Args:
         features: Float, any shape.
-        slope: Factor on values below 0; itself at least 0.
+        slope: Factor on values below 0; at least 0.
 
     Returns:
-        The shape of `features`.
+        Float, the shape of `features`.
     """
 
     @tf.custom_gradient
@@ -186,13 +198,15 @@ def leaky(features, slope: float):
     return activated(tf.convert_to_tensor(features))
 
 
-def pullback(function: Callable, inputs: Sequence, upstream):
-    """The value of a function, and its gradient.
+def pullback(
+    function: Callable, inputs: Sequence[Tensor], upstream: Tensor
+) -> tuple[Tensor, list[Tensor]]:
+    """Returns the value of a function and its vector-Jacobian product.
 
     Args:
         function: Takes `*inputs`, returns one tensor.
         inputs: Float tensors.
-        upstream: The gradient of a loss with respect to the function's value.
+        upstream: Gradient of a loss with respect to the function's value.
 
     Returns:
         The value, and the list of the gradients with respect to `inputs`.
@@ -204,22 +218,23 @@ def pullback(function: Callable, inputs: Sequence, upstream):
     return value, tape.gradient(value, inputs, upstream, unconnected_gradients=zero)
 
 
-def after(tensors: Sequence, earlier: Sequence) -> list:
-    """`tensors`, available only once all of `earlier` have been computed."""
+def after(tensors: Sequence[Tensor], earlier: Sequence[Tensor]) -> list[Tensor]:
+    """Returns `tensors`, computed only after all of `earlier` have been computed."""
     with tf.control_dependencies([tf.convert_to_tensor(e) for e in earlier]):
         return [tf.identity(tensor) for tensor in tensors]
 
 
 @contextlib.contextmanager
-def fed(batches) -> Iterator[tf.data.Dataset]:
-    """The batches as a data set of tensors with all their sizes.
+def fed(batches: keras.utils.PyDataset) -> Iterator[tf.data.Dataset]:
+    """Yields the batches as a `tf.data.Dataset` with static shapes.
 
-    Keras would make one, too, with tf.data's tuner. The tuner's thread pauses for
-    10 ms, then 20, and so on, and now and then what reads the data ends only with such
-    a pause (TensorFlow 2.21: one `fit` in six took up to twice its time). There is
-    nothing to tune here.
+    The dataset that Keras would make runs tf.data's autotuner. Its thread sleeps for
+    10 ms, then 20 ms, and so on, and sometimes the reader ends only after one of these
+    pauses (TensorFlow 2.21: one `fit` in six took up to twice as long). There is
+    nothing to tune here, so autotuning is off.
     """
-    # TensorFlow never frees a generator's function, nor what that one holds.
+    # TensorFlow never frees a generator function or the objects it refers to. The
+    # batches are therefore held in a list that is cleared at the end.
     held, count = [batches], batches.num_batches
 
     def each() -> Iterator:

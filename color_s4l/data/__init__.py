@@ -1,20 +1,26 @@
-"""Data: source -> split -> step batches. The same on every backend."""
+"""Data: sources, splits and step batches, the same on every backend."""
 
 from color_s4l.data.balance import class_weights, described, imbalanced
 from color_s4l.data.batches import StepBatches, steps_per_epoch
 from color_s4l.data.dataset import UNLABELED, Data, Files
-from color_s4l.data.lazy_images import Images, LazyImages, chunks, content, subset
-from color_s4l.data.pseudo_labels import PseudoLabels
-from color_s4l.data.pseudo_labels import read as read_pseudo_labels
-from color_s4l.data.pseudo_labels import save as save_pseudo_labels
-from color_s4l.data.sources import SOURCES, load, load_source
-from color_s4l.data.split_files import read as read_split
-from color_s4l.data.split_files import save as save_split
-from color_s4l.data.splits import Split
-from color_s4l.data.splits import draw as draw_split
+from color_s4l.data.lazy_images import (
+    Images,
+    LazyImages,
+    checksums,
+    chunks,
+    content,
+    subset,
+)
+from color_s4l.data.pseudo_labels import (
+    PseudoLabels,
+    read_pseudo_labels,
+    save_pseudo_labels,
+)
+from color_s4l.data.sources import load
+from color_s4l.data.splits import Split, draw_split, read_split, save_split
+from color_s4l.data.streams import seed_initialisers
 
 __all__ = [
-    "SOURCES",
     "UNLABELED",
     "Data",
     "Files",
@@ -23,6 +29,7 @@ __all__ = [
     "PseudoLabels",
     "Split",
     "StepBatches",
+    "checksums",
     "chunks",
     "class_weights",
     "content",
@@ -30,11 +37,11 @@ __all__ = [
     "draw_split",
     "imbalanced",
     "load",
-    "load_source",
     "read_pseudo_labels",
     "read_split",
     "save_pseudo_labels",
     "save_split",
+    "seed_initialisers",
     "steps_per_epoch",
     "subset",
 ]

@@ -1,31 +1,32 @@
-"""How many images each class has, and what to do when they differ much."""
+"""Number of images of each class, and weights for classes that differ in size."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-# Above this ratio of the largest to the smallest class a run warns.
+# Largest ratio of the largest to the smallest class without a warning.
 LARGEST_RATIO = 10
-_NAMED = 12
+# Largest number of classes that are listed one by one.
+_LISTED = 12
 
 
 def counts(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """Images of each class, int64 `(classes,)`; those without a label count nowhere."""
+    """Returns the number of images of each class, int64 `(classes,)`."""
     return np.bincount(labels[labels >= 0], minlength=len(classes))
 
 
 def described(labels: np.ndarray, classes: Sequence[str]) -> str:
-    """One line: every class with its images, or the ends where there are many.
+    """Returns one line: the images of every class, or a summary of many classes.
 
     Args:
-        labels: Of the labelled images of a run, int32 `(n,)`.
-        classes: Their names.
+        labels: Labels of the labelled images of a run, int32 `(n,)`.
+        classes: Names of the classes.
     """
     found = counts(labels, classes)
-    if len(classes) <= _NAMED:
+    if len(classes) <= _LISTED:
         pairs = zip(classes, found, strict=True)
         return ", ".join(f"{name} {count:,}" for name, count in pairs)
-    fewest, most = found.argmin(), found.argmax()
+    fewest, most = int(found.argmin()), int(found.argmax())
     if found[fewest] == found[most]:
         return f"{len(classes)} of {found[most]:,} images each"
     return (
@@ -35,23 +36,23 @@ def described(labels: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def imbalanced(labels: np.ndarray, classes: Sequence[str]) -> bool:
-    """Whether the largest class has more than 10 times the smallest one's images."""
+    """Returns whether one class has more than 10 times the images of another."""
     found = counts(labels, classes)
     return bool(found.max() > LARGEST_RATIO * found.min())
 
 
 def class_weights(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """Weights by which every class counts the same, whatever its number of images.
+    """Returns weights with which all classes count equally, whatever their size.
 
-    n / (k * n_c), as scikit-learn's "balanced": the mean over the n images is 1, so
-    that the loss keeps its size beside other terms.
+    n / (k * n_c), as scikit-learn's "balanced". The mean weight of the n images is 1,
+    so the loss keeps its size relative to other terms.
 
     Args:
-        labels: Of the labelled images of a run, int32 `(n,)`.
-        classes: Their names, k of them.
+        labels: Labels of the labelled images of a run, int32 `(n,)`.
+        classes: Names of the k classes.
 
     Returns:
-        Float32 `(k,)`; 0 for a class without images.
+        float32 `(k,)`; 0 for a class without images.
     """
     found = counts(labels, classes)
     present = np.maximum(found, 1)

@@ -1,10 +1,10 @@
-"""The built-in images: handwritten digits in colour over photographs.
+"""The source "digits", built in: handwritten digits in colour over photographs.
 
-A ten-class colour problem in the manner of SVHN that needs no download: the
-1,797 handwritten digits that ship with scikit-learn (Alpaydin & Kaynak 1998,
-https://archive.ics.uci.edu/dataset/80), enlarged, tinted and blended at random
-places over crops of the two photographs that ship with it. Everything is drawn
-from one fixed seed: each call gives the same bytes.
+A colour problem with ten classes, like SVHN, that needs no download: the 1,797
+handwritten digits of scikit-learn (Alpaydin & Kaynak 1998,
+https://archive.ics.uci.edu/dataset/80), enlarged, tinted and blended at random places
+over crops of scikit-learn's two photographs. All random numbers come from one fixed
+seed: each call returns the same bytes.
 """
 
 import dataclasses
@@ -13,33 +13,36 @@ import numpy as np
 from PIL import Image
 
 from color_s4l.data.dataset import Data
+from color_s4l.errors import InputError
+from color_s4l.registry import register_source
+from color_s4l.settings import DataSettings
 
 SIZE = 32
 TEST_PER_CLASS = 40
 _SEED = 1797
-# Rec. 601 luma: how bright a person sees red, green and blue.
+# Rec. 601 luma: perceived brightness of red, green and blue.
 _LUMA = np.array([0.299, 0.587, 0.114])
-# A photograph's own edges, at full strength, hide thin strokes from a person:
-# the standard deviation of the ground's luma is brought down to this.
+# At full contrast, a photograph's edges hide thin strokes: the standard deviation of
+# the background's luma is reduced to this.
 _GROUND_DEVIATION = 0.09
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Look:
-    """How one image is composed; what `draw_look` draws.
+    """The random choices for one image.
 
     Attributes:
         side: Side of the enlarged digit in pixels.
         top: Row of its upper edge.
         left: Column of its left edge.
-        photograph: Which of the two.
+        photograph: Number of the photograph, 0 or 1.
         window: Side of the crop in pixels of the photograph.
         row: The crop's upper edge, as a share of the free rows, in [0, 1).
         column: The crop's left edge, as a share of the free columns, in [0, 1).
         tint: The digit's colour before its brightness is set, float (3,) in [0, 1).
-        contrast: Luma between the digit and its ground, in units of 255.
-        opacity: Share of the digit where its stroke is full.
-        lighter: Whether the digit is to be lighter than its ground.
+        contrast: Difference of luma between digit and background, in units of 255.
+        opacity: Opacity of the digit at the centre of its strokes, in [0, 1].
+        lighter: Whether the digit should be lighter than its background.
     """
 
     side: int
@@ -55,16 +58,24 @@ class Look:
     lighter: bool
 
 
-def load(image_size: int | None = None) -> Data:
-    """The built-in data set.
+@register_source("digits")
+def load(settings: DataSettings) -> Data:
+    """Returns 1,397 training and 400 test images (40 of each class), "0" to "9".
 
     Args:
-        image_size: Side in pixels to enlarge or reduce the 32 x 32 images to.
+        settings: `image_size` is the side in pixels to which the 32 x 32 images are
+            resized.
 
-    Returns:
-        1,397 training and 400 test images (40 of each class), classes "0" to "9".
+    Raises:
+        InputError: `data_dir` is given.
     """
-    # Half a second that only those who ask for these images should wait.
+    if settings.data_dir is not None:
+        # Otherwise a forgotten `dataset`=folder would train on the digits.
+        raise InputError(
+            "`dataset`=digits is built in and does not use `data_dir`. "
+            "For your own images set `dataset`=folder."
+        )
+    # Imported here because it takes half a second.
     from sklearn import datasets
 
     digits = datasets.load_digits()
@@ -73,7 +84,7 @@ def load(image_size: int | None = None) -> Data:
     looks = [draw_look(generator) for _ in digits.images]
     images = np.stack(
         [
-            _resized(compose(pixels, look, photographs), image_size or SIZE)
+            _resized(compose(pixels, look, photographs), settings.image_size or SIZE)
             for pixels, look in zip(digits.images, looks, strict=True)
         ]
     )
@@ -90,7 +101,7 @@ def load(image_size: int | None = None) -> Data:
 
 
 def _test_rows(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Which rows are test images: a fixed number of each class, bool `(n,)`."""
+    """Draws the test images, the same number of each class; bool `(n,)`."""
     test = np.zeros(len(labels), dtype=bool)
     for label in range(10):
         members = np.flatnonzero(labels == label)
@@ -106,13 +117,10 @@ def _resized(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def draw_look(generator: np.random.Generator) -> Look:
-    """Draws how one image is composed.
+    """Draws the random choices for one image.
 
     Args:
-        generator: Where the random numbers come from.
-
-    Returns:
-        The `Look`.
+        generator: Random generator, advanced in place.
     """
     side = int(generator.integers(22, 29))
     top, left = generator.integers(0, SIZE - side + 1, size=2)
@@ -134,12 +142,12 @@ def draw_look(generator: np.random.Generator) -> Look:
 def compose(
     pixels: np.ndarray, look: Look, photographs: list[Image.Image]
 ) -> np.ndarray:
-    """Puts one digit over its ground. No randomness.
+    """Blends one digit over its background. No randomness.
 
     Args:
         pixels: The digit's strokes, float `(8, 8)` in [0, 16].
-        look: How to compose it.
-        photographs: The grounds, each larger than the look's window.
+        look: The random choices.
+        photographs: Backgrounds, each larger than the look's window.
 
     Returns:
         uint8 RGB `(32, 32, 3)`.
@@ -155,7 +163,7 @@ def compose(
 
 
 def _ground(photograph: Image.Image, look: Look) -> np.ndarray:
-    """A square crop of a photograph, float `(32, 32, 3)` in [0, 1]."""
+    """Returns a square crop of a photograph, float `(32, 32, 3)` in [0, 1]."""
     left = int(look.column * (photograph.width - look.window))
     top = int(look.row * (photograph.height - look.window))
     crop = photograph.resize(
@@ -167,22 +175,22 @@ def _ground(photograph: Image.Image, look: Look) -> np.ndarray:
 
 
 def _stroke(pixels: np.ndarray, look: Look) -> np.ndarray:
-    """How much of each pixel the enlarged digit covers, float `(32, 32)` in [0, 1]."""
+    """Returns the share of each pixel that the digit covers, float `(32, 32)`."""
     small = Image.fromarray(np.rint(pixels * (255 / 16)).astype(np.uint8))
     large = small.resize((look.side, look.side), Image.Resampling.BICUBIC)
     covered = np.zeros((SIZE, SIZE))
     rows = slice(look.top, look.top + look.side)
     columns = slice(look.left, look.left + look.side)
-    # Steeper than what enlarging gives, or the strokes of an 8 and a 9 run together.
+    # Steeper than the enlarged image, or the strokes of an 8 and a 9 would merge.
     covered[rows, columns] = np.clip(np.asarray(large) / 255 * 1.7 - 0.5, 0, 1)
     return covered
 
 
 def _color(look: Look, ground_luma: float) -> np.ndarray:
-    """The tint, mixed with black or white until its luma differs enough, `(3,)`."""
+    """Returns the tint mixed with black or white so that its luma differs, `(3,)`."""
     lighter = ground_luma + look.contrast
     darker = ground_luma - look.contrast
-    # Where the ground leaves no room on the side drawn, take the other one.
+    # If the background leaves no room on the drawn side, take the other side.
     take_lighter = lighter <= 1 if look.lighter else darker < 0
     target = lighter if take_lighter else darker
     target = min(max(target, 0.0), 1.0)

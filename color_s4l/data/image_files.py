@@ -1,39 +1,42 @@
-"""Image files of every kind to 8-bit RGB squares; what cannot be decoded is named."""
+"""Image files of every kind as square 8-bit RGB images."""
 
 import collections
 import concurrent.futures
 import contextlib
+import logging
 import os
 import pathlib
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
+logger = logging.getLogger(__name__)
+
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-# Whatever a file is called, no other decoder sees it: Pillow would hand PostScript
-# to Ghostscript, which runs it. (JPEG's own also reads the MPO of cameras.)
+# Only these decoders are used, whatever a file is called: Pillow would pass PostScript
+# to Ghostscript, which executes it. (Pillow's JPEG also reads the MPO of cameras.)
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-FITS = ("crop", "pad")
-# JPEG is decoded at an eighth, a quarter or half where that leaves at least so many
-# times the size wanted: the resizing that follows then loses nothing that is seen.
+RESIZES = ("crop", "pad")
+# A JPEG is decoded at an eighth, a quarter or half its size if the result is at least
+# this many times as large as needed: no difference is visible after resizing.
 DRAFT = 2
 
 
 def find(directory: pathlib.Path) -> list[pathlib.Path]:
-    """The image files below a directory, at any depth, sorted by path.
+    """Returns the image files below a directory, at any depth, sorted by path.
+
+    Hidden files and folders are skipped, and so are links to folders (they may form a
+    cycle). A log message counts the files that are not images.
 
     Args:
-        directory: Where to look. Hidden files and folders are passed over, and
-            so are links to folders (they may lead in a circle).
+        directory: The directory to search.
 
     Returns:
-        Paths that end in one of `ENDINGS`, in upper or lower case. Files of
-        other endings are counted in a line on stderr.
+        Paths that end in one of `ENDINGS`, in upper or lower case.
     """
-    found, others = [], collections.Counter()
+    found, others = [], collections.Counter[str]()
     for folder, folders, files in os.walk(directory):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in (name for name in files if not name.startswith(".")):
@@ -44,18 +47,18 @@ def find(directory: pathlib.Path) -> list[pathlib.Path]:
                 others[ending or name] += 1
     if others:
         kinds = ", ".join(f"{n} {ending}" for ending, n in sorted(others.items()))
-        print(f"{directory}: passed over what is no image: {kinds}", file=sys.stderr)
-    # Texts, and paths only at the end: a hundred thousand of them take a second.
+        logger.warning("%s: ignored files that are not images: %s", directory, kinds)
+    # Sorted as text, because 100,000 paths take a second to compare.
     found.sort(key=lambda path: path.split(os.sep))
     return [pathlib.Path(path) for path in found]
 
 
 @contextlib.contextmanager
 def strict() -> Iterator[None]:
-    """Makes Pillow refuse suspiciously large images instead of warning of them.
+    """Makes Pillow raise an error, not a warning, for suspiciously large images.
 
-    Its other warnings (a broken EXIF field of a sound image) are dropped. Not
-    for use inside threads: warning filters belong to the whole process.
+    Pillow's other warnings (a broken EXIF field of a valid image) are ignored. Do not
+    use this inside threads: warning filters belong to the whole process.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
@@ -64,19 +67,17 @@ def strict() -> Iterator[None]:
 
 
 def decode(path: str | os.PathLike, size: int | None = None) -> Image.Image:
-    """Reads one image file as a person would see it.
+    """Reads an image file as RGB, upright as its EXIF orientation says.
+
+    Transparent pixels are shown over white; 16-bit values are scaled to 8 bits.
 
     Args:
-        path: A file of one of `FORMATS`; of several frames the first.
-        size: The side in pixels that is wanted in the end: a JPEG much larger than
-            that is decoded smaller, which is several times faster. None: in full.
-
-    Returns:
-        An RGB image, turned upright as its EXIF says. Transparent pixels stand
-        over white; 16-bit values are scaled to 8 bits.
+        path: A file of one of `FORMATS`; of several frames the first is read.
+        size: Side in pixels that is needed in the end. A JPEG that is much larger is
+            decoded at a smaller size, which is several times faster. None: full size.
 
     Raises:
-        Exception: Whatever Pillow's decoders raise for a broken file.
+        Exception: Pillow's decoders raise many types for a broken file.
     """
     with Image.open(path, formats=FORMATS) as file:
         if size is not None:
@@ -93,19 +94,19 @@ def decode(path: str | os.PathLike, size: int | None = None) -> Image.Image:
     return image.convert("RGB")
 
 
-def square(image: Image.Image, size: int, fit: str = "crop") -> np.ndarray:
-    """An image as a square, resized (bicubic, antialiased).
+def square(image: Image.Image, size: int, resize: str = "crop") -> np.ndarray:
+    """Returns an image as a square, resized (bicubic, antialiased).
 
     Args:
         image: RGB, of any shape.
-        size: The new side in pixels.
-        fit: "crop": the square in the middle. "pad": all of it, between bars of its
-            mean colour, which contrast normalisation takes for nothing.
+        size: Side of the result in pixels.
+        resize: "crop": the centre square. "pad": the whole image between bars of its
+            mean colour, which contrast normalisation maps to about 0.
 
     Returns:
         uint8 `(size, size, 3)`.
     """
-    if fit == "pad":
+    if resize == "pad":
         return _padded(image, size)
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -124,50 +125,42 @@ def _padded(image: Image.Image, size: int) -> np.ndarray:
     return canvas
 
 
-def load(path: str | os.PathLike, size: int, fit: str = "crop") -> np.ndarray:
-    """One file to what a network is given: uint8 `(size, size, 3)`.
+def load(path: str | os.PathLike, size: int, resize: str = "crop") -> np.ndarray:
+    """Reads an image file as a square, uint8 `(size, size, 3)`.
 
     Args:
         path: As for `decode`.
         size: As for `square`.
-        fit: As for `square`.
+        resize: As for `square`.
 
     Raises:
-        Exception: Whatever Pillow's decoders raise for a broken file.
+        Exception: Pillow's decoders raise many types for a broken file.
     """
-    return square(decode(path, size), size, fit)
+    return square(decode(path, size), size, resize)
 
 
 def load_many(
-    paths: Sequence[str | os.PathLike], into: np.ndarray, fit: str = "crop"
+    paths: Sequence[str | os.PathLike], into: np.ndarray, resize: str = "crop"
 ) -> list[str]:
-    """Reads files in parallel.
+    """Reads image files in parallel.
 
     Args:
         paths: Image files.
-        into: uint8 `(len(paths), size, size, 3)`, filled; the row of a file that
-            cannot be decoded becomes 0.
-        fit: As for `square`.
+        into: uint8 `(len(paths), size, size, 3)`, filled in place; the row of a file
+            that cannot be decoded becomes 0.
+        resize: As for `square`.
 
     Returns:
-        For each file why it cannot be decoded, in one line; empty where it can.
+        For each file the reason why it cannot be decoded, one line; else "".
     """
 
     def read_one(number: int) -> str:
         try:
-            into[number] = load(paths[number], into.shape[1], fit)
-        except Exception as error:  # Pillow's decoders raise nearly anything
+            into[number] = load(paths[number], into.shape[1], resize)
+        except Exception as error:  # Pillow's decoders raise many types
             into[number] = 0
             return " ".join(str(error).split()) or type(error).__name__
         return ""
 
     with strict(), concurrent.futures.ThreadPoolExecutor() as pool:
         return list(pool.map(read_one, range(len(paths))))
-
-
-def named(paths: Sequence[pathlib.Path], reasons: Sequence[str]) -> np.ndarray:
-    """Names the files that have a reason on stderr; returns where the others stand."""
-    for path, reason in zip(paths, reasons, strict=True):
-        if reason:
-            print(f"cannot read {path}: {reason}", file=sys.stderr)
-    return np.flatnonzero([not reason for reason in reasons])

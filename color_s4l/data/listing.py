@@ -1,18 +1,35 @@
-"""Which files are the images of a data set, and what is known of each."""
+"""The files of a folder data set: which are for training or testing, with which label.
+
+By class folders, DIR being `data_dir`:
+
+    DIR/train/<class>/...    labelled training images
+    DIR/test/<class>/...     test images; or `test_fraction` holds out training images
+    DIR/unlabeled/...        optional: more training images, without labels
+
+With `labels_csv`, a table lists files anywhere below DIR with their labels. All other
+files are images without a label, with two exceptions: files in class folders below
+`train` or `test` keep their folder's label if the table lists none of these files. So a
+table can add labels, or guesses, to class folders; `test_fraction` then holds out files
+of the class folders only.
+"""
 
 import dataclasses
 import os
 import pathlib
-import sys
-import unicodedata
+import warnings
 import zlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from color_s4l.data import image_files
+from color_s4l.data import image_files, labels_csv
 from color_s4l.data.dataset import UNLABELED
+from color_s4l.data.labels_csv import composed
 from color_s4l.errors import InputError
+from color_s4l.settings import DataSettings
 
+EXPECTED = "Expected DIR/train/<class>/*, DIR/test/<class>/* and maybe DIR/unlabeled/*"
+_PARTS = ("train", "test", "unlabeled")
 Labelled = list[tuple[pathlib.Path, int]]
 
 
@@ -21,12 +38,12 @@ class Listing:
     """Files with the numbers of their classes.
 
     Attributes:
-        root: The data set's folder.
-        classes: Names.
-        training: Files of the training images; number -1 without a label.
-        test: Files of the test images.
-        added: Training files whose labels a table adds to those of class folders.
-            They may be guesses, and so are never held out to test on.
+        root: Folder of the data set.
+        classes: Names of the classes, sorted as text.
+        training: Training images; number -1 for an image without a label.
+        test: Test images.
+        added: Training images whose labels a table adds to those of class folders.
+            They may be guesses, and so are never held out as test images.
     """
 
     root: pathlib.Path
@@ -36,53 +53,100 @@ class Listing:
     added: frozenset[pathlib.Path] = frozenset()
 
 
-def composed(name: str) -> str:
-    """One spelling of a name: its accents composed (macOS takes them apart)."""
-    return unicodedata.normalize("NFC", name)
+def list_files(settings: DataSettings) -> Listing:
+    """Lists the files of a folder data set.
 
-
-def folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """A folder's folders by their names, sorted as text; hidden ones are passed over.
+    Args:
+        settings: `data_dir` is the folder. `labels_csv` is a path, or the name of a
+            file below the folder; its file names are relative to the folder, relative
+            to the table's own folder, or absolute.
 
     Returns:
-        `composed` name -> the folder as it is spelled there.
+        The listing, with test images; files in the order of their paths, in class
+        folders those without a label last.
 
     Raises:
-        InputError: A name is no UTF-8, and could not be written down, or there twice
-            in two spellings.
+        InputError: A folder or table is missing or wrong, or there is no image to
+            train or test on.
     """
+    if settings.data_dir is None:
+        raise InputError(f"`dataset`=folder needs `data_dir`. {EXPECTED}.")
+    root = pathlib.Path(settings.data_dir)
+    for folder in [root] if settings.labels_csv else [root, root / "train"]:
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {folder}. {EXPECTED}.")
+    if settings.labels_csv:
+        path = pathlib.Path(settings.labels_csv).expanduser()
+        listing = _by_table(root, path if path.exists() else root / path)
+    else:
+        listing = _by_folders(root)
+    if not listing.training:
+        raise no_images(root, "training")
+    return _with_test(listing, settings.test_fraction)
+
+
+def no_images(root: pathlib.Path, kind: str) -> InputError:
+    """Returns the error for a folder without readable images.
+
+    Args:
+        root: Folder of the data set.
+        kind: "training" or "test".
+    """
+    return InputError(
+        f"{root} has no {kind} image that can be read. {EXPECTED}, "
+        f"with files ending in {', '.join(image_files.ENDINGS)}."
+    )
+
+
+def _folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns the folders in a folder by their composed names, sorted; none hidden."""
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
     found: dict[str, pathlib.Path] = {}
     for name in names:
         if name.encode(errors="replace").decode() != name:
-            raise InputError(f"{root} has a folder whose name is no UTF-8: {name!a}.")
+            raise InputError(f"{root} has a folder whose name is not UTF-8: {name!a}.")
         if found.setdefault(composed(name), root / name) != root / name:
             raise InputError(
-                f"{root} has two folders {composed(name)!r}, which spell an accent as "
-                "one sign and as two: put their files into one."
+                f"{root} has two folders {composed(name)!r}, which spell an accent "
+                "in different ways: move their files into one."
             )
     return dict(sorted(found.items()))
 
 
-def of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
-    """The files below each class's folder, in the order of the classes.
+def _by_folders(root: pathlib.Path) -> Listing:
+    others = [name for name in _folders(root) if name not in _PARTS]
+    if others:
+        warnings.warn(
+            f"{root}: ignored folders beside train: {', '.join(others)}", stacklevel=2
+        )
+    classes = tuple(_folders(root / "train"))
+    if not classes:
+        raise InputError(f"{root / 'train'} has no class folders. {EXPECTED}.")
+    training = _of_classes(root / "train", classes)
+    if (root / "unlabeled").is_dir():
+        found = image_files.find(root / "unlabeled")
+        training += [(path, UNLABELED) for path in found]
+    test = root / "test"
+    return Listing(
+        root, classes, training, _of_classes(test, classes) if test.is_dir() else []
+    )
 
-    Raises:
-        InputError: There is a folder of no class.
-    """
-    present = folders(folder)
-    strange = [name for name in present if name not in set(classes)]
-    if strange:
+
+def _of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
+    """Returns the files below each class folder, in the order of the classes."""
+    present = _folders(folder)
+    unknown = [name for name in present if name not in set(classes)]
+    if unknown:
         raise InputError(
-            f"{folder} has classes that train has not: {', '.join(strange)}. "
+            f"{folder} has classes that train has not: {', '.join(unknown)}. "
             f"train has: {', '.join(classes)}."
         )
     loose = [p for p in folder.iterdir() if p.suffix.lower() in image_files.ENDINGS]
     if loose:
-        print(
-            f"{folder}: passed over {len(loose)} images outside of a class's folder",
-            file=sys.stderr,
+        warnings.warn(
+            f"{folder}: ignored {len(loose)} images outside a class folder",
+            stacklevel=2,
         )
     return [
         (path, label)
@@ -92,41 +156,160 @@ def of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
     ]
 
 
-def with_test(listing: Listing, fraction: float | None) -> Listing:
-    """The listing with test images: those of its test folder, or a share held out.
+def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
+    table = labels_csv.read(path)
+    files = {_absolute(file): file for file in image_files.find(root)}
+    listed = _resolved(path, table["filename"], root, files)
+    labels = dict(zip(listed, table["label"], strict=True))
+    in_folders = _of_train_folders(root / "train", files, labels)
+    labels |= in_folders
+    classes = tuple(sorted(set(labels.values()) - {""}))
+    if not classes:
+        raise InputError(f"{path} gives no image a label.")
+    _check_folders(path, root, set(classes), labels)
+    numbers = {name: number for number, name in enumerate(classes)} | {"": UNLABELED}
+    test = root / "test"
+    tested = {name: file for name, file in files.items() if test in file.parents}
+    # Listed files need not be below the root.
+    everything = files | {n: pathlib.Path(n) for n in listed if n not in files}
+    added = frozenset(everything[n] for n in listed) if in_folders else frozenset()
+    return Listing(
+        root,
+        classes,
+        [
+            (file, numbers[labels.get(name, "")])
+            for name, file in everything.items()
+            if name not in tested
+        ],
+        _test_of_table(test, classes, tested, labels),
+        added,
+    )
 
-    Which are held out depends on nothing but the files' names: all runs, whatever
-    their seed, are tested alike.
+
+def _absolute(path: str | os.PathLike) -> str:
+    """Returns one spelling for each file: absolute, with composed accents."""
+    return composed(os.path.abspath(path))
+
+
+def _resolved(
+    path: pathlib.Path,
+    names: Iterable[str],
+    root: pathlib.Path,
+    files: Mapping[str, pathlib.Path],
+) -> list[str]:
+    """Returns the absolute name of every file in the table."""
+    unknown, found = [], []
+    for name in names:
+        # If the name is absolute, `/` returns it alone.
+        tried = [_absolute(folder / name) for folder in (root, path.parent)]
+        known = [t for t in tried if t in files or os.path.isfile(t)]
+        found += known[:1]
+        unknown += [] if known else [name]
+    if unknown:
+        count = len(unknown) + len(found)
+        raise InputError(
+            f"{path} names {len(unknown)} of {count} files that do not exist, such as "
+            f"{unknown[0]!r}. File names are relative to {root} or to the table's "
+            f"folder.{_elsewhere(unknown[0], root, files)}"
+        )
+    repeated = len(found) - len(set(found))
+    if repeated:
+        raise InputError(f"{path} names {repeated} files twice, spelled differently.")
+    return found
+
+
+def _elsewhere(name: str, root: pathlib.Path, files: Iterable[str]) -> str:
+    """Returns a hint if a file in a subfolder has the name that was not found."""
+    ending = os.sep + composed(os.path.normpath(name))
+    found = next((file for file in files if file.endswith(ending)), None)
+    if found is None:
+        return ""
+    return f" Did you mean {os.path.relpath(found, _absolute(root))!r}?"
+
+
+def _of_train_folders(
+    train: pathlib.Path, files: Mapping[str, pathlib.Path], labels: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns labels by folders below `train`, {} if the table lists a file there."""
+    below = {name: file for name, file in files.items() if train in file.parents}
+    if not below or labels.keys() & below.keys():
+        return {}
+    classes = set(_folders(train))
+    first = {n: composed(f.relative_to(train).parts[0]) for n, f in below.items()}
+    return {name: part for name, part in first.items() if part in classes}
+
+
+def _check_folders(
+    path: pathlib.Path, root: pathlib.Path, classes: set[str], labels: Mapping[str, str]
+) -> None:
+    """Checks that no label contradicts a class folder: it may be a guess."""
+    wrong, whole = [], _absolute(root) + os.sep
+    for part in ("train", "test"):
+        beginning = whole + part + os.sep
+        for name, label in labels.items():
+            folder = name.removeprefix(beginning).partition(os.sep)[0]
+            inside = name.startswith(beginning) and folder in classes
+            if inside and label not in ("", folder):
+                wrong.append(f"{name.removeprefix(whole)!r} is {label!r}")
+    if wrong:
+        raise InputError(
+            f"{path} contradicts the class folders of {len(wrong)} files: {wrong[0]}. "
+            "If these labels are guesses, keep only those of unlabelled images."
+        )
+
+
+def _test_of_table(
+    test: pathlib.Path,
+    classes: tuple[str, ...],
+    files: Mapping[str, pathlib.Path],
+    labels: Mapping[str, str],
+) -> Labelled:
+    """Returns the test images, by class folders if the table lists none of them."""
+    if not files:
+        return []
+    if not labels.keys() & files.keys():
+        return _of_classes(test, classes)
+    missing = [file for name, file in files.items() if not labels.get(name)]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(files)} files below {test} have no label, such "
+            f"as {missing[0]}."
+        )
+    return [(file, classes.index(labels[name])) for name, file in files.items()]
+
+
+def _with_test(listing: Listing, fraction: float | None) -> Listing:
+    """Returns the listing with the images of the test folder, or a share held out.
+
+    The share depends on the files' names only: all runs are tested on the same images,
+    whatever their seed.
 
     Args:
-        listing: Without test images where there is no test folder.
-        fraction: Share of each class's labelled images, in (0, 1); at least one, and
-            at least one stays. None where there is a test folder.
-
-    Returns:
-        The listing with test images.
-
-    Raises:
-        InputError: There are both or neither, or no class has two images.
+        listing: Without test images if there is no test folder.
+        fraction: Share of each class's labelled images, in (0, 1); at least one image
+            is held out and at least one stays. None if there is a test folder.
     """
     if fraction is None:
         if listing.test:
             return listing
         raise InputError(
-            f"There are no test images: expected {listing.root / 'test'}/<class>/*, "
-            "or --test_fraction=0.2 to hold out a share of each class."
+            f"There are no test images. Expected {listing.root / 'test'}/<class>/*, "
+            "or `test_fraction`=0.2 to hold out a share of each class."
         )
     if not 0 < fraction < 1:
-        raise InputError(f"--test_fraction={fraction}: expected 0 < p < 1.")
+        raise InputError(
+            "Expected `test_fraction` to be more than 0 and less than 1. "
+            f"Received: {fraction}."
+        )
     if listing.test:
         raise InputError(
-            f"{listing.root / 'test'} holds the test images: leave --test_fraction out."
+            f"`test_fraction` cannot be used: {listing.root / 'test'} has test images."
         )
     held_out = _held_out(listing, fraction)
     if not held_out:
         raise InputError(
-            f"--test_fraction={fraction}: no class has two labelled images, "
-            "so that none can be held out."
+            f"`test_fraction`={fraction} cannot hold out an image: no class has two "
+            "labelled images."
         )
     files = list(enumerate(listing.training))
     return dataclasses.replace(
@@ -140,6 +323,7 @@ def _held_out(listing: Listing, fraction: float) -> set[int]:
     added = listing.added
     labels = np.array([UNLABELED if p in added else k for p, k in listing.training])
     names = [os.path.relpath(path, listing.root) for path, _ in listing.training]
+    # Checksums of names are a random order that no seed changes.
     order = np.array([zlib.crc32(os.fsencode(name)) for name in names])
     chosen: set[int] = set()
     for label in set(labels.tolist()) - {UNLABELED}:

@@ -1,7 +1,7 @@
-"""Labels that a classifier gave, as a file that is tied to its images.
+"""Files of pseudo-labels, which hold the checksums of their images.
 
-What one training hands to the next: class probabilities of training images, true ones
-(one 1, else 0) among them where the labels were known.
+One training passes them to the next: class probabilities of training images. Images
+whose label is known have probability 1 for their class.
 """
 
 import dataclasses
@@ -12,46 +12,46 @@ from collections.abc import Iterator
 import numpy as np
 
 from color_s4l.artifacts import cache
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.data.dataset import Data
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.errors import InputError
 
-# Of a row's sum: what half precision rounds away over 1,000 classes.
+# Tolerance of a row's sum: rounding of half precision over 1,000 classes.
 SLACK = 1e-2
 
 
-def save(
+def save_pseudo_labels(
     path: str | os.PathLike,
     dataset: Data,
     index: np.ndarray,
     probabilities: np.ndarray,
 ) -> None:
-    """Writes labels.
+    """Writes pseudo-labels.
 
     Args:
         path: An NPZ file: `index`, `probabilities`, `crc32` (of each image's bytes).
-        dataset: The images.
-        index: Which of `dataset.images` are labelled, integers `(k,)`.
-        probabilities: Of their classes, float `(k, classes)`; each row sums to 1.
+        dataset: The data set of the images.
+        index: Numbers of the images in `dataset.images`, integers `(k,)`.
+        probabilities: Class probabilities, float `(k, classes)`; each row sums to 1.
     """
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "index": index.astype(np.int64),
         "probabilities": probabilities.astype(np.float32),
         "crc32": checksums(subset(dataset.images, index)),
     }
-    write_atomically(pathlib.Path(path), lambda file: np.savez(file, **arrays))
+    write_arrays(pathlib.Path(path), arrays)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PseudoLabels:
-    """Labels as a file holds them.
+    """The content of a file of pseudo-labels.
 
     Attributes:
-        source: Where they were read from, for errors.
-        index: Whose they are, int64 `(k,)`, different ones.
-        probabilities: Of the classes, float32 `(k, classes)`, rows summing to 1.
-        crc32: Of each image's bytes, int64 `(k,)`.
+        source: Name of the file, for error messages.
+        index: Numbers of the images, int64 `(k,)`, all different.
+        probabilities: Class probabilities, float32 `(k, classes)`; rows sum to 1.
+        crc32: CRC-32 of each image's bytes, int64 `(k,)`.
     """
 
     source: str
@@ -65,17 +65,18 @@ class PseudoLabels:
         return cache.digest(self.index, self.probabilities, self.crc32)
 
     def of(self, dataset: Data, wanted: np.ndarray) -> np.ndarray:
-        """The labels of some images.
+        """Returns the class probabilities of some images.
 
         Args:
-            dataset: The images.
-            wanted: Which of them, integers `(u,)`.
+            dataset: The data set of the images.
+            wanted: Numbers of the images, integers `(u,)`.
 
         Returns:
-            Float32 `(u, classes)`.
+            float32 `(u, classes)`.
 
         Raises:
-            InputError: They belong to other images or classes, or lack an image.
+            InputError: The pseudo-labels belong to other images or classes, or an
+                image has none.
         """
         count, classes = len(dataset.images), len(dataset.classes)
         if self.probabilities.shape[1] != classes or self.index.max() >= count:
@@ -99,18 +100,18 @@ class PseudoLabels:
         return self.probabilities[rows[wanted]]
 
 
-def read(path: str | os.PathLike) -> PseudoLabels:
-    """Reads labels.
+def read_pseudo_labels(path: str | os.PathLike) -> PseudoLabels:
+    """Reads pseudo-labels.
 
     Args:
-        path: Written by `save`, or by whoever has labels.
+        path: An NPZ file with the arrays that `save_pseudo_labels` writes.
 
     Returns:
-        The labels, checked as far as they can be without their images.
+        The pseudo-labels; their arrays are checked, but not against the images.
 
     Raises:
-        InputError: There is no such file, or an array lacks or is of another type,
-            shape or range.
+        InputError: There is no such file, or an array is missing or has the wrong
+            dtype, shape or range.
     """
     try:
         stored = read_arrays(path)
@@ -118,11 +119,13 @@ def read(path: str | os.PathLike) -> PseudoLabels:
         probabilities = stored["probabilities"]
     except OSError as error:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{path} holds no pseudo-labels: {error}.") from error
+    except KeyError as error:
+        raise InputError(f"{path} has no pseudo-labels: no array {error}.") from error
+    except ValueError as error:
+        raise InputError(f"{path} has no pseudo-labels: {error}.") from error
     for wrong, expected in _faults(index, probabilities, crc32):
         if wrong:
-            raise InputError(f"{path} holds no pseudo-labels: expected {expected}.")
+            raise InputError(f"{path} has no pseudo-labels: expected {expected}.")
     return PseudoLabels(
         str(path),
         index.astype(np.int64),
@@ -134,7 +137,7 @@ def read(path: str | os.PathLike) -> PseudoLabels:
 def _faults(
     index: np.ndarray, probabilities: np.ndarray, crc32: np.ndarray
 ) -> Iterator[tuple[bool, str]]:
-    """Whether something is wrong, and what was expected; each presumes those before."""
+    """Yields whether a check fails and its text; each needs the checks before it."""
     integers = index.dtype.kind in "iu" and crc32.dtype.kind in "iu"
     yield (
         not integers or index.ndim != 1 or crc32.shape != index.shape,
@@ -151,7 +154,7 @@ def _faults(
         f"probabilities to be numbers ({len(index)}, classes), "
         f"not {probabilities.dtype} {probabilities.shape}",
     )
-    # Not a number fails every comparison.
+    # NaN fails both comparisons.
     whole = (probabilities >= 0) & (probabilities <= 1)
     yield not whole.all(), "probabilities from 0 to 1"
     sums = probabilities.sum(axis=1, dtype=np.float64)

@@ -1,31 +1,42 @@
-"""A split: which training images show their labels, which are held out.
+"""Splits: the images whose labels are used, and the images that are held out.
 
 Balanced over the classes, as in the published code of SESEMI
-(https://github.com/vuptran/sesemi, `utils.py`). Differs from it: the order of
-each class is drawn from (seed, class), not from one stream over all classes,
-and validation images come from the other end of that order, so that holding
-some out does not change which images are labelled.
+(https://github.com/vuptran/sesemi, `utils.py`). Differs from it: the order of each
+class is drawn from (seed, class), not from one stream over all classes, and validation
+images come from the other end of that order, so that holding some out does not change
+the labelled images.
+
+A split is saved as a table that holds the images' checksums. It can be used again
+exactly, and is refused for other images, another order or other labels.
 """
 
 import dataclasses
+import os
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
-from color_s4l.data.dataset import UNLABELED
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.data.dataset import UNLABELED, Data
+from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.data.streams import Purpose, permutation
 from color_s4l.errors import InputError
+
+_PARTS = ("labeled", "unlabeled", "validation")
+COLUMNS = ("index", "label", *_PARTS, "crc32")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Numbers of training images (positions in `Dataset.images`), each ascending.
+    """Numbers of training images (positions in `Data.images`), each array ascending.
 
     Attributes:
-        labeled: int64 `(l,)`: used with their labels.
-        unlabeled: int64 `(u,)`: used without; may contain the labelled ones, as
-            published, never the validation ones.
-        validation: int64 `(v,)`: held out of training, for selection.
+        labeled: int64 `(l,)`: images used with their labels.
+        unlabeled: int64 `(u,)`: images used without labels; may contain the labelled
+            ones, as published, but no validation images.
+        validation: int64 `(v,)`: images held out of training, for model selection.
     """
 
     labeled: np.ndarray
@@ -33,7 +44,7 @@ class Split:
     validation: np.ndarray
 
 
-def draw(
+def draw_split(
     labels: np.ndarray,
     classes: Sequence[str],
     labeled_count: int | None,
@@ -41,37 +52,36 @@ def draw(
     validation_count: int,
     seed: int,
 ) -> Split:
-    """Draws a split; smaller counts of the same seed are parts of larger ones.
+    """Draws a split; for one seed, smaller counts give subsets of larger ones.
 
     Args:
         labels: int32 `(n,)` in [0, classes), -1 for images without a label.
-        classes: The names of the classes.
-        labeled_count: Labelled images in total, the same number of each class;
-            None for every image with a label that is not held out. That very
-            number is allowed too, though classes may then differ in size.
-        unlabeled_count: Images used without their labels, drawn uniformly from
-            all that are not held out; None for all of them.
-        validation_count: Images held out in total, the same number of each
-            class; 0 for none.
+        classes: Names of the classes.
+        labeled_count: Number of labelled images in total, the same for each class;
+            None for every image with a label that is not held out. Exactly that
+            number may be given as well, although the classes may then differ in size.
+        unlabeled_count: Number of images used without their labels, drawn uniformly
+            from all images that are not held out; None for all of them.
+        validation_count: Number of images held out in total, the same for each class.
         seed: At least 0.
-
-    Returns:
-        The `Split`.
 
     Raises:
         InputError: A count is not positive (validation: negative), larger than
-            what there is, or not divisible by the classes; the seed is negative.
+            the number of images, or not divisible by the number of classes; or the
+            seed is negative.
     """
     if seed < 0:
-        raise InputError(f"Expected --seed of at least 0. Received: {seed}.")
+        raise InputError(f"Expected `seed` of at least 0. Received: {seed}.")
     known = int((labels != UNLABELED).sum())
-    _check_count("--validation", validation_count, 0, known, "labelled images")
-    held_out = _per_class("--validation", validation_count, classes)
+    _check_count("validation", validation_count, 0, known, "labelled images")
+    held_out = _per_class("validation", validation_count, classes)
     rest = known - validation_count
     if labeled_count is not None:
-        _check_count("--labels", labeled_count, 1, rest, "labelled images")
-    everything = labeled_count in (None, rest)
-    shown = 0 if everything else _per_class("--labels", labeled_count, classes)
+        _check_count("labels", labeled_count, 1, rest, "labelled images")
+    if labeled_count is None or labeled_count == rest:
+        everything, shown = True, 0
+    else:
+        everything, shown = False, _per_class("labels", labeled_count, classes)
     orders = _class_orders(labels, classes, shown, held_out, seed)
     validation = _sorted([order[len(order) - held_out :] for order in orders])
     labeled = _sorted(
@@ -79,26 +89,26 @@ def draw(
     )
     if not len(labeled):
         raise InputError(
-            f"No labelled image is left: --validation={validation_count} of {known}."
+            f"No labelled image is left: `validation`={validation_count} of {known}."
         )
     unlabeled = _unlabeled(len(labels), validation, unlabeled_count, seed)
     return Split(labeled, unlabeled, validation)
 
 
-def _check_count(flag: str, count: int, lowest: int, available: int, what: str) -> None:
+def _check_count(name: str, count: int, lowest: int, available: int, kind: str) -> None:
     if count < lowest:
-        raise InputError(f"Expected {flag} of at least {lowest}. Received: {count}.")
+        raise InputError(f"Expected `{name}` of at least {lowest}. Received: {count}.")
     if count > available:
-        raise InputError(f"{flag}={count}, but there are only {available} {what}.")
+        raise InputError(f"`{name}`={count}, but there are only {available} {kind}.")
 
 
-def _per_class(flag: str, count: int, classes: Sequence[str]) -> int:
+def _per_class(name: str, count: int, classes: Sequence[str]) -> int:
     each, rest = divmod(count, len(classes))
     if rest:
         near = sorted({max(1, each) * len(classes), (each + 1) * len(classes)})
         raise InputError(
-            f"{flag}={count} is not divisible by the {len(classes)} classes; "
-            f"give {' or '.join(str(n) for n in near)}."
+            f"`{name}`={count} is not divisible by the {len(classes)} classes. "
+            f"Possible: {' or '.join(str(n) for n in near)}."
         )
     return each
 
@@ -106,15 +116,15 @@ def _per_class(flag: str, count: int, classes: Sequence[str]) -> int:
 def _class_orders(
     labels: np.ndarray, classes: Sequence[str], shown: int, held_out: int, seed: int
 ) -> list[np.ndarray]:
-    """Per class, its image numbers in an order drawn from (seed, class)."""
+    """Returns for each class its image numbers in an order drawn from (seed, class)."""
     orders = []
     for label, name in enumerate(classes):
         members = np.flatnonzero(labels == label)
         needed = max(shown, 1) if held_out else shown
         if len(members) < needed + held_out:
             raise InputError(
-                f"Class {name!r} has {len(members)} labelled images, but --labels and "
-                f"--validation ask for {needed} + {held_out} of every class."
+                f"Class {name!r} has {len(members)} labelled images. `labels` and "
+                f"`validation` need {needed} + {held_out} images of every class."
             )
         order = permutation(len(members), seed, Purpose.CLASS_ORDER, label)
         orders.append(members[order])
@@ -128,11 +138,130 @@ def _sorted(parts: list[np.ndarray]) -> np.ndarray:
 def _unlabeled(
     images: int, validation: np.ndarray, count: int | None, seed: int
 ) -> np.ndarray:
-    # The order is drawn over all images, so that it does not depend on --validation.
+    # Drawn over all images, so that the order does not depend on the validation set.
     order = permutation(images, seed, Purpose.UNLABELED_SUBSET, 0)
     order = order[~np.isin(order, validation)]
     if count is not None:
         _check_count(
-            "--unlabeled", count, 1, len(order), "images outside of validation"
+            "unlabeled", count, 1, len(order), "images outside the validation set"
         )
     return _sorted([order[:count]])
+
+
+def save_split(split: Split, dataset: Data, path: str | os.PathLike) -> None:
+    """Writes a split as a table that `read_split` can check against the images.
+
+    Args:
+        split: The split.
+        dataset: The data set that it was drawn from.
+        path: A CSV file, one row per image used: index (position in
+            `dataset.images`), label (name of the class if the label is used, else
+            empty), labeled, unlabeled, validation (0 or 1), crc32 (of the image's
+            bytes).
+    """
+    index = np.unique(np.concatenate([getattr(split, part) for part in _PARTS]))
+    flags = {part: np.isin(index, getattr(split, part)) for part in _PARTS}
+    table = {
+        "index": index,
+        "label": _names(dataset, index, flags["labeled"] | flags["validation"]),
+        **{part: flag.astype(int) for part, flag in flags.items()},
+        "crc32": checksums(subset(dataset.images, index)),
+    }
+    text = pd.DataFrame(table).to_csv(index=False, lineterminator="\n")
+    write_atomically(pathlib.Path(path), lambda file: file.write(text.encode()))
+
+
+def read_split(path: str | os.PathLike, dataset: Data) -> Split:
+    """Reads a split that `save_split` wrote.
+
+    Args:
+        path: The CSV file.
+        dataset: The data set that the split was drawn from.
+
+    Raises:
+        InputError: The file is missing or is not a table of this form, or it belongs
+            to other images, another order or other labels.
+    """
+    table = _read_table(path)
+    index = _integers(path, table["index"], len(dataset.images) - 1)
+    flags = {part: _integers(path, table[part], 1) == 1 for part in _PARTS}
+    expected = _integers(path, table["crc32"], 2**32 - 1)
+    _check_rows(path, index, flags)
+    different = int((expected != checksums(subset(dataset.images, index))).sum())
+    if different:
+        raise InputError(
+            f"{path} was saved with other images than these of {dataset.name!r}, or "
+            f"with another order or size of them ({different} of {len(index)} differ)."
+        )
+    used = flags["labeled"] | flags["validation"]
+    _check_labels(path, dataset, index, used, table["label"].to_numpy())
+    return Split(*[np.sort(index[flags[part]]) for part in _PARTS])
+
+
+def _names(dataset: Data, index: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Returns the class names `(k,)` of the images at `index`, empty if not used."""
+    labels = np.where(used, dataset.labels[index], UNLABELED)
+    return np.array([*dataset.classes, ""], dtype=object)[labels]
+
+
+def _read_table(path: str | os.PathLike) -> pd.DataFrame:
+    try:
+        # All columns as text: a class may be called "NA" or "007".
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not a split: {reason}.") from error
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise InputError(
+            f"{path} is not a split: it has no column {', '.join(missing)}. "
+            f"Expected: {', '.join(COLUMNS)}."
+        )
+    return table
+
+
+def _integers(path: str | os.PathLike, column: pd.Series, highest: int) -> np.ndarray:
+    """Returns the numbers of a column, int64, each in [0, highest]."""
+    # At most 18 digits, so that the comparison does not overflow 64 bits.
+    wrong = ~column.str.fullmatch("[0-9]{1,18}").astype(bool)
+    if not wrong.any():
+        numbers = column.astype(np.int64)
+        wrong = numbers > highest
+    if wrong.any():
+        row = int(np.argmax(wrong.to_numpy()))
+        raise InputError(
+            f"{path}, row {row + 1}: expected {column.name} from 0 to {highest}. "
+            f"Received: {column.iloc[row]!r}."
+        )
+    return numbers.to_numpy()
+
+
+def _check_rows(
+    path: str | os.PathLike, index: np.ndarray, flags: dict[str, np.ndarray]
+) -> None:
+    if len(np.unique(index)) != len(index):
+        raise InputError(f"{path} names an image twice; every index may occur once.")
+    if (flags["validation"] & (flags["labeled"] | flags["unlabeled"])).any():
+        raise InputError(f"{path} has images both in validation and in training.")
+    for part in ("labeled", "unlabeled"):
+        if not flags[part].any():
+            raise InputError(f"{path} has no image with {part}=1.")
+
+
+def _check_labels(
+    path: str | os.PathLike,
+    dataset: Data,
+    index: np.ndarray,
+    used: np.ndarray,
+    names: np.ndarray,
+) -> None:
+    expected = _names(dataset, index, used)
+    wrong = (names != expected) | (used & (expected == ""))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise InputError(
+            f"{path}, row {row + 1}: expected label {expected[row]!r}, as in "
+            f"{dataset.name!r}. Received: {names[row]!r}."
+        )

@@ -1,17 +1,21 @@
-"""Independent streams of random numbers, one per purpose, all from one seed.
+"""Independent streams of random orders, one per purpose, all from one seed.
 
-A draw is a function of (seed, purpose, number) and of nothing else, so that
-asking for one thing more, or resuming in the middle, changes no other draw.
+Each draw is a function of (seed, purpose, number) only. Drawing more, or resuming in
+the middle of a run, therefore changes no other draw.
 """
 
 import enum
+import functools
 import random
 
 import numpy as np
 
 
 class Purpose(enum.IntEnum):
-    """What a stream is for. The values are part of every saved run: never reuse one."""
+    """Purposes of the streams.
+
+    The values are part of every saved run: never change one or use one again.
+    """
 
     CLASS_ORDER = 0
     UNLABELED_SUBSET = 1
@@ -21,13 +25,13 @@ class Purpose(enum.IntEnum):
 
 
 def permutation(length: int, seed: int, purpose: Purpose, number: int) -> np.ndarray:
-    """A random order of 0 ... length - 1.
+    """Returns a random order of 0 ... length - 1.
 
     Args:
-        length: How many, at least 0.
+        length: Number of items, at least 0.
         seed: The run's seed, at least 0.
-        purpose: Which stream.
-        number: Which draw of the stream, at least 0.
+        purpose: The stream.
+        number: The draw's number within the stream, at least 0.
 
     Returns:
         int64 `(length,)`.
@@ -35,8 +39,42 @@ def permutation(length: int, seed: int, purpose: Purpose, number: int) -> np.nda
     return np.random.default_rng([seed, purpose, number]).permutation(length)
 
 
+class Stream:
+    """An endless sequence of the numbers 0 ... n - 1, shuffled anew for each pass.
+
+    Position p holds `permutation(n, seed, purpose, p // n)[p % n]`.
+
+    Args:
+        length: n, at least 1.
+        seed: The run's seed, at least 0.
+        purpose: Keeps the streams of one run independent.
+    """
+
+    def __init__(self, length: int, seed: int, purpose: Purpose):
+        self.length = length
+        # Two passes: a batch may begin in one pass and end in the next.
+        self._order = functools.lru_cache(maxsize=2)(
+            lambda number: permutation(length, seed, purpose, number)
+        )
+
+    def take(self, start: int, count: int) -> np.ndarray:
+        """Returns the numbers at the positions start ... start + count - 1.
+
+        Args:
+            start: At least 0.
+            count: At least 1; may exceed the length of a pass.
+
+        Returns:
+            int64 `(count,)` in [0, length).
+        """
+        first, offset = divmod(start, self.length)
+        last = (start + count - 1) // self.length
+        passes = [self._order(number) for number in range(first, last + 1)]
+        return np.concatenate(passes)[offset : offset + count]
+
+
 def seed_initialisers(seed: int) -> None:
-    """Seeds the weight initialisers and dropout layers created from here on.
+    """Seeds the weight initialisers and dropout layers that are created afterwards.
 
     Keras draws a seed from Python's generator for every initialiser or layer that has
     none of its own. `keras.utils.set_random_seed` would import TensorFlow on every

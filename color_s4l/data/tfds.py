@@ -1,66 +1,62 @@
 """Images of tensorflow-datasets (https://www.tensorflow.org/datasets).
 
-TensorFlow is imported where it is used: it is not needed for other sources,
-which the JAX backend can read without having it.
+TensorFlow is imported inside the functions: other sources do not need it, so the JAX
+backend can read them without TensorFlow.
 """
 
 import contextlib
-import sys
+import difflib
 import typing
+import warnings
 
 import numpy as np
 
 from color_s4l.data.dataset import UNLABELED, Data
 from color_s4l.errors import InputError
+from color_s4l.registry import SOURCES
+from color_s4l.settings import DataSettings
 
-# STL-10's name for its images without labels (stored as -1). SVHN's "extra" has
+# STL-10's name for its images without labels (stored as -1). SVHN's split "extra" has
 # labels and is left out, as published.
 _UNLABELED_SPLIT = "unlabelled"
 _BATCH = 256
+# Images uint8 `(n, size, size, 3)` and labels int32 `(n,)`.
+_Arrays = tuple[np.ndarray, np.ndarray]
 
 
-class UnknownNameError(InputError):
-    """tensorflow-datasets knows no such name; `known` lists those of its image sets."""
-
-    def __init__(self, name: str, known: list[str]):
-        super().__init__(f"tensorflow-datasets has no data set {name!r}.")
-        self.known = known
-
-
-def load(name: str, data_dir: str | None, image_size: int | None) -> Data:
-    """Reads a data set of tensorflow-datasets, downloading it where needed.
+def load(settings: DataSettings) -> Data:
+    """Reads a data set of tensorflow-datasets; downloads it if necessary.
 
     Args:
-        name: As `tfds.builder` takes it: "cifar10", "cifar10_corrupted/fog_1".
-        data_dir: Holds the prepared data, and nothing is downloaded; None for
-            the directory of tensorflow-datasets, and a download if it is not there.
-        image_size: Side in pixels to which images are resized, after cropping
-            them to the square in their middle; None for the size stored.
+        settings: `dataset` is a name as `tfds.builder` takes it: "cifar10",
+            "cifar10_corrupted/fog_1". `data_dir` has the prepared data, and nothing is
+            downloaded; None for the directory of tensorflow-datasets. `image_size` is
+            the side in pixels to which images are resized, after cropping the centre
+            square; None for the size stored.
 
     Returns:
-        The splits "train" and "test" ("validation" where a set has no test
-        labels), and with "train" STL-10's images without labels. Labels are those
-        called "label": CIFAR-100's 100 fine classes. Grey images get three equal
-        channels.
+        The splits "train" and "test" ("validation" if a set has no test labels), and
+        with "train" STL-10's images without labels. The labels are the feature
+        "label": CIFAR-100's 100 fine classes. Grey images get three equal channels.
 
     Raises:
-        UnknownNameError: There is no such name.
-        InputError: TensorFlow is missing, nothing is prepared in `data_dir`, the
-            download failed, the set has no images with one class each, or no
-            size common to all where `image_size` is None.
+        InputError: There is no such name, TensorFlow is missing, nothing is prepared in
+            `data_dir`, the download failed, the set has no images with one class
+            each, or the images differ in size and `image_size` is None.
     """
+    name, data_dir = settings.dataset, settings.data_dir
     _require_tensorflow(name)
     builder = _code(name) if data_dir is None else _prepared(name, data_dir)
     features = builder.info.features
     _check_features(name, features)
-    size = image_size or _stored_size(name, features["image"].shape)
+    size = settings.image_size or _stored_size(name, features["image"].shape)
     if data_dir is None:
         _download(name, builder)
     images, labels = _read_training(name, builder, size)
     test_images, test_labels = _read_test(name, builder, size)
     return Data(
         name=name,
-        # Only now: some sets (CIFAR, STL-10) learn the names from what they download.
+        # Only now: some sets (CIFAR, STL-10) read the names from the downloaded files.
         classes=tuple(builder.info.features["label"].names),
         images=images,
         labels=labels,
@@ -73,48 +69,60 @@ def _require_tensorflow(name: str) -> None:
     try:
         import keras
         import tensorflow as tf
-        import tensorflow_datasets  # noqa: F401, only whether it can be imported
+        import tensorflow_datasets  # noqa: F401, checks that it can be imported
     except ImportError as error:
         raise InputError(
-            f"--dataset={name} is read with tensorflow and tensorflow-datasets, which "
-            f"cannot be imported ({_line(error)}). Install them, or give "
-            "--dataset=digits or --dataset=folder."
+            f"`dataset`={name} needs tensorflow and tensorflow-datasets, which cannot "
+            f"be imported ({_line(error)}). Install them, or use one of: "
+            f"{', '.join(SOURCES)}."
         ) from error
     if keras.config.backend() != "tensorflow":
-        # TensorFlow only reads here; the GPU's memory belongs to the backend. Too
-        # late (RuntimeError) where the user's own code has used TensorFlow before.
+        # TensorFlow only reads files here; the GPU's memory is for the backend. It is
+        # too late (RuntimeError) if the user's code has used TensorFlow before.
         with contextlib.suppress(RuntimeError):
             tf.config.set_visible_devices([], "GPU")
 
 
 def _line(error: Exception) -> str:
-    """The text of an error on one line and not too long to read."""
+    """Returns the text of an error on one line, at most 200 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
 
 
-def _image_names() -> list[str]:
+def _unknown(name: str) -> InputError:
+    """Returns the error for a name that no source has; it suggests the closest."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets import image_classification
 
     to_name = tfds.core.naming.camelcase_to_snakecase
-    return [to_name(c) for c in dir(image_classification) if c[0].isupper()]
+    known = [to_name(c) for c in dir(image_classification) if c[0].isupper()]
+    known = [*SOURCES, *known]
+    close = difflib.get_close_matches(name.lower(), known, n=3)
+    # The letters of "svhn" are far from those of "svhn_cropped".
+    close = close or [other for other in known if other.startswith(name.lower())]
+    named = " or ".join(repr(other) for other in close[:3])
+    suggestion = f" Did you mean {named}?" if close else ""
+    return InputError(
+        f"There is no data set {name!r}.{suggestion} There are: {', '.join(SOURCES)}, "
+        "and the image-classification sets of "
+        "https://www.tensorflow.org/datasets/catalog/overview."
+    )
 
 
 def _code(name: str) -> typing.Any:
-    """The builder that can download `name`."""
+    """Returns the builder that can download `name`."""
     import tensorflow_datasets as tfds
 
     try:
         return tfds.builder(name)
     except tfds.core.registered.DatasetNotFoundError as error:
-        raise UnknownNameError(name, _image_names()) from error
-    except Exception as error:  # whatever a misspelt configuration or version raises
-        raise InputError(f"Cannot make data set {name!r}: {_line(error)}") from error
+        raise _unknown(name) from error
+    except Exception as error:  # a wrong configuration or version raises many types
+        raise InputError(f"Cannot load data set {name!r}: {_line(error)}") from error
 
 
 def _prepared(name: str, data_dir: str) -> typing.Any:
-    """The builder of the files in `data_dir`, of whatever version; has no code."""
+    """Returns the builder of the files in `data_dir`, of any version."""
     import tensorflow_datasets as tfds
 
     try:
@@ -122,15 +130,16 @@ def _prepared(name: str, data_dir: str) -> typing.Any:
             name, data_dir=data_dir
         )
         return tfds.core.read_only_builder.builder_from_files(str(parsed), **arguments)
-    except Exception as error:  # its files may be absent or broken in many ways
-        if not isinstance(error, tfds.core.registered.DatasetNotFoundError):
-            reason = f"Cannot read {name!r} in --data_dir={data_dir}: {_line(error)}"
-            raise InputError(reason) from error
-        _code(name)
+    except tfds.core.registered.DatasetNotFoundError as error:
+        _code(name)  # raises its own error if there is no such name at all
         raise InputError(
-            f"--data_dir={data_dir} holds no prepared {name!r} (expected "
+            f"`data_dir`={data_dir} has no prepared {name!r} (expected "
             f"{data_dir}/{name}/<version>/dataset_info.json). "
-            "Leave --data_dir off to download it."
+            "Without `data_dir` it is downloaded."
+        ) from error
+    except Exception as error:  # broken files raise many types
+        raise InputError(
+            f"Cannot read {name!r} in `data_dir`={data_dir}: {_line(error)}"
         ) from error
 
 
@@ -142,23 +151,25 @@ def _check_features(name: str, features: typing.Any) -> None:
     if not all(key in found and type(found[key]) is kinds[key] for key in kinds):
         raise InputError(
             f"{name!r} is not for image classification: expected an 'image' with one "
-            f"class as its 'label'. It has: {', '.join(sorted(found)) or 'neither'}."
+            f"class as its 'label'. Received: {', '.join(sorted(found)) or 'neither'}."
         )
     image = found["image"]
     if image.np_dtype != np.uint8 or image.shape[-1] not in (1, 3):
         raise InputError(
-            f"Expected 8-bit images of 1 or 3 channels. Those of {name!r} are "
-            f"{np.dtype(image.np_dtype)} of shape {image.shape}."
+            f"Expected 8-bit images with 1 or 3 channels in {name!r}. "
+            f"Received: {np.dtype(image.np_dtype)} of shape {image.shape}."
         )
 
 
 def _stored_size(name: str, shape: tuple[int | None, ...]) -> int:
     height, width = shape[:2]
     if height is None or height != width:
-        what = "vary in size" if height is None else f"are {height} x {width} pixels"
+        found = (
+            "differ in size" if height is None else f"have {height} x {width} pixels"
+        )
         raise InputError(
-            f"The images of {name!r} {what}: give --image_size (a side in pixels, "
-            "such as 32) to crop and resize them to squares."
+            f"The images of {name!r} {found}: set `image_size` (a side in pixels, such "
+            "as 32) to crop and resize them to squares."
         )
     return height
 
@@ -168,48 +179,50 @@ def _download(name: str, builder: typing.Any) -> None:
         return
     try:
         builder.download_and_prepare()
-    except Exception as error:  # network, disk, checksum, terms of use: all the user's
+    except Exception as error:  # network, disk, checksum, terms of use
         raise InputError(
             f"Cannot download {name!r}: {_line(error)} "
-            "(--data_dir=DIR reads data prepared elsewhere.)"
+            "(Data that were prepared elsewhere are read from `data_dir`.)"
         ) from error
 
 
-def _read_training(name: str, builder: typing.Any, size: int):
+def _read_training(name: str, builder: typing.Any, size: int) -> _Arrays:
     splits = builder.info.splits
     if "train" not in splits:
-        raise InputError(f"{name!r} has no split 'train'. It has: {', '.join(splits)}.")
+        raise InputError(
+            f"Expected a split 'train' in {name!r}. Received: {', '.join(splits)}."
+        )
     if _UNLABELED_SPLIT in splits:
         return _read(name, builder, f"train+{_UNLABELED_SPLIT}", size)
     return _read(name, builder, "train", size)
 
 
-def _read_test(name: str, builder: typing.Any, size: int):
+def _read_test(name: str, builder: typing.Any, size: int) -> _Arrays:
     splits = builder.info.splits
     for split in [s for s in ("test", "validation") if s in splits]:
         images, labels = _read(name, builder, split, size)
         if (labels != UNLABELED).all():
             if split != "test":
-                print(
-                    f"{name}: no labelled test split; testing on {split!r}.",
-                    file=sys.stderr,
+                warnings.warn(
+                    f"{name} has no labelled test split: {split!r} is the test set.",
+                    stacklevel=2,
                 )
             return images, labels
     raise InputError(
-        f"{name!r} has no split 'test' or 'validation' with labels. "
-        f"It has: {', '.join(splits)}."
+        f"Expected a split 'test' or 'validation' with labels in {name!r}. "
+        f"Received: {', '.join(splits)}."
     )
 
 
-def _read(name: str, builder: typing.Any, split: str, size: int):
-    """One split: uint8 `(n, size, size, 3)` and int32 `(n,)`, in the order stored."""
+def _read(name: str, builder: typing.Any, split: str, size: int) -> _Arrays:
+    """Returns the images and labels of a split in the order stored."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     count = builder.info.splits[split].num_examples
     images = np.empty((count, size, size, 3), np.uint8)
     labels = np.empty(count, np.int32)
-    # Cached tensors would double what the images take.
+    # Cached tensors would double the memory for the images.
     config = tfds.ReadConfig(try_autocache=False)
     done = 0
     try:
@@ -226,12 +239,14 @@ def _read(name: str, builder: typing.Any, split: str, size: int):
             f"Cannot read {split!r} of {name!r}: {_line(error)}"
         ) from error
     if done != count:
-        raise InputError(f"{split!r} of {name!r} holds {done} images, not {count}.")
+        raise InputError(
+            f"Expected {count} images in {split!r} of {name!r}. Received: {done}."
+        )
     return images, labels
 
 
 def _square(image: typing.Any, size: int) -> typing.Any:
-    """The middle square of a uint8 tensor `(height, width, channels)`, resized."""
+    """Returns the centre square of a uint8 tensor `(height, width, channels)`."""
     import tensorflow as tf
 
     if image.shape[:2] == (size, size):

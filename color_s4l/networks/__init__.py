@@ -1,39 +1,29 @@
-"""The trunks, one per file, and the network that puts heads on one."""
+"""Trunks, and the network that puts heads on one.
 
-import functools
+A trunk is a function that builds a Keras model from preprocessed images to feature
+maps. It is registered next to its definition, here or in a plug-in:
 
-from color_s4l.networks import freezing
-from color_s4l.networks.convnet import convnet
-from color_s4l.networks.encoder import encoder
+    @register_trunk("my_net")
+    def my_net(input_shape, *, width=1.0, dropout=0.0, synchronized=False):
+        inputs = keras.Input(input_shape)
+        features = keras.layers.Conv2D(round(32 * width), 3, name="block1_conv")(inputs)
+        ...
+        return keras.Model(inputs, features, name="trunk")
+
+Args:
+    input_shape: `(height, width, channels)` of preprocessed images.
+    width: Factor on every number of filters.
+    dropout: Drop rate; the trunk's docstring says where it applies.
+    synchronized: Whether batch normalisation computes its statistics over all
+        TensorFlow replicas.
+
+The model maps float `(batch, height, width, channels)` to features
+`(batch, rows, columns, channels)`. Layers are named by blocks: `stem...`, then
+`block1...`, `block2...`; the last layer of a block outputs its feature map. The
+library's trunks raise an `InputError` for images that are too small for them.
+"""
+
 from color_s4l.networks.network import Network, inference_model
-from color_s4l.networks.nin import nin
-from color_s4l.networks.resnet18 import resnet18
-from color_s4l.networks.resnet50 import resnet50
-from color_s4l.networks.resnet_v2 import resnet_v2
-from color_s4l.networks.revnet18 import revnet18
-from color_s4l.networks.shake_wrn import shake_wrn
-from color_s4l.networks.tempens import tempens
-from color_s4l.networks.vgg16 import vgg16
-from color_s4l.networks.wrn import wrn
-from color_s4l.networks.wrn_usb import wrn_usb
+from color_s4l.registry import TRUNKS
 
-TRUNKS = {
-    "convnet": convnet,
-    "convnet_relu": functools.partial(convnet, slope=0.0),
-    "nin": nin,
-    "wrn_28_2": functools.partial(wrn, depth=28, widening=2),
-    "wrn_28_4": functools.partial(wrn, depth=28, widening=4),
-    "wrn_28_2_usb": functools.partial(wrn_usb, depth=28, widening=2),
-    "shake_wrn": shake_wrn,
-    "resnet50": resnet50,
-    "vgg16": vgg16,
-    "resnet_v2_50": functools.partial(resnet_v2, depth=50),
-    "resnet_v2_101": functools.partial(resnet_v2, depth=101),
-    "resnet_v2_152": functools.partial(resnet_v2, depth=152),
-    "resnet18": resnet18,
-    "tempens": tempens,
-    "revnet18": revnet18,
-    "encoder": encoder,
-}
-
-__all__ = ["TRUNKS", "Network", "convnet", "freezing", "inference_model"]
+__all__ = ["TRUNKS", "Network", "inference_model"]

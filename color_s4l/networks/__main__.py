@@ -1,45 +1,51 @@
-"""python -m color_s4l.networks: the trunks with what they cost and see."""
+"""python -m color_s4l.networks: lists the trunks with their sizes and costs."""
 
 import dataclasses
 import sys
 from collections.abc import Iterator
+from typing import Annotated
 
 from color_s4l import command_line
-from color_s4l.fields import option
+from color_s4l.fields import Above, AtLeast, check, option
+from color_s4l.networks.structure import statistics
+from color_s4l.registry import TRUNKS
 
 DESCRIPTION = """
 python -m color_s4l.networks [--flags]
 
-Lists the trunks: trainable parameters, moving statistics, multiply-adds of one image
+Lists the trunks: trainable parameters, moving statistics, multiply-adds for one image
 (millions, forward) and the receptive field (pixels).
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What to list."""
+    """The flags of the command."""
 
-    image_size: int = option(32, "side of the square RGB images, pixels")
-    width: float = option(1.0, "factor on every number of filters")
+    image_size: Annotated[int, AtLeast(1)] = option(
+        32, "Side of the square RGB images in pixels."
+    )
+    width: Annotated[float, Above(0)] = option(1.0, "Factor on the number of filters.")
+
+    def __post_init__(self):
+        check(self)
 
 
 def lines(options: Options) -> Iterator[str]:
-    """The table, line by line, as soon as a trunk is counted.
+    """Yields the lines of the table, each as soon as it is computed.
 
     Args:
-        options: What to list.
+        options: The flags.
 
     Raises:
-        InputError: Some trunk takes no images of this size.
+        InputError: A trunk does not accept images of this size.
     """
-    # Here, so that --help does not wait for Keras.
-    from color_s4l.networks import TRUNKS
-    from color_s4l.networks.statistics import statistics
-
     yield f"{'network':14} {'parameters':>13} {'moving':>9} {'M MAC':>8} {'field':>6}"
     for name, build in TRUNKS.items():
         size = options.image_size
-        found = statistics(build((size, size, 3), width=options.width))
+        found = statistics(
+            build((size, size, 3), width=options.width, synchronized=False)
+        )
         yield (
             f"{name:14} {found.trainable:13,} {found.moving:9,} "
             f"{found.multiply_adds / 1e6:8,.0f} {found.receptive_field:6,}"

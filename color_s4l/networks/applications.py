@@ -1,53 +1,69 @@
-"""Keras' own applications as trunks: other widths, names of blocks, synchronisation.
+"""ResNet-50 and VGG-16 of `keras.applications`, with random initial weights.
 
-The library builds the network without weights; its layers are then made anew with
-changed settings in the same graph, so that width 1 is the original to the parameter.
+He et al. 2016 (https://arxiv.org/abs/1512.03385), with the stem for ImageNet: a 7x7
+convolution and a pooling, strides of 2 each. The Color-S4L report trains it on images
+of 32 px, of which one pixel of features remains.
+
+Simonyan & Zisserman 2015 (https://arxiv.org/abs/1409.1556): thirteen convolutions,
+five max-poolings, no batch normalisation; here without the dense layers.
 """
 
-import re
-from collections.abc import Mapping
-
 import keras
-from keras import layers
 
 from color_s4l.networks import parts
-from color_s4l.networks.normalization import BatchNormalization
+from color_s4l.registry import register_trunk
+
+RESNET_NAMES = {
+    r"^conv1_": "stem_",
+    r"^pool1_": "stem_pool_",
+    r"^conv2_block": "block1_",
+    r"^conv3_block": "block2_",
+    r"^conv4_block": "block3_",
+    r"^conv5_block": "block4_",
+}
 
 
-def adapted(
-    original: keras.Model,
-    names: Mapping[str, str],
+@register_trunk("resnet50")
+def resnet50(
+    input_shape: tuple[int, int, int],
     *,
-    width: float,
-    dropout: float,
-    synchronized: bool,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    synchronized: bool = False,
 ) -> keras.Model:
-    """A trunk from one of `keras.applications`.
+    """Builds Keras' ResNet-50: 2048 * width channels; 1 x 1 features for 32 pixels.
 
-    Args:
-        original: Built with `include_top=False, weights=None`.
-        names: Regular expressions and what stands in their place, for the names of
-            layers.
-        width: Factor on every number of filters.
-        dropout: Of the last feature map. There is none in the published trunks.
-        synchronized: Batch statistics over all TensorFlow replicas.
-
-    Returns:
-        A model from float images to the last features.
+    Width 1 has Keras' 23,534,592 trainable parameters and 53,120 moving statistics.
+    Dropout is applied to the last feature map (published: 0). Images need 32 pixels.
     """
+    parts.check_size("ResNet-50", input_shape, 32)
+    original = keras.applications.ResNet50(
+        include_top=False, weights=None, input_shape=input_shape
+    )
+    return parts.adapted(
+        original, RESNET_NAMES, width=width, dropout=dropout, synchronized=synchronized
+    )
 
-    def anew(layer):
-        config = layer.get_config()
-        for pattern, replacement in names.items():
-            config["name"] = re.sub(pattern, replacement, config["name"])
-        if "filters" in config:
-            config["filters"] = parts.scaled(config["filters"], width)
-        if isinstance(layer, layers.BatchNormalization):
-            config["synchronized"] = synchronized
-            return BatchNormalization.from_config(config)
-        return type(layer).from_config(config)
 
-    model = keras.models.clone_model(original, clone_function=anew)
-    last = list(parts.blocks(model))[-1]
-    features = layers.Dropout(dropout, name=f"{last}_dropout")(model.outputs[0])
-    return keras.Model(model.inputs[0], features, name="trunk")
+@register_trunk("vgg16")
+def vgg16(
+    input_shape: tuple[int, int, int],
+    *,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    synchronized: bool = False,
+) -> keras.Model:
+    """Builds Keras' VGG-16: 512 * width channels; 1 x 1 features for 32 pixels.
+
+    Width 1 has Keras' 14,714,688 trainable parameters. Dropout is applied to the last
+    feature map (published: only in the dense layers, which the trunk does not have).
+    `synchronized` has no effect, as there are no batch statistics. Images need 32
+    pixels.
+    """
+    parts.check_size("VGG-16", input_shape, 32)
+    original = keras.applications.VGG16(
+        include_top=False, weights=None, input_shape=input_shape
+    )
+    return parts.adapted(
+        original, {}, width=width, dropout=dropout, synchronized=synchronized
+    )

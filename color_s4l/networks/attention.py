@@ -1,23 +1,25 @@
-"""An attention module: how much each place of the features counts.
+"""An attention gate: a map of the weights of the places of a feature map.
 
-A student report's module for FixMatch (two 1x1 convolutions, each with batch
-normalisation and ReLU, added up). Ours reads the report so that each convolution gives
-one map.
+The module of a student report for FixMatch: two 1x1 convolutions, each with batch
+normalisation and ReLU, added. Open choice: each convolution has one output channel,
+which the report does not say.
 """
 
 import keras
 from keras import layers
 
 
-def attention(features_shape: tuple, *, synchronized: bool = False) -> keras.Model:
-    """From features to their attention map.
+def attention(
+    features_shape: tuple[int, int, int], *, synchronized: bool = False
+) -> keras.Model:
+    """Builds the gate (`color_s4l.networks.network.Gate`).
 
     Args:
         features_shape: `(rows, columns, channels)`.
-        synchronized: Whether devices share their batch statistics.
+        synchronized: Whether batch statistics are computed over all replicas.
 
     Returns:
-        A functional model, float `(batch, rows, columns, channels)` to
+        A model from features, float `(batch, rows, columns, channels)`, to weights
         `(batch, rows, columns, 1)`, at least 0.
     """
     features = keras.Input(features_shape)

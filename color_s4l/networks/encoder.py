@@ -1,9 +1,9 @@
-"""The colorizers' encoder as a trunk, to begin with what a colorizer has learned.
+"""The colorizers' encoder as a trunk, which can start from a trained colorizer.
 
 Baldassarre et al. 2017 (https://arxiv.org/abs/1712.03400, table 1): eight 3x3
-convolutions with ReLU, three of them with strides, no normalisation. A colorizer has
-learned to see from unlabelled images alone, as in Larsson et al. 2017
-(https://arxiv.org/abs/1703.04044), whose networks are fine-tuned as a whole after it.
+convolutions with ReLU, three of them with strides, no normalisation. A colorizer is
+trained on unlabelled images alone, as in Larsson et al. 2017
+(https://arxiv.org/abs/1703.04044), who fine-tune the whole network afterwards.
 """
 
 import keras
@@ -11,12 +11,14 @@ import numpy as np
 from keras import layers
 
 from color_s4l.networks import parts
-from colorization.networks.blocks import ENCODER
+from color_s4l.registry import register_trunk
+from colorization.networks import ENCODER
 
-# Of linear red, green and blue in the luminance (ITU-R BT.709).
+# Shares of linear red, green and blue in the luminance (ITU-R BT.709).
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
+@register_trunk("encoder")
 def encoder(
     input_shape: tuple[int, int, int],
     *,
@@ -24,22 +26,11 @@ def encoder(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk.
+    """Builds the trunk: 256 * width channels; 4 x 4 features for 32 pixels.
 
-    Args:
-        input_shape: `(height, width, channels)` of preprocessed images; sides of
-            at least 8.
-        width: Factor on every number of filters. 1 gives 5,828,352 trainable
-            parameters.
-        dropout: Of the last feature map (published: 0).
-        synchronized: Without effect: there are no batch statistics.
-
-    Returns:
-        A model from float images to features `(batch, rows, columns, 256 * width)`;
-        4 rows and columns for 32 pixels.
-
-    Raises:
-        InputError: The images are smaller than 8 pixels.
+    Width 1 has 5,828,352 trainable parameters. Dropout is applied to the last feature
+    map (published: 0). `synchronized` has no effect, as there are no batch statistics.
+    Images need 8 pixels.
     """
     parts.check_size("The encoder", input_shape, 8)
     inputs = features = keras.Input(input_shape)
@@ -59,22 +50,23 @@ def encoder(
 
 
 def weights_of(colorizer: keras.Model) -> list[np.ndarray]:
-    """A colorizer's encoder, as the weights of this trunk.
+    """Returns the weights of a colorizer's encoder as weights of this trunk.
 
-    The colorizer reads lightness in [-1, 1], the trunk preprocessed colour images. The
-    first kernel is spread over red, green and blue by their shares in the luminance:
-    an image without colours gives what the colorizer's encoder gives for its channel.
-    Differs from lightness: the contrast of every image is normalised. (Whitening would
-    leave little of it, so that this trunk goes without, unless it is asked for.)
+    The colorizer reads lightness in [-1, 1], the trunk reads preprocessed colour
+    images. The first kernel is therefore multiplied by the shares of red, green and
+    blue in the luminance: a grey image gives the same features as its lightness does
+    in the colorizer. Differs from lightness: preprocessing normalises the contrast of
+    every image. (Whitening would remove most of the lightness, so by default a run
+    with this trunk does not whiten.)
 
     Args:
-        colorizer: Of `colorization.saving.load`, any of its networks.
+        colorizer: Any network of `colorization`, loaded.
 
     Returns:
-        Kernels and biases in turn, sixteen arrays.
+        Sixteen arrays: kernel and bias of each layer in turn.
     """
     named = {layer.name: layer for layer in colorizer.layers}
-    if "colorize" in named:  # the part of `inception_fusion` that was trained
+    if "colorize" in named:  # the trained part of `inception_fusion`
         named = {layer.name: layer for layer in named["colorize"].layers}
     weights: list[np.ndarray] = []
     for number in range(1, len(ENCODER) + 1):

@@ -1,73 +1,109 @@
-"""A trunk with named heads, and the model that a user gets in the end."""
+"""A trunk with named heads and gates, and the model for inference."""
 
 import contextlib
 import functools
 import math
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from color_s4l.networks.stages import stages
+from color_s4l.backend import Tensor
+from color_s4l.networks import structure
 from color_s4l.views.preprocessing import Preprocessing
 
-# The head of the classes, and the name of a saved model without it.
+# Name of the head for the classes.
 CLASSES = "class"
+# Name of the inference model of a network without this head.
 ENCODER = "encoder"
+
+# Pairs of a variable of the network and a value for it.
+Values = Sequence[tuple[keras.Variable, Tensor]]
+
+
+class Gate(typing.Protocol):
+    """A function that builds a gate: a model whose output multiplies the features."""
+
+    def __call__(
+        self, features_shape: tuple[int, int, int], *, synchronized: bool
+    ) -> keras.Model:
+        """Builds the gate.
+
+        Args:
+            features_shape: `(rows, columns, channels)` of the trunk's features.
+            synchronized: Whether batch statistics are computed over all replicas.
+
+        Returns:
+            A model from features `(batch, rows, columns, channels)` to a map that can
+            be multiplied with them, for example `(batch, rows, columns, 1)`.
+        """
 
 
 class Network(keras.Model):
-    """One trunk, global average pooling, and a linear head per task.
+    """One trunk, global average pooling, and linear heads.
 
-    Heads: Tran 2019 (SESEMI), one dense layer each, dropout on the class branch
-    only.
+    Heads as in Tran 2019 (SESEMI): one dense layer each, dropout for the class head
+    only. Gates multiply the features before the pooling.
 
     Args:
-        trunk: From preprocessed images to feature maps.
-        heads: Name of each head -> its number of classes: `{"class": 10, "proxy": 7}`.
+        trunk: Model from preprocessed images to feature maps.
+        heads: Name -> number of outputs of a head, or a `Gate`:
+            `{"class": 10, "proxy": 7, "attention": attention}`.
         dropout: Share of the pooled features dropped before the class head.
-        attention: Gives a map by which features are multiplied; None: they are not.
+        synchronized: Whether the gates' batch statistics are computed over all
+            TensorFlow replicas.
+
+    Attributes:
+        heads: Name -> dense layer.
+        gates: Name -> model.
     """
 
     def __init__(
         self,
         trunk: keras.Model,
-        heads: Mapping[str, int],
+        heads: Mapping[str, int | Gate],
         dropout: float,
-        attention: keras.Model | None = None,
+        *,
+        synchronized: bool = False,
     ):
         super().__init__(name="network")
         self.trunk = trunk
-        self.attention = attention
+        self.gates = {
+            name: gate(trunk.output_shape[1:], synchronized=synchronized)
+            for name, gate in heads.items()
+            if callable(gate)
+        }
         self.pool = layers.GlobalAveragePooling2D(name="pool")
         self.dropout = layers.Dropout(dropout, name="class_dropout")
         self.heads = {
-            name: layers.Dense(size, name=name) for name, size in heads.items()
+            name: layers.Dense(size, name=name)
+            for name, size in heads.items()
+            if not callable(size)
         }
 
-    def call(self, images, training=False):
-        """Every intermediate by name.
+    def call(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """Returns every intermediate result by name.
 
         Args:
             images: Preprocessed, float `(batch, height, width, 3)`.
-            training: Batch statistics and dropout, or their inference forms.
+            training: Whether to use batch statistics and dropout.
 
         Returns:
             `features` (batch, rows, columns, channels), `pooled` (batch, channels),
-            and each head's logits, float32 (batch, classes), by the head's name;
-            `attention` (batch, rows, columns, 1), where there is such a module.
+            each head's logits, float32 (batch, outputs), and each gate's map, by name.
         """
         # A frozen trunk is a fixed function, so its dropout is off too.
         features = self.trunk(images, training=training and self.trunk.trainable)
         return self.outputs_of(features, training)
 
-    def outputs_of(self, features, training=False):
-        """What `call` returns, from the trunk's features."""
+    def outputs_of(self, features: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """Returns the result of `call` for given features of the trunk."""
         outputs = {"features": features}
-        if self.attention is not None:
-            outputs["attention"] = self.attention(features, training=training)
-            features = features * outputs["attention"]
+        for name, gate in self.gates.items():
+            outputs[name] = gate(outputs["features"], training=training)
+            features = features * outputs[name]
         pooled = outputs["pooled"] = self.pool(features)
         for name, head in self.heads.items():
             dropped = (
@@ -78,12 +114,12 @@ class Network(keras.Model):
 
     @functools.cached_property
     def stages(self) -> tuple[keras.Model, ...]:
-        """The trunk in pieces (`color_s4l.networks.stages`)."""
-        return stages(self.trunk)
+        """The trunk, cut where the resolution changes (`structure.stages`)."""
+        return structure.stages(self.trunk)
 
     @property
     def num_parameters(self) -> int:
-        """All but the moving statistics, frozen ones too."""
+        """The number of parameters, frozen ones included, without moving statistics."""
         return sum(
             math.prod(weight.shape)
             for weight in self.weights
@@ -92,15 +128,15 @@ class Network(keras.Model):
 
     @property
     def kernels(self) -> list[keras.Variable]:
-        """The weights that decay: trained kernels, no biases, no scales, each once."""
+        """The weights with weight decay: trainable kernels, no biases, no scales."""
         return [v for v in self.trainable_variables if v.name == "kernel"]
 
     @contextlib.contextmanager
     def moving_statistics_kept(self) -> Iterator[None]:
-        """Inside, batch statistics are used but the moving ones end as they began.
+        """Restores the moving statistics at the end of the `with` block.
 
-        They are put back rather than shielded by a scope, so that dropout's
-        random state still advances.
+        Passes inside use batch statistics. A `StatelessScope` would protect the moving
+        statistics too, but dropout's random state must still advance.
         """
         moving = [
             v for v in self.non_trainable_variables if v.name.startswith("moving_")
@@ -111,14 +147,15 @@ class Network(keras.Model):
             variable.assign(value)
 
     @contextlib.contextmanager
-    def apart(self, values: Sequence = ()) -> Iterator[None]:
-        """Inside, passes move no statistics, and variables may have other values.
+    def apart(self, values: Values = ()) -> Iterator[None]:
+        """Lets passes inside the `with` block change no moving statistics.
 
-        Draws advance as in any pass, but where `values` holds their random states:
-        then the masks are those drawn from these, and no trace remains.
+        Random states advance as in any pass, except those given in `values`: dropout
+        masks are then drawn from the given states, and the network's own states stay
+        unchanged.
 
         Args:
-            values: Pairs of a variable of the network and the value in its place.
+            values: Variables of the network with the values that they have inside.
         """
         given = {id(variable) for variable, _ in values}
         own = [(v, v.value) for v in self.variables if id(v) not in given]
@@ -129,13 +166,15 @@ class Network(keras.Model):
                 variable.assign(scope.get_current_value(variable))
 
     @contextlib.contextmanager
-    def replaced(self, values: Sequence) -> Iterator[None]:
-        """Inside, variables hold other values: for evaluating and saving these.
+    def replaced(self, values: Values) -> Iterator[None]:
+        """Assigns other values to variables inside the `with` block.
+
+        Used to evaluate and save a model with, for example, averaged weights.
 
         Args:
-            values: Pairs of a variable of the network and the value in its place.
+            values: Variables of the network with the values that they have inside.
         """
-        # Copies: JAX gives a step's arrays away, and what shares them with them.
+        # Copies, because JAX donates a step's arrays and with them their aliases.
         before = [(v, np.array(ops.convert_to_numpy(v))) for v, _ in values]
         values = [(v, np.array(ops.convert_to_numpy(value))) for v, value in values]
         try:
@@ -146,16 +185,18 @@ class Network(keras.Model):
             for variable, value in before:
                 variable.assign(value)
 
-    def random_states(self) -> list:
-        """Pairs of each variable that its draws depend on, and the value it has now."""
+    def random_states(self) -> list[tuple[keras.Variable, Tensor]]:
+        """Returns the layers' random states with their current values, for `apart`."""
         return [(v, ops.copy(v.value)) for v in self._random_states()]
 
-    def _random_states(self) -> list:
+    def _random_states(self) -> list[keras.Variable]:
         return [v for v in self.variables if "seed_generator_state" in v.name]
 
 
 def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Model:
-    """Raw images in, class probabilities out; shares the network's weights.
+    """Returns a model from raw images to class probabilities.
+
+    It shares the weights of the network and of the preprocessing.
 
     Args:
         network: Built.
@@ -163,14 +204,14 @@ def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Mod
 
     Returns:
         A functional model `classifier` from uint8 `(batch, height, width, 3)` to
-        float32 `(batch, classes)` that sum to 1. Of a network without classes
-        (rotations alone, say) an `encoder`, to the pooled features.
+        float32 `(batch, classes)` with sum 1. For a network without a class head
+        (rotations alone, for example) a model `encoder` to the pooled features.
     """
     images = keras.Input(network.trunk.input_shape[1:], dtype="uint8", name="images")
-    features = network.trunk(preprocessing(images), training=False)
-    if network.attention is not None:
-        maps = network.attention(features, training=False)
-        features = layers.Multiply()([features, maps])
+    features = trunk_features = network.trunk(preprocessing(images), training=False)
+    for gate in network.gates.values():
+        weights = gate(trunk_features, training=False)
+        features = layers.Multiply()([features, weights])
     pooled = network.pool(features)
     if CLASSES not in network.heads:
         return keras.Model(images, pooled, name=ENCODER)

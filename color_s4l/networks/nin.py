@@ -1,15 +1,17 @@
 """Network in Network, nine convolutions.
 
-Lin et al. 2014 (https://arxiv.org/abs/1312.4400) in the form of Tran 2019's
-published code: 1x1 convolutions after every spatial one, biases on, each followed by
-batch normalisation and ReLU, max-poolings of 2.
+Lin et al. 2014 (https://arxiv.org/abs/1312.4400) in the form of Tran 2019's published
+code: two 1x1 convolutions after every spatial one, biases on, each followed by batch
+normalisation and ReLU, max-poolings of 2.
 """
 
 import keras
 from keras import layers
 
 from color_s4l.networks import parts
+from color_s4l.registry import register_trunk
 
+# Filters and side of the kernel of each convolution of each block.
 BLOCKS = (
     ((192, 5), (160, 1), (96, 1)),
     ((192, 5), (192, 1), (192, 1)),
@@ -17,6 +19,7 @@ BLOCKS = (
 )
 
 
+@register_trunk("nin")
 def nin(
     input_shape: tuple[int, int, int],
     *,
@@ -24,22 +27,10 @@ def nin(
     dropout: float = 0.0,
     synchronized: bool = False,
 ) -> keras.Model:
-    """Builds the trunk.
+    """Builds the trunk: 192 * width channels; 8 x 8 features for 32 pixels.
 
-    Args:
-        input_shape: `(height, width, channels)` of preprocessed images; sides of
-            at least 4.
-        width: Factor on every number of filters. 1 gives 1,005,312 trainable
-            parameters and 3,200 moving statistics.
-        dropout: After both max-poolings (published: 0).
-        synchronized: Batch statistics over all TensorFlow replicas.
-
-    Returns:
-        A model from float images to features `(batch, rows, columns, 192 * width)`;
-        8 rows and columns for 32 pixels.
-
-    Raises:
-        InputError: The images are smaller than 4 pixels.
+    Width 1 has 1,005,312 trainable parameters and 3,200 moving statistics. Dropout is
+    applied after both max-poolings (published: 0). Images need 4 pixels.
     """
     parts.check_size("NIN", input_shape, 4)
     inputs = features = keras.Input(input_shape)

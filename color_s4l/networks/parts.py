@@ -1,32 +1,29 @@
-"""The pieces that several trunks are made of, and how their layers are named.
+"""Pieces that several trunks are made of."""
 
-Layers are called `stem...` or `block1...`, `block2...`: the first word says the
-block, and the last layer of a block holds its feature map. `blocks` reads that, for
-whoever freezes blocks or taps feature maps.
-"""
+import re
+from collections.abc import Mapping
 
 import keras
 from keras import layers
 
+from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
-from color_s4l.networks.normalization import BatchNormalization
+from color_s4l.networks import structure
+from color_s4l.networks.layers import BatchNormalization
 
 
 def scaled(filters: int, width: float) -> int:
-    """`filters * width`, rounded, at least 1."""
+    """Returns `filters * width`, rounded, at least 1."""
     return max(1, round(filters * width))
 
 
 def check_size(network: str, input_shape: tuple[int, int, int], smallest: int) -> None:
-    """Refuses images that the network would shrink to nothing.
+    """Raises an `InputError` if a side of the images is shorter than `smallest` pixels.
 
     Args:
-        network: Its name, for the error.
+        network: Name of the network in the message.
         input_shape: `(height, width, channels)`.
         smallest: Shortest side allowed, in pixels.
-
-    Raises:
-        InputError: A side is shorter.
     """
     if min(input_shape[:2]) < smallest:
         height, width = input_shape[:2]
@@ -36,64 +33,87 @@ def check_size(network: str, input_shape: tuple[int, int, int], smallest: int) -
         )
 
 
-def convolve(features, filters: int, size: int, name: str, *, strides=1, bias=False):
-    """A convolution, same padding, He's normal initial values.
+def convolve(
+    features: Tensor,
+    filters: int,
+    size: int,
+    name: str,
+    *,
+    strides: int = 1,
+    bias: bool = False,
+    padding: str = "same",
+) -> Tensor:
+    """Applies a convolution with He's normal initialisation.
 
     Args:
         features: `(batch, rows, columns, channels)`.
-        filters: Channels of the output.
+        filters: Number of output channels.
         size: Side of the kernel.
-        name: The layer is called `<name>_conv`.
-        strides: Step between outputs, in pixels of the input.
+        name: Name of the layer, without the suffix "_conv".
+        strides: Step between outputs, in positions of the input.
         bias: Whether a bias is added.
+        padding: "same" or "valid".
 
     Returns:
-        `(batch, ceil(rows / strides), ceil(columns / strides), filters)`.
+        `(batch, ceil(rows / strides), ceil(columns / strides), filters)` with padding
+        "same".
     """
     return layers.Conv2D(
         filters,
         size,
         strides=strides,
-        padding="same",
+        padding=padding,
         use_bias=bias,
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(features)
 
 
-def normalize(features, name: str, synchronized: bool):
-    """Batch normalisation, momentum 0.99, epsilon 1e-3 (Tran 2019's published code).
-
-    Args:
-        features: `(batch, rows, columns, channels)`.
-        name: The layer is called `<name>_norm`.
-        synchronized: Batch statistics over all TensorFlow replicas.
-
-    Returns:
-        The shape of `features`.
-    """
+def normalize(features: Tensor, name: str, synchronized: bool) -> Tensor:
+    """Applies batch normalisation `<name>_norm` (as in Tran 2019's published code)."""
     return BatchNormalization(
         momentum=0.99, epsilon=1e-3, synchronized=synchronized, name=f"{name}_norm"
     )(features)
 
 
-def normalize_and_activate(features, name: str, synchronized: bool):
-    """Batch normalisation `<name>_norm`, then ReLU `<name>`."""
+def normalize_and_activate(features: Tensor, name: str, synchronized: bool) -> Tensor:
+    """Applies batch normalisation `<name>_norm`, then ReLU `<name>`."""
     return layers.ReLU(name=name)(normalize(features, name, synchronized))
 
 
-def blocks(trunk: keras.Model) -> dict[str, list[layers.Layer]]:
-    """The layers of each block, in the order of the data.
+def adapted(
+    original: keras.Model,
+    names: Mapping[str, str],
+    *,
+    width: float,
+    dropout: float,
+    synchronized: bool,
+) -> keras.Model:
+    """Returns a trunk made from a model of `keras.applications`.
+
+    The layers are built again with changed settings in the same graph, so that width 1
+    has exactly the original's parameters.
 
     Args:
-        trunk: One of `TRUNKS`.
-
-    Returns:
-        `{"stem": [...], "block1": [...], ...}` (no "stem" where the network has
-        none). `blocks(trunk)["block2"][-1].output` is a block's feature map.
+        original: Built with `include_top=False, weights=None`.
+        names: Regular expression -> replacement, applied to the names of the layers.
+        width: Factor on every number of filters.
+        dropout: Drop rate of the last feature map.
+        synchronized: Whether batch statistics are computed over all replicas.
     """
-    found: dict[str, list[layers.Layer]] = {}
-    for layer in trunk.layers:
-        if not isinstance(layer, layers.InputLayer):
-            found.setdefault(layer.name.partition("_")[0], []).append(layer)
-    return found
+
+    def rebuilt(layer):
+        config = layer.get_config()
+        for pattern, replacement in names.items():
+            config["name"] = re.sub(pattern, replacement, config["name"])
+        if "filters" in config:
+            config["filters"] = scaled(config["filters"], width)
+        if isinstance(layer, layers.BatchNormalization):
+            config["synchronized"] = synchronized
+            return BatchNormalization.from_config(config)
+        return type(layer).from_config(config)
+
+    model = keras.models.clone_model(original, clone_function=rebuilt)
+    last = list(structure.blocks(model))[-1]
+    features = layers.Dropout(dropout, name=f"{last}_dropout")(model.outputs[0])
+    return keras.Model(model.inputs[0], features, name="trunk")

@@ -3,10 +3,10 @@
 Rebuffi et al., "Semi-supervised learning with scarce annotations"
 (https://arxiv.org/abs/1905.08845), algorithm 1. A network is pre-trained without
 labels. Then, in cycles: phase one trains only the class layer on the labels, and its
-classifier labels the images. Phase two starts again from the pre-trained weights and trains on
-these labels, and on its own predictions of the epoch before, on a random two thirds of
-the images. Phase one passes only labels to phase two; phase two passes only weights
-back.
+classifier labels the images. Phase two starts again from the pre-trained weights and
+trains on these labels, and on its own predictions of the epoch before, on a random two
+thirds of the images. Phase one passes only labels to phase two; phase two passes only
+weights back.
 
 `refine` is the same loop, started from a run of any method (section 4.3): soft labels,
 and all images in every cycle.
@@ -26,7 +26,7 @@ from color_s4l.artifacts.run_directory import RunDirectory, read_config, read_re
 from color_s4l.data.streams import Purpose, permutation
 from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast, Range
-from color_s4l.networks.freezing import ALL
+from color_s4l.networks.structure import ALL
 from color_s4l.recipes.pseudo_label_retrain import labels_path, write_labels
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, part
 from color_s4l.registry import register_recipe
@@ -151,7 +151,7 @@ def _check_labels(run: Run) -> None:
 
     The labels are only known if `init_from` is a run directory.
     """
-    folder = RunDirectory(pathlib.Path(run.init_from))
+    folder = RunDirectory(pathlib.Path(run.init_from or ""))
     known = folder.result.exists() and read_result(folder)["error"] is not None
     if run.split_file or not known:
         return

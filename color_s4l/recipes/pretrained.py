@@ -10,7 +10,7 @@ import dataclasses
 from typing import Annotated
 
 from color_s4l.fields import Above, AtLeast
-from color_s4l.networks.freezing import ALL
+from color_s4l.networks.structure import ALL
 from color_s4l.recipes.recipe import Recipe, Stage
 from color_s4l.registry import register_recipe
 

@@ -10,7 +10,8 @@ import gc
 import logging
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Sequence
 
 import keras
 
@@ -112,7 +113,7 @@ def _begin(
         inputs.check_unchanged(settings, files, config)
     if images is None:
         logger.info("reading    %s", run.dataset)
-        images = data.load_source(part(run, DataSettings))
+        images = data.load(part(run, DataSettings))
     first = RunDirectory(directory.path / stages[0][0].name)
     if first.split.exists():
         data.read_split(first.split, images)  # raises an error for other images
@@ -178,7 +179,7 @@ def recipe_of(run: Run) -> Recipe:
         InputError: The recipe or a hyper-parameter does not exist, or a `method` is
             given too.
     """
-    recipe = RECIPES[run.recipe]
+    recipe = RECIPES[run.recipe or ""]
     if isinstance(recipe, type):
         recipe = recipe()
     if run.method != Run.method:
@@ -250,7 +251,7 @@ def settable(run: Run) -> dict[str, set[str]]:
     run = dataclasses.replace(run, stage=own)
     _check_overrides(run, stages)
     runs = [_stage_run(run, _NOWHERE, stage, ()) for stage in stages]
-    return {"set": {run.recipe, *term_names(runs)}, "stage": kinds}
+    return {"set": {run.recipe or "", *term_names(runs)}, "stage": kinds}
 
 
 def _check_overrides(run: Run, stages: Sequence[Stage]) -> None:
@@ -281,16 +282,16 @@ def _stage_run(
 ) -> Run:
     """Returns the run of a stage: the recipe's settings, then those of `stage`."""
     own = _overrides(run, stage)
-    values: Mapping = {**stage.changes, **own}
+    values: dict[str, typing.Any] = {**stage.changes, **own}
     names = methods.term_names(values["method"])
     values["set"] = (
         *stage.changes.get("set", ()),
         *(change for change in changes if change.partition(".")[0] in names),
         *own.get("set", ()),
     )
-    whole = {"recipe": None, "stage": (), "resume": True}
-    whole["run_dir"] = str(folder / stage.name)
-    return dataclasses.replace(run, **values, **whole)
+    values |= {"recipe": None, "stage": (), "resume": True}
+    values["run_dir"] = str(folder / stage.name)
+    return dataclasses.replace(run, **values)
 
 
 def _overrides(run: Run, stage: Stage) -> dict:

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from color_s4l import data
-from color_s4l.artifacts import classifier_file
+from color_s4l.artifacts import models
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.fields import Above, AtLeast, Between
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, milestones
@@ -138,7 +138,7 @@ def write_labels(
     if path.exists():
         return
     logger.info("labelling  %s images, %s views of each", f"{len(index):,}", views)
-    model, _ = classifier_file.load(RunDirectory(stage).model(weights=weights))
+    model, _ = models.load(RunDirectory(stage).model(weights=weights))
     chunks = data.chunks(data.subset(images.images, index))
     labels = np.concatenate([averaged(model, part, views=views) for part in chunks])
     if known is not None:
@@ -162,7 +162,7 @@ def averaged(model: keras.Model, images: np.ndarray, *, views: int) -> np.ndarra
         Float32 `(n, classes)`.
     """
     crops, turns = {1: (1, 1), 5: (5, 1), 20: (5, 4)}[views]
-    logits = 0.0
+    logits = np.zeros(())
     for number in range(crops):
         cropped = images if views == 1 else _crop(images, *CROPS[number])
         for turn in range(turns):

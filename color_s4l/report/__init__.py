@@ -1,1 +1,1 @@
-"""Finished runs as a page to look at: `color_s4l.report` is its command."""
+"""An HTML report about finished runs; the command is `python -m color_s4l.report`."""

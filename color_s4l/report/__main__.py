@@ -1,4 +1,4 @@
-"""One page of pictures and numbers about runs: python -m color_s4l.report."""
+"""Writes an HTML page about finished runs: python -m color_s4l.report."""
 
 import dataclasses
 import pathlib
@@ -9,8 +9,9 @@ from color_s4l.artifacts.files import write_atomically
 from color_s4l.errors import InputError
 from color_s4l.fields import operands, option
 
-_DESCRIPTION = """Writes one self-contained HTML page about finished runs: error rates,
-published ones beside them, learning curves, mistakes, views, colours, settings, origin.
+_DESCRIPTION = """Writes one self-contained HTML page about finished runs: error rates
+beside published ones, learning curves, mistakes, views, colours, settings, and
+how the runs were made.
 
   python -m color_s4l.report runs/NAME
   python -m color_s4l.report runs/FIRST runs/SECOND --output=comparison.html
@@ -19,15 +20,23 @@ published ones beside them, learning curves, mistakes, views, colours, settings,
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The command's flags."""
+    """The flags of the command."""
 
-    runs: tuple[str, ...] = operands("RUN", "Run folders, shown side by side.")
-    output: str = option("report.html", "The page; replaced where it exists.")
+    runs: tuple[str, ...] = operands("RUN", "Run directories, shown side by side.")
+    output: str = option("report.html", "File of the page; replaced if it exists.")
 
 
 def report(flags: Report) -> None:
-    """Runs the command."""
-    # Here and not above: charts and tables take a second to start, --help needs none.
+    """Writes the page.
+
+    Args:
+        flags: The command's flags.
+
+    Raises:
+        InputError: A directory is not that of a finished run, or the folder of
+            `output` does not exist.
+    """
+    # Imported here, because these modules take a second and --help does not need them.
     from color_s4l.report import page, records
 
     output = pathlib.Path(flags.output)
@@ -39,7 +48,7 @@ def report(flags: Report) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command's entry point; returns its exit code."""
+    """Runs the command and returns its exit code."""
     return command_line.run(report, Report, _DESCRIPTION, arguments, needs_keras=False)
 
 

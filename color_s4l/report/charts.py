@@ -1,9 +1,10 @@
-"""Small line charts as SVG, whose colours are the page's.
+"""Learning curves as SVG, and images as `data:` URLs, inside the page's HTML.
 
-Matplotlib draws them; the colours are placeholders that become CSS variables, so
-that a chart follows the page into dark mode, and text stays text.
+Matplotlib draws the curves. Their colours are placeholders that are replaced by CSS
+variables, so that a curve changes with the page's dark mode. Text stays text.
 """
 
+import base64
 import io
 import re
 from collections.abc import Sequence
@@ -11,10 +12,14 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 from markupsafe import Markup, escape
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
-# Runs differ in colour and in dashes; after so many they repeat.
+from color_s4l.report.records import Record
+
+# Each run has its own colour and dashes; both repeat after this many runs.
 COLOURS = 6
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _INK, _GRID = "#0a0b0c", "#0a0b0d"
@@ -25,22 +30,88 @@ _VARIABLES = {
     **{colour: f"var(--run-{number})" for number, colour in enumerate(_RUNS)},
 }
 
+_ERRORS = "Error rates in %"
+_LOSS = "Loss, its terms, and other monitored values"
+_TRAINING = "Training"
+_TRAINING_COLUMNS = (
+    "seconds",
+    "learning_rate",
+    "images_per_second",
+    "loading_images_per_second",
+    "loading_busy",
+)
+# Columns of the log that are shown first; the others follow in the log's order.
+_FIRST = ("test_error", "validation_error", "loss")
+
+# Images with a longer side in pixels are stored as JPEG, others as PNG.
+_LARGEST_PNG = 48
+
+
+def curves(records: Sequence[Record]) -> list[dict]:
+    """Draws the learning curves of all columns of all logs, the runs over each other.
+
+    Args:
+        records: The runs; their order gives their colours.
+
+    Returns:
+        For each group of charts `name` and `charts`; for each chart `name`, `svg` and
+        `last`: (number of the colour, text) of each run's last value.
+    """
+    logged = [name for record in records for name in record.log]
+    names = dict.fromkeys([*(n for n in _FIRST if n in logged), *logged])
+    groups: dict[str, list[dict]] = {_ERRORS: [], _LOSS: [], _TRAINING: []}
+    for name in names:
+        if name != "epoch":
+            groups[_group(name)].append(_chart(name, records))
+    return [{"name": name, "charts": made} for name, made in groups.items() if made]
+
+
+def _group(name: str) -> str:
+    if name.endswith("error"):
+        return _ERRORS
+    return _TRAINING if name in _TRAINING_COLUMNS else _LOSS
+
+
+def _chart(name: str, records: Sequence[Record]) -> dict:
+    series, last, described = [], [], []
+    for number, record in enumerate(records):
+        if name not in record.log:
+            continue
+        epochs = record.log["epoch"].to_numpy()
+        values = record.log[name].to_numpy(dtype=float)
+        series.append((number, epochs, values))
+        last.append((number % COLOURS, short(values[-1])))
+        described.append(
+            f"{record.name}: {short(values[0])} at epoch {epochs[0]}, "
+            f"{short(values[-1])} at epoch {epochs[-1]}"
+        )
+    title = name.replace("_", " ")
+    svg = lines(title, series, f"{title} by epoch; {'; '.join(described)}")
+    return {"name": title, "svg": svg, "last": last}
+
+
+def short(value: float) -> str:
+    """Returns a number with four digits and commas at thousands; "" if not finite."""
+    if not np.isfinite(value):
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
 
 def lines(
     title: str, series: Sequence[tuple[int, np.ndarray, np.ndarray]], text: str
 ) -> Markup:
-    """A chart of one quantity by epoch, one line per run.
+    """Draws a line chart of one quantity by epoch, one line per run.
 
     Args:
-        title: Of the quantity; also makes the SVG's inner names unique.
-        series: For each line the run's number, the epochs and the values; values
-            that are not finite leave a gap.
-        text: What a reader who does not see it is told.
+        title: Name of the quantity; makes the identifiers inside the SVG unique.
+        series: For each line the run's number, the epochs and the values; a value
+            that is not finite leaves a gap.
+        text: Description of the chart for screen readers.
 
     Returns:
-        An `<svg>` element without a size of its own.
+        An `<svg>` element without width and height.
     """
-    # Narrow, so that its text is readable where a phone shows it.
+    # Narrow, so that the text is large enough on a phone.
     figure = Figure(figsize=(3.4, 1.9))
     axis = figure.subplots()
     for number, epochs, values in series:
@@ -52,12 +123,12 @@ def lines(
             linewidth=1.7,
             marker="o" if len(epochs) < 2 else None,
         )
-    _dress(axis)
+    _style(axis)
     figure.tight_layout(pad=0.3)
-    return Markup(_inline(_svg(figure, salt=title), text))
+    return Markup(_element(_svg(figure, salt=title), text))
 
 
-def _dress(axis) -> None:
+def _style(axis: Axes) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axis.yaxis.set_major_locator(MaxNLocator(4))
     axis.grid(color=_GRID, linewidth=0.7)
@@ -65,20 +136,22 @@ def _dress(axis) -> None:
     for spine in axis.spines.values():
         spine.set_visible(False)
     low, high = axis.get_ylim()
-    # From zero, unless the values lie far above it: then their change would vanish.
+    # The axis starts at zero, unless the curve would look flat then.
     axis.set_ylim(bottom=0 if 0 <= low < 0.7 * high else None)
 
 
 def _svg(figure: Figure, salt: str) -> str:
-    settings = {"svg.fonttype": "none", "svg.hashsalt": salt}
-    unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with matplotlib.rc_context(settings), io.StringIO() as file:
-        figure.savefig(file, format="svg", transparent=True, metadata=unsaid)
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with (
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}),
+        io.StringIO() as file,
+    ):
+        figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)
         return file.getvalue()
 
 
-def _inline(svg: str, text: str) -> str:
-    """The element alone: no header, size, fonts, nor ids but those referred to."""
+def _element(svg: str, text: str) -> str:
+    """Returns the <svg> element without header, size, fonts and unused ids."""
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r'<g id="[^"]*"(/?)>', r"<g\1>", svg)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)
@@ -86,5 +159,34 @@ def _inline(svg: str, text: str) -> str:
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
     head, _, body = svg.partition(">")
-    box = re.search(r'viewBox="[^"]*"', head)[0]
-    return f'<svg {box} role="img" aria-label="{escape(text)}">{body}'
+    box = head[head.index('viewBox="') :].split('"')[1]
+    return f'<svg viewBox="{box}" role="img" aria-label="{escape(text)}">{body}'
+
+
+def data_url(image: np.ndarray) -> str:
+    """Returns an image as a `data:` URL, for the `src` of an `<img>`.
+
+    Args:
+        image: uint8 `(height, width, 3 or 4)`; the fourth channel is the opacity.
+    """
+    small = max(image.shape[:2]) <= _LARGEST_PNG or image.shape[2] == 4
+    kind = "png" if small else "jpeg"
+    with io.BytesIO() as file:
+        Image.fromarray(image).save(file, format=kind, quality=88)
+        text = base64.b64encode(file.getvalue()).decode()
+    return f"data:image/{kind};base64,{text}"
+
+
+def heat_map(shares: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """Returns a matrix as an image with one pixel per entry.
+
+    Args:
+        shares: Float `(rows, columns)` in [0, 1].
+        colour: RGB colour of the entry 1; the entry 0 is transparent.
+
+    Returns:
+        uint8 `(rows, columns, 4)`.
+    """
+    opacity = np.round(255 * np.sqrt(shares)).astype("uint8")
+    plane = np.broadcast_to(np.array(colour, "uint8"), (*shares.shape, 3))
+    return np.concatenate([plane, opacity[..., None]], axis=2)

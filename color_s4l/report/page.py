@@ -1,4 +1,4 @@
-"""The page: what its templates are given, and the rendering."""
+"""The HTML page: the values of its templates, and rendering."""
 
 from collections.abc import Sequence
 
@@ -7,38 +7,35 @@ import pandas as pd
 from markupsafe import Markup
 
 from color_s4l.artifacts import tables
-from color_s4l.report import curves, published_rows, samples
-from color_s4l.report.charts import COLOURS
+from color_s4l.report import charts, published, samples
 from color_s4l.report.records import Record
 
-# Settings that say where and how a run was made, not what it is.
+# Settings that do not affect the result.
 _NOT_SHOWN = {"run_dir", "resume", "verbosity"}
 
 
 def render(records: Sequence[Record]) -> str:
-    """Runs as one HTML document that needs nothing beside it.
+    """Returns one self-contained HTML document about runs.
 
     Args:
-        records: Of `records.read`, at least one.
-
-    Returns:
-        The document.
+        records: At least one run, from `records.read`.
     """
+    loader = jinja2.PackageLoader("color_s4l.report")
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("color_s4l.report"),
+        loader=loader,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = templates.loader.get_source(templates, "style.css")[0]
+    style = loader.get_source(templates, "style.css")[0]
     return templates.get_template("page.html").render(
         title=_title(records),
         style=Markup(style),
         runs=[_run(number, record) for number, record in enumerate(records)],
         repeated=_repeated(records),
-        published=published_rows.tables(records),
-        curves=curves.groups(records),
+        published=published.tables(records),
+        curves=charts.curves(records),
         settings=_settings(records),
     )
 
@@ -52,43 +49,40 @@ def _title(records: Sequence[Record]) -> str:
 
 def _run(number: int, record: Record) -> dict:
     config, result = record.config, record.result
-    versions = [f"{name} {version}" for name, version in config["versions"].items()]
     return {
         "name": record.name,
-        "colour": number % COLOURS,
+        "colour": number % charts.COLOURS,
         "result": result,
         "selections": [result[k] for k in ("best", "selected") if k in result],
         "further": result.get("further", {}),
         "facts": _facts(record),
         "log_names": [name.replace("_", " ") for name in record.log],
-        "log_rows": [[curves.short(v) for v in row] for row in record.log.to_numpy()],
-        "samples": samples.shown(record),
+        "log_rows": [[charts.short(v) for v in row] for row in record.log.to_numpy()],
+        "samples": samples.describe(record),
         "colorizer": result.get("colorizer"),
         "date": config["date"],
         "hardware": config["hardware"],
-        "versions": ", ".join(versions),
+        "versions": tables.versions_text(config["versions"]),
         "command": config["command"],
     }
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
     run, result = record.config["run"], record.result
-    stages = [
-        f"{one['stage']} {_percent(one['error'])}" for one in result.get("stages", ())
-    ]
-    return [
+    facts = [
         ("method", record.method),
-        *(
-            [("stages; the curves are the last one's", ", ".join(stages))]
-            if stages
-            else []
-        ),
         ("labelled, unlabelled", f"{result['labels']:,}, {result['unlabeled']:,}"),
         ("network", f"{run['network']}, width {run['width']:g}"),
         ("parameters", f"{result['parameters']:,}"),
         ("seed", str(run["seed"])),
         ("training speed", f"{result['images_per_second']:,.0f} images/s"),
     ]
+    stages = [
+        f"{one['stage']} {_percent(one['error'])}" for one in result.get("stages", ())
+    ]
+    if stages:
+        facts.insert(1, ("stages (curves: the last stage)", ", ".join(stages)))
+    return facts
 
 
 def _percent(error: float | None) -> str:
@@ -96,7 +90,7 @@ def _percent(error: float | None) -> str:
 
 
 def _repeated(records: Sequence[Record]) -> list[dict]:
-    """Mean and deviation, where some of the runs differ in nothing but the seed."""
+    """Returns mean and deviation if some of the runs differ only in the seed."""
     rows = pd.DataFrame([tables.row(one.config, one.result) for one in records])
     summary = tables.summary(rows)
     if (summary["n"] == 1).all():
@@ -116,20 +110,18 @@ def _repeated(records: Sequence[Record]) -> list[dict]:
 
 
 def _settings(records: Sequence[Record]) -> list[dict]:
-    """Every setting of every run, and where they differ."""
-    runs = [
-        {**r.config["run"], **r.config["resolved"], "method": r.method} for r in records
-    ]
+    """Returns every resolved setting of every run, and whether the runs differ."""
+    runs = [{**one.config["settings"], "method": one.method} for one in records]
     rows = []
     for name in dict.fromkeys(name for run in runs for name in run):
         if name not in _NOT_SHOWN:
-            values = [_spelled(run.get(name)) for run in runs]
+            values = [_text(run.get(name)) for run in runs]
             differs = len(set(values)) > 1
             rows.append({"name": name, "cells": values, "differs": differs})
     return rows
 
 
-def _spelled(value: object) -> str:
+def _text(value: object) -> str:
     if value is None or value == []:
         return "default"
     if isinstance(value, bool):

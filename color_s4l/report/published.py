@@ -1,18 +1,21 @@
-"""The published numbers: published.csv, with source, table and remarks."""
+"""Published error rates (color_s4l/published.csv), and their table in a report."""
 
 import functools
+import typing
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 import pandas as pd
 
-from color_s4l.settings import Run, method_of
+from color_s4l.artifacts.run_directory import method_of
+from color_s4l.report.records import Record
 
 FILE = "published.csv"
 _TEXTS = ("network", "name", "selection", "source", "table", "remark")
 
 
 @functools.cache
-def _whole() -> pd.DataFrame:
+def _all_rows() -> pd.DataFrame:
     with resources.files("color_s4l").joinpath(FILE).open(encoding="utf-8") as file:
         table = pd.read_csv(file, dtype={"n": "Int64", "epochs": "Int64"})
     valid = table["valid"] == "yes"
@@ -20,39 +23,109 @@ def _whole() -> pd.DataFrame:
 
 
 def read() -> pd.DataFrame:
-    """Every published number, the invalid ones too.
+    """Returns every published number, including the invalid ones.
 
     Returns:
-        One row for each number: `dataset` and `network` by our names (no network: the
-        source does not say), `labels` in total, `method` as it is called here, `name`
-        as the source calls it, `metric` (error, top5_error), `error` and `std` in
-        percent, `n` runs, `epochs`, `selection` (how the epoch was chosen), `source`,
-        `table`, `remark`, and `valid`: False where the number must not be compared
-        with, for the reason in `remark`.
+        One row per number: `dataset` and `network`, named as in this library (network
+        "": the source does not name it); `labels` in total; `method`, named as in this
+        library; `name` of the method in the source; `metric` (error, top5_error);
+        `error` and `std` in percent; `n` runs; `epochs`; `selection` (how the epoch
+        was chosen); `source`, `table`, `remark`; and `valid`: False if the number must
+        not be compared with others, for the reason in `remark`.
     """
-    return _whole().copy()
-
-
-def published_method_of(run: Run) -> str:
-    """What the papers call what a run trains: SESEMI on labelled images alone is ASL.
-
-    Of a recipe's run it is the recipe's name.
-    """
-    alone = run.labeled_only and run.recipe is None and run.method == "sesemi"
-    return "asl" if alone else method_of(run)
+    return _all_rows().copy()
 
 
 def comparable(dataset: str, labels: int) -> pd.DataFrame:
-    """The error rates that a measured one may be compared with.
+    """Returns the published error rates that a measured one may be compared with.
 
     Args:
-        dataset: As in `--dataset`.
-        labels: In total.
+        dataset: Name of the data set, as in `Run`.
+        labels: Total number of labelled images.
 
     Returns:
-        Rows of `read`, valid ones only, in the order of the file.
+        The valid rows of `read`, in the order of the file.
     """
-    table = _whole()
+    table = _all_rows()
     errors = table["valid"] & (table["metric"] == "error")
-    of_these = (table["dataset"] == dataset) & (table["labels"] == labels)
-    return table[errors & of_these].copy()
+    same = (table["dataset"] == dataset) & (table["labels"] == labels)
+    return table[errors & same].copy()
+
+
+def published_method_of(settings: Mapping[str, typing.Any]) -> str:
+    """Returns the name that published.csv has for the method of a run.
+
+    A run of a recipe has the recipe's name. SESEMI with `labeled_only` is called ASL.
+
+    Args:
+        settings: Fields of `Run` in JSON types, as in config.json and result tables.
+    """
+    method = method_of(settings)
+    return "asl" if method == "sesemi" and settings["labeled_only"] else method
+
+
+def tables(records: Sequence[Record]) -> list[dict]:
+    """Returns published errors together with those of the runs.
+
+    Args:
+        records: The runs.
+
+    Returns:
+        For each data set and number of labels for which numbers are published:
+        `dataset`, `labels` and `rows`, lowest error first. Each row has `name`,
+        `error`, `network`, `epochs`, `n`, `selection`, `source`, and the bools `ours`
+        (a run of this report) and `same` (the method of one of these runs).
+    """
+    grouped: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        key = record.config["run"]["dataset"], record.result["labels"]
+        grouped.setdefault(key, []).append(record)
+    found = []
+    for (dataset, labels), ours in grouped.items():
+        published = comparable(dataset, labels)
+        if len(published):
+            methods = {published_method_of(record.config["run"]) for record in ours}
+            rows = [
+                _published_row(row, methods) for row in published.to_dict("records")
+            ]
+            rows += [_own_row(record) for record in ours]
+            rows.sort(key=lambda row: row["order"])
+            found.append({"dataset": dataset, "labels": f"{labels:,}", "rows": rows})
+    return found
+
+
+def _published_row(row: dict, methods: set[str]) -> dict:
+    deviation = "" if pd.isna(row["std"]) else f" ± {row['std']:.2f}"
+    source = ", ".join(row[name] for name in ("source", "table", "remark") if row[name])
+    return {
+        "order": row["error"],
+        "name": row["name"],
+        "error": f"{row['error']:.2f}{deviation}",
+        "network": row["network"],
+        "epochs": _integer(row["epochs"]),
+        "n": _integer(row["n"]),
+        "selection": row["selection"],
+        "source": source,
+        "ours": False,
+        "same": row["method"] in methods,
+    }
+
+
+def _integer(value: typing.Any) -> str:
+    return "" if pd.isna(value) else f"{int(value):,}"
+
+
+def _own_row(record: Record) -> dict:
+    run, result = record.config["run"], record.result
+    return {
+        "order": result["error"],
+        "name": record.name,
+        "error": f"{result['error']:.2f}",
+        "network": f"{run['network']}, width {run['width']:g}",
+        "epochs": f"{run['epochs']:,}",
+        "n": "1",
+        "selection": "last",
+        "source": f"this page; {record.method}, {result['unlabeled']:,} unlabelled",
+        "ours": True,
+        "same": True,
+    }

@@ -1,20 +1,24 @@
-"""What a run left, read for its report: no data set, no model, no Keras."""
+"""Run directories read for a report, without the data set, the model and Keras."""
 
 import dataclasses
-import functools
+import os
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from color_s4l.artifacts import tables
 from color_s4l.artifacts.files import read_arrays
-from color_s4l.artifacts.run_directory import RunDirectory, read_config, read_result
+from color_s4l.artifacts.run_directory import (
+    RunDirectory,
+    method_of,
+    read_config,
+    read_result,
+)
 from color_s4l.errors import InputError
-from color_s4l.settings import Run, method_of
 
-# Arrays that a report reads together: the first always, the others where they are.
+# Arrays of samples.npz that belong together. The first group is always there; of each
+# other group all arrays are there, or none.
 SAMPLES = (
     ("labels", "predicted", "confidence", "mistakes", "mistake_images"),
     ("tasks", "views", "proxy_probabilities"),
@@ -24,14 +28,14 @@ SAMPLES = (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
-    """A finished run.
+    """The files of a finished run.
 
     Attributes:
-        name: By which the page tells it from the others.
-        config: config.json.
-        result: result.json.
-        log: log.csv, one row per epoch.
-        samples: Arrays of samples.npz by name; empty where there is no such file.
+        name: Name of the run on the page, unique among the runs of the report.
+        config: Content of config.json.
+        result: Content of result.json.
+        log: Content of log.csv, one row per epoch.
+        samples: Arrays of samples.npz by name; empty if there is no such file.
     """
 
     name: str
@@ -42,43 +46,38 @@ class Record:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Their names; label i is `classes[i]`."""
+        """Names of the classes; label i is `classes[i]`."""
         return tuple(self.config["classes"])
 
     @property
     def method(self) -> str:
-        """Of the run; where it is one, its recipe."""
-        return method_of(self.run)
-
-    @functools.cached_property
-    def run(self) -> Run:
-        """What was run."""
-        return tables.run_of_config(self.config)
+        """Name of the run's recipe or, without one, of its method."""
+        return method_of(self.config["run"])
 
 
-def read(paths: Sequence[str]) -> list[Record]:
-    """Reads run folders.
+def read(paths: Sequence[str | os.PathLike]) -> list[Record]:
+    """Reads run directories.
 
     Args:
-        paths: At least one.
+        paths: At least one run directory.
 
     Returns:
-        Their records, in the order given.
+        Their records, in the same order.
 
     Raises:
-        InputError: There is none, one is given twice, one is no finished run's
-            folder, or its files are damaged.
+        InputError: No path is given, a directory is given twice or is not that of a
+            finished run, or its files are damaged.
     """
     if not paths:
         raise InputError(
-            "Expected run folders: python -m color_s4l.report runs/NAME ..."
+            "Expected run directories: python -m color_s4l.report runs/NAME ..."
         )
     folders = [pathlib.Path(path) for path in paths]
-    whole = [folder.resolve() for folder in folders]
+    resolved = [folder.resolve() for folder in folders]
     for folder in folders:
-        if whole.count(folder.resolve()) > 1:
+        if resolved.count(folder.resolve()) > 1:
             raise InputError(f"{folder} is given twice.")
-    names = [folder.name for folder in whole]
+    names = [folder.name for folder in resolved]
     unique = len(set(names)) == len(names)
     return [
         _read(RunDirectory(folder), name if unique else str(folder))
@@ -89,28 +88,28 @@ def read(paths: Sequence[str]) -> list[Record]:
 def _read(folder: RunDirectory, name: str) -> Record:
     config, result = read_config(folder), read_result(folder)
     if result["error"] is None:
-        raise InputError(f"{folder.path} has learned no classes to report.")
+        raise InputError(f"{folder.path} has no test error to report.")
     try:
-        log, samples = _log(folder.log), _samples(folder.samples)
+        log, samples = _read_log(folder.log), _read_samples(folder.samples)
         return Record(name, config, result, log, samples)
     except (OSError, ValueError) as error:
         raise InputError(f"The files of {folder.path} are damaged: {error}.") from error
 
 
-def _log(path: pathlib.Path) -> pd.DataFrame:
+def _read_log(path: pathlib.Path) -> pd.DataFrame:
     log = pd.read_csv(path)
     if "epoch" not in log or not len(log):
         raise ValueError(f"{path.name} has no epochs")
-    log.astype(float)  # or it raises
+    log.astype(float)  # raises ValueError if a value is not a number
     return log
 
 
-def _samples(path: pathlib.Path) -> dict[str, np.ndarray]:
+def _read_samples(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not path.exists():
         return {}
     arrays = read_arrays(path)
-    for parts in SAMPLES:
-        missing = [part for part in parts if part not in arrays]
-        if missing and (parts == SAMPLES[0] or len(missing) < len(parts)):
+    for group in SAMPLES:
+        missing = [name for name in group if name not in arrays]
+        if missing and (group == SAMPLES[0] or len(missing) < len(group)):
             raise ValueError(f"{path.name} lacks {', '.join(missing)}")
     return arrays

@@ -1,111 +1,187 @@
-"""The pictures of one run, and what stands under them."""
+"""The section of one run: test errors by class, and sample images with captions."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from color_s4l.artifacts.pictures import MOST_NUMBERED
-from color_s4l.report import images
-from color_s4l.report.errors_by_class import ClassErrors, class_errors
+from color_s4l.report import charts
 from color_s4l.report.records import Record
 
+# Rows in the table of the most frequent mistakes.
 CONFUSIONS = 20
-# Of the confusion matrix of many classes; seen on white and on black.
+# Colour of the confusion matrix of many classes; visible on white and on black.
 _HEAT = (45, 125, 210)
-# Up to this side an image's pixels are shown as squares, larger ones smoothed.
+# Images with a longer side in pixels are smoothed when the browser enlarges them.
 _PIXELS = 64
-# Letters of a class's name that fit above a column of numbers.
+# Class names with more letters are written vertically above the confusion matrix.
 _SHORT = 4
 
 
-def shown(record: Record) -> dict:
-    """What the template of one run reads.
+def describe(record: Record) -> dict:
+    """Returns the values that the template samples.html reads.
 
     Args:
         record: The run.
 
     Returns:
-        `confusion`, `confusions`, `class_rows`, `mistakes`, `views`, `colours`; empty
-        where the run kept no samples.
+        `confusion`, `confusions`, `class_rows`, `mistakes`, `views`, `colours`; an
+        empty dict if the run has no samples.
     """
-    kept = record.samples
-    if not kept:
+    samples, classes = record.samples, record.classes
+    if not samples:
         return {}
-    counts = class_errors(kept["labels"], kept["predicted"], record.classes)
+    matrix = confusion_matrix(
+        samples["labels"], samples["predicted"], labels=np.arange(len(classes))
+    )
+    rows = class_rows(matrix, classes)
     return {
-        "confusion": _confusion(counts),
-        "confusions": counts.confusions(CONFUSIONS),
-        "class_rows": sorted(counts.rows, key=lambda row: -(row["error"] or 0)),
-        "mistakes": _mistakes(kept, record.classes),
-        "views": _views(kept) if "views" in kept else {},
-        "colours": _colours(kept) if "colorized" in kept else [],
+        "confusion": _confusion(matrix, classes),
+        "confusions": confusions(matrix, classes, CONFUSIONS),
+        "class_rows": sorted(rows, key=lambda row: -(row["error"] or 0)),
+        "mistakes": _mistakes(samples, classes),
+        "views": _views(samples) if "views" in samples else {},
+        "colours": _colours(samples) if "colorized" in samples else [],
     }
 
 
-def _confusion(counts: ClassErrors) -> dict:
-    """Numbered cells of few classes, an image of many."""
-    classes, percent = counts.classes, counts.percent
+def percent_of_rows(matrix: np.ndarray) -> np.ndarray:
+    """Returns a confusion matrix in percent of each row; an empty row stays 0.
+
+    Args:
+        matrix: Number of images of each class (row) that were taken for each class
+            (column), integers `(classes, classes)`.
+    """
+    return 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+
+
+def class_rows(matrix: np.ndarray, classes: Sequence[str]) -> list[dict]:
+    """Returns the errors of each class.
+
+    Args:
+        matrix: As for `percent_of_rows`.
+        classes: Names of the classes.
+
+    Returns:
+        For each class `name`, `images`, `wrong`; `error` in percent, None if the class
+        has no images; and `taken_for`, the class that it is most often mistaken for,
+        "" if there is none.
+    """
+    rows = []
+    for name, counts, wrong in zip(classes, matrix, _off_diagonal(matrix), strict=True):
+        images = int(counts.sum())
+        rows.append(
+            {
+                "name": name,
+                "images": images,
+                "wrong": int(wrong.sum()),
+                "error": 100 * float(wrong.sum()) / images if images else None,
+                "taken_for": classes[wrong.argmax()] if wrong.any() else "",
+            }
+        )
+    return rows
+
+
+def confusions(matrix: np.ndarray, classes: Sequence[str], count: int) -> list[dict]:
+    """Returns the most frequent mistakes, most images first.
+
+    Args:
+        matrix: As for `percent_of_rows`.
+        classes: Names of the classes.
+        count: Largest number of mistakes to return.
+
+    Returns:
+        For each pair of classes the names `true` and `taken_for`, the number of
+        `images`, and their share of the class in `percent`.
+    """
+    wrong, percent = _off_diagonal(matrix), percent_of_rows(matrix)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
+    return [
+        {
+            "true": classes[true],
+            "taken_for": classes[other],
+            "images": int(wrong[true, other]),
+            "percent": float(percent[true, other]),
+        }
+        for true, other in pairs
+        if wrong[true, other]
+    ]
+
+
+def _off_diagonal(matrix: np.ndarray) -> np.ndarray:
+    return matrix - np.diag(np.diag(matrix))
+
+
+def _confusion(matrix: np.ndarray, classes: tuple[str, ...]) -> dict:
+    """Returns a table with numbers for few classes, an image for many."""
+    percent = percent_of_rows(matrix)
     if len(classes) <= MOST_NUMBERED:
         cells = list(zip(classes, percent.tolist(), strict=True))
         long = any(len(name) > _SHORT for name in classes)
         return {"classes": classes, "cells": cells, "long": long}
-    right = np.diag(counts.matrix).sum() / counts.matrix.sum()
+    right = np.trace(matrix) / matrix.sum()
     return {
         "cells": [],
-        "image": images.address(images.heat(percent / 100, _HEAT)),
+        "image": charts.data_url(charts.heat_map(percent / 100, _HEAT)),
         "alt": f"Confusion matrix of {len(classes)} classes; {100 * right:.1f} % of "
-        "the images lie on its diagonal. The tables below say where the others lie.",
+        "the images lie on its diagonal. The tables below list the others.",
     }
 
 
 def _picture(image: np.ndarray, alt: str) -> dict:
     kind = "pixels" if max(image.shape[:2]) <= _PIXELS else "smooth"
-    return {"src": images.address(image), "kind": kind, "alt": alt}
+    return {"src": charts.data_url(image), "kind": kind, "alt": alt}
 
 
-def _mistakes(kept: dict, classes: tuple[str, ...]) -> list[dict]:
+def _mistakes(
+    samples: Mapping[str, np.ndarray], classes: tuple[str, ...]
+) -> list[dict]:
     found = []
-    for place, image in zip(kept["mistakes"], kept["mistake_images"], strict=True):
-        true, other = classes[kept["labels"][place]], classes[kept["predicted"][place]]
-        percent = f"{100 * kept['confidence'][place]:.0f}"
-        alt = f"Test image {place}: {true}, taken for {other} with {percent} %"
-        about = {"true": true, "taken_for": other, "confidence": percent}
-        found.append({**_picture(image, alt), **about})
+    for index, image in zip(
+        samples["mistakes"], samples["mistake_images"], strict=True
+    ):
+        true = classes[samples["labels"][index]]
+        other = classes[samples["predicted"][index]]
+        percent = f"{100 * samples['confidence'][index]:.0f}"
+        alt = f"Test image {index}: {true}, taken for {other} with {percent} %"
+        caption = {"true": true, "taken_for": other, "confidence": percent}
+        found.append({**_picture(image, alt), **caption})
     return found
 
 
-def _views(kept: dict) -> dict:
-    """Rows of images, columns of views, with the proxy head's guess for each."""
-    tasks = [str(task).replace("_", " ") for task in kept["tasks"]]
-    probabilities = kept["proxy_probabilities"]
+def _views(samples: Mapping[str, np.ndarray]) -> dict:
+    """Returns rows of images and columns of views, with the proxy head's guesses."""
+    tasks = [str(task).replace("_", " ") for task in samples["tasks"]]
+    probabilities = samples["proxy_probabilities"]
     guesses = probabilities.argmax(axis=2)
     rows = []
-    for number, row in enumerate(kept["views"]):
+    for number, images in enumerate(samples["views"]):
         cells = []
-        for label, image in enumerate(row):
+        for label, image in enumerate(images):
             guess = guesses[number, label]
             percent = f"{100 * probabilities[number, label, guess]:.0f}"
-            told = f"Image {number + 1}, {tasks[label]}: the proxy head says "
-            picture = _picture(image, f"{told}{tasks[guess]} with {percent} %")
-            about = {"guess": tasks[guess], "confidence": percent}
-            cells.append({**picture, **about, "right": guess == label})
+            answer = f"the proxy head says {tasks[guess]} with {percent} %"
+            picture = _picture(image, f"Image {number + 1}, {tasks[label]}: {answer}")
+            caption = {"guess": tasks[guess], "confidence": percent}
+            cells.append({**picture, **caption, "right": guess == label})
         rows.append(cells)
     return {
         "tasks": tasks,
         "rows": rows,
         "right": int((guesses == np.arange(len(tasks))).sum()),
         "count": guesses.size,
-        "chance": len(kept["views"]),
+        # One view in `len(tasks)` is right by chance: one per image.
+        "chance": len(samples["views"]),
     }
 
 
-def _colours(kept: dict) -> list[tuple[str, list[dict]]]:
+def _colours(samples: Mapping[str, np.ndarray]) -> list[tuple[str, list[dict]]]:
     names = {"original": "original", "grey": "grey", "colorized": "colourised"}
-    return [
-        (
-            name,
-            [
-                _picture(image, f"Image {number + 1}, {name}")
-                for number, image in enumerate(kept[key])
-            ],
-        )
-        for key, name in names.items()
-    ]
+    rows = []
+    for key, name in names.items():
+        numbered = enumerate(samples[key], start=1)
+        pictures = [_picture(image, f"Image {n}, {name}") for n, image in numbered]
+        rows.append((name, pictures))
+    return rows

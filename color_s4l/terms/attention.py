@@ -1,59 +1,64 @@
-"""Attention distance: look at the same places of the weak and of the strong view.
+"""Attention distance: the weak and the strong view attend to the same places.
 
 A student report's extension of FixMatch: an attention module after the trunk
-(`color_s4l.networks.attention`) weights the features' places; its maps of
-both views, as distributions over the places, should agree for confident images.
+(`color_s4l.networks.attention`) weights the places of the feature maps. For confident
+images the maps of both views, as distributions over the places, should agree.
 """
 
 import dataclasses
+from typing import Annotated
 
 from keras import ops
 
-from color_s4l.terms.parts import distances, guesses
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.backend import Tensor
+from color_s4l.fields import AtLeast
+from color_s4l.networks.attention import attention
+from color_s4l.networks.network import Gate, Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, BnStats, pseudo_labels, student_pass
+from color_s4l.terms.term import Outcome, Progress, State, Term
 
 
+@register_term("attention", tested_with={"threshold": 0.1})
 @dataclasses.dataclass(frozen=True)
 class AttentionDistance(Term):
-    """Divergence of the strong view's attention from the weak view's.
+    """Divergence of the strong view's attention map from the weak view's.
 
-    Gradient reaches both maps, as the report does not say that it stops. Averaged
-    over all unlabelled images, confident or not, like FixMatch's own loss.
+    Gradient flows to both maps, because the report does not mention stopping it.
+    Averaged over all unlabelled images, confident or not, like FixMatch's loss.
 
     Attributes:
-        weight: 1: the distance is added to the loss.
-        threshold: Least probability of the weak view's class; 0.95. The report also
-            tries 0.75 and 0.6. Above 1, none counts.
-        bn_stats: "both" or "supervised": as of `FixMatch`, whose passes it shares.
+        weight: Factor on the loss; 1: the distance is added to the loss.
+        threshold: Smallest probability of the weak view's class; 0.95. The report also
+            tries 0.75 and 0.6. Above 1, no image counts.
+        bn_stats: Whether the passes, shared with `FixMatch`, update the moving
+            statistics.
     """
 
-    weight: float = 1.0
-    threshold: float = 0.95
-    bn_stats: str = "both"
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    threshold: Annotated[float, AtLeast(0)] = 0.95
+    bn_stats: BnStats = "both"
 
-    def views(self):
-        """A weak and a strong one."""
-        return ("weak", "strong")
+    reads = ("weak", "strong")
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
+    def heads(self, num_classes: int) -> dict[str, int | Gate]:
+        """Returns the class head and the attention module as a gate."""
+        return {"class": num_classes, "attention": attention}
 
-    def attention(self):
-        """The network gets the module."""
-        return True
-
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `attention_loss`."""
         weak = student_pass(network, batch, "weak", self.bn_stats).outputs
         strong = student_pass(network, batch, "strong", self.bn_stats).outputs
-        _, sure = guesses.confident(guesses.guess(network, weak), self.threshold)
-        distance = distances.divergence(_flat(weak), _flat(strong))
-        return Outcome({"attention_loss": self.weight * ops.mean(sure * distance)}, {})
+        _, confident = pseudo_labels(network, weak, self.threshold)
+        distance = losses.divergence(_flat(weak), _flat(strong))
+        loss = self.weight * ops.mean(confident * distance)
+        return Outcome(terms={"attention_loss": loss}, watch={})
 
 
-def _flat(outputs):
-    """The attention map as a row of places, float32 `(batch, places)`."""
+def _flat(outputs: dict[str, Tensor]) -> Tensor:
+    """Returns the attention maps as rows of places, float32 `(batch, places)`."""
     maps = ops.cast(outputs["attention"], "float32")
     return ops.reshape(maps, (maps.shape[0], -1))

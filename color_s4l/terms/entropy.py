@@ -1,50 +1,51 @@
-"""Conditional entropy minimisation: be sure about unlabelled images.
+"""Conditional entropy minimisation: confident predictions for unlabelled images.
 
-Grandvalet & Bengio 2004, beside VAT as in Miyato et al. 2018 (section 4.1,
-https://arxiv.org/abs/1704.03976). Alone it only makes the network surer of whatever it
-says (Zhai et al. 2019, section 3).
+Grandvalet & Bengio 2004; with VAT in Miyato et al. 2018 (section 4.1,
+https://arxiv.org/abs/1704.03976). Alone it only makes the network more confident of
+whatever it predicts (Zhai et al. 2019, section 3).
 """
 
 import dataclasses
+from typing import Annotated
 
 from keras import ops
 
-from color_s4l.terms.parts import distances, ramps
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, BnStats, student_pass
+from color_s4l.terms.term import Outcome, Progress, Ramp, State, Term
 
 
+@register_term("entropy", tested_with={"ramp_share": 0.03})
 @dataclasses.dataclass(frozen=True)
 class Entropy(Term):
     """Entropy of the class prediction in nats, averaged over the unlabelled images.
 
     Attributes:
-        weight: At the end of the ramp; 1, as in Miyato et al. and, with VAT's at 0.5,
-            in S4L. USB: 0.06; MOAM: 0.3.
+        weight: Factor at the end of the ramp; 1, as in Miyato et al. and, with VAT's
+            weight at 0.5, in S4L. USB: 0.06; MOAM: 0.3.
         ramp: "sigmoid", or USB's "linear".
-        ramp_share: Of the run; 0 as published: the full weight from the first step.
-        bn_stats: "both" or "supervised": whether the pass moves the batch statistics
-            used for inference.
+        ramp_share: Length of the ramp as a share of the run; 0 as published: the full
+            weight from the first step.
+        bn_stats: Whether the pass updates the moving statistics.
     """
 
-    weight: float = 1.0
-    ramp: str = "sigmoid"
-    ramp_share: float = 0.0
-    bn_stats: str = "both"
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    ramp: Ramp = "sigmoid"
+    ramp_share: Annotated[float, AtLeast(0)] = 0.0
+    bn_stats: BnStats = "both"
 
-    def views(self):
-        """One augmentation, VAT's."""
-        return ("weak",)
+    reads = ("weak",)
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `entropy_loss`. Watch: `entropy`, in nats."""
         logits = student_pass(network, batch, "weak", self.bn_stats).outputs["class"]
-        entropy = ops.mean(distances.entropy(logits))
-        weight = self.weight * ramps.factor(self.ramp, progress, self.ramp_share)
+        entropy = ops.mean(losses.entropy(logits))
+        weight = self.weight * progress.ramp(self.ramp, self.ramp_share)
         return Outcome(
             terms={"entropy_loss": weight * entropy}, watch={"entropy": entropy}
         )

@@ -1,53 +1,62 @@
-"""Exemplars: the crops of an image are nearer to each other than to other images.
+"""Exemplars: the crops of an image are closer to each other than to other images.
 
 Zhai et al. 2019 (S4L-Exemplar, https://arxiv.org/abs/1905.03670) and its published
 code: eight crops of each image, labelled or not; class cross-entropy of all labelled
 crops; a batch-hard triplet loss with soft margin (Hermans et al. 2017) on normalised
-embeddings. It takes the place of the class loss on whole images.
+embeddings. The term replaces the class loss on whole images.
 """
 
 import dataclasses
+from typing import Annotated
 
-import keras
 import numpy as np
 from keras import ops
 
-from color_s4l.terms.term import Outcome, Term
-from color_s4l.views.crops import COPIES
+from color_s4l.backend import Tensor
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Gate, Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch
+from color_s4l.terms.term import Outcome, Progress, State, Term
+from color_s4l.views.strong import COPIES
 
 LEAST_SQUARE = 1e-12
 
 
+@register_term("exemplar")
 @dataclasses.dataclass(frozen=True)
 class Exemplar(Term):
-    """Class cross-entropy of the labelled crops, and the triplet loss of all.
+    """Class cross-entropy of the labelled crops, and the triplet loss of all crops.
 
-    The triplet loss is that of the labelled and of the unlabelled images, each by
-    itself, averaged. Images of other classes are those of the same device, as
-    published: several devices see fewer of them than one. A labelled image that is
-    drawn twice for a step counts as two. Without the class loss no labelled image is
-    read: the self-supervised baseline, all images being among the unlabelled ones.
+    The triplet loss is computed for the labelled and for the unlabelled images
+    separately, and averaged. Negative examples come from the same device, as
+    published: with several devices there are fewer of them. A labelled image that is
+    drawn twice for a step counts as two images. Without the class loss no labelled
+    image is read (the self-supervised baseline): all images are among the unlabelled.
 
     Attributes:
-        weight: Of the triplet loss; 1.
-        class_weight: Of the class loss; 1. 0: none, nor a class head.
-        embedding: Numbers of an embedding; 1,000.
+        weight: Factor on the triplet loss; 1.
+        class_weight: Factor on the class loss; 1. 0: no class loss, no class head.
+        embedding: Size of an embedding; 1,000.
     """
 
-    weight: float = 1.0
-    class_weight: float = 1.0
-    embedding: int = 1000
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    class_weight: Annotated[float, AtLeast(0)] = 1.0
+    embedding: Annotated[int, AtLeast(1)] = 1000
 
-    def views(self):
-        """Crops of the unlabelled and of the labelled images."""
+    def views(self) -> tuple[str, ...]:
+        """Returns the crops of the unlabelled and, if needed, the labelled images."""
         return ("crops", "labeled_crops") if self.class_weight else ("crops",)
 
-    def heads(self, num_classes):
-        """The class head, and a linear one for the embedding."""
+    def heads(self, num_classes: int) -> dict[str, int | Gate]:
+        """Returns the class head, if needed, and a linear head for the embedding."""
         classes = {"class": num_classes} if self.class_weight else {}
         return {**classes, "embedding": self.embedding}
 
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `crops_loss`, `exemplar_loss`."""
         labeled = None
         if self.class_weight:
@@ -62,9 +71,7 @@ class Exemplar(Term):
         if not labeled:
             return Outcome(terms={"exemplar_loss": exemplars}, watch={})
         labels = ops.repeat(batch["labels"], COPIES)
-        entropy = keras.losses.sparse_categorical_crossentropy(
-            labels, labeled["class"], from_logits=True
-        )
+        entropy = losses.label_entropy(labels, labeled["class"])
         return Outcome(
             terms={
                 "crops_loss": self.class_weight * ops.mean(entropy),
@@ -74,13 +81,13 @@ class Exemplar(Term):
         )
 
 
-def triplet_losses(embeddings, copies: int):
-    """Softplus of the farthest copy's distance less the nearest other image's.
+def triplet_losses(embeddings: Tensor, copies: int) -> Tensor:
+    """Returns softplus(distance to the farthest copy - distance to the nearest other).
 
     Args:
-        embeddings: Float `(images * copies, size)`, an image's copies together; of at
-            least two images. They are divided by their lengths.
-        copies: Of each image, at least 2.
+        embeddings: Float `(images * copies, size)`, the copies of an image in
+            adjacent rows; at least two images. They are divided by their lengths.
+        copies: Number of copies of each image, at least 2.
 
     Returns:
         Float `(images * copies,)`, more than 0.

@@ -1,55 +1,51 @@
-"""FixMatch: a strongly changed image is what its weak view was confidently taken for.
+"""FixMatch: the strong view has the class predicted confidently for the weak view.
 
 Sohn et al. 2020 (https://arxiv.org/abs/2001.07685).
 """
 
 import dataclasses
+from typing import Annotated
 
-import keras
 from keras import ops
 
-from color_s4l.terms.parts import guesses
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, BnStats, pseudo_labels, student_pass
+from color_s4l.terms.term import Outcome, Progress, State, Term
 
 
+@register_term("fixmatch", tested_with={"threshold": 0.1})
 @dataclasses.dataclass(frozen=True)
 class FixMatch(Term):
-    """Cross-entropy of the strong view with the class of the weak one.
+    """Cross-entropy of the strong view with the pseudo-label of the weak view.
 
-    Averaged over all unlabelled images, confident or not, as published. With its 64
-    labelled and 448 unlabelled images: `--labeled_batch=64 --batch_size=448`.
+    Averaged over all unlabelled images, confident or not, as published. The published
+    batches have 64 labelled and 448 unlabelled images (`labeled_batch`, `batch_size`).
 
     Attributes:
-        weight: 1.
-        threshold: Least probability of the weak view's class; 0.95. Above 1, none
-            counts.
-        bn_stats: "both" or "supervised": whether the passes move the batch
-            statistics used for inference. The published ones do: labelled, weak and
-            strong images go through the network together.
+        weight: Factor on the loss; 1.
+        threshold: Smallest probability of a pseudo-label; 0.95. Above 1, none counts.
+        bn_stats: Whether the passes update the moving statistics; "both" as published,
+            where labelled, weak and strong images are one batch.
     """
 
-    weight: float = 1.0
-    threshold: float = 0.95
-    bn_stats: str = "both"
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    threshold: Annotated[float, AtLeast(0)] = 0.95
+    bn_stats: BnStats = "both"
 
-    def views(self):
-        """A weak and a strong one."""
-        return ("weak", "strong")
+    reads = ("weak", "strong")
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def loss(self, network, batch, state, progress):
-        """Terms: `fixmatch_loss`. Watch: `fixmatch_labeled`, the share, in %."""
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
+        """Terms: `fixmatch_loss`. Watch: `fixmatch_labeled`, the share used, in %."""
         weak = student_pass(network, batch, "weak", self.bn_stats).outputs
         strong = student_pass(network, batch, "strong", self.bn_stats).outputs
-        labels, sure = guesses.confident(guesses.guess(network, weak), self.threshold)
-        entropy = keras.losses.sparse_categorical_crossentropy(
-            labels, strong["class"], from_logits=True
-        )
+        labels, confident = pseudo_labels(network, weak, self.threshold)
+        entropy = losses.label_entropy(labels, strong["class"])
         return Outcome(
-            terms={"fixmatch_loss": self.weight * ops.mean(sure * entropy)},
-            watch={"fixmatch_labeled": 100 * ops.mean(sure)},
+            terms={"fixmatch_loss": self.weight * ops.mean(confident * entropy)},
+            watch={"fixmatch_labeled": 100 * ops.mean(confident)},
         )

@@ -1,68 +1,66 @@
-"""Labelled images in all four rotations: class and rotation of each.
+"""Class and rotation of labelled images in all four rotations.
 
 Zhai et al. 2019 (S4L-Rotation, https://arxiv.org/abs/1905.03670) and its published
-code: class cross-entropy of all four, and half of the rotation loss, the other half
-being that of the unlabelled images (`Proxies`). It takes the place of the class loss
-on upright images; supervising the turned ones "adds almost 1 %".
+code: class cross-entropy of all four rotations, and half of the rotation loss; the
+other half is the rotation loss of the unlabelled images (`Proxies`). The term replaces
+the class loss on upright images; classifying the rotated ones "adds almost 1 %".
 """
 
 import dataclasses
+from typing import Annotated
 
-import keras
 from keras import ops
 
-from color_s4l.terms.term import Outcome, Term
-
-LABELED_ROTATIONS = (
-    "labeled",
-    "labeled_rotated_90",
-    "labeled_rotated_180",
-    "labeled_rotated_270",
-)
-ROTATIONS = ("identity", "rotated_90", "rotated_180", "rotated_270")
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Gate, Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch
+from color_s4l.terms.term import Outcome, Progress, State, Term
 
 
+@register_term("labeled_rotations")
 @dataclasses.dataclass(frozen=True)
 class LabeledRotations(Term):
     """Class and rotation cross-entropy over four rotations of each labelled image.
 
     Attributes:
-        weight: Of the class loss; 1.
-        proxy_weight: Of the rotation loss; 1/2, the mean of labelled and unlabelled
-            images' rotation losses having the weight 1.
+        weight: Factor on the class loss; 1.
+        proxy_weight: Factor on the rotation loss; 1/2, because the mean of the
+            rotation losses of labelled and unlabelled images has the weight 1.
     """
 
-    weight: float = 1.0
-    proxy_weight: float = 0.5
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    proxy_weight: Annotated[float, AtLeast(0)] = 0.5
 
-    def views(self):
-        """Four rotations."""
-        return LABELED_ROTATIONS
+    reads = (
+        "labeled",
+        "labeled_rotated_90",
+        "labeled_rotated_180",
+        "labeled_rotated_270",
+    )
 
-    def heads(self, num_classes):
-        """The class head, and a proxy head for four rotations."""
-        return {"class": num_classes, "proxy": len(ROTATIONS)}
+    def heads(self, num_classes: int) -> dict[str, int | Gate]:
+        """Returns the class head and a proxy head for four rotations."""
+        return {"class": num_classes, "proxy": len(self.reads)}
 
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `class_rotations_loss`, `labeled_proxy_loss`.
 
-        Watch: `rotations_error`, the share of turned images misclassified, in %.
+        Watch: `rotations_error`, the share of rotated images misclassified, in %.
         """
-        views = [batch[name] for name in LABELED_ROTATIONS]
+        views = [batch[name] for name in self.reads]
         outputs = network(ops.concatenate(views, axis=0), training=True)
         labels = ops.tile(batch["labels"], len(views))
         turns = ops.repeat(ops.arange(len(views), dtype="int32"), views[0].shape[0])
-        entropy, turned = (
-            keras.losses.sparse_categorical_crossentropy(
-                wanted, outputs[head], from_logits=True
-            )
-            for wanted, head in ((labels, "class"), (turns, "proxy"))
-        )
-        wrong = ops.cast(ops.argmax(outputs["class"], axis=-1) != labels, "float32")
+        classes = losses.label_entropy(labels, outputs["class"])
+        rotations = losses.label_entropy(turns, outputs["proxy"])
         return Outcome(
             terms={
-                "class_rotations_loss": self.weight * ops.mean(entropy),
-                "labeled_proxy_loss": self.proxy_weight * ops.mean(turned),
+                "class_rotations_loss": self.weight * ops.mean(classes),
+                "labeled_proxy_loss": self.proxy_weight * ops.mean(rotations),
             },
-            watch={"rotations_error": 100 * ops.mean(wrong)},
+            watch={"rotations_error": losses.error_rate(labels, outputs["class"])},
         )

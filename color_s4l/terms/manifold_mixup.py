@@ -1,70 +1,74 @@
-"""Manifold mixup: mixup of what a random layer makes of two labelled images.
+"""Manifold mixup: mixup of the features before a random stage of the trunk.
 
 Verma et al. 2019 (https://arxiv.org/abs/1806.05236). Eligible are the images
 themselves and the features between the trunk's stages, where the resolution changes.
-It takes the place of the class loss on plain images.
+The term replaces the class loss on plain images.
 """
 
 import dataclasses
+from typing import Annotated
 
 import keras
 from keras import ops
+from keras.random import SeedGenerator
 
-from color_s4l.terms.parts import mixing
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.backend import Tensor
+from color_s4l.fields import Above, AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses, mixing
+from color_s4l.terms.passes import Batch
+from color_s4l.terms.term import Outcome, Progress, Shapes, State, Term
 
 
+@register_term("manifold_mixup")
 @dataclasses.dataclass(frozen=True)
 class ManifoldMixup(Term):
     """Class cross-entropy of mixed features with mixed labels.
 
     Attributes:
         weight: Factor on the loss; 1 as published.
-        alpha: Of the Beta distribution of the proportions; 2 as published.
-        per_image: A proportion for each image, instead of one for the step as in the
-            published code.
+        alpha: Parameter of the Beta distribution of the proportions; 2 as published.
+        per_image: Whether each image has its own proportion, instead of one for the
+            step as in the published code.
     """
 
-    weight: float = 1.0
-    alpha: float = 2.0
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    alpha: Annotated[float, Above(0)] = 2.0
     per_image: bool = False
 
-    def views(self):
-        """The labelled images."""
-        return ("labeled",)
+    reads = ("labeled",)
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def draw(self, seed, shapes):
-        """Proportions of the labelled images, and a number for the step's layer."""
+    def draw(self, seed: SeedGenerator, shapes: Shapes) -> tuple[Tensor, Tensor]:
+        """Draws the proportions of the labelled images, and a number for the stage."""
         shape = shapes["labeled"][:2]
-        layer = keras.random.uniform((1, 1), seed=seed)
+        stage = keras.random.uniform((1, 1), seed=seed)
         shares = mixing.draw_shares(seed, shape, self.alpha, self.per_image)
-        return shares, ops.broadcast_to(layer, (shape[0], 1))
+        return shares, ops.broadcast_to(stage, (shape[0], 1))
 
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `manifold_mixup_loss`."""
-        share, layer = batch["draws"][self]
+        share, stage = batch["draws"][self]
         share = ops.reshape(share, (-1,))
-        features = self._features(network, batch["labeled"], share, layer[0, 0])
+        features = _features(network, batch["labeled"], share, stage[0, 0])
         logits = network.outputs_of(features, training=True)["class"]
-        targets = ops.one_hot(batch["labels"], logits.shape[-1], dtype="float32")
-        targets = mixing.mix(targets, mixing.swapped(targets), share)
-        entropy = mixing.cross_entropy(targets, logits)
-        return Outcome({"manifold_mixup_loss": self.weight * ops.mean(entropy)}, {})
+        targets = mixing.mixed_labels(batch["labels"], logits.shape[-1], share)
+        loss = self.weight * ops.mean(losses.cross_entropy(targets, logits))
+        return Outcome(terms={"manifold_mixup_loss": loss}, watch={})
 
-    def _features(self, network, images, share, layer):
-        """The trunk's features, mixed before one of its stages.
 
-        Before the others a share of 1 leaves everything as it is: no Python branch
-        on what was drawn.
-        """
-        features, stages = images, network.stages
-        chosen = ops.floor(layer * len(stages))
-        for number, stage in enumerate(stages):
-            here = ops.where(chosen == number, share, ops.ones_like(share))
-            features = mixing.mix(features, mixing.swapped(features), here)
-            features = stage(features, training=network.trunk.trainable)
-        return features
+def _features(network: Network, images: Tensor, share: Tensor, place: Tensor) -> Tensor:
+    """Returns the trunk's features, mixed before the stage at `place` in [0, 1).
+
+    There is no Python branch on the drawn number: before the other stages the features
+    are mixed with the share 1, which leaves them unchanged.
+    """
+    features, stages = images, network.stages
+    chosen = ops.floor(place * len(stages))
+    for number, stage in enumerate(stages):
+        here = ops.where(chosen == number, share, ops.ones_like(share))
+        features = mixing.mix(features, mixing.swapped(features), here)
+        features = stage(features, training=network.trunk.trainable)
+    return features

@@ -1,86 +1,90 @@
-"""MixMatch: guess, sharpen, and mix labelled with unlabelled images.
+"""MixMatch: predict, sharpen, and mix labelled with unlabelled images.
 
 Berthelot et al. 2019 (https://arxiv.org/abs/1905.02249), in the form of USB (Wang et
-al. 2022). It takes the place of the class loss on plain images.
+al. 2022). The term replaces the class loss on plain images.
 """
 
 import dataclasses
+from typing import Annotated
 
 import keras
 from keras import ops
+from keras.random import SeedGenerator
 
-from color_s4l.terms.parts import distances, guesses, mixing, ramps
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.backend import Tensor
+from color_s4l.fields import Above, AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses, mixing
+from color_s4l.terms.passes import Batch, BnStats, student_pass, target_logits
+from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 
 
+@register_term("mixmatch")
 @dataclasses.dataclass(frozen=True)
 class MixMatch(Term):
     """Class cross-entropy of mixed labelled, squared distance of mixed other images.
 
-    An image's partner is drawn from all labelled and unlabelled ones of the
-    neighbouring group of the step (`StepBatches`): published is a permutation of the
-    whole batch, which several devices could not share.
+    The partner of an image is drawn from all labelled and unlabelled images of the
+    next group of the step (`StepBatches`). Differs from the paper: there, the whole
+    batch is permuted, which is not possible with several devices.
 
     Attributes:
-        weight: Of the unlabelled images at the end of the ramp; 100 as in USB (150
-            for CIFAR-100; the paper's is 75 for CIFAR-10). Their ramps last hundreds
-            of thousands of steps: in a run of some hundred steps, at our learning
-            rate, 100 ends with one prediction for all, and 10 does well.
-        temperature: Of the sharpening; 0.5. 1 leaves the guess as it is.
-        alpha: Of the Beta distribution of the proportions; 0.5 as in USB (the paper
-            has 0.75).
-        per_image: A proportion for each image, as in the paper's code, instead of
-            one for the step, as in USB.
+        weight: Factor on the loss of the unlabelled images at the end of the ramp; 100
+            as in USB (150 for CIFAR-100; the paper: 75 for CIFAR-10). Their ramps last
+            hundreds of thousands of steps. In runs of some hundred steps, at our
+            learning rate, 100 leads to one prediction for all images; 10 works well.
+        temperature: Temperature of the sharpening; 0.5. 1: no sharpening.
+        alpha: Parameter of the Beta distribution of the proportions; 0.5 as in USB
+            (the paper: 0.75).
+        per_image: Whether each image has its own proportion, as in the paper's code,
+            instead of one for the step, as in USB.
         ramp: "linear" as in USB, or "sigmoid".
-        ramp_share: Of the run; 0.4 as in USB (1/64 in its code's defaults).
-        bn_stats: What moves the batch statistics used for inference. "supervised": the
-            mixed labelled images alone, which then have a pass of their own. "both":
-            all passes, the guessing ones too.
-            Differs from the paper: its code, and USB's, let only the first of several
-            parts of the mixed images move them, each part as large as the labelled
-            batch, labelled and other images interleaved.
+        ramp_share: Length of the ramp as a share of the run; 0.4 as in USB (1/64 in
+            the defaults of its code).
+        bn_stats: Passes that update the moving statistics. "supervised": only
+            the mixed labelled images, which are then a pass of their own. "both": all
+            passes, also those that predict the targets.
+            Differs from the paper: in its code, and in USB, the mixed images are
+            divided into parts of the size of the labelled batch, with labelled and
+            unlabelled images interleaved, and only the first part updates them.
     """
 
-    weight: float = 100.0
-    temperature: float = 0.5
-    alpha: float = 0.5
+    weight: Annotated[float, AtLeast(0)] = 100.0
+    temperature: Annotated[float, Above(0)] = 0.5
+    alpha: Annotated[float, Above(0)] = 0.5
     per_image: bool = False
-    ramp: str = "linear"
-    ramp_share: float = 0.4
-    bn_stats: str = "supervised"
+    ramp: Ramp = "linear"
+    ramp_share: Annotated[float, AtLeast(0)] = 0.4
+    bn_stats: BnStats = "supervised"
 
-    def views(self):
-        """The labelled images, and two augmentations of the others."""
-        return ("labeled", "weak", "weak_2")
+    reads = ("labeled", "weak", "weak_2")
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def draw(self, seed, shapes):
-        """Proportions and partners of a group's images, labelled and in both views."""
+    def draw(self, seed: SeedGenerator, shapes: Shapes) -> tuple[Tensor, Tensor]:
+        """Draws proportions and partners for a group's labelled images and views."""
         groups, labeled = shapes["labeled"][:2]
         size = (groups, labeled + 2 * shapes["unlabeled"][1])
         shares = mixing.draw_shares(seed, size, self.alpha, self.per_image)
         return shares, ops.argsort(keras.random.uniform(size, seed=seed), axis=1)
 
-    def loss(self, network, batch, state, progress):
-        """Terms: `mixmatch_loss` (labelled), `mixmatch_distance`."""
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
+        """Terms: `mixmatch_loss` (labelled), `mixmatch_distance` (unlabelled)."""
         share, order = batch["draws"][self]
         groups = order.shape[0]
         guess = self._guess(network, batch)
         labels = ops.one_hot(batch["labels"], guess.shape[-1], dtype="float32")
-        images = [batch[name] for name in self.views()]
+        images = [batch[name] for name in self.reads]
         share = ops.reshape(ops.maximum(share, 1 - share), (-1,))
         targets = _mixed([labels, guess, guess], share, order)
         labeled = labels.shape[0] // groups
         logits = self._logits(network, _mixed(images, share, order), labeled)
-        entropy = mixing.cross_entropy(targets[:, :labeled], logits[:, :labeled])
-        distance = distances.squared(
+        entropy = losses.cross_entropy(targets[:, :labeled], logits[:, :labeled])
+        distance = losses.squared_distance(
             ops.softmax(logits[:, labeled:]), targets[:, labeled:]
         )
-        weight = self.weight * ramps.factor(self.ramp, progress, self.ramp_share)
+        weight = self.weight * progress.ramp(self.ramp, self.ramp_share)
         return Outcome(
             terms={
                 "mixmatch_loss": ops.mean(entropy),
@@ -89,8 +93,8 @@ class MixMatch(Term):
             watch={"mixmatch_weight": weight},
         )
 
-    def _logits(self, network, mixed, labeled: int):
-        """Of mixed images `(groups, members, ...)`; a group's labelled ones first."""
+    def _logits(self, network: Network, mixed: Tensor, labeled: int) -> Tensor:
+        """Returns logits of mixed images `(groups, members, ...)`, labelled first."""
         if self.bn_stats == "both":
             return _logits(network, mixed)
         first = _logits(network, mixed[:, :labeled])
@@ -98,17 +102,17 @@ class MixMatch(Term):
             others = _logits(network, mixed[:, labeled:])
         return ops.concatenate([first, others], axis=1)
 
-    def _guess(self, network, batch):
-        """The sharpened mean prediction of both views, without gradient."""
+    def _guess(self, network: Network, batch: Batch) -> Tensor:
+        """Returns the sharpened mean prediction of both views, without gradient."""
         mean = 0.0
         for view in ("weak", "weak_2"):
             outputs = student_pass(network, batch, view, self.bn_stats).outputs
-            mean = mean + ops.softmax(guesses.guess(network, outputs)) / 2
+            mean = mean + ops.softmax(target_logits(network, outputs)) / 2
         return sharpened(mean, self.temperature)
 
 
-def sharpened(probabilities, temperature: float):
-    """p^(1 / T), scaled to sum to 1.
+def sharpened(probabilities: Tensor, temperature: float) -> Tensor:
+    """Returns p^(1 / T), scaled to sum to 1.
 
     Args:
         probabilities: Float `(batch, classes)`.
@@ -118,28 +122,28 @@ def sharpened(probabilities, temperature: float):
     return powers / ops.sum(powers, axis=-1, keepdims=True)
 
 
-def _logits(network, images):
-    """One pass over images `(groups, members, ...)`: `(groups, members, classes)`."""
+def _logits(network: Network, images: Tensor) -> Tensor:
+    """Returns logits of images `(groups, members, ...)` in the same groups."""
     groups, members = images.shape[:2]
     flat = ops.reshape(images, (groups * members, *images.shape[2:]))
     return _by_group(network(flat, training=True)["class"], groups)
 
 
-def _by_group(things, groups: int):
-    """`(images, ...)` to `(groups, per group, ...)`."""
-    return ops.reshape(things, (groups, -1, *things.shape[1:]))
+def _by_group(tensor: Tensor, groups: int) -> Tensor:
+    """Reshapes `(images, ...)` to `(groups, per group, ...)`."""
+    return ops.reshape(tensor, (groups, -1, *tensor.shape[1:]))
 
 
-def _mixed(parts, share, order):
-    """Labelled things and those of both views, each mixed with its partner.
+def _mixed(parts: list[Tensor], share: Tensor, order: Tensor) -> Tensor:
+    """Mixes labelled images and both views, or their targets, with their partners.
 
     Args:
-        parts: Three of `(images, ...)`.
+        parts: Three tensors `(images, ...)`.
         share: Float `(groups * members,)`.
-        order: int32 `(groups, members)`: places of the partners in the other group.
+        order: int32 `(groups, members)`: positions of the partners in the next group.
 
     Returns:
-        `(groups, members, ...)`, a group's labelled things first.
+        `(groups, members, ...)`, in each group the labelled ones first.
     """
     groups, members = order.shape
     own = ops.concatenate([_by_group(part, groups) for part in parts], axis=1)

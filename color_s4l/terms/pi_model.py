@@ -1,64 +1,64 @@
-"""Pi-model: two passes over one image agree.
+"""Pi-model: two passes over one image give the same prediction.
 
 Laine & Aila 2017 (algorithm 1, https://arxiv.org/abs/1610.02242): squared distance of
 the class probabilities of two differently augmented views, each with its own dropout.
 """
 
 import dataclasses
+from typing import Annotated
 
 from keras import ops
 
-from color_s4l.terms.parts import distances, ramps
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, BnStats, student_pass
+from color_s4l.terms.term import Outcome, Progress, Ramp, State, Term
 
 
+@register_term("pi_model")
 @dataclasses.dataclass(frozen=True)
 class PiModel(Term):
     """Squared distance of two predictions, averaged over classes and unlabelled images.
 
-    Differs from the paper: the weight. Its 100 x labels / images is for one batch of
-    labelled and other images, where the class loss has the factor labels / images too:
-    relative to ours, a mean over labelled images, it is 100, for Adam and 300 epochs.
-    With our SGD it drowns the class loss of a short run (built-in digits, 100 labels,
-    10 epochs, one seed: 63 % error, supervised 42 %, weight 10 26 %). USB's 10 is for
-    SGD with Nesterov's momentum and a class loss like ours.
+    Differs from the paper: the weight. The paper's 100 x labels / images is for one
+    batch of labelled and unlabelled images, where the class loss has the factor
+    labels / images too. Relative to our class loss, a mean over labelled images, it is
+    100, for Adam and 300 epochs. With our SGD the class loss of a short run has no
+    effect beside it (built-in digits, 100 labels, 10 epochs, one seed: 63 % error;
+    supervised 42 %; weight 10: 26 %). USB's 10 is for SGD with Nesterov momentum and a
+    class loss like ours.
 
     Attributes:
-        weight: At the end of the ramp, for a mean over classes; USB's 10. The paper:
-            100 (see above); realistic-ssl-evaluation: 20.
+        weight: Factor at the end of the ramp, for a mean over classes; USB's 10. The
+            paper: 100 (see above); realistic-ssl-evaluation: 20.
         ramp: "sigmoid" as published, or USB's "linear".
-        ramp_share: Of the run; 80 of 300 epochs. USB: 0.4.
+        ramp_share: Length of the ramp as a share of the run; 80 of 300 epochs. USB:
+            0.4.
         both_sides: Whether gradient flows into both passes, as published; USB: only
             into the second.
-        bn_stats: "both" or "supervised": whether the passes move the batch statistics
-            used for inference.
+        bn_stats: Whether the passes update the moving statistics.
     """
 
-    weight: float = 10.0
-    ramp: str = "sigmoid"
-    ramp_share: float = 80 / 300
+    weight: Annotated[float, AtLeast(0)] = 10.0
+    ramp: Ramp = "sigmoid"
+    ramp_share: Annotated[float, AtLeast(0)] = 80 / 300
     both_sides: bool = True
-    bn_stats: str = "both"
+    bn_stats: BnStats = "both"
 
-    def views(self):
-        """Two augmentations."""
-        return ("weak", "weak_2")
+    reads = ("weak", "weak_2")
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `pi_model_loss`. Watch: `pi_model_weight`."""
-        passes = [
-            student_pass(network, batch, view, self.bn_stats) for view in self.views()
-        ]
+        passes = [student_pass(network, batch, v, self.bn_stats) for v in self.reads]
         first, second = (ops.softmax(made.outputs["class"]) for made in passes)
         if not self.both_sides:
             first = ops.stop_gradient(first)
-        distance = ops.mean(distances.squared(first, second))
-        weight = self.weight * ramps.factor(self.ramp, progress, self.ramp_share)
+        distance = ops.mean(losses.squared_distance(first, second))
+        weight = self.weight * progress.ramp(self.ramp, self.ramp_share)
         return Outcome(
             terms={"pi_model_loss": weight * distance},
             watch={"pi_model_weight": weight},

@@ -1,44 +1,115 @@
-"""Polyak averaging: evaluate the running average of the weights.
+"""Polyak averaging: evaluate the moving average of the weights.
 
-Zhai et al. 2019 (S4L, section 6, and its published code): the weights' part in the
-average halves every epoch; zero-debiased, so that the first average is the first
-weights. Training is not changed; the error of the average stands beside the other.
+Zhai et al. 2019 (S4L, section 6, and its published code): the contribution of old
+weights to the average halves every epoch; zero-debiased, so that the first average is
+the first weights. Training is unchanged; the average's error is reported beside the
+student's.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Annotated
 
+import keras
+import numpy as np
 from keras import ops
 
-from color_s4l.terms.parts.averages import Averages
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.backend import Tensor
+from color_s4l.fields import Above
+from color_s4l.networks.network import Gate, Network, Values
+from color_s4l.registry import register_term
+from color_s4l.terms.passes import Batch
+from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 
 
-@dataclasses.dataclass(frozen=True)
-class Polyak(Term):
-    """The average of the weights and of the moving statistics, evaluated as `average`.
+class Averages(keras.layers.Layer):
+    """Exponential moving averages of a network's weights and moving statistics.
 
-    Attributes:
-        half_life: In epochs (passes over the unlabelled images); 1 as published,
-            where an epoch is a pass over the labelled ones of 200 to 1,000 passes.
+    Not a second network: passes with the averaged weights are made by the student,
+    with the averages in place of its own weights (`Network.apart`, `replaced`).
+
+    Args:
+        network: Built; the averages start at its current values.
     """
 
-    half_life: float = 1.0
+    def __init__(self, network: Network):
+        super().__init__(name="averages", dtype="float32")
+        self.averages = [
+            self.add_weight(
+                name=f"average_{variable.name}",
+                shape=variable.shape,
+                initializer=_value_of(variable),
+                trainable=False,
+            )
+            for variable in _averaged(network)
+        ]
+        self.built = True
 
-    def create_state(self, network, num_examples):
-        """The average."""
+    def move(self, network: Network, rate: Tensor) -> None:
+        """Moves each average towards the network's current value.
+
+        Args:
+            network: The network that was given to the constructor.
+            rate: Scalar in [0, 1], 1 - decay; 1 replaces the averages.
+        """
+        for average, value in zip(self.averages, _averaged(network), strict=True):
+            average.assign(average + rate * (value - average))
+
+    def values(self, network: Network) -> list[tuple[keras.Variable, Tensor]]:
+        """Returns pairs of a variable of the network and its average."""
+        return [
+            (variable, average.value)
+            for variable, average in zip(_averaged(network), self.averages, strict=True)
+        ]
+
+
+def _value_of(variable: keras.Variable) -> Callable:
+    """Returns an initialiser that returns a copy of a variable's value."""
+    value = np.array(keras.ops.convert_to_numpy(variable))
+    return lambda shape, dtype=None: keras.ops.convert_to_tensor(value, dtype)
+
+
+def _averaged(network: Network) -> list[keras.Variable]:
+    """Returns the variables that are averaged: all except random states."""
+    return [v for v in network.variables if v.dtype == "float32"]
+
+
+@register_term("polyak")
+@dataclasses.dataclass(frozen=True)
+class Polyak(Term):
+    """Moving average of weights and moving statistics, evaluated as `average`.
+
+    Attributes:
+        half_life: Number of epochs (passes over the unlabelled images) in which the
+            contribution of old weights halves; 1 as published, where an epoch is a
+            pass over the labelled images and a run has 200 to 1,000 of them.
+    """
+
+    half_life: Annotated[float, Above(0)] = 1.0
+
+    def heads(self, num_classes: int) -> dict[str, int | Gate]:
+        """Returns no head."""
+        return {}
+
+    def create_state(self, network: Network, num_examples: int) -> Averages:
+        """Returns the averages."""
         return Averages(network)
 
-    def loss(self, network, batch, state, progress):
-        """Nothing: it only watches."""
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
+        """Returns no scalars."""
         return Outcome(terms={}, watch={})
 
-    def after_update(self, network, state, kept, progress):
-        """Moves the average by what zero-debiasing leaves of 1 - decay."""
+    def after_update(
+        self, network: Network, state: State, kept: Kept, progress: Progress
+    ) -> None:
+        """Moves the average at the zero-debiased rate."""
         decay = 0.5 ** (1 / (self.half_life * progress.steps_per_epoch))
-        # 0 after a step that loss scaling skipped: then as after the first.
+        # The step is 0 if loss scaling skipped the first update; use the rate of 1.
         updates = ops.maximum(ops.cast(progress.step, "float32"), 1.0)
         state.move(network, (1 - decay) / (1 - ops.power(decay, updates)))
 
-    def evaluated(self, network, state):
-        """The average."""
+    def evaluated(self, network: Network, state: State) -> dict[str, Values]:
+        """Returns the averages."""
         return {"average": state.values(network)}

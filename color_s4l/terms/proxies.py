@@ -1,75 +1,76 @@
-"""Say what was done to an image: cross-entropy of the proxy labels.
+"""Cross-entropy of proxy labels: which transformation was applied to an image.
 
-The second term of Color-S4L's loss (Chen 2020, equation 1): rotations, flips
-and recolouring, one label each, in the order in which `tasks` names them. The
-paper writes the colour label as 7; counted from 0 it is 6.
+The second term of Color-S4L's loss (Chen 2020, equation 1): rotations, flips and
+colourising again, one label each, in the order of `tasks`. The paper writes the colour
+label as 7; counted from 0 it is 6.
 """
 
 import dataclasses
+from typing import Annotated
 
-import keras
 from keras import ops
 
-from color_s4l.errors import unknown
-from color_s4l.terms.parts.passes import keeping
-from color_s4l.terms.term import Outcome, Term
-from color_s4l.views.geometric import GEOMETRIC
-from color_s4l.views.step import COLORIZED
-from color_s4l.views.warped import WARPED
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Gate, Network
+from color_s4l.registry import PROXIES, register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, BnStats, moving_statistics
+from color_s4l.terms.term import Outcome, Progress, State, Term
 
-SESEMI = tuple(GEOMETRIC)
-COLOR_S4L = (*SESEMI, COLORIZED)
-TASKS = (*COLOR_S4L, *WARPED)
+ROTATIONS = ("identity", "rotated_90", "rotated_180", "rotated_270")
+# In the order of the published labels (Tran 2019).
+SESEMI = (*ROTATIONS, "flipped_left_right", "flipped_up_down")
+COLOR_S4L = (*SESEMI, "colorized")
 
 
+@register_term("proxies")
 @dataclasses.dataclass(frozen=True)
 class Proxies(Term):
-    """Proxy cross-entropy over all views of all unlabelled images of the step.
+    """Proxy cross-entropy over all proxy views of the step's unlabelled images.
 
     Attributes:
-        tasks: Views of the unlabelled images; the place in the tuple is the label.
+        tasks: Names of registered proxy tasks; the position in the tuple is the label.
         weight: omega of the paper, 1.
-        bn_stats: "both": this pass also moves the batch statistics used for
-            inference, as in the published code; "supervised": it leaves them alone.
+        bn_stats: Whether the pass updates the moving statistics; "both" as in the
+            published code.
 
     Raises:
-        InputError: A task is no view of an unlabelled image, or there is none.
+        InputError: A task is not registered, or there is none.
     """
 
     tasks: tuple[str, ...] = COLOR_S4L
-    weight: float = 1.0
-    bn_stats: str = "both"
-
-    def __post_init__(self):
-        super().__post_init__()
-        for task in self.tasks or ("",):
-            if task not in TASKS:
-                raise unknown("task", task, TASKS)
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    bn_stats: BnStats = "both"
 
     one_pass = True
 
-    def proxy_tasks(self):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for task in self.tasks or ("",):
+            PROXIES.entry(task)  # raises an error for an unknown name
+
+    def views(self) -> tuple[str, ...]:
+        """Returns one view per task."""
         return self.tasks
 
-    def views(self):
-        """One view per task."""
-        return self.tasks
-
-    def heads(self, num_classes):
-        """The proxy head."""
+    def heads(self, num_classes: int) -> dict[str, int | Gate]:
+        """Returns the proxy head."""
         return {"proxy": len(self.tasks)}
 
-    def loss(self, network, batch, state, progress):
-        """Terms: `proxy_loss`. Watch: `proxy_error`, the share misjudged, in %."""
+    def proxy_tasks(self) -> tuple[str, ...]:
+        """Returns the tasks."""
+        return self.tasks
+
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
+        """Terms: `proxy_loss`. Watch: `proxy_error`, the share misclassified, in %."""
         views = [batch[task] for task in self.tasks]
-        with keeping(network, self.bn_stats):
+        with moving_statistics(network, self.bn_stats):
             logits = network(ops.concatenate(views, axis=0), training=True)["proxy"]
         labels = ops.repeat(ops.arange(len(views), dtype="int32"), views[0].shape[0])
-        entropy = keras.losses.sparse_categorical_crossentropy(
-            labels, logits, from_logits=True
-        )
-        wrong = ops.cast(ops.argmax(logits, axis=-1) != labels, "float32")
+        entropy = losses.label_entropy(labels, logits)
         return Outcome(
             terms={"proxy_loss": self.weight * ops.mean(entropy)},
-            watch={"proxy_error": 100 * ops.mean(wrong)},
+            watch={"proxy_error": losses.error_rate(labels, logits)},
         )

@@ -1,57 +1,54 @@
-"""Pseudo-labels: train on one's own confident guess, made in the same pass.
+"""Pseudo-labels: train on the class that the same pass predicts confidently.
 
 Lee 2013, in the form of USB (Wang et al. 2022) and of FixMatch's code: class
-cross-entropy of a weak view with its own most probable class, where it is probable
+cross-entropy of a weak view with its own most probable class, if it is probable
 enough; the weight grows over the first part of the run.
 """
 
 import dataclasses
+from typing import Annotated
 
-import keras
 from keras import ops
 
-from color_s4l.terms.parts import guesses, ramps
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, BnStats, pseudo_labels, student_pass
+from color_s4l.terms.term import Outcome, Progress, Ramp, State, Term
 
 
+@register_term("pseudo_label", tested_with={"threshold": 0.1})
 @dataclasses.dataclass(frozen=True)
 class PseudoLabel(Term):
-    """Cross-entropy with the guessed class, averaged over all unlabelled images.
+    """Cross-entropy with the pseudo-label, averaged over all unlabelled images.
 
     Attributes:
-        weight: At the end of the ramp; 1.
-        threshold: Least probability of a guess; 0.95. Above 1, none counts.
+        weight: Factor at the end of the ramp; 1.
+        threshold: Smallest probability of a pseudo-label; 0.95. Above 1, none counts.
         ramp: "linear" as in USB, or "sigmoid".
-        ramp_share: Of the run; 0.4.
-        bn_stats: "supervised": only labelled passes move the batch statistics used
-            for inference, as published; or "both".
+        ramp_share: Length of the ramp as a share of the run; 0.4.
+        bn_stats: Whether the pass updates the moving statistics; "supervised" as
+            published: only labelled passes do.
     """
 
-    weight: float = 1.0
-    threshold: float = 0.95
-    ramp: str = "linear"
-    ramp_share: float = 0.4
-    bn_stats: str = "supervised"
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    threshold: Annotated[float, AtLeast(0)] = 0.95
+    ramp: Ramp = "linear"
+    ramp_share: Annotated[float, AtLeast(0)] = 0.4
+    bn_stats: BnStats = "supervised"
 
-    def views(self):
-        """One augmentation."""
-        return ("weak",)
+    reads = ("weak",)
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def loss(self, network, batch, state, progress):
-        """Terms: `pseudo_label_loss`. Watch: `pseudo_labeled`, the share, in %."""
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
+        """Terms: `pseudo_label_loss`. Watch: `pseudo_labeled`, the share used, in %."""
         outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
-        guess = guesses.guess(network, outputs)
-        labels, sure = guesses.confident(guess, self.threshold)
-        entropy = keras.losses.sparse_categorical_crossentropy(
-            labels, outputs["class"], from_logits=True
-        )
-        weight = self.weight * ramps.factor(self.ramp, progress, self.ramp_share)
+        labels, confident = pseudo_labels(network, outputs, self.threshold)
+        entropy = losses.label_entropy(labels, outputs["class"])
+        weight = self.weight * progress.ramp(self.ramp, self.ramp_share)
         return Outcome(
-            terms={"pseudo_label_loss": weight * ops.mean(sure * entropy)},
-            watch={"pseudo_labeled": 100 * ops.mean(sure)},
+            terms={"pseudo_label_loss": weight * ops.mean(confident * entropy)},
+            watch={"pseudo_labeled": 100 * ops.mean(confident)},
         )

@@ -1,51 +1,52 @@
 """Cross-entropy with the labels that an earlier training gave the unlabelled images.
 
-Zhai et al. 2019 (S4L, section 4.2) retrain on such labels, all of them, without a
-threshold; Rebuffi et al.'s second phase (L_pseudo) fits them, hard or soft.
+Zhai et al. 2019 (S4L, section 4.2) retrain on the predictions for all images, without
+a threshold; the second phase of Rebuffi et al. 2019 (L_pseudo) fits hard or soft
+predictions.
 """
 
 import dataclasses
+from typing import Annotated
 
 from keras import ops
 
-from color_s4l.terms.parts import mixing
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, BnStats, student_pass
+from color_s4l.terms.term import Outcome, Progress, State, Term
 
 
+@register_term("relabeled")
 @dataclasses.dataclass(frozen=True)
 class Relabeled(Term):
     """Class cross-entropy over the weak views of the unlabelled images.
 
     Attributes:
         weight: Factor on the loss.
-        hard: The most probable class alone is the label; else all probabilities are.
-        bn_stats: "both" or "supervised": whether the pass moves the batch statistics
-            used for inference.
+        hard: Whether the label is the most probable class; else all probabilities are
+            the target.
+        bn_stats: Whether the pass updates the moving statistics.
     """
 
-    weight: float = 1.0
+    weight: Annotated[float, AtLeast(0)] = 1.0
     hard: bool = True
-    bn_stats: str = "both"
+    bn_stats: BnStats = "both"
 
-    def views(self):
-        """One augmentation, and the labels."""
-        return ("weak", "targets")
+    reads = ("weak", "targets")
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `relabeled_loss`. Watch: `relabeled_error`, disagreement in %."""
         logits = student_pass(network, batch, "weak", self.bn_stats).outputs["class"]
         targets = batch["targets"]
-        best = ops.argmax(targets, axis=-1)
+        labels = ops.argmax(targets, axis=-1)
         if self.hard:
-            targets = ops.one_hot(best, targets.shape[-1], dtype="float32")
-        entropy = mixing.cross_entropy(targets, logits)
-        wrong = ops.cast(ops.argmax(logits, axis=-1) != best, "float32")
+            targets = ops.one_hot(labels, targets.shape[-1], dtype="float32")
+        entropy = losses.cross_entropy(targets, logits)
         return Outcome(
             terms={"relabeled_loss": self.weight * ops.mean(entropy)},
-            watch={"relabeled_error": 100 * ops.mean(wrong)},
+            watch={"relabeled_error": losses.error_rate(labels, logits)},
         )

@@ -1,50 +1,50 @@
-"""Cross-entropy of the classes on labelled images.
+"""Cross-entropy of the classes of labelled images.
 
-The first term of Color-S4L's loss (Chen 2020, equation 1); alone it is the
-supervised baseline, which no unlabelled image reaches.
+The first term of Color-S4L's loss (Chen 2020, equation 1). Alone it is the supervised
+baseline, which uses no unlabelled images.
 """
 
 import dataclasses
+from typing import Annotated
 
-import keras
 from keras import ops
 
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, student_pass
+from color_s4l.terms.term import Outcome, Progress, State, Term
 from color_s4l.views.step import WEIGHTS
 
 
+@register_term("supervised")
 @dataclasses.dataclass(frozen=True)
 class Supervised(Term):
     """Class cross-entropy, averaged over the labelled images of the step.
 
-    With `--balance` each image's entropy has the weight of its class first.
+    With `balance`, each image's cross-entropy is first multiplied by the weight of its
+    class.
 
     Attributes:
         weight: Factor on the loss; 1 as published.
     """
 
+    weight: Annotated[float, AtLeast(0)] = 1.0
+
+    reads = ("labeled",)
     class_weighted = True
     one_pass = True
-    weight: float = 1.0
 
-    def views(self):
-        """The labelled images."""
-        return ("labeled",)
-
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `class_loss`. Watch: `train_error`, the share misclassified, in %."""
-        logits = network(batch["labeled"], training=True)["class"]
-        entropy = keras.losses.sparse_categorical_crossentropy(
-            batch["labels"], logits, from_logits=True
-        )
-        if WEIGHTS in batch:  # --balance
+        logits = student_pass(network, batch, "labeled").outputs["class"]
+        entropy = losses.label_entropy(batch["labels"], logits)
+        if WEIGHTS in batch:
             entropy = batch[WEIGHTS] * entropy
-        wrong = ops.cast(ops.argmax(logits, axis=-1) != batch["labels"], "float32")
         return Outcome(
             terms={"class_loss": self.weight * ops.mean(entropy)},
-            watch={"train_error": 100 * ops.mean(wrong)},
+            watch={"train_error": losses.error_rate(batch["labels"], logits)},
         )

@@ -1,92 +1,54 @@
-"""Predict of an image what was predicted in the epoch before.
+"""Temporal consistency: the same prediction for an image as in the last epoch.
 
-L_temp of Rebuffi et al.'s second phase: the Kullback-Leibler divergence between the
-probabilities of the same image one epoch ago and now.
+L_temp of the second phase of Rebuffi et al. 2019: the Kullback-Leibler divergence
+between the probabilities of the same image one epoch ago and now.
 """
 
 import dataclasses
+from typing import Annotated
 
-import keras
 from keras import ops
 
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.fields import AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms.memory import Memory
+from color_s4l.terms.passes import Batch, BnStats, student_pass
+from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 
 
-class LastPredictions(keras.layers.Layer):
-    """What was last predicted of every unlabelled image.
-
-    Args:
-        num_examples: Rows.
-        num_classes: Columns.
-    """
-
-    def __init__(self, num_examples: int, num_classes: int):
-        super().__init__(name="last_predictions", dtype="float32")
-        # Logarithms of probabilities, all 0 before there are any.
-        self.predictions = self.add_weight(
-            name="predictions",
-            shape=(num_examples, num_classes),
-            initializer="zeros",
-            trainable=False,
-        )
-        self.built = True
-
-    def divergence(self, index, now):
-        """How far predictions are from the last ones of the same images, in nats.
-
-        Args:
-            index: int32 `(batch,)`.
-            now: Logarithms of probabilities, float `(batch, classes)`.
-
-        Returns:
-            Float `(batch,)`: sum p log(p / q), p being the last, q `now`; 0 where
-            there is no last one.
-        """
-        last = ops.take(self.predictions, index, axis=0)
-        known = ops.cast(ops.any(last < 0, axis=-1), "float32")
-        return known * ops.sum(ops.exp(last) * (last - now), axis=-1)
-
-    def replace(self, index, now) -> None:
-        """Keeps new predictions; of an image that is there twice, one."""
-        rows = ops.scatter_update(self.predictions, index[:, None], now)
-        self.predictions.assign(rows)
-
-
+@register_term("temporal_consistency")
 @dataclasses.dataclass(frozen=True)
 class TemporalConsistency(Term):
-    """KL(epoch before || now), averaged over the unlabelled images.
+    """KL(last epoch || now), averaged over the unlabelled images.
 
-    In the first epoch an image has no prediction yet and counts as 0.
+    In the first epoch an image has no last prediction and counts as 0.
 
     Attributes:
         weight: Factor on the loss.
-        bn_stats: "both" or "supervised": whether the pass moves the batch statistics
-            used for inference.
+        bn_stats: Whether the pass updates the moving statistics.
     """
 
-    weight: float = 1.0
-    bn_stats: str = "both"
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    bn_stats: BnStats = "both"
 
-    def views(self):
-        """One augmentation, another in each epoch."""
-        return ("weak",)
+    reads = ("weak",)
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
+    def create_state(self, network: Network, num_examples: int) -> Memory:
+        """Returns the last log-probabilities, all 0 where there is no prediction."""
+        return Memory(num_examples, (network.heads["class"].units,))
 
-    def create_state(self, network, num_examples):
-        """The last predictions."""
-        return LastPredictions(num_examples, network.heads["class"].units)
-
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `temporal_loss`."""
         student = student_pass(network, batch, "weak", self.bn_stats)
         now = ops.log_softmax(student.outputs["class"])
-        apart = state.divergence(batch["index"], now)
+        last = state.read(batch["index"])
+        known = ops.cast(ops.any(last < 0, axis=-1), "float32")
+        distance = known * ops.sum(ops.exp(last) * (last - now), axis=-1)
         return Outcome(
-            terms={"temporal_loss": self.weight * ops.mean(apart)},
+            terms={"temporal_loss": self.weight * ops.mean(distance)},
             watch={},
             kept={
                 "temporal_index": batch["index"],
@@ -94,6 +56,8 @@ class TemporalConsistency(Term):
             },
         )
 
-    def after_update(self, network, state, kept, progress):
-        """Replaces the step's predictions."""
-        state.replace(kept["temporal_index"], kept["temporal_predictions"])
+    def after_update(
+        self, network: Network, state: State, kept: Kept, progress: Progress
+    ) -> None:
+        """Stores the step's predictions."""
+        state.write(kept["temporal_index"], kept["temporal_predictions"])

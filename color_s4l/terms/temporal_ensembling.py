@@ -1,119 +1,114 @@
-"""Temporal ensembling: agree with one's own predictions of the epochs before.
+"""Temporal ensembling: consistency with the predictions of earlier epochs.
 
 Laine & Aila 2017 (algorithm 2, https://arxiv.org/abs/1610.02242): every unlabelled
-image has a running mean of its predictions, one per epoch, corrected for its start
+image has a moving average of its predictions, one per epoch, corrected for its start
 at zero.
 """
 
 import dataclasses
+from typing import Annotated
 
 import keras
 from keras import ops
 
-from color_s4l.terms.parts import distances, ramps
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.backend import Tensor
+from color_s4l.fields import AtLeast, Below
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.memory import Memory
+from color_s4l.terms.passes import Batch, BnStats, student_pass
+from color_s4l.terms.term import Kept, Outcome, Progress, Ramp, State, Term
 
 
 class Ensemble(keras.layers.Layer):
-    """The running predictions of all unlabelled images.
+    """Moving averages of the predictions for all unlabelled images.
 
     Args:
-        num_examples: Rows.
-        num_classes: Columns.
+        num_examples: Number of unlabelled images.
+        num_classes: Number of classes.
     """
 
     def __init__(self, num_examples: int, num_classes: int):
         super().__init__(name="ensemble", dtype="float32")
-        shape = (num_examples, num_classes)
-        # Running means, from zero, and how many predictions are in each.
-        self.predictions = self._zeros("predictions", shape)
-        self.updates = self._zeros("updates", shape[:1])
+        # The averages, which start at zero, and the number of predictions in each.
+        self.averages = Memory(num_examples, (num_classes,))
+        self.updates = Memory(num_examples)
         self.built = True
 
-    def _zeros(self, name, shape):
-        return self.add_weight(
-            name=name, shape=shape, initializer="zeros", trainable=False
-        )
-
-    def targets(self, index, decay: float):
-        """The corrected means of some images.
+    def targets(self, index: Tensor, decay: float) -> tuple[Tensor, Tensor]:
+        """Returns the corrected averages of some images.
 
         Args:
             index: int32 `(batch,)`.
-            decay: Of the means.
+            decay: Decay of the averages.
 
         Returns:
-            Float `(batch, classes)`, each row a distribution, or 0 where there is no
-            prediction yet; and float `(batch,)`: 1 where there is one, else 0.
+            Distributions, float `(batch, classes)`, 0 where there is no prediction
+            yet; and a mask, float `(batch,)`: 1 where there is one, else 0.
         """
-        updates = ops.take(self.updates, index)
+        updates = self.updates.read(index)
         known = ops.cast(updates > 0, "float32")
         corrected = 1 - ops.power(decay, updates)
         corrected = ops.where(updates > 0, corrected, 1.0)
-        return ops.take(self.predictions, index, axis=0) / corrected[:, None], known
+        return self.averages.read(index) / corrected[:, None], known
 
-    def move(self, index, predictions, decay: float) -> None:
-        """Takes new predictions into the means.
+    def move(self, index: Tensor, predictions: Tensor, decay: float) -> None:
+        """Adds new predictions to the averages.
 
         Args:
-            index: int32 `(batch,)`; of an image that is there twice, one counts.
+            index: int32 `(batch,)`; of an image that occurs twice, one row counts.
             predictions: Float `(batch, classes)`.
-            decay: Of the means.
+            decay: Decay of the averages.
         """
-        rows = index[:, None]
-        means = ops.take(self.predictions, index, axis=0)
-        means = decay * means + (1 - decay) * predictions
-        updates = ops.take(self.updates, index) + 1
-        self.predictions.assign(ops.scatter_update(self.predictions, rows, means))
-        self.updates.assign(ops.scatter_update(self.updates, rows, updates))
+        averages = self.averages.read(index)
+        averages = decay * averages + (1 - decay) * predictions
+        self.averages.write(index, averages)
+        self.updates.write(index, self.updates.read(index) + 1)
 
 
+@register_term("temporal_ensembling")
 @dataclasses.dataclass(frozen=True)
 class TemporalEnsembling(Term):
-    """Squared distance from the running prediction, averaged over classes and images.
+    """Squared distance from the average prediction, averaged over classes and images.
 
-    An image without a prediction yet, in the first epoch, counts as distance 0.
+    In the first epoch an image has no prediction yet and counts as distance 0.
 
-    The published weight is 30 x labels / images in one batch of labelled and other
-    images, where the class loss has the factor labels / images too: relative to ours,
-    a mean over labelled images, it is 30.
+    The published weight is 30 x labels / images in one batch of labelled and
+    unlabelled images, where the class loss has the factor labels / images too.
+    Relative to our class loss, a mean over labelled images, it is 30.
 
     Attributes:
-        weight: At the end of the ramp, for a mean over classes; 30 (see above).
-        decay: alpha, of the running predictions, in [0, 1); 0.6. In 300 epochs; with
-            a few epochs the correction makes it their plain mean almost.
+        weight: Factor at the end of the ramp, for a mean over classes; 30 (see above).
+        decay: alpha of the paper, decay of the averages, in [0, 1); 0.6, for 300
+            epochs. In runs of a few epochs the corrected average is close to the mean
+            of all predictions.
         ramp: "sigmoid" as published, or "linear".
-        ramp_share: Of the run; 80 of 300 epochs.
-        bn_stats: "both" or "supervised": whether the pass moves the batch statistics
-            used for inference.
+        ramp_share: Length of the ramp as a share of the run; 80 of 300 epochs.
+        bn_stats: Whether the pass updates the moving statistics.
     """
 
-    weight: float = 30.0
-    decay: float = 0.6
-    ramp: str = "sigmoid"
-    ramp_share: float = 80 / 300
-    bn_stats: str = "both"
+    weight: Annotated[float, AtLeast(0)] = 30.0
+    decay: Annotated[float, Below(1)] = 0.6
+    ramp: Ramp = "sigmoid"
+    ramp_share: Annotated[float, AtLeast(0)] = 80 / 300
+    bn_stats: BnStats = "both"
 
-    def views(self):
-        """One augmentation, another in each epoch."""
-        return ("weak",)
+    reads = ("weak",)
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def create_state(self, network, num_examples):
-        """The running predictions."""
+    def create_state(self, network: Network, num_examples: int) -> Ensemble:
+        """Returns the averages."""
         return Ensemble(num_examples, network.heads["class"].units)
 
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `ensembling_loss`. Watch: `ensembling_weight`."""
         student = student_pass(network, batch, "weak", self.bn_stats)
         predictions = ops.softmax(student.outputs["class"])
         targets, known = state.targets(batch["index"], self.decay)
-        distance = known * distances.squared(predictions, targets)
-        weight = self.weight * ramps.factor(self.ramp, progress, self.ramp_share)
+        distance = known * losses.squared_distance(predictions, targets)
+        weight = self.weight * progress.ramp(self.ramp, self.ramp_share)
         return Outcome(
             terms={"ensembling_loss": weight * ops.mean(distance)},
             watch={"ensembling_weight": weight},
@@ -123,6 +118,8 @@ class TemporalEnsembling(Term):
             },
         )
 
-    def after_update(self, network, state, kept, progress):
-        """Takes the step's predictions into the means."""
+    def after_update(
+        self, network: Network, state: State, kept: Kept, progress: Progress
+    ) -> None:
+        """Adds the step's predictions to the averages."""
         state.move(kept["ensembling_index"], kept["ensembling_predictions"], self.decay)

@@ -1,146 +1,194 @@
-"""What a term is: a frozen dataclass whose fields are its hyper-parameters."""
+"""The interface of a term, one addend of a method's loss.
+
+A term is a frozen dataclass whose fields are its hyper-parameters. It is registered
+with `register_term` next to its definition; docs/add_a_term.md shows a complete one.
+"""
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Annotated
 
 import keras
+from keras import ops
+from keras.random import SeedGenerator
 
-from color_s4l.networks.network import Network
-from color_s4l.terms.parts import ranges
+from color_s4l import fields
+from color_s4l.backend import Tensor
+from color_s4l.fields import OneOf
+from color_s4l.networks.network import Gate, Network, Values
+from color_s4l.terms.passes import Batch
+
+# The layer that `create_state` returned, or None.
+State = typing.Any
+# The tensors that the terms kept in `loss`, by name.
+Kept = Mapping[str, Tensor]
+# Shapes of the step's "labeled" and "unlabeled" images.
+Shapes = Mapping[str, tuple[int, ...]]
+# Form of a ramp (`Progress.ramp`), the type of the hyper-parameter `ramp`.
+Ramp = Annotated[str, OneOf("sigmoid", "linear")]
 
 
 class Outcome(typing.NamedTuple):
-    """What the terms make of one step.
+    """The result of a term in one step.
 
     Attributes:
-        terms: Named scalars, minimised: their sum is the loss.
-        watch: Named scalars, only logged.
-        kept: Named tensors for `after_update`, the batch first: of the whole step
-            there, where each device has only its rows here. None: nothing.
+        terms: Named scalars to minimise; their sum over all terms is the loss.
+        watch: Named scalars that are only logged.
+        kept: Named tensors for `after_update`, with the batch as first axis. On
+            several devices, `loss` returns one device's rows and `after_update`
+            receives the rows of the whole step. None: nothing.
     """
 
-    terms: dict[str, typing.Any]
-    watch: dict[str, typing.Any]
-    kept: dict[str, typing.Any] | None = None
+    terms: dict[str, Tensor]
+    watch: dict[str, Tensor]
+    kept: dict[str, Tensor] | None = None
 
 
 class Progress(typing.NamedTuple):
-    """How far the run is.
+    """The current step of a run.
 
     Attributes:
         step: Integer scalar tensor, from 0.
-        steps: All steps of the run.
-        steps_per_epoch: Steps of one pass over the unlabelled images.
+        steps: Number of steps of the run.
+        steps_per_epoch: Number of steps of one pass over the unlabelled images.
     """
 
-    step: typing.Any
+    step: Tensor
     steps: int
     steps_per_epoch: int
+
+    def done(self, share: float) -> Tensor:
+        """Returns the completed part of a ramp, a float32 scalar in [0, 1].
+
+        Args:
+            share: Length of the ramp as a share of the run's steps; 0: the ramp is
+                complete from the first step.
+        """
+        steps = share * self.steps
+        if steps <= 0:
+            return ops.ones((), "float32")
+        return ops.minimum(ops.cast(self.step, "float32") / steps, 1.0)
+
+    def ramp(self, form: str, share: float) -> Tensor:
+        """Returns the factor on a weight that grows in the first part of a run.
+
+        Args:
+            form: "sigmoid": exp(-5 (1 - t)^2), from 0.0067 to 1 (Laine & Aila 2017;
+                Tarvainen & Valpola 2017), t being `done(share)`; "linear": t (Wang
+                et al. 2022, USB).
+            share: Length of the ramp as a share of the run's steps.
+
+        Returns:
+            Float32 scalar in [0, 1].
+        """
+        done = self.done(share)
+        return done if form == "linear" else ops.exp(-5.0 * ops.square(1.0 - done))
 
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """One addend of a method's loss; equal terms are the same term.
+    """One addend of a method's loss. Terms with equal fields are the same term.
 
-    Fields are hyper-parameters with the source's values as defaults.
+    The fields of a subclass are its hyper-parameters: their defaults are the source's
+    values, their type hints hold their ranges (`color_s4l.fields`).
+
+    Attributes:
+        reads: Names of the views that the loss reads, unless `views` is overridden.
+        class_weighted: Whether the loss multiplies each labelled image's loss by
+            `batch["label_weights"]` where the batch has it (`balance`).
+        one_pass: Whether the loss is computed from one forward pass over all its
+            views that no other term needs. Such terms can run in parallel.
 
     Raises:
-        InputError: A value is out of its range (`color_s4l.terms.parts.ranges`).
+        InputError: A hyper-parameter is outside its range.
     """
 
-    def __post_init__(self):
-        ranges.check(self, ranges.TERM_FIELDS)
-
-    def views(self) -> tuple[str, ...]:
-        """Names of the views (`color_s4l.views.step.VIEWS`) that it reads."""
-        return ()
-
-    def heads(self, num_classes: int) -> Mapping[str, int]:
-        """Name -> number of classes of the heads that it needs."""
-        return {}
-
+    reads: typing.ClassVar[tuple[str, ...]] = ()
     class_weighted: typing.ClassVar[bool] = False
     one_pass: typing.ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+    def views(self) -> tuple[str, ...]:
+        """Returns the names of the views that the loss reads."""
+        return self.reads
+
+    def heads(self, num_classes: int) -> Mapping[str, int | Gate]:
+        """Returns the heads that the loss needs, by default the class head.
+
+        Returns:
+            Name of each head -> its number of outputs, or a `Gate`: a function that
+            builds a model from feature maps to a map. The map multiplies the features
+            before they are pooled, and is an output of the network with this name.
+        """
+        return {"class": num_classes}
+
     def proxy_tasks(self) -> tuple[str, ...]:
+        """Returns the views that the head "proxy" tells apart, in label order."""
         return ()
 
-    def attention(self) -> bool:
-        """Whether the network needs an attention module after its trunk."""
-        return False
-
-    def draw(
-        self, seed: keras.random.SeedGenerator, shapes: Mapping[str, tuple[int, ...]]
-    ) -> typing.Any:
-        """What chance decides for it in a whole step, all devices together.
+    def draw(self, seed: SeedGenerator, shapes: Shapes) -> typing.Any:
+        """Draws the term's random numbers for one step, for all devices together.
 
         Args:
-            seed: Advanced by the draws.
-            shapes: Of the step's "labeled" and "unlabeled" images:
+            seed: SeedGenerator, advanced in place.
+            shapes: "labeled" and "unlabeled" -> shape of the step's images,
                 `(groups, images per group, height, width, 3)`.
 
         Returns:
-            Nested arrays, `groups` first: each device gets its groups of them, as
-            `batch["draws"][self]`. None: nothing.
+            Nested arrays with `groups` as first axis, or None. `loss` finds its
+            device's groups of them in `batch["draws"][self]`.
         """
         return None
 
     def create_state(
         self, network: Network, num_examples: int
     ) -> keras.layers.Layer | None:
-        """What it remembers from step to step, as a layer's weights; None: nothing.
+        """Returns a layer whose weights the term keeps from step to step, or None.
 
         Args:
             network: The student, built.
-            num_examples: Number of unlabelled images; a batch's `index` is below it.
+            num_examples: Number of unlabelled images; `batch["index"]` is below it.
         """
         return None
 
     def loss(
-        self,
-        network: Network,
-        batch: Mapping[str, typing.Any],
-        state: keras.layers.Layer | None,
-        progress: Progress,
+        self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """The step's named scalars; gradient flows through `Outcome.terms`.
+        """Computes the step's named scalars; gradient flows through `Outcome.terms`.
 
         Args:
             network: The student.
-            batch: The views by name, `labels`, `index`, and in `draws` what each
-                term drew.
-            state: Of `create_state`.
+            batch: The views by name, float32 `(images, height, width, 3)`; `labels`,
+                int32, of the labelled images; `index`, int32, the positions of the
+                unlabelled images; `draws`, the results of `draw` by term.
+            state: Result of `create_state`.
             progress: The current step.
         """
         raise NotImplementedError
 
     def after_update(
-        self,
-        network: Network,
-        state: keras.layers.Layer | None,
-        kept: Mapping[str, typing.Any],
-        progress: Progress,
+        self, network: Network, state: State, kept: Kept, progress: Progress
     ) -> None:
-        """Changes `state` after the optimizer's update; the only place that does.
+        """Changes `state` after the optimizer's update; no other method changes it.
 
         Args:
             network: The student, updated.
-            state: Of `create_state`.
-            kept: What the terms kept in `loss`, of the images of all devices.
-            progress: `step` is the number of updates made, from 1.
+            state: Result of `create_state`.
+            kept: `Outcome.kept` of all terms, for the images of all devices.
+            progress: `step` is the number of updates so far, from 1.
         """
 
-    def evaluated(
-        self, network: Network, state: keras.layers.Layer | None
-    ) -> Mapping[str, Sequence]:
-        """Further weights to be evaluated, logged and saved beside the student's.
+    def evaluated(self, network: Network, state: State) -> Mapping[str, Values]:
+        """Returns further weights to evaluate and save beside the student's.
 
         Args:
             network: The student.
-            state: Of `create_state`.
+            state: Result of `create_state`.
 
         Returns:
-            Name -> pairs of a variable of the network and the value in its place.
+            Name -> pairs of a variable of the network and the value to use instead.
         """
         return {}

@@ -1,115 +1,126 @@
-"""Virtual adversarial training: agree where a small change matters most.
+"""Virtual adversarial training: consistency under the worst small change.
 
 Miyato et al. 2018 (https://arxiv.org/abs/1704.03976); Zhai et al. 2019 (S4L, section
-3). The change of fixed length that moves the prediction most is found by power
-iteration: the gradient of the divergence, at a tiny change in a random direction.
+3). Among the changes of an image of a fixed length, the one that changes the prediction
+most is found by power iteration: the gradient of the divergence at a tiny change in a
+random direction.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Annotated
 
 import keras
 from keras import ops
+from keras.random import SeedGenerator
 
 from color_s4l import backend
+from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
-from color_s4l.terms.parts import distances, ramps
-from color_s4l.terms.parts.passes import student_pass
-from color_s4l.terms.term import Outcome, Term
+from color_s4l.fields import Above, AtLeast
+from color_s4l.networks.network import Network
+from color_s4l.registry import register_term
+from color_s4l.terms import losses
+from color_s4l.terms.passes import Batch, BnStats, student_pass
+from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 
-# Over 3,072 values: 0.18 each, well above what bfloat16 rounds away near 1.
+# Over 3,072 values: 0.18 each, well above the rounding of bfloat16 near 1.
 SMALLEST_HALF = 10.0
 
 
+@register_term("vat", tested_with={"ramp_share": 0.03})
 @dataclasses.dataclass(frozen=True)
 class Vat(Term):
     """KL(p(x) || p(x + r)) in nats, averaged over the unlabelled images; p(x) is fixed.
 
-    All passes of a step have the clean pass's dropout masks, so that without a change
-    the divergence is exactly 0; only the clean pass may move the batch statistics.
+    All passes of a step use the dropout masks of the pass over the unchanged images,
+    so that the divergence without a change is exactly 0. Only that pass may update the
+    moving batch statistics.
 
     Attributes:
-        weight: At the end of the ramp; 1. S4L: 0.5; MOAM, realistic-ssl: 0.3.
-        epsilon: Length of the change, Euclidean over all values of an image; 8, the
-            authors' for whitened, augmented CIFAR-10, whose images are as long as ours:
-            55, at any size (theirs without augmentation: 10; SVHN: 3.5). USB: 6,
-            student report: 10, both at this scale. S4L's 40 is for 150,528 values in
-            [-1, 1], about 200 long.
-        xi: Length of the change where the gradient is taken; 1e-6, the authors' and
-            S4L's. In float32 the divergence is rounding there: after one iteration the
-            direction is as good as at 0.01 (divergence at `epsilon`, measured), after
-            five it is not (cosine with the exact one 0.60 and 0.97); then take 0.01.
-            Student report: 10.
-        iterations: Power iterations; 1. 0: the direction stays as drawn. Student
-            report: 5.
+        weight: Factor at the end of the ramp; 1. S4L: 0.5; MOAM, realistic-ssl: 0.3.
+        epsilon: Euclidean length of the change over all values of an image; 8, the
+            authors' value for whitened, augmented CIFAR-10, whose images have the
+            same length as ours: 55, at any size (authors, without augmentation: 10;
+            SVHN: 3.5). USB: 6, student report: 10, both at this scale. S4L's 40 is for
+            150,528 values in [-1, 1], which have a length of about 200.
+        xi: Length of the change at which the gradient is taken; 1e-6 as in the
+            authors' code and S4L. In float32 the divergence at this length is
+            rounding error: after one iteration the direction is as good as with 0.01
+            (measured by the divergence at `epsilon`), after five it is not (cosine
+            with the exact direction 0.60 and 0.97); use 0.01 then. Student report: 10.
+        iterations: Number of power iterations; 1. 0: the direction stays as drawn.
+            Student report: 5.
         ramp: "sigmoid", or USB's "linear".
-        ramp_share: Of the run; 0 as published: the full weight from the first step.
-        bn_stats: "both" or "supervised": whether the clean pass moves the batch
-            statistics used for inference.
+        ramp_share: Length of the ramp as a share of the run; 0 as published: the full
+            weight from the first step.
+        bn_stats: Whether the pass over the unchanged images updates the moving
+            statistics.
 
     Raises:
-        InputError: (`create_state`) Half precision would lose a change as small as
-            `xi`.
+        InputError: (`create_state`) `xi` is too small for half precision.
     """
 
-    weight: float = 1.0
-    epsilon: float = 8.0
-    xi: float = 1e-6
-    iterations: int = 1
-    ramp: str = "sigmoid"
-    ramp_share: float = 0.0
-    bn_stats: str = "both"
+    weight: Annotated[float, AtLeast(0)] = 1.0
+    epsilon: Annotated[float, AtLeast(0)] = 8.0
+    xi: Annotated[float, Above(0)] = 1e-6
+    iterations: Annotated[int, AtLeast(0)] = 1
+    ramp: Ramp = "sigmoid"
+    ramp_share: Annotated[float, AtLeast(0)] = 0.0
+    bn_stats: BnStats = "both"
 
-    def views(self):
-        """One augmentation."""
-        return ("weak",)
+    reads = ("weak",)
 
-    def heads(self, num_classes):
-        """The class head."""
-        return {"class": num_classes}
-
-    def create_state(self, network, num_examples):
-        """Nothing."""
+    def create_state(self, network: Network, num_examples: int) -> None:
+        """Checks `xi` against the network's precision; returns no state."""
         precision = network.compute_dtype
         if precision != "float32" and self.xi < SMALLEST_HALF:
             raise InputError(
-                f"vat.xi={self.xi:g} is lost in {precision}: give "
-                f"--set=vat.xi={SMALLEST_HALF:g} or more."
+                f"vat.xi={self.xi:g} is rounded away in {precision}: use "
+                f"`set`=vat.xi={SMALLEST_HALF:g} or more."
             )
 
-    def draw(self, seed, shapes):
-        """A direction for each unlabelled image."""
+    def draw(self, seed: SeedGenerator, shapes: Shapes) -> Tensor:
+        """Draws a direction for each unlabelled image."""
         return keras.random.normal(shapes["unlabeled"], seed=seed)
 
-    def loss(self, network, batch, state, progress):
+    def loss(
+        self, network: Network, batch: Batch, state: State, progress: Progress
+    ) -> Outcome:
         """Terms: `vat_loss`. Watch: `vat_divergence`, in nats."""
         clean = student_pass(network, batch, "weak", self.bn_stats)
         target = ops.stop_gradient(clean.outputs["class"])
 
-        def divergence(change):
+        def divergence(change: Tensor) -> Tensor:
             with network.apart(clean.random_states):
                 moved = network(batch["weak"] + change, training=True)["class"]
-            return distances.divergence(target, moved)
+            return losses.divergence(target, moved)
 
         drawn = batch["draws"][self]
         direction = unit(ops.reshape(drawn, batch["weak"].shape))
         for _ in range(self.iterations):
-            direction = self._sharpened(divergence, direction)
+            direction = self._power_iteration(divergence, direction)
         mean = ops.mean(divergence(self.epsilon * direction))
-        weight = self.weight * ramps.factor(self.ramp, progress, self.ramp_share)
+        weight = self.weight * progress.ramp(self.ramp, self.ramp_share)
         return Outcome(
             terms={"vat_loss": weight * mean}, watch={"vat_divergence": mean}
         )
 
-    def _sharpened(self, divergence, direction):
-        """One power iteration: the gradient's direction at a tiny change."""
+    def _power_iteration(
+        self, divergence: Callable[[Tensor], Tensor], direction: Tensor
+    ) -> Tensor:
+        """Returns the direction of the divergence's gradient at a tiny change."""
         change = ops.stop_gradient(self.xi * direction)
         ones = ops.ones(direction.shape[:1])
         _, (gradient,) = backend.pullback(divergence, [change], ones)
         return unit(ops.stop_gradient(gradient))
 
 
-def unit(directions):
-    """Each at length 1; scaled first, so that tiny ones do not vanish.
+def unit(directions: Tensor) -> Tensor:
+    """Scales each direction to length 1.
+
+    They are divided by their largest value first: the squares of tiny values would be
+    rounded to 0.
 
     Args:
         directions: Float `(batch, ...)`.

@@ -10,10 +10,11 @@ import numpy as np
 
 from color_s4l import data, methods
 from color_s4l.artifacts import cache
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.artifacts.run_directory import RunDirectory
-from color_s4l.networks import TRUNKS, Network, freezing
-from color_s4l.networks.attention import attention
+from color_s4l.data import Data, StepBatches
+from color_s4l.networks import TRUNKS, Network
+from color_s4l.networks.structure import freeze
 from color_s4l.settings import (
     ModelSettings,
     OptimizationSettings,
@@ -48,8 +49,8 @@ class Prepared:
     """
 
     settings: Settings
-    data: data.Data
-    batches: data.StepBatches
+    data: Data
+    batches: StepBatches
     learner: Learner
     classifier: keras.Model
     colorizer: str | None
@@ -58,7 +59,7 @@ class Prepared:
 def build_network(
     settings: ModelSettings,
     terms: Sequence[Term],
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     num_classes: int,
     *,
     synchronized: bool = False,
@@ -80,19 +81,16 @@ def build_network(
     """
     # Without a value each trunk has the dropout that it was published with.
     dropout = settings.trunk_dropout
-    given = {} if dropout is None else {"dropout": dropout}
+    given: dict[str, float] = {} if dropout is None else {"dropout": dropout}
     trunk = TRUNKS[settings.network](
         image_shape, width=settings.width, **given, synchronized=synchronized
     )
-    module = None
-    if any(term.attention() for term in terms):
-        module = attention(trunk.output_shape[1:], synchronized=synchronized)
     heads = methods.heads_of(terms, num_classes)
-    network = Network(trunk, heads, settings.dropout, module)
+    network = Network(trunk, heads, settings.dropout, synchronized=synchronized)
     network(np.zeros((1, *image_shape), "float32"))
     if initial:
         initial.assign_to(network)
-    freezing.freeze(trunk, settings.freeze_blocks)
+    freeze(trunk, settings.freeze_blocks)
     return network
 
 
@@ -165,13 +163,13 @@ def whitening_statistics(
         lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
     )
     logger.info("whitening  ready after %.1f s", time.perf_counter() - started)
-    write_atomically(directory.statistics, lambda file: np.savez(file, **fitted))
+    write_arrays(directory.statistics, fitted)
     return fitted
 
 
 def build_preprocessing(
     zca: bool,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     statistics: dict[str, np.ndarray] | None = None,
 ) -> Preprocessing:
     """Returns the preprocessing layer, built.

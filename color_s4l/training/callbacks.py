@@ -30,7 +30,8 @@ class StopWhenNotFinite(keras.callbacks.Callback):
     def __init__(self, checkpoint_folder: pathlib.Path):
         super().__init__()
         self.folder = checkpoint_folder
-        self.epoch, self.found = 0, None
+        self.epoch = 0
+        self.found: tuple[int, list[str]] | None = None
         self.lock = threading.Lock()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:

@@ -1,16 +1,13 @@
-"""Checkpoints: the complete state of a run, one file per epoch.
-
-The files are NumPy archives without pickles, so loading one runs no code.
-"""
+"""Checkpoints: the complete state of a run, one file per epoch."""
 
 import pathlib
 import re
 import warnings
 
-import keras
 import numpy as np
 
-from color_s4l.artifacts.files import read_arrays, write_atomically
+from color_s4l.artifacts import checkpoint_files
+from color_s4l.artifacts.checkpoint_files import Checkpoint
 from color_s4l.data import Split
 from color_s4l.errors import InputError
 from color_s4l.training.learner import Learner
@@ -51,28 +48,12 @@ def save(
     Raises:
         InputError: A value is not finite; nothing is written.
     """
-    variables = _variables(learner)
-    arrays = {
-        f"{i:05d}": keras.ops.convert_to_numpy(v) for i, v in enumerate(variables)
-    }
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise InputError(
-            f"The weights are not finite after epoch {epochs}; no checkpoint is saved. "
-            "A smaller `learning_rate` may help."
-        )
     path = folder / f"epoch_{epochs:05d}.npz"
-    arrays["names"] = np.array([variable.name for variable in variables])
-    write_atomically(path, lambda file: np.savez(file, **arrays, **_parts(split)))
+    variables, parts = _variables(learner), vars(split) if split else {}
+    checkpoint_files.save(path, variables, epoch=epochs, arrays=parts)
     for old in saved(folder)[:-KEPT]:
         old.unlink()
     return path
-
-
-def _parts(split: Split | None) -> dict[str, np.ndarray]:
-    """Returns the arrays of the split by their names in the file."""
-    if split is None:
-        return {}
-    return {f"split_{part}": array for part, array in vars(split).items()}
 
 
 def saved(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -99,37 +80,23 @@ def restore(
     """
     for path in reversed(saved(folder)):
         try:
-            arrays = read_arrays(path)
-        except (OSError, ValueError):
+            checkpoint = checkpoint_files.read(path)
+        except InputError:
             warnings.warn(
                 f"{path} cannot be read; trying the checkpoint before it.",
                 stacklevel=2,
             )
             continue
-        _check_split(arrays, split, path)
-        _assign(learner, arrays, path)
-        return int(_NAME.fullmatch(path.name)[1])
+        _check_split(checkpoint, split)
+        checkpoint.assign(_variables(learner))
+        return checkpoint.note["epoch"]
     return 0
 
 
-def _check_split(arrays: dict, split: Split | None, path: pathlib.Path) -> None:
-    for name, part in _parts(split).items():
-        if not np.array_equal(arrays.get(name), part):
+def _check_split(checkpoint: Checkpoint, split: Split | None) -> None:
+    for name, part in vars(split).items() if split else ():
+        if not np.array_equal(checkpoint.arrays.get(name, ()), part):
             raise InputError(
-                f"{path} has another split of the images: set `split_file` to the "
-                "split.csv of its own run directory."
+                f"{checkpoint.path} has another split of the images: set `split_file` "
+                "to the split.csv of its own run directory."
             )
-
-
-def _assign(learner: Learner, arrays: dict, path: pathlib.Path) -> None:
-    variables = _variables(learner)
-    names = [variable.name for variable in variables]
-    values = [arrays[key] for key in sorted(arrays) if key.isdigit()]
-    shapes = [tuple(variable.shape) for variable in variables]
-    if names != list(arrays["names"]) or shapes != [value.shape for value in values]:
-        raise ValueError(
-            f"Expected {len(names)} variables of this network and method in {path}. "
-            f"Received: {len(values)} variables with other names or shapes."
-        )
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

@@ -12,11 +12,12 @@ import numpy as np
 from keras import ops
 
 from color_s4l import backend, data
+from color_s4l.data import Data, Images
 from color_s4l.networks.network import CLASSES
+from color_s4l.registry import PROXIES
 from color_s4l.training.feeding import Slices
 from color_s4l.training.learner import Learner
 from color_s4l.views import augmentation
-from color_s4l.views.geometric import GEOMETRIC
 
 # Batch size of the evaluation in Tran 2019's published code.
 BATCH_SIZE = 128
@@ -133,25 +134,26 @@ class AugmentedClassifier(keras.Model):
 
 
 class ProxyClassifier(keras.Model):
-    """The proxy head's probabilities for the geometric views of each image.
+    """The proxy head's probabilities for the deterministic proxy views of each image.
 
     Args:
         network: With a head "proxy".
         preprocessing: Applied before the views, as in training.
-        tasks: All tasks of the head. Other than geometric ones are left out, because
+        tasks: All tasks of the head. Random views and the colourised one are left out;
             there are no colourised test images.
     """
 
     def __init__(self, network, preprocessing, tasks: Sequence[str]):
         super().__init__(name="proxy_classifier")
         self.network, self.preprocessing = network, preprocessing
-        self.labels = [k for k, task in enumerate(tasks) if task in GEOMETRIC]
-        self.turns = [GEOMETRIC[tasks[k]] for k in self.labels]
+        found = {k: PROXIES[task] for k, task in enumerate(tasks)}
+        self.labels = [k for k, proxy in found.items() if proxy.deterministic]
+        self.proxies = [found[k] for k in self.labels]
 
     def call(self, images, training=False):
         """Maps uint8 `(batch, h, w, 3)` to float32 `(batch, views, tasks)`."""
         clean = self.preprocessing(images)
-        logits = [self.network(turn(clean))["proxy"] for turn in self.turns]
+        logits = [self.network(p.apply(clean))["proxy"] for p in self.proxies]
         return ops.softmax(ops.stack(logits, axis=1))
 
     def error_rate(self, images: data.Images, *, devices: int = 1) -> float:
@@ -180,7 +182,7 @@ class Evaluation:
 
     learner: Learner
     classifier: keras.Model
-    data: data.Data
+    data: Data
     validation: np.ndarray
     hflip: bool
     devices: int
@@ -207,7 +209,7 @@ class Evaluation:
             found[f"{name}_test_error"] = self._with(name, found["test_error"])
         return found
 
-    def _error(self, images: data.Images, labels: np.ndarray) -> Measure:
+    def _error(self, images: Images, labels: np.ndarray) -> Measure:
         return lambda: error_rate(
             probabilities(self.classifier, images, devices=self.devices), labels
         )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import logging
 import os
 import pathlib
@@ -12,16 +11,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from color_s4l import data
-from color_s4l.artifacts import cache, classifier_file, run_directory
-from color_s4l.artifacts import heads as saved_heads
+from color_s4l.artifacts import cache, models, run_directory
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.data import Data, Split
 from color_s4l.errors import InputError
 from color_s4l.networks import Network
 from color_s4l.networks.encoder import weights_of
 from color_s4l.settings import DataSettings, InputSettings, SplitSettings
 from color_s4l.terms.term import Term
 from color_s4l.views.step import COLORIZED
-from colorization import saving, training
+from colorization import training
 from colorization.colorizer import Colorizer
 
 logger = logging.getLogger(__name__)
@@ -56,8 +55,10 @@ class InitialWeights:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the weights of the trunk and of the heads."""
-        heads = [(name, *self.heads[name]) for name in sorted(self.heads)]
-        return cache.digest(*self.trunk, *itertools.chain.from_iterable(heads))
+        parts: list[str | np.ndarray] = [*self.trunk]
+        for name in sorted(self.heads):
+            parts += [name, *self.heads[name]]
+        return cache.digest(*parts)
 
     def assign_to(self, network: Network) -> None:
         """Assigns the weights to a network.
@@ -99,16 +100,16 @@ def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeig
         InputError: The path does not exist or is not a model of this library.
     """
     file = pathlib.Path(path)
-    if saving.is_colorizer(file):
-        colorizer = saving.load(file)
+    if models.is_colorizer(file):
+        colorizer = Colorizer.load(file)
         width = colorizer.origin.width
         fits = f"`network`=encoder and `width`={width:g} (it is a colorizer)"
         return InitialWeights(str(path), tuple(weights_of(colorizer.model)), {}, fits)
     if file.is_dir():
         file = RunDirectory(file).model()
-    model, _ = classifier_file.load(file)
+    model, _ = models.load(file)
     trunk = tuple(model.get_layer("trunk").get_weights())
-    found = saved_heads.load(saved_heads.path_beside(file)) if heads else {}
+    found = models.load_heads(models.heads_path(file)) if heads else {}
     return InitialWeights(str(path), trunk, found)
 
 
@@ -129,7 +130,7 @@ class InputFiles:
     @property
     def digests(self) -> dict[str, str | None]:
         """Name of each setting -> digest of the file's content."""
-        named = {
+        named: dict[str, typing.Any] = {
             "colorizer": self.colorizer,
             "init_from": self.initial,
             "pseudo_labels": self.pseudo_labels,
@@ -152,7 +153,9 @@ def read_files(settings: InputSettings, *, colorizer: bool) -> InputFiles:
     )
     labels = settings.pseudo_labels and data.read_pseudo_labels(settings.pseudo_labels)
     return InputFiles(
-        saving.load(settings.colorizer) if settings.colorizer and colorizer else None,
+        Colorizer.load(settings.colorizer)
+        if settings.colorizer and colorizer
+        else None,
         initial or None,
         labels or None,
     )
@@ -188,8 +191,8 @@ class Inputs:
             `(unlabelled images, classes)`; None if no term needs them.
     """
 
-    data: data.Data
-    split: data.Split
+    data: Data
+    split: Split
     files: InputFiles
     targets: np.ndarray | None
 
@@ -225,7 +228,7 @@ def read_inputs(
         check_unchanged(inputs, files, config)
     if isinstance(images, DataSettings):
         logger.info("reading    %s", images.dataset)
-        images = data.load_source(images)
+        images = data.load(images)
     indices = _split(images, split, directory)
     labels = files.pseudo_labels
     targets = labels.of(images, indices.unlabeled) if labels else None
@@ -259,7 +262,7 @@ def own_colorizer(
     """Returns the colorizer in the run directory; trains it first if there is none."""
     if not directory.colorizer.exists():
         _train_colorizer(inputs, directory, seed, verbosity)
-    return saving.load(directory.colorizer)
+    return Colorizer.load(directory.colorizer)
 
 
 def _train_colorizer(
@@ -280,9 +283,14 @@ def _train_colorizer(
         verbosity=verbosity,
     )
     checkpoint = directory.path / "colorizer.unfinished.npz"
-    model = training.train(images, images[:0], settings, checkpoint, resume=True)
-    origin = training.origin(settings, inputs.data.name, images)
-    saving.save(model, directory.colorizer, origin)
+    colorizer = training.train(
+        images,
+        settings,
+        dataset=inputs.data.name,
+        checkpoint=checkpoint,
+        resume=True,
+    )
+    colorizer.save(directory.colorizer)
     checkpoint.unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from color_s4l import backend
 from color_s4l.networks.network import Network
-from color_s4l.terms.parts.passes import StepBatch
+from color_s4l.terms.passes import StepBatch
 from color_s4l.terms.term import Outcome, Progress, Term
 from color_s4l.views.step import SOURCES, StepViews
 
@@ -151,12 +151,12 @@ class Learner(backend.TrainStep, keras.Model):
 
     def evaluated(self) -> dict[str, list]:
         """Returns further weights of the terms: name -> pairs of variable and value."""
-        found = {}
+        found: dict[str, list] = {}
         for term, state in zip(self.terms, self.states, strict=True):
             own = term.evaluated(self.network, state)
             if found.keys() & own.keys():
                 raise ValueError(f"Two terms have weights of the same name: {[*own]}.")
-            found |= own
+            found |= {name: list(values) for name, values in own.items()}
         return found
 
     def record(self, outcome: Outcome, loss) -> dict:
@@ -172,9 +172,10 @@ class Learner(backend.TrainStep, keras.Model):
 
 def _merge(whole: Outcome, outcome: Outcome) -> None:
     """Adds the outcome of one term to the outcome of the step."""
-    known = {name for part in whole for name in part}
+    known = {name for part in whole for name in part or ()}
     new = {name for part in outcome for name in part or ()}
     if known & new:
         raise ValueError(f"Two terms report the same name: {sorted(known & new)}.")
     for part, added in zip(whole, outcome, strict=True):
-        part.update(added or {})
+        if part is not None:
+            part.update(added or {})

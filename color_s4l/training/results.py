@@ -8,18 +8,18 @@ import pandas as pd
 from PIL import Image
 
 from color_s4l import data
-from color_s4l.artifacts import classifier_file, heads, pictures
-from color_s4l.artifacts.classifier_file import About
+from color_s4l.artifacts import models, pictures
 from color_s4l.artifacts.files import write_atomically, write_json
-from color_s4l.artifacts.keras_files import SUFFIXES
+from color_s4l.artifacts.models import SUFFIXES, About
 from color_s4l.artifacts.run_directory import Result, RunDirectory
-from color_s4l.networks import freezing, inference_model
+from color_s4l.networks import inference_model
 from color_s4l.networks.network import CLASSES
+from color_s4l.networks.structure import release
+from color_s4l.registry import TRUNKS
 from color_s4l.training import build
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
-from color_s4l.views import warped
-from color_s4l.views.geometric import GEOMETRIC
+from color_s4l.views import proxies
 from color_s4l.views.step import COLORIZED, UNLABELED
 from colorization import metrics
 
@@ -72,7 +72,7 @@ def selections(log: pd.DataFrame) -> Result:
         a validation set also `selected`: those of the lowest validation error. Of
         equal errors the first counts.
     """
-    found = {}
+    found: Result = {}
     for name, column, note in (
         ("best", "test_error", "selected on test"),
         ("selected", "validation_error", "selected on validation"),
@@ -101,7 +101,7 @@ def write(
         probabilities: Of `measure`.
         directory: The run directory.
     """
-    freezing.release(prepared.learner.network.trunk)
+    release(prepared.learner.network.trunk)
     _save_models(prepared, directory)
     arrays = _samples(prepared, probabilities)
     write_atomically(
@@ -124,14 +124,23 @@ def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
     """Writes the classifier, and one more for each term's further weights."""
     learner, settings = prepared.learner, prepared.settings
     classes = prepared.data.classes if CLASSES in learner.network.heads else ()
-    about = About(classes, settings.step.hflip, settings.data.resize)
-    for name, values in {None: [], **learner.evaluated()}.items():
+    trunk = settings.model.network
+    about = About(
+        classes,
+        hflip=settings.step.hflip,
+        resize=settings.data.resize,
+        network=trunk,
+        plugin=TRUNKS.entry(trunk).plugin,
+    )
+    weights: dict[str | None, list] = {None: []}
+    weights.update(learner.evaluated().items())
+    for name, values in weights.items():
         with learner.network.replaced(values):
             model = _portable(prepared)
             for suffix in SUFFIXES:
-                classifier_file.save(model, directory.model(suffix, name), about)
-            path = heads.path_beside(directory.model(weights=name))
-            heads.save(learner.network, path)
+                models.save(model, directory.model(suffix, name), about)
+            path = models.heads_path(directory.model(weights=name))
+            models.save_heads(learner.network, path)
 
 
 def _portable(prepared: Prepared) -> keras.Model:
@@ -146,7 +155,7 @@ def _portable(prepared: Prepared) -> keras.Model:
     network = build.build_network(
         settings.model, learner.terms, image_shape, len(prepared.data.classes)
     )
-    freezing.release(network.trunk)
+    release(network.trunk)
     preprocessing = build.build_preprocessing(settings.model.zca, image_shape)
     model = inference_model(network, preprocessing)
     model.set_weights(prepared.classifier.get_weights())
@@ -218,18 +227,8 @@ def _views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
         uint8 `(m, t, height, width, 3)`, m at most `PICTURED`.
     """
     batch = batches.batch(0)
-    images = _first(batch[UNLABELED])
-    made = {
-        name: keras.ops.convert_to_numpy(turn(images))
-        for name, turn in GEOMETRIC.items()
-    }
-    if COLORIZED in batch:
-        made[COLORIZED] = _first(batch[COLORIZED])
-    seed, pixels = keras.random.SeedGenerator(0), images.astype("float32")
-    warps = warped.draw(seed, len(images), frozenset(warped.WARPED))
-    for name, warp in warped.WARPED.items():
-        made[name] = keras.ops.convert_to_numpy(warp(pixels, warps)).astype("uint8")
-    return np.stack([made[task] for task in tasks], axis=1)
+    colorized = _first(batch[COLORIZED]) if COLORIZED in batch else None
+    return proxies.pictures(_first(batch[UNLABELED]), tasks, colorized)
 
 
 def _first(grouped: np.ndarray) -> np.ndarray:

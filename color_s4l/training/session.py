@@ -16,7 +16,8 @@ from color_s4l.artifacts import provenance, run_directory
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.data.streams import seed_initialisers
 from color_s4l.errors import InputError, unknown
-from color_s4l.networks import TRUNKS, Network, freezing, inference_model
+from color_s4l.networks import TRUNKS, Network, inference_model
+from color_s4l.networks.structure import ALL
 from color_s4l.settings import (
     DataSettings,
     InputSettings,
@@ -298,7 +299,7 @@ def _initial(settings: Settings) -> str:
     text = f", weights of {source}" if source else ""
     if not blocks:
         return text
-    frozen = "all" if blocks == freezing.ALL else blocks
+    frozen = "all" if blocks == ALL else blocks
     return f"{text}, {frozen} blocks frozen"
 
 

@@ -1,1 +1,1 @@
-"""What is done to images: preprocessing, augmentation, and the proxy views."""
+"""Views: preprocessing, augmentation, proxy views and strong views of images."""

@@ -1,8 +1,8 @@
-"""Shift, left-right flip and noise: each drawn once, then applied.
+"""Shift, left-right flip and noise: drawn first, then applied.
 
-The published augmentation (Tran 2019): shift by -2..2 pixels, each axis by
-itself, with the edge pixels repeated; flip with probability 1/2; Gaussian noise
-of standard deviation 0.15, added last, on preprocessed images.
+The published augmentation (Tran 2019): a shift by -2 to 2 pixels along each axis, with
+mirrored edges; a flip with probability 1/2; Gaussian noise with standard deviation
+0.15, added last to preprocessed images.
 """
 
 import dataclasses
@@ -11,11 +11,13 @@ import typing
 import keras
 from keras import ops
 
+from color_s4l.backend import Tensor
+
 NOISE = 0.15
 
 
 class Draws(typing.NamedTuple):
-    """What chance decided for a batch of images.
+    """The random draws for a batch of images.
 
     Attributes:
         shift: int32 `(batch, 2)`: pixels down and to the right.
@@ -23,19 +25,19 @@ class Draws(typing.NamedTuple):
         noise: Float `(batch, height, width, channels)`, to be added.
     """
 
-    shift: typing.Any
-    flip: typing.Any
-    noise: typing.Any
+    shift: Tensor
+    flip: Tensor | None
+    noise: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How strongly images are changed.
+    """The sizes of the random changes.
 
     Attributes:
         shift: Largest shift in pixels; 0 for none.
-        flip: Whether half of the images are flipped left-right.
-        noise: Standard deviation, in units of preprocessed images.
+        flip: Whether images are flipped left-right, with probability 1/2.
+        noise: Standard deviation of the noise, in units of preprocessed images.
     """
 
     shift: int = 2
@@ -43,7 +45,12 @@ class Augmentation:
     noise: float = NOISE
 
     def draw(self, seed: keras.random.SeedGenerator, shape: tuple[int, ...]) -> Draws:
-        """Draws for images of `shape`, `(batch, height, width, channels)`."""
+        """Returns the random draws for images `(batch, height, width, channels)`.
+
+        Args:
+            seed: Advanced in place.
+            shape: Shape of the images.
+        """
         return Draws(
             shift=draw_shift(seed, shape[0], self.shift),
             flip=draw_flip(seed, shape[0]) if self.flip else None,
@@ -51,39 +58,34 @@ class Augmentation:
         )
 
 
-def draw_shift(seed: keras.random.SeedGenerator, batch: int, limit: int):
-    """Draws by how many pixels to move each image.
+def draw_shift(seed: keras.random.SeedGenerator, batch: int, limit: int) -> Tensor:
+    """Returns random shifts, int32 `(batch, 2)`: pixels down and to the right.
 
     Args:
-        seed: Advanced by the draw.
+        seed: Advanced in place.
         batch: Number of images.
-        limit: Largest shift in pixels, at least 0.
-
-    Returns:
-        int32 `(batch, 2)`: down and to the right, each uniform in [-limit, limit].
+        limit: Largest shift in pixels, at least 0. Shifts are uniform in
+            [-limit, limit].
     """
     return keras.random.randint((batch, 2), -limit, limit + 1, dtype="int32", seed=seed)
 
 
-def draw_flip(seed: keras.random.SeedGenerator, batch: int):
-    """Draws which images to flip.
+def draw_flip(seed: keras.random.SeedGenerator, batch: int) -> Tensor:
+    """Returns which images to flip, boolean `(batch,)`, true with probability 1/2.
 
     Args:
-        seed: Advanced by the draw.
+        seed: Advanced in place.
         batch: Number of images.
-
-    Returns:
-        Boolean `(batch,)`, true with probability 1/2.
     """
     return keras.random.uniform((batch,), seed=seed) < 0.5
 
 
-def apply(images, draws: Draws):
-    """Shifts, flips and adds noise, in this order.
+def apply(images: Tensor, draws: Draws) -> Tensor:
+    """Shifts images, flips them and adds noise, in this order.
 
     Args:
         images: Float `(batch, height, width, channels)`.
-        draws: For the same batch.
+        draws: For the same number of images.
 
     Returns:
         Float of the same shape.
@@ -94,14 +96,14 @@ def apply(images, draws: Draws):
     return images + ops.cast(draws.noise, images.dtype)
 
 
-def shift(images, pixels):
-    """Moves each image by whole pixels; the uncovered edge mirrors what is beside it.
+def shift(images: Tensor, pixels: Tensor) -> Tensor:
+    """Moves images by whole pixels and fills the uncovered edge by mirroring.
 
-    The fill repeats the edge pixel first (`b a | a b c | c b`), SciPy's `reflect`.
+    The mirror repeats the edge pixel (`b a | a b c | c b`), like SciPy's `reflect`.
 
     Args:
         images: `(batch, height, width, channels)`, any dtype.
-        pixels: int32 `(batch, 2)`: down and to the right; at most the side.
+        pixels: int32 `(batch, 2)`: down and to the right; at most the image's side.
 
     Returns:
         Images of the same shape and dtype.
@@ -113,13 +115,13 @@ def shift(images, pixels):
     return ops.take_along_axis(images, columns[:, None, :, None], axis=2)
 
 
-def _mirrored(position, size: int):
-    """Positions outside [0, size) reflected at the edge, the edge itself repeated."""
+def _mirrored(position: Tensor, size: int) -> Tensor:
+    """Reflects positions outside [0, size) at the edge, which is repeated."""
     position = ops.where(position < 0, -position - 1, position)
     return ops.where(position >= size, 2 * size - 1 - position, position)
 
 
-def flip(images, chosen):
+def flip(images: Tensor, chosen: Tensor) -> Tensor:
     """Flips the chosen images left-right.
 
     Args:

@@ -1,8 +1,10 @@
-"""The fourteen operations of RandAugment, each on a whole batch at once.
+"""Operations on the pixels of a batch of images.
 
-Names, ranges and meaning as in the published code of FixMatch and USB, which call
-Pillow: values are whole numbers from 0 to 255, and each operation rounds as Pillow
-does. `identity` is the one of the fourteen that does nothing.
+The fourteen operations of RandAugment, with names, ranges and meaning as in the
+published code of FixMatch and USB, which calls Pillow: values are whole numbers from 0
+to 255, and each operation rounds as Pillow does. `identity` is the operation that does
+nothing. Movements of pixels are given as matrices and applied by `nearest`; `cropped`
+cuts out and enlarges parts of images.
 """
 
 import math
@@ -11,62 +13,123 @@ from collections.abc import Callable
 
 from keras import ops
 
+from color_s4l.backend import Tensor
+
+
+def nearest(images: Tensor, matrix: Tensor, fill: float = 0.0) -> Tensor:
+    """Moves pixels: each output pixel is the nearest pixel to its position of origin.
+
+    Args:
+        images: Float `(batch, height, width, channels)`.
+        matrix: Float `(batch, 6)`: pixel (x, y) comes from (m0 x + m1 y + m2,
+            m3 x + m4 y + m5), in pixels from the middle of the image.
+        fill: Value of pixels whose origin lies outside the image.
+
+    Returns:
+        Images of the same shape.
+    """
+    _, height, width, channels = images.shape
+    x = (ops.arange(width, dtype="float32") + 0.5 - width / 2)[None, None, :]
+    y = (ops.arange(height, dtype="float32") + 0.5 - height / 2)[None, :, None]
+    # Reshaped, not indexed by None: TensorFlow 2.21's graph optimiser loses the new
+    # axes of a slice of a stack.
+    m = [ops.reshape(matrix[:, i], (-1, 1, 1)) for i in range(6)]
+    # 1e-4 keeps rounding errors from pushing the middle of a pixel over its edge.
+    columns = ops.floor(m[0] * x + m[1] * y + m[2] + width / 2 + 1e-4)
+    rows = ops.floor(m[3] * x + m[4] * y + m[5] + height / 2 + 1e-4)
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    origin = ops.clip(rows, 0, height - 1) * width + ops.clip(columns, 0, width - 1)
+    origin = ops.reshape(ops.cast(origin, "int32"), (-1, height * width, 1))
+    flat = ops.reshape(images, (-1, height * width, channels))
+    moved = ops.reshape(ops.take_along_axis(flat, origin, axis=1), images.shape)
+    return ops.where(inside[..., None], moved, fill)
+
+
+def cropped(
+    images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor
+) -> Tensor:
+    """Cuts out a part of each image and enlarges it bilinearly to the image's size.
+
+    Args:
+        images: Float `(batch, height, width, channels)`.
+        top: Float `(batch,)`, as a share of the image's height.
+        left: Float `(batch,)`, as a share of the image's width.
+        height: Float `(batch,)`, a share in (0, 1].
+        width: Float `(batch,)`, a share in (0, 1].
+
+    Returns:
+        Images of the same shape.
+    """
+    rows = _weights(images.shape[1], top, height)
+    columns = _weights(images.shape[2], left, width)
+    halfway = ops.einsum("bij,bjkc->bikc", rows, images)
+    return ops.einsum("blk,bikc->bilc", columns, halfway)
+
+
+def _weights(size: int, start: Tensor, share: Tensor) -> Tensor:
+    """Returns `(batch, new lines, old lines)`: the weight of each old line."""
+    new = (ops.arange(size, dtype="float32") + 0.5) / size
+    place = (start[:, None] + share[:, None] * new) * size - 0.5
+    place = ops.clip(place, 0, size - 1)
+    old = ops.arange(size, dtype="float32")
+    return ops.maximum(1 - ops.abs(place[:, :, None] - old), 0)
+
 
 class Operation(typing.NamedTuple):
-    """One operation and the range from which its value is drawn, uniformly.
+    """An operation of RandAugment; its value is drawn uniformly from its range.
 
     Attributes:
-        low: Of the range.
-        high: Of the range.
-        pixels: Images and values `(batch,)` to images, or None.
-        matrix: Values `(batch,)` and the images' side to where each pixel comes
-            from, or None.
+        low: Lower end of the range.
+        high: Upper end of the range.
+        pixels: Maps images and values `(batch,)` to images, or None.
+        matrix: Maps values `(batch,)` and the side of the images to the matrix for
+            `nearest`, or None.
     """
 
     low: float
     high: float
-    pixels: Callable | None = None
-    matrix: Callable | None = None
+    pixels: Callable[[Tensor, Tensor], Tensor] | None = None
+    matrix: Callable[[Tensor, int], Tensor] | None = None
 
-    def value(self, place):
-        """The value that stands at a place in [0, 1] of the range."""
-        return self.low + (self.high - self.low) * place
+    def value(self, position: Tensor) -> Tensor:
+        """Returns the value at a position in [0, 1] of the range."""
+        return self.low + (self.high - self.low) * position
 
 
-def _each(value):
-    """`(batch,)` to what multiplies images."""
+def _each(value: Tensor) -> Tensor:
+    """Reshapes `(batch,)` so that it multiplies images."""
     return value[:, None, None, None]
 
 
-def _blend(plain, images, share):
-    """From `plain` (share 0) to the image (share 1), fractions cut off."""
+def _blend(plain: Tensor, images: Tensor, share: Tensor) -> Tensor:
+    """Interpolates from `plain` (share 0) to the image (share 1), rounded down."""
     return ops.floor(plain + _each(share) * (images - plain))
 
 
-def _grey(images):
-    """Lightness in Pillow's whole numbers, `(batch, height, width, 1)`."""
+def _grey(images: Tensor) -> Tensor:
+    """Returns Pillow's whole-number lightness, `(batch, height, width, 1)`."""
     red, green, blue = ops.split(images, 3, axis=-1)
     return ops.floor((red * 19595 + green * 38470 + blue * 7471 + 32768) / 65536)
 
 
-def brightness(images, share):
-    """Towards black."""
+def brightness(images: Tensor, share: Tensor) -> Tensor:
+    """Blends images with black."""
     return _blend(ops.zeros_like(images), images, share)
 
 
-def color(images, share):
-    """Towards grey."""
+def color(images: Tensor, share: Tensor) -> Tensor:
+    """Blends images with their grey versions."""
     return _blend(_grey(images), images, share)
 
 
-def contrast(images, share):
-    """Towards the mean of the image in grey."""
+def contrast(images: Tensor, share: Tensor) -> Tensor:
+    """Blends each image with its mean lightness."""
     mean = ops.mean(_grey(images), axis=(1, 2, 3), keepdims=True)
     return _blend(ops.floor(mean + 0.5), images, share)
 
 
-def sharpness(images, share):
-    """Towards the smoothed image; the edge stays as it is."""
+def sharpness(images: Tensor, share: Tensor) -> Tensor:
+    """Blends images with their smoothed versions; edge pixels do not change."""
     height, width = images.shape[1:3]
     inner = 4 * images[:, 1:-1, 1:-1]
     for row in range(3):
@@ -81,29 +144,29 @@ def sharpness(images, share):
     return ops.concatenate([images[:, :1], middle, images[:, -1:]], axis=1)
 
 
-def posterize(images, bits):
+def posterize(images: Tensor, bits: Tensor) -> Tensor:
     """Keeps the highest bits of each value."""
     step = ops.power(2.0, 8 - ops.floor(bits))
     return ops.floor(images / _each(step)) * _each(step)
 
 
-def solarize(images, threshold):
-    """Inverts values that reach the threshold."""
+def solarize(images: Tensor, threshold: Tensor) -> Tensor:
+    """Inverts values from the threshold upwards."""
     return ops.where(images < _each(threshold), images, 255 - images)
 
 
-def autocontrast(images, _):
-    """Stretches each channel from its least to its greatest value, to 0 to 255."""
+def autocontrast(images: Tensor, _: Tensor) -> Tensor:
+    """Stretches the values of each channel to the range from 0 to 255."""
     low = ops.min(images, axis=(1, 2), keepdims=True)
     high = ops.max(images, axis=(1, 2), keepdims=True)
     width = ops.where(high > low, high - low, 1.0)
-    # Pillow cuts off: a hair more, so that rounding does not push a whole number down.
+    # Pillow rounds down; 1e-3 keeps rounding errors from pushing whole numbers down.
     stretched = ops.floor((images - low) * 255 / width + 1e-3)
     return ops.where(high > low, stretched, images)
 
 
-def equalize(images, _):
-    """Makes each channel's values about equally frequent."""
+def equalize(images: Tensor, _: Tensor) -> Tensor:
+    """Equalises the histogram of each channel."""
     batch, height, width, channels = images.shape
     values = ops.transpose(ops.cast(images, "int32"), (0, 3, 1, 2))
     values = ops.reshape(values, (batch * channels, height * width))
@@ -121,38 +184,38 @@ def equalize(images, _):
     return ops.cast(ops.transpose(found, (0, 2, 3, 1)), images.dtype)
 
 
-def _rows(x_x, x_y, x, y_x, y_y, y):
-    """`(batch, 6)`: where a pixel comes from, in pixels from the middle."""
-    given = (x_x, x_y, x, y_x, y_y, y)
-    zero = next(0 * part for part in given if not isinstance(part, int))
-    return ops.stack([zero + part for part in given], axis=1)
+def _matrix(x_x, x_y, x, y_x, y_y, y):
+    """Returns the matrix `(batch, 6)` for `nearest`; at least one part is a tensor."""
+    parts = (x_x, x_y, x, y_x, y_y, y)
+    zero = next(0 * part for part in parts if not isinstance(part, int))
+    return ops.stack([zero + part for part in parts], axis=1)
 
 
-def rotated(degrees, size):
-    """Counter-clockwise about the middle."""
+def rotated(degrees: Tensor, size: int) -> Tensor:
+    """Rotates counter-clockwise about the middle."""
     angle = -degrees * (math.pi / 180)
     cosine, sine = ops.cos(angle), ops.sin(angle)
-    return _rows(cosine, sine, 0, -sine, cosine, 0)
+    return _matrix(cosine, sine, 0, -sine, cosine, 0)
 
 
-def sheared_x(share, size):
-    """Rows against each other, the first one staying where it is."""
-    return _rows(1, share, share * size / 2, 0, 1, 0)
+def sheared_x(share: Tensor, size: int) -> Tensor:
+    """Shears along the rows; the first row does not move."""
+    return _matrix(1, share, share * size / 2, 0, 1, 0)
 
 
-def sheared_y(share, size):
-    """Columns against each other, the first one staying where it is."""
-    return _rows(1, 0, 0, share, 1, share * size / 2)
+def sheared_y(share: Tensor, size: int) -> Tensor:
+    """Shears along the columns; the first column does not move."""
+    return _matrix(1, 0, 0, share, 1, share * size / 2)
 
 
-def translated_x(share, size):
-    """Along the rows, by a share of the side."""
-    return _rows(1, 0, share * size, 0, 1, 0)
+def translated_x(share: Tensor, size: int) -> Tensor:
+    """Moves along the rows by a share of the side."""
+    return _matrix(1, 0, share * size, 0, 1, 0)
 
 
-def translated_y(share, size):
-    """Along the columns, by a share of the side."""
-    return _rows(1, 0, 0, 0, 1, share * size)
+def translated_y(share: Tensor, size: int) -> Tensor:
+    """Moves along the columns by a share of the side."""
+    return _matrix(1, 0, 0, 0, 1, share * size)
 
 
 OPERATIONS = {

@@ -1,32 +1,35 @@
 """Global contrast normalisation and ZCA whitening, as one layer with its statistics.
 
-Tran 2019 (SESEMI), data preparation; constants as in its published code: scale
-55, ZCA regularisation 0.1, epsilon 1e-10.
+Data preparation of Tran 2019 (SESEMI); constants as in its published code: scale 55,
+ZCA regularisation 0.1, epsilon 1e-10.
 """
+
+import typing
 
 import keras
 import numpy as np
 from keras import ops
 
 from color_s4l import data
+from color_s4l.backend import Tensor
 
 CONTRAST_SCALE = 55.0
 SMALLEST_NORM = 1e-10
 ZCA_REGULARISATION = 0.1
 ZCA_EPSILON = 1e-10
-# 4,096 images of 32 px are 50 MB as float32: the fit stays small beside the data.
+# Images per chunk: 4,096 images of 32 px are 50 MB as float32.
 CHUNK = 4096
 
 
-def normalise_contrast(images):
-    """Subtracts each image's mean and divides by its L2 norm, times 55.
+def normalise_contrast(images: Tensor) -> Tensor:
+    """Subtracts each image's mean and scales the image to L2 norm 55.
 
     Args:
         images: Float or uint8 `(batch, ...)`; any value range.
 
     Returns:
-        Float32 of the same shape: mean 0 and norm 55 over each image (about
-        unit variance per value at 32 px). A constant image becomes 0.
+        Float32 of the same shape: each image has mean 0 and norm 55 (a variance of
+        about 1 per value at 32 px). A constant image becomes 0.
     """
     flat = ops.reshape(ops.cast(images, "float32"), (-1, _size(images)))
     flat = flat - ops.mean(flat, axis=1, keepdims=True)
@@ -35,12 +38,12 @@ def normalise_contrast(images):
     return ops.reshape(CONTRAST_SCALE * flat / norm, (-1, *images.shape[1:]))
 
 
-def _size(images) -> int:
+def _size(images: Tensor) -> int:
     return int(np.prod(images.shape[1:]))
 
 
 def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and ZCA matrix of contrast-normalised images.
+    """Returns mean and ZCA matrix of contrast-normalised images.
 
     With the covariance C = U S U^T of the normalised images (n in the
     denominator), the matrix is U (S + 0.1 + 1e-10)^(-1/2) U^T.
@@ -51,12 +54,12 @@ def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Mean, float32 `(d,)`, and matrix, float32 `(d, d)`, symmetric, with
-        d = height * width * 3. Memory: a few times d * d * 8 bytes.
+        d = height * width * 3. The computation needs a few times d * d * 8 bytes.
     """
     size = _size(images)
     total, products = np.zeros(size), np.zeros((size, size))
     for raw in data.chunks(images, CHUNK):
-        # In float32 the sums would depend on where in memory the chunk lies.
+        # Sums in float32 would depend on the alignment of the chunk in memory.
         chunk = ops.convert_to_numpy(normalise_contrast(raw)).astype("float64")
         chunk = chunk.reshape(len(chunk), size)
         total += chunk.sum(axis=0)
@@ -64,7 +67,7 @@ def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
     mean = total / len(images)
     covariance = products / len(images) - np.outer(mean, mean)
     values, vectors = np.linalg.eigh(covariance)
-    # Rounding can leave an eigenvalue of a flat direction just below zero.
+    # Rounding can make an eigenvalue that should be 0 slightly negative.
     scale = 1 / np.sqrt(np.maximum(values, 0) + ZCA_REGULARISATION + ZCA_EPSILON)
     matrix = (vectors * scale) @ vectors.T
     return mean.astype("float32"), matrix.astype("float32")
@@ -72,28 +75,35 @@ def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
 
 @keras.saving.register_keras_serializable(package="color_s4l")
 class Preprocessing(keras.layers.Layer):
-    """Raw RGB images in, contrast-normalised and (optionally) whitened images out.
+    """A layer from raw RGB images to normalised and (optionally) whitened images.
 
-    Its statistics are weights, so that a saved model takes raw images. Always
-    computes in float32: bfloat16 would lose what the whitening separates.
+    Its statistics are weights, so that a saved model takes raw images. It always
+    computes in float32: bfloat16 is too coarse for the small differences that whitening
+    enlarges.
 
     Args:
         zca: Whether to whiten after the contrast normalisation.
-        name: The layer's name.
+        name: Name of the layer.
         dtype: Only float32 is accepted.
 
     Raises:
-        ValueError: Another dtype was asked for.
+        ValueError: `dtype` is not float32.
     """
 
-    def __init__(self, zca: bool = True, *, name="preprocessing", dtype="float32"):
+    def __init__(
+        self,
+        zca: bool = True,
+        *,
+        name: str = "preprocessing",
+        dtype: typing.Any = "float32",
+    ):
         super().__init__(name=name, dtype=dtype, trainable=False)
         if self.compute_dtype != "float32":
             raise ValueError(f"Expected dtype float32. Received: {self.compute_dtype}.")
         self.zca = zca
 
-    def build(self, input_shape):
-        """Makes the statistics: mean 0 and the identity matrix until they are set."""
+    def build(self, input_shape: tuple) -> None:
+        """Creates the statistics, initially mean 0 and the identity matrix."""
         if self.zca:
             size = int(np.prod(input_shape[1:]))
             self.mean = self.add_weight((size,), "zeros", name="mean", trainable=False)
@@ -102,11 +112,11 @@ class Preprocessing(keras.layers.Layer):
             )
 
     def set_statistics(self, mean: np.ndarray, matrix: np.ndarray) -> None:
-        """Takes over what `whitening` returned; the layer must be built."""
+        """Assigns the result of `whitening`; the layer must be built."""
         self.mean.assign(mean)
         self.matrix.assign(matrix)
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         """Preprocesses a batch.
 
         Args:
@@ -121,10 +131,10 @@ class Preprocessing(keras.layers.Layer):
         flat = ops.reshape(images, (-1, _size(images))) - self.mean
         return ops.reshape(ops.matmul(flat, self.matrix), (-1, *images.shape[1:]))
 
-    def compute_output_shape(self, input_shape):
-        """The shape of the images is kept."""
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Returns the shape of the images."""
         return input_shape
 
-    def get_config(self):
-        """What a saved model stores."""
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
         return {"name": self.name, "zca": self.zca}

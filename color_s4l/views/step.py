@@ -1,68 +1,281 @@
-"""From the raw images of one step to the named views that the terms read.
+"""The views of one training step, made from its raw images.
 
-Runs inside the compiled step. Each view is computed once, whichever terms read
-it. Views come in families (`families.py`): within one, all views of an image
-share what was drawn; each family draws for itself, and only when one of its
-views is named.
+A view is a named batch of changed images that terms read: "labeled", "weak",
+"rotated_90". A family makes the views that share the random draws of an image; it draws
+only if one of its views is needed, and independently of other families. Everything runs
+inside the compiled step; a view is computed once, even if several terms read it.
+
+A family is registered next to its definition, here or in a plug-in:
+
+    @register_view("negative")
+    class Negative(Family):
+        def apply(self, batch, draws):
+            return {self.name: self.augmented(255 - batch[self.source], draws)}
+
+A term that names "negative" in `views()` then finds it as `batch["negative"]`.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+import typing
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import keras
 from keras import ops, tree
 
-from color_s4l.errors import unknown
-from color_s4l.views.augmentation import Augmentation
-from color_s4l.views.crops import Crops
-from color_s4l.views.families import (
-    COLORIZED,
-    LABELED,
-    TARGETS,
-    UNLABELED,
-    Labeled,
-    Shared,
-    Targets,
-    Weak,
-)
-from color_s4l.views.family import Family, Shape, View
+from color_s4l.backend import Tensor
+from color_s4l.errors import InputError, unknown
+from color_s4l.registry import PROXIES, VIEWS, Registry, register_view
+from color_s4l.views import augmentation
+from color_s4l.views.augmentation import Augmentation, Draws
 from color_s4l.views.preprocessing import Preprocessing
-from color_s4l.views.strong import Strong
 
-SOURCES = (LABELED, UNLABELED)
+# Names of arrays in a step batch; the first two are also the sources of views.
+LABELED = "labeled"
+UNLABELED = "unlabeled"
+COLORIZED = "colorized"
+TARGETS = "targets"
 WEIGHTS = "label_weights"
+SOURCES = (LABELED, UNLABELED)
+
+ROTATIONS = ("rotated_90", "rotated_180", "rotated_270")
+
+Shape = tuple[int, ...]
+Seed: typing.TypeAlias = keras.random.SeedGenerator
+# Arrays of a step batch, or views, by name.
+Arrays = Mapping[str, Tensor]
 
 
-def _families(preprocessing, labeled, unlabeled) -> dict[str, Family]:
-    """Every family by the name under which its draws stand."""
-    return {
-        LABELED: Labeled(preprocessing, labeled),
-        UNLABELED: Shared(preprocessing, unlabeled),
-        TARGETS: Targets(preprocessing, unlabeled),
-        "weak": Weak(preprocessing, labeled, "weak"),
-        "weak_2": Weak(preprocessing, labeled, "weak_2"),
-        "strong": Strong(preprocessing, labeled),
-        "crops": Crops(preprocessing, labeled),
-        "labeled_crops": Crops(preprocessing, labeled, "labeled_crops", LABELED),
-    }
+class View(typing.NamedTuple):
+    """The origin and the size of a view.
+
+    Attributes:
+        source: "labeled" or "unlabeled": the images of the step it is made from.
+        copies: Number of images in the view for each image of the source, one after
+            another; 0 if the view contains no images.
+    """
+
+    source: str
+    copies: int = 1
 
 
-VIEWS: dict[str, View] = {
-    name: view
-    for family in _families(None, None, None).values()
-    for name, view in family.views().items()
-}
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """Views of one source that share the random draws of an image.
+
+    The defaults are those of a family with one view of the unlabelled images, which
+    has the name of the family and is augmented like a labelled image.
+
+    Attributes:
+        source: "labeled" or "unlabeled".
+        copies: Number of images in a view for each image of the source.
+        augmented_as: "labeled" or "unlabeled": the images whose augmentation is used.
+        name: Name under which the family is registered.
+        preprocessing: Layer for raw images.
+        augmentation: Size of shift, flip and noise.
+        needed: Names of the views that are needed.
+    """
+
+    source: ClassVar[str] = UNLABELED
+    copies: ClassVar[int] = 1
+    augmented_as: ClassVar[str] = LABELED
+
+    name: str
+    preprocessing: Preprocessing
+    augmentation: Augmentation
+    needed: frozenset[str]
+
+    @classmethod
+    def views(cls, name: str) -> Mapping[str, View]:
+        """Returns all views of the family, by name.
+
+        Args:
+            name: Name under which the family is registered.
+        """
+        return {name: View(cls.source, cls.copies)}
+
+    def draw(self, seed: Seed, shape: Shape) -> typing.Any:
+        """Returns the random draws for a whole step, all devices together.
+
+        Args:
+            seed: Advanced in place.
+            shape: Shape of the source's images, `(images, height, width, 3)`.
+
+        Returns:
+            Nested arrays with first axis `images`; None for a value that is not drawn.
+        """
+        return self.augmentation.draw(seed, shape)
+
+    def apply(self, batch: Arrays, draws: typing.Any) -> Arrays:
+        """Returns the needed views, by name.
+
+        Args:
+            batch: Raw images, uint8 `(images, height, width, 3)`: "labeled",
+                "unlabeled" and, if there is a colorizer, "colorized".
+            draws: Result of `draw`, or one device's part of it.
+
+        Returns:
+            Name -> float32 `(images * copies, height, width, 3)`.
+        """
+        raise NotImplementedError
+
+    def augmented(self, raw: Tensor, draws: Draws) -> Tensor:
+        """Returns raw images after preprocessing, shift, flip and noise."""
+        return augmentation.apply(self.preprocessing(raw), draws)
+
+
+@register_view(LABELED)
+class Labeled(Family):
+    """The labelled images, and rotations of the same augmented images."""
+
+    source = LABELED
+
+    @classmethod
+    def views(cls, name: str) -> Mapping[str, View]:
+        """Returns the view of the labelled images and three rotations."""
+        turned = [f"{name}_{rotation}" for rotation in ROTATIONS]
+        return dict.fromkeys((name, *turned), View(LABELED))
+
+    def apply(self, batch: Arrays, draws: Draws) -> Arrays:
+        """Augments the images once, then rotates them."""
+        images = self.augmented(batch[LABELED], draws)
+        made = {LABELED: images} if LABELED in self.needed else {}
+        for rotation in ROTATIONS:
+            if f"{LABELED}_{rotation}" in self.needed:
+                made[f"{LABELED}_{rotation}"] = PROXIES[rotation].apply(images, None)
+        return made
+
+
+class ProxyDraws(typing.NamedTuple):
+    """The random draws of the proxy views of a batch of images.
+
+    Attributes:
+        augmentation: Shift and noise, the same for all proxy views of an image.
+        proxies: Name -> draws, for the needed views that are random.
+    """
+
+    augmentation: Draws
+    proxies: dict[str, typing.Any]
+
+
+@register_view(UNLABELED)
+class ProxyViews(Family):
+    """The proxy views of an unlabelled image, with one shift and one noise for all.
+
+    Tran 2019 for the six geometric views. The colourised view is made from raw RGB and
+    then treated like the others (Chen 2020). The views are those of the registry
+    `PROXIES` (`color_s4l.views.proxies`).
+    """
+
+    augmented_as = UNLABELED
+
+    @classmethod
+    def views(cls, name: str) -> Mapping[str, View]:
+        """Returns one view for each registered proxy task."""
+        return dict.fromkeys(PROXIES, View(UNLABELED))
+
+    def draw(self, seed: Seed, shape: Shape) -> ProxyDraws:
+        """Draws one shift and noise, then the values of each random proxy view."""
+        shared = self.augmentation.draw(seed, shape)
+        drawn = {
+            name: PROXIES[name].draw(seed, shape[0])
+            for name in own_first(PROXIES)
+            if name in self.needed
+        }
+        return ProxyDraws(shared, {k: v for k, v in drawn.items() if v is not None})
+
+    def apply(self, batch: Arrays, draws: ProxyDraws) -> Arrays:
+        """Preprocesses and augments each source once, and transforms the images."""
+        wanted = {name: proxy for name, proxy in PROXIES.items() if name in self.needed}
+        plain, augmented = {}, {}
+        for source in dict.fromkeys(proxy.source for proxy in wanted.values()):
+            plain[source] = self.preprocessing(batch[source])
+            augmented[source] = augmentation.apply(plain[source], draws.augmentation)
+        made = {}
+        for name, proxy in wanted.items():
+            own = draws.proxies.get(name)
+            if proxy.moves_pixels:
+                made[name] = proxy.apply(augmented[proxy.source], own)
+            else:
+                changed = proxy.apply(plain[proxy.source], own)
+                made[name] = augmentation.apply(changed, draws.augmentation)
+        return made
+
+
+@register_view(TARGETS)
+class Targets(Family):
+    """Class probabilities that an earlier training predicted for unlabelled images."""
+
+    copies = 0
+
+    def draw(self, seed: Seed, shape: Shape) -> None:
+        """Draws nothing."""
+
+    def apply(self, batch: Arrays, draws: None) -> Arrays:
+        """Returns the probabilities unchanged."""
+        return {self.name: batch[TARGETS]}
+
+
+# Two weak views of an image are two families, because their draws are independent.
+@register_view("weak_2")
+@register_view("weak")
+class Weak(Family):
+    """An unlabelled image, augmented like a labelled image."""
+
+    def apply(self, batch: Arrays, draws: Draws) -> Arrays:
+        """Augments the images."""
+        return {self.name: self.augmented(batch[UNLABELED], draws)}
+
+
+def own_first(registry: Registry) -> list[str]:
+    """Returns the names in a registry, the library's own before those of plug-ins.
+
+    Views are drawn in this order, so that a plug-in does not change the other draws.
+    """
+    return sorted(registry, key=lambda name: registry.entry(name).plugin is not None)
+
+
+def _views() -> dict[str, View]:
+    """Returns all views by name, in the order in which they are drawn."""
+    found: dict[str, View] = {}
+    for key in own_first(VIEWS):
+        for name, made in VIEWS[key].views(key).items():
+            if name in found:
+                raise InputError(f"The view {name!r} is registered twice.")
+            found[name] = made
+    return found
+
+
+def view_names() -> tuple[str, ...]:
+    """Returns the names of all views that terms can read."""
+    return tuple(_views())
+
+
+def view(name: str) -> View:
+    """Returns the source and the number of copies of a view.
+
+    Raises:
+        InputError: There is no view with this name.
+    """
+    views = _views()
+    if name not in views:
+        raise unknown("view", name, views)
+    return views[name]
 
 
 @dataclasses.dataclass(frozen=True)
 class StepViews:
-    """Makes the views that the terms of a method name.
+    """The views that the terms of a method read.
 
     Attributes:
-        names: Names from `VIEWS`.
-        preprocessing: Applied to every raw image.
-        labeled: Augmentation of the labelled images and of the weak views.
-        unlabeled: Augmentation of the unlabelled ones, shared by the proxy views.
+        names: Names from `view_names()`.
+        preprocessing: Layer for raw images.
+        labeled: Augmentation of the labelled images and of all but the proxy views.
+        unlabeled: Augmentation of the proxy views.
+
+    Raises:
+        InputError: There is no view with one of the names.
     """
 
     names: frozenset[str]
@@ -71,85 +284,74 @@ class StepViews:
     unlabeled: Augmentation
 
     def __post_init__(self):
-        for name in sorted(self.names - set(VIEWS)):
-            raise unknown("view", name, VIEWS)
+        for name in sorted(self.names):
+            view(name)
 
-    def draw(
-        self, seed: keras.random.SeedGenerator, shapes: Mapping[str, Shape]
-    ) -> dict:
-        """Draws for a whole step, all devices together.
+    def draw(self, seed: Seed, shapes: Mapping[str, Shape]) -> dict[str, typing.Any]:
+        """Returns the random draws for a whole step, all devices together.
 
         Args:
-            seed: Advanced by the draws.
-            shapes: Of the step's images by source, "labeled" and "unlabeled":
+            seed: Advanced in place.
+            shapes: Shape of the step's images, by source ("labeled", "unlabeled"):
                 `(groups, images per group, height, width, 3)`.
 
         Returns:
-            Each needed family's draws, every array `(groups, per group, ...)`.
+            Draws of each needed family; every array is `(groups, per group, ...)`.
         """
         drawn = {}
         for key, family in self._needed().items():
-            groups, images, *image = shapes[_source(family)]
-            flat = family.draw(seed, (groups * images, *image), self.names)
-            drawn[key] = _each(flat, lambda part, g=groups: _folded(part, g))
+            groups, images, *image = shapes[family.source]
+            flat = family.draw(seed, (groups * images, *image))
+            drawn[key] = _each(flat, functools.partial(_grouped, groups=groups))
         return drawn
 
-    def apply(self, batch: Mapping, draws: Mapping) -> dict:
-        """Computes the views.
+    def apply(
+        self, batch: Arrays, draws: Mapping[str, typing.Any]
+    ) -> dict[str, Tensor]:
+        """Returns the views and the other arrays of a step, by name.
 
         Args:
-            batch: Of `StepBatches`: uint8 `labeled`, `unlabeled` and `colorized`
-                (groups, per group, h, w, 3), int32 `labels` and `index`
-                (groups, per group); maybe float32 `label_weights`, like `labels`.
-                Perhaps float32 `targets` (groups, per group, classes).
-            draws: Of `draw`, or one device's part of it.
+            batch: A batch of `StepBatches`: uint8 `labeled`, `unlabeled` and
+                `colorized` (groups, per group, h, w, 3), int32 `labels` and `index`
+                (groups, per group); optionally float32 `label_weights`, like `labels`,
+                and float32 `targets` (groups, per group, classes).
+            draws: Result of `draw`, or one device's part of it.
 
         Returns:
-            Each named view, float32 (images * copies, h, w, 3), with `labels`,
-            int32 (labelled images,), and `index`, int32 (unlabelled images,):
-            the places of the unlabelled images; and `label_weights`, float32, like
-            `labels`, where the batch has them.
+            Each named view, float32 (images * copies, h, w, 3); `labels`, int32
+            (labelled images,); `index`, int32 (unlabelled images,), the positions among
+            the unlabelled images of the split; `label_weights`, float32, like `labels`,
+            if the batch has them.
         """
-        flat = {name: _unfolded(array) for name, array in batch.items()}
+        flat = {name: _ungrouped(array) for name, array in batch.items()}
         passed = ("labels", "index", WEIGHTS)
         made = {name: flat[name] for name in passed if name in flat}
         for key, family in self._needed().items():
-            made |= family.apply(flat, _each(draws[key], _unfolded), self.names)
+            made |= family.apply(flat, _each(draws[key], _ungrouped))
         return made
 
     def _needed(self) -> dict[str, Family]:
-        """Families of which at least one view is named."""
-        every = _families(self.preprocessing, self.labeled, self.unlabeled)
-        return {k: f for k, f in every.items() if self.names & f.views().keys()}
+        """Returns the families with at least one named view, in drawing order."""
+        needed = {}
+        for key in own_first(VIEWS):
+            kind = VIEWS[key]
+            if names := self.names & kind.views(key).keys():
+                proxies = kind.augmented_as == UNLABELED
+                augmentation = self.unlabeled if proxies else self.labeled
+                needed[key] = kind(key, self.preprocessing, augmentation, names)
+        return needed
 
 
-def _source(family: Family) -> str:
-    """The source of a family's views; it is one."""
-    return next(iter(family.views().values())).source
-
-
-def _each(parts, change):
-    """Nested arrays, each changed; None stays None."""
+def _each(parts: typing.Any, change: Callable[[Tensor], Tensor]) -> typing.Any:
+    """Applies a function to nested arrays; None stays None."""
     return tree.map_structure(lambda p: None if p is None else change(p), parts)
 
 
-def _folded(part, groups: int):
-    """`(images, ...)` to `(groups, per group, ...)`."""
+def _grouped(part: Tensor, groups: int) -> Tensor:
+    """Reshapes `(images, ...)` to `(groups, per group, ...)`."""
     return ops.reshape(part, (groups, -1, *part.shape[1:]))
 
 
-def _unfolded(part):
-    """`(groups, per group, ...)` to `(images, ...)`."""
+def _ungrouped(part: Tensor) -> Tensor:
+    """Reshapes `(groups, per group, ...)` to `(images, ...)`."""
     return ops.reshape(part, (-1, *part.shape[2:]))
-
-
-__all__ = [
-    "COLORIZED",
-    "LABELED",
-    "SOURCES",
-    "TARGETS",
-    "UNLABELED",
-    "VIEWS",
-    "WEIGHTS",
-    "StepViews",
-]

@@ -1,53 +1,62 @@
-"""The strong view: RandAugment and Cutout, then what a weak view does.
-
-Sohn et al. 2020 (FixMatch), in the form of USB (Wang et al. 2022): three of the
-fourteen operations, each with a value uniform in its range; then a grey square with
-a side of up to half the image's. Drawn once, then applied, on raw images.
-"""
+"""Strong views: RandAugment with Cutout, and crops with changed colours."""
 
 import typing
 
 import keras
 from keras import ops
 
-from color_s4l.views import sampling
+from color_s4l.backend import Tensor
+from color_s4l.registry import register_view
+from color_s4l.views import augmentation
 from color_s4l.views.augmentation import Draws
-from color_s4l.views.families import UNLABELED
-from color_s4l.views.family import Family, View
-from color_s4l.views.operations import OPERATIONS
+from color_s4l.views.operations import OPERATIONS, cropped, nearest
+from color_s4l.views.step import LABELED, UNLABELED, Arrays, Family, Seed, Shape
 
+# Number of operations applied to an image.
 CHOSEN = 3
+# Longest side of the grey square, as a share of the image's side.
 LARGEST_SQUARE = 0.5
 # The mean colour of CIFAR's images, as in the published code.
 GREY = (125.0, 123.0, 114.0)
 
+# Number of crops of an image.
+COPIES = 8
+SMALLEST_AREA = 0.05
+# Width by height of a crop of a square image.
+RATIO = (3 / 4, 4 / 3)
+# Largest changes of a colour: added to the hue; exponents of two for the exponent and
+# the factor of saturation and value; added to saturation and value.
+HUE, POWER, FACTOR, ADDEND = 0.1, 2.0, 0.5, 0.1
+
 
 class StrongDraws(typing.NamedTuple):
-    """What chance decided for a batch of images.
+    """The random draws of the strong view of a batch of images.
 
     Attributes:
-        operations: int32 `(batch, 3)`: places in `OPERATIONS`, in their order.
-        values: Float `(batch, 3)` in [0, 1): places in the operations' ranges.
-        square: Float `(batch, 3)` in [0, 1): the middle, down and to the right, and
-            the side of the grey square, in shares of `LARGEST_SQUARE`.
-        weak: What comes after.
+        operations: int32 `(batch, 3)`: indices into `OPERATIONS`, applied in order.
+        values: Float `(batch, 3)` in [0, 1): positions in the operations' ranges.
+        square: Float `(batch, 3)` in [0, 1): row and column of the middle of the grey
+            square, as shares of the side, and its side as a share of `LARGEST_SQUARE`.
+        weak: Shift, flip and noise, applied last.
     """
 
-    operations: typing.Any
-    values: typing.Any
-    square: typing.Any
+    operations: Tensor
+    values: Tensor
+    square: Tensor
     weak: Draws
 
 
+@register_view("strong")
 class Strong(Family):
-    """An unlabelled image, changed as much as its class allows."""
+    """An unlabelled image after RandAugment, Cutout and the weak augmentation.
 
-    def views(self):
-        """The one view."""
-        return {"strong": View(UNLABELED)}
+    Sohn et al. 2020 (FixMatch), in the form of USB (Wang et al. 2022): three of the
+    fourteen operations, each with a value uniform in its range; then a grey square with
+    a side of up to half the image's. Both are applied to raw images.
+    """
 
-    def draw(self, seed, shape, names):
-        """Three operations, their values, the square, and a weak view's draws."""
+    def draw(self, seed: Seed, shape: Shape) -> StrongDraws:
+        """Draws three operations, their values, the square and a weak augmentation."""
         size = (shape[0], CHOSEN)
         return StrongDraws(
             keras.random.randint(size, 0, len(OPERATIONS), dtype="int32", seed=seed),
@@ -56,19 +65,19 @@ class Strong(Family):
             self.augmentation.draw(seed, shape),
         )
 
-    def apply(self, batch, draws, names):
+    def apply(self, batch: Arrays, draws: StrongDraws) -> Arrays:
         """Changes the raw images, then augments them like a weak view."""
         images = randaugment(batch[UNLABELED], draws.operations, draws.values)
-        return {"strong": self.augmented(cutout(images, draws.square), draws.weak)}
+        return {self.name: self.augmented(cutout(images, draws.square), draws.weak)}
 
 
-def randaugment(images, operations, values):
+def randaugment(images: Tensor, operations: Tensor, values: Tensor) -> Tensor:
     """Applies three operations to each image.
 
     Args:
         images: uint8 or float `(batch, height, width, 3)` in [0, 255].
-        operations: int32 `(batch, 3)`.
-        values: Float `(batch, 3)` in [0, 1].
+        operations: int32 `(batch, 3)`, indices into `OPERATIONS`.
+        values: Float `(batch, 3)` in [0, 1], positions in the operations' ranges.
 
     Returns:
         Float32 of the images' shape: whole numbers from 0 to 255.
@@ -79,27 +88,28 @@ def randaugment(images, operations, values):
     return images
 
 
-def _one_operation(images, chosen, values):
-    """Every operation on all images; each keeps what was chosen for it.
+def _one_operation(images: Tensor, chosen: Tensor, values: Tensor) -> Tensor:
+    """Applies one operation to each image.
 
-    The movements become one: their matrices are chosen before pixels are moved.
+    Every operation is computed for all images, because the graph cannot branch on
+    `chosen`. Movements are selected as matrices, so that pixels are moved only once.
     """
     side = images.shape[2]
-    still = ops.cast(ops.stack([1, 0, 0, 0, 1, 0]), "float32")
-    matrix = ops.ones_like(values)[:, None] * still
+    identity = ops.cast(ops.stack([1, 0, 0, 0, 1, 0]), "float32")
+    matrix = ops.ones_like(values)[:, None] * identity
     changed = images
-    for place, operation in enumerate(OPERATIONS.values()):
+    for index, operation in enumerate(OPERATIONS.values()):
         value = operation.value(values)
-        here = chosen == place
+        here = chosen == index
         if operation.matrix:
             matrix = ops.where(here[:, None], operation.matrix(value, side), matrix)
         elif operation.pixels:
             new = operation.pixels(images, value)
             changed = ops.where(here[:, None, None, None], new, changed)
-    return sampling.nearest(changed, matrix)
+    return nearest(changed, matrix)
 
 
-def cutout(images, square):
+def cutout(images: Tensor, square: Tensor) -> Tensor:
     """Covers a square of each image with grey.
 
     Args:
@@ -107,8 +117,8 @@ def cutout(images, square):
         square: Float `(batch, 3)`, as in `StrongDraws`.
 
     Returns:
-        Images of the same shape. Pixels are covered whose middle lies in the square;
-        where it reaches over the edge, less than the square is.
+        Images of the same shape. A pixel is covered if its middle lies in the square;
+        a square can reach over the edge of the image.
     """
     _, height, width, _ = images.shape
     half = LARGEST_SQUARE * square[:, 2, None] / 2
@@ -119,7 +129,108 @@ def cutout(images, square):
     return ops.where(covered[..., None], grey, images)
 
 
-def _covered(size: int, middle, half):
-    """Boolean `(batch, size)`: lines that the square covers."""
-    place = (ops.arange(size, dtype="float32")[None] + 0.5) / size
-    return ops.abs(place - middle) < half
+def _covered(size: int, middle: Tensor, half: Tensor) -> Tensor:
+    """Returns whether the square covers each line, boolean `(batch, size)`."""
+    position = (ops.arange(size, dtype="float32")[None] + 0.5) / size
+    return ops.abs(position - middle) < half
+
+
+class CropDraws(typing.NamedTuple):
+    """The random draws of eight crops of each image of a batch.
+
+    Attributes:
+        area: Float `(batch, 8)`: share of the image's area.
+        ratio: Float `(batch, 8)`: width by height, for a square image.
+        place: Float `(batch, 8, 2)` in [0, 1): offset of the crop down and to the
+            right, as a share of the free space.
+        flip: Boolean `(batch, 8)`, or None: no crop is flipped.
+        colors: Float `(batch, 8, 7)` in [-1, 1): hue; exponents, factors and addends
+            of saturation and value, as shares of the largest changes.
+    """
+
+    area: Tensor
+    ratio: Tensor
+    place: Tensor
+    flip: Tensor | None
+    colors: Tensor
+
+
+@register_view("crops")
+class Crops(Family):
+    """Eight crops of each image, those of one image after another.
+
+    Zhai et al. 2019 (S4L-Exemplar) and its published code, after Dosovitskiy et al.
+    2014: Inception's crops (5 to 100 % of the area, sides in a ratio of 3/4 to 4/3,
+    enlarged to the image's size), left-right flips, and changes of hue, saturation and
+    value, all drawn for each crop.
+    """
+
+    copies = COPIES
+
+    def draw(self, seed: Seed, shape: Shape) -> CropDraws:
+        """Draws the values of each crop."""
+        size = (shape[0], COPIES)
+        flips = self.augmentation.flip
+        return CropDraws(
+            keras.random.uniform(size, SMALLEST_AREA, 1.0, seed=seed),
+            keras.random.uniform(size, *RATIO, seed=seed),
+            keras.random.uniform((*size, 2), seed=seed),
+            keras.random.uniform(size, seed=seed) < 0.5 if flips else None,
+            keras.random.uniform((*size, 7), -1.0, 1.0, seed=seed),
+        )
+
+    def apply(self, batch: Arrays, draws: CropDraws) -> Arrays:
+        """Crops, flips and recolours raw images, then preprocesses them."""
+        images = ops.repeat(ops.cast(batch[self.source], "float32"), COPIES, axis=0)
+        # `(batch, 8, ...)` to `(batch * 8, ...)`.
+        flat = CropDraws(
+            *(d if d is None else ops.reshape(d, (-1, *d.shape[2:])) for d in draws)
+        )
+        return {self.name: self.preprocessing(crop(images, flat))}
+
+
+@register_view("labeled_crops")
+class LabeledCrops(Crops):
+    """Eight crops of each labelled image."""
+
+    source = LABELED
+
+
+def crop(images: Tensor, draws: CropDraws) -> Tensor:
+    """Returns one crop of each image.
+
+    Args:
+        images: Float `(batch, height, width, 3)` in [0, 255].
+        draws: Arrays `(batch, ...)` instead of `(batch, 8, ...)`.
+
+    Returns:
+        Float of the same shape, in [0, 255].
+    """
+    height = ops.minimum(ops.sqrt(draws.area / draws.ratio), 1)
+    width = ops.minimum(ops.sqrt(draws.area * draws.ratio), 1)
+    top, left = ((1 - s) * draws.place[:, i] for i, s in enumerate((height, width)))
+    images = cropped(images, top, left, height, width)
+    if draws.flip is not None:
+        images = augmentation.flip(images, draws.flip)
+    return recolored(images, draws.colors)
+
+
+def recolored(images: Tensor, colors: Tensor) -> Tensor:
+    """Changes hue, saturation and value.
+
+    Args:
+        images: Float `(batch, height, width, 3)` in [0, 255].
+        colors: Float `(batch, 7)`, as in `CropDraws`.
+
+    Returns:
+        Float of the same shape, in [0, 255].
+    """
+    colors = colors[:, None, None, :]
+    hsv = ops.image.rgb_to_hsv(ops.clip(images / 255, 0, 1))
+    hue = hsv[..., :1] + HUE * colors[..., :1]
+    power = ops.power(2.0, POWER * colors[..., 1:3])
+    factor = ops.power(2.0, FACTOR * colors[..., 3:5])
+    rest = factor * ops.power(hsv[..., 1:], power) + ADDEND * colors[..., 5:]
+    # `hue - floor(hue)` instead of `hue % 1`, which is 1 for tiny negative numbers.
+    hsv = ops.concatenate([hue - ops.floor(hue), ops.clip(rest, 0, 1)], axis=-1)
+    return 255 * ops.image.hsv_to_rgb(hsv)

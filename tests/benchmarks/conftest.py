@@ -1,4 +1,4 @@
-"""Rows of runs that never ran, as the run folders of real ones give them."""
+"""Rows of runs that were never trained, and copies of a finished run."""
 
 import dataclasses
 import json
@@ -7,80 +7,76 @@ import shutil
 import pandas as pd
 import pytest
 
-from color_s4l.artifacts.run_directory import RunFolder
-from color_s4l.settings import Run, method_of
+from color_s4l import settings
+from color_s4l.artifacts import tables
+from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.settings import Run, TrainingSettings
 
-SIZES = {"cifar10": (50_000, 10_000), "svhn_cropped": (73_257, 26_032)}
+IMAGES = {"cifar10": 50_000, "svhn_cropped": 73_257}
 
 
-@pytest.fixture(scope="session")
-def row():
-    """A function: an error rate and fields of a `Run` to a row of `tables.rows`."""
-
-    def make(error, *, colorizer=None, backend="tensorflow", **fields):
-        run = Run(**{"dataset": "cifar10", **fields})
-        every, tests = SIZES.get(run.dataset, (1397, 400))
-        names = ("dataset", "network", "width", "epochs", "batch_size")
-        return {
-            **{name: getattr(run, name) for name in names},
-            "method": method_of(run),
-            "labels": run.labels or every,
-            "unlabeled": run.unlabeled or every,
-            "seed": run.seed,
-            "error": error,
-            "error_augmented": error - 1,
-            "best_error": error - 2,
-            "best_note": "selected on test",
-            "test_images": tests,
-            "colorizer": colorizer,
-            "backend": backend,
-            "dtype_policy": run.dtype_policy,
-            "hardware": "2 cores",
-            "versions": "python 3.11, keras 3.15.1, tensorflow 2.21.0",
-            "command": command_line.command("color_s4l.train", run),
-            "date": "2026-11-20",
-        }
-
-    return make
+def _row(error, *, colorizer=None, stage=None, **fields):
+    run = Run(**{"dataset": "cifar10", **fields})
+    views = {"labeled_views": 1, "unlabeled_views": 7}
+    values = dict(settings.resolve(run, image_size=32, **views).values)
+    every = IMAGES.get(run.dataset, 1397)
+    config = {
+        "settings": values,
+        "backend": "tensorflow",
+        "hardware": "2 cores",
+        "versions": {"python": "3.11"},
+        "date": "2026-11-20",
+    }
+    result = {
+        "labels": run.labels or every,
+        "unlabeled": run.unlabeled or every,
+        "error": error,
+        "error_augmented": error - 1,
+        "best": {"error": error - 2, "note": "selected on test"},
+        "test_images": 400,
+        "parameters": 1,
+        "images_per_second": 1.0,
+        "seconds": 1.0,
+        "colorizer": colorizer,
+    }
+    return {**tables.row(config, result), "stage": stage}
 
 
 @pytest.fixture(scope="session")
-def table(row):
-    """A function: (error, fields) pairs to a table of `tables.rows`."""
-    return lambda *runs: pd.DataFrame([row(error, **fields) for error, fields in runs])
+def table():
+    """A function: (error, fields of a `Run`) pairs to the rows of finished runs."""
+    return lambda *runs: pd.DataFrame([_row(error, **fields) for error, fields in runs])
 
 
 @pytest.fixture
 def copied(finished, tmp_path):
-    """A function: a name to a copy of a finished run's folder, its config changed."""
+    """A function: a name to a copy of a finished run's directory, config changed."""
 
-    def copy(name, *, forget=(), finish=True, digests=None, **changes):
-        folder = RunFolder(tmp_path / "runs" / name)
-        folder.path.mkdir(parents=True)
-        there = RunFolder(type(tmp_path)(finished.run_dir))
-        kept = ("config", "result", "log") if finish else ("config", "log")
-        for part in kept:
-            shutil.copy(getattr(there, part), getattr(folder, part))
-        config = json.loads(folder.config.read_text())
-        config["run"] |= changes
+    def copy(name, *, finish=True, digests=None, **changes):
+        directory = RunDirectory(tmp_path / "runs" / name)
+        directory.path.mkdir(parents=True)
+        original = RunDirectory(type(tmp_path)(finished.run_dir))
+        for part in ("config", "result", "log") if finish else ("config", "log"):
+            shutil.copy(getattr(original, part), getattr(directory, part))
+        config = json.loads(directory.config.read_text())
+        for part in ("run", "settings"):
+            config[part] |= changes
         config["digests"] = digests or config["digests"]
-        config["run"] = {k: v for k, v in config["run"].items() if k not in forget}
-        folder.config.write_text(json.dumps(config))
-        return folder.path
+        directory.config.write_text(json.dumps(config))
+        return directory.path
 
     return copy
 
 
 @pytest.fixture(scope="session")
 def axes(finished):
-    """The flags of a grid that holds the finished run alone, as a dictionary."""
-    run = dataclasses.asdict(finished)
-    own = ("labels", "network", "method", "recipe", "seed", "run_dir", "resume")
-    shared = {name: value for name, value in run.items() if name not in own}
+    """Arguments of a grid that contains only the finished run."""
+    names = [field.name for field in dataclasses.fields(TrainingSettings)]
     return {
-        **shared,
+        **{name: getattr(finished, name) for name in names},
         "labels": str(finished.labels),
         "networks": finished.network,
         "methods": finished.method,
+        "recipes": "",
         "seeds": str(finished.seed),
     }

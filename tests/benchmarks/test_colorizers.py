@@ -40,7 +40,9 @@ def test_the_table_has_a_row_for_every_number_of_epochs_and_its_origin(compared)
     _, folder, table = compared
     assert list(table["epochs"]) == ["grey", 1, 2]
     written = pd.read_csv(folder / "colorizers.csv")
-    assert {"command", "versions", "hardware", "date", "images", "seed"} <= set(written)
+    assert {"settings", "versions", "hardware", "date", "images", "seed"} <= set(
+        written
+    )
     np.testing.assert_allclose(written["mse"], table["mse"])
     # The grey row is what the test images are without any colour, whatever is trained.
     assert table["mse"][0] > table["mse"][2]
@@ -76,9 +78,9 @@ def test_files_of_other_settings_are_refused(compared):
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ("--epochs=1,x", "--epochs: expected numbers"),
-        ("--epochs=0", "--epochs: expected numbers"),
-        ("--samples=0", "--samples=0: expected at least 1"),
+        ("--epochs=1,x", "--epochs to be different whole numbers"),
+        ("--epochs=0", "--epochs from 1"),
+        ("--samples=0", "--samples to be 1 or more"),
         ("--dataset=folder", "data_dir"),
         ("--epoch=1", "epoch"),
     ],

@@ -1,4 +1,7 @@
-"""The command: from flags to runs, and the four files that it writes."""
+"""The command: from flags to runs of methods and recipes, and its four files."""
+
+import json
+import pathlib
 
 import pandas as pd
 import pytest
@@ -6,100 +9,130 @@ from PIL import Image
 
 from benchmarks import error_rates
 from color_s4l.errors import InputError
-
-TINY = [
-    "--dataset=folder",
-    "--image_size=16",
-    "--labels=16",
-    "--methods=supervised",
-    "--width=0.03",
-    "--epochs=1",
-    "--batch_size=16",
-    "--nojit_compile",
-    "--verbosity=0",
-]
+from color_s4l.training import session
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory, small_dir):
     folder = tmp_path_factory.mktemp("tables")
     return [
-        *TINY,
+        "--dataset=folder",
         f"--data_dir={small_dir}",
+        "--image_size=12",
+        "--labels=16",
+        "--methods=supervised",
+        "--recipes=rotnet_linear",
+        "--seeds=1",
+        # Each run gets the ones that it can use.
+        "--set=supervised.weight=2",
+        "--set=rotnet_linear.rate=1",
+        "--stage=linear.epochs=2",
+        "--width=0.03",
+        "--epochs=1",
+        "--batch_size=16",
+        "--nozca",
+        "--nojit_compile",
+        "--verbosity=0",
         f"--runs={folder / 'runs'}",
         f"--output={folder / 'tables' / 'small.csv'}",
     ]
 
 
 @pytest.fixture(scope="module")
-def folder(words):
-    """After the command was run, with one seed of two failing."""
-    from color_s4l.training import session
+def output(words):
+    return pathlib.Path(words[-1].partition("=")[2])
 
-    fit = session.fit
 
-    def fails(run):
-        if run.seed == 2:
-            raise InputError("this one fails.")
-        if run.seed == 3:
-            raise ZeroDivisionError("a fault\nof ours")
-        return fit(run)
+@pytest.fixture(scope="module")
+def interrupted(words, output):
+    """The command's output after the recipe failed between its stages."""
+    train = session.train
+
+    def stops(run, *others, **more):
+        if run.run_dir.endswith("linear"):
+            raise ZeroDivisionError("a bug\nof ours")
+        return train(run, *others, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "fit", fails)
-        assert error_rates.main([*words, "--seeds=2,3,4"]) == error_rates.EXIT_FAILED
-    return error_rates.pathlib.Path(words[-1].partition("=")[2]).parent
+        patch.setattr(session, "train", stops)
+        assert error_rates.main(words) == error_rates.EXIT_FAILED
+    assert pd.read_csv(output)["method"].tolist() == ["supervised"]
+    return output
 
 
-def test_a_failed_run_stops_no_other_and_is_named_with_its_reason(
-    folder, words, capsys
-):
-    assert pd.read_csv(folder / "small.csv")["seed"].tolist() == [4]
-    # Now the two that failed are done, and the third is not done again.
-    assert error_rates.main([*words, "--seeds=2,4"]) == 0
-    said = capsys.readouterr().out
-    assert "runs       2, 1 of them complete" in said
-    assert said.count("complete   folder_16_supervised") == 1
-    assert pd.read_csv(folder / "small.csv")["seed"].tolist() == [2, 4]
+@pytest.fixture(scope="module")
+def complete(interrupted, words):
+    """The files after the same command was run again."""
+    runs = interrupted.parents[1] / "runs"
+    (stage,) = runs.glob("*rotnet_linear*/pretraining/result.json")
+    (method,) = runs.glob("*supervised*/result.json")
+    before = [path.stat().st_mtime_ns for path in (stage, method)]
+    assert error_rates.main(words) == 0
+    assert [path.stat().st_mtime_ns for path in (stage, method)] == before
+    return interrupted
 
 
-def test_the_reasons_stand_at_the_end(words, capsys, monkeypatch):
-    from color_s4l.training import session
+def test_methods_and_recipes_are_rows_of_one_table(complete):
+    table = pd.read_csv(complete)
+    assert table["method"].tolist() == ["supervised", "rotnet_linear"]
+    assert table["error"].between(0, 100).all()
+    method, recipe = map(json.loads, table["settings"])
+    assert method["set"] == ["supervised.weight=2"]
+    assert method["stage"] == []
+    assert recipe["set"] == ["supervised.weight=2", "rotnet_linear.rate=1"]
+    assert recipe["stage"] == ["linear.epochs=2"]
+    for suffix in (".md", ".tex"):
+        text = complete.with_suffix(suffix).read_text(encoding="utf-8")
+        for error in table["error"]:
+            assert f"{error:.2f} (1)" in text
+        for origin in ("hardware: ", "versions: ", "seed: ", "date: "):
+            assert origin in text
+        assert str(complete.parent) not in text
+    with Image.open(complete.with_suffix(".png")) as picture:
+        assert picture.text["seed"] == "1"
 
-    def fails(run):
+
+def test_a_complete_table_trains_nothing(complete, words, capsys, monkeypatch):
+    monkeypatch.setattr(session, "train", None)
+    assert error_rates.main(words) == 0
+    assert "runs       2, 2 of them complete" in capsys.readouterr().out
+
+
+def test_each_stage_is_a_row_on_request(complete, words):
+    output = complete.with_name("stages.csv")
+    assert error_rates.main([*words, "--stages", f"--output={output}"]) == 0
+    table = pd.read_csv(output)
+    assert table["stage"].fillna("").tolist() == ["", "", "pretraining", "linear"]
+    assert table["method"].tolist()[2:] == ["rotnet", "supervised"]
+    assert table["epochs"].tolist() == [1, 1, 1, 2]
+    # The result of the recipe is the one of its last stage; the first stage learned no
+    # classes and has no error rate.
+    assert table["error"][1] == table["error"][3]
+    assert table["error"].isna().tolist() == [False, False, True, False]
+    assert table["settings"].tolist()[1:] == [table["settings"][1]] * 3
+    lines = output.with_suffix(".md").read_text(encoding="utf-8").splitlines()
+    names = [line.split("|")[3].strip() for line in lines if line.startswith("|")]
+    recipe = "recipe rotnet_linear"
+    stages = [recipe, f"{recipe}, pretraining", f"{recipe}, linear"]
+    assert names[2:] == ["supervised", *stages]
+
+
+def test_reasons_of_failures_are_printed_at_the_end(words, capsys, monkeypatch):
+    def fails(run, *others):
         if run.seed == 12:
-            raise ZeroDivisionError("a fault\nof ours")
-        raise InputError("this one fails.")
+            raise ZeroDivisionError("a bug\nof ours")
+        raise InputError("`labels` are wrong.")
 
-    monkeypatch.setattr(session, "fit", fails)
-    assert error_rates.main([*words, "--seeds=11,12"]) == error_rates.EXIT_FAILED
+    monkeypatch.setattr(session, "train", fails)
+    kept = [w for w in words if not w.startswith(("--set", "--stage", "--recipes"))]
+    assert error_rates.main([*kept, "--seeds=11,12"]) == error_rates.EXIT_FAILED
     captured = capsys.readouterr()
     *_, head, first, second = captured.out.splitlines()
     assert head == "failed     2 of 2 runs:"
-    assert first.endswith(": this one fails.")
-    assert second.endswith(": ZeroDivisionError: a fault")
-    assert "Traceback" in captured.err  # of our own fault, not of the user's
-
-
-def test_four_files_carry_the_numbers_and_where_they_come_from(folder):
-    table = pd.read_csv(folder / "small.csv")
-    assert table["settings"].str.startswith("reduced: width 0.03, 1 epochs").all()
-    number = f"{table['error'].mean():.2f}"
-    for suffix in (".md", ".tex"):
-        text = (folder / "small").with_suffix(suffix).read_text()
-        assert number in text
-        for origin in ("hardware: ", "versions: ", "seeds: ", "date: "):
-            assert origin in text
-        assert "command: python -m benchmarks.error_rates" in text
-        assert str(folder) not in text  # folders of this machine stay on it
-    with Image.open(folder / "small.png") as picture:
-        assert "n = " in picture.text["runs"]
-        assert "benchmarks.error_rates" in picture.text["command"]
-
-
-def test_nothing_is_drawn_where_there_is_no_terminal(words, capsys):
-    assert error_rates.main([*words, "--seeds=4"]) == 0
-    assert "%|" not in capsys.readouterr().err
+    assert first.endswith(": --labels are wrong.")
+    assert second.endswith(": ZeroDivisionError: a bug")
+    assert "Traceback" in captured.err  # only for a bug
+    assert "%|" not in captured.err  # no progress bar without a terminal
 
 
 @pytest.mark.parametrize(
@@ -107,22 +140,25 @@ def test_nothing_is_drawn_where_there_is_no_terminal(words, capsys):
     [
         ("--methods=sesemi,sesmi", "Did you mean 'sesemi'"),
         ("--networks=convnot", "Did you mean 'convnet'"),
-        ("--labels=all,some", "expected numbers"),
-        ("--output=table.txt", "ends with .csv"),
-        ("--processes=0", "expected at least 1"),
-        ("--joblib_backend=spark", "loky|dask|ray"),
-        ("--cluster=host:1", "needs --joblib_backend=dask or ray"),
-        ("--measure=accuracy", "error_augmented"),
-        ("--set=proxies.weight=2", "no run of this table has a term 'proxies'"),
-        ("--pseudo_labels=a.npz", "--method=supervised reads none"),
-        ("--dropout=1.5", "--dropout=1.5: expected 0 <= p < 1"),
+        ("--recipes=rotnet_linaer", "Did you mean 'rotnet_linear'"),
+        ("--recipes=refine", "--init_from"),
+        ("--labels=all,some", "--labels to be whole numbers"),
+        ("--output=table.txt", "--output to be the name of a .csv file"),
+        ("--processes=0", "Expected --processes to be 1 or more"),
+        ("--joblib_backend=ray", "loky|dask"),
+        ("--cluster=host:1", "--cluster needs --joblib_backend=dask"),
+        ("--set=vat.weight=2", "no run of this table has a term 'vat'"),
+        ("--stage=linear.epochs=0", "Expected --epochs to be 1 or more"),
+        ("--set=rotnet_linear.rat=2", "Did you mean 'rate'"),
+        ("--pseudo_labels=a.npz", "--pseudo_labels"),
+        ("--dropout=1.5", "--dropout"),
         ("--method=sesemi", "Unknown command line flag 'method'"),
     ],
 )
-def test_a_slip_is_one_line_before_anything_runs(words, flag, text, refused):
+def test_an_error_is_one_line_before_anything_runs(words, flag, text, refused):
     assert text in refused(error_rates.main([*words, flag]))
 
 
 def test_a_missing_colorizer_is_named_before_anything_runs(words, refused):
     flags = [*words, "--methods=supervised,color_s4l", "--colorizer=none.h5"]
-    assert "there is no such file" in refused(error_rates.main(flags))
+    assert "none.h5" in refused(error_rates.main(flags))

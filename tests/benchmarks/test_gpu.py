@@ -1,4 +1,4 @@
-"""The order of the jobs, the minutes, and going on; two tiny runs in the end."""
+"""The order of the jobs, the time limit, and continuing; one tiny run at the end."""
 
 import json
 import pathlib
@@ -11,7 +11,7 @@ from benchmarks.gpu import FLAGS, ROWS, Gpu, Job
 from color_s4l import command_line
 from color_s4l.settings import Run
 
-# In place of a training: writes a file, or fails, or takes its time.
+# Instead of a training: writes a file, fails, or runs for minutes.
 SCRIPT = """
 import pathlib, sys, time
 if sys.argv[1] == "slow":
@@ -39,16 +39,11 @@ def job(tmp_path, monkeypatch):
     return make
 
 
-@pytest.fixture
-def flags(tmp_path):
-    return Gpu(output=str(tmp_path / "out"))
-
-
-def test_rows_are_published_ones_and_stand_in_the_order_of_the_issue():
-    names = ROWS.split(",")
-    assert all((FLAGS / f"{name}.cfg").is_file() for name in names)
-    labels = [name.rpartition("/")[2] for name in names]
-    expected = ["cifar10_4000", "cifar10_1000", "cifar10_all", "cifar100_20000"]
+def test_rows_are_published_ones_in_the_order_of_their_information():
+    rows = [row.partition(":") for row in ROWS.split(",")]
+    assert all((FLAGS / f"{name}.cfg").is_file() for name, _, _ in rows)
+    labels = [f"{name.partition('/')[2]} {labels}" for name, _, labels in rows]
+    expected = ["cifar10 4000", "cifar10 1000", "cifar10 all", "cifar100 20000"]
     assert labels[::2] == labels[1::2] == expected
 
 
@@ -57,12 +52,12 @@ def test_all_rows_come_with_the_first_seed_before_the_second():
     assert found[0].name == "throughput"
     rows = [job for job in found if job.words[0] == "color_s4l.train"]
     assert [job.name.endswith("seed 3") for job in rows] == [True] * 8 + [False] * 8
-    assert rows[0].name == "color_s4l/convnet/cifar10_4000, seed 3"
-    assert rows[1].name == "sesemi/convnet/cifar10_4000, seed 3"
+    assert rows[0].name == "color_s4l/cifar10:4000, seed 3"
+    assert rows[1].name == "sesemi/cifar10:4000, seed 3"
     assert len({job.done for job in rows}) == 16
 
 
-def test_a_colorizer_stands_before_the_row_that_needs_it():
+def test_a_colorizer_comes_before_the_row_that_needs_it():
     found = list(gpu.jobs(Gpu(output="here", data_dir="tfds", throughput="")))
     assert found[0].words == (
         "colorization.train",
@@ -81,19 +76,20 @@ def test_a_colorizer_stands_before_the_row_that_needs_it():
 
 def test_words_are_flags_of_the_training_and_override_the_file():
     flags = Gpu(dtype_policy="float32", steps_per_execution=7, data_dir="tfds")
-    row = next(j for j in gpu.jobs(flags) if j.words[0] == "color_s4l.train")
-    run = command_line.parse(Run, row.words[1:], "")
+    rows = [j for j in gpu.jobs(flags) if j.words[0] == "color_s4l.train"]
+    run = command_line.parse(Run, rows[0].words[1:], "")
     assert (run.dtype_policy, run.steps_per_execution) == ("float32", 7)
     assert (run.labels, run.method, run.epochs) == (4000, "color_s4l", 30)
     assert (run.data_dir, run.resume, run.seed) == ("tfds", True, 1)
     assert run.colorizer == str(pathlib.Path("bench_gpu/cifar10_300.h5"))
-    assert run.run_dir == str(row.done.parent)
+    assert run.run_dir == str(rows[0].done.parent)
+    assert command_line.parse(Run, rows[4].words[1:], "").labels is None
 
 
-def test_complete_jobs_are_left_and_failed_ones_passed(job, flags, capsys):
+def test_complete_jobs_are_left_and_failed_ones_passed(job, tmp_path, capsys):
     every = [job("first"), job("second", "bad"), job("third")]
     every[0].done.touch()
-    assert gpu.work(every, lambda: 60, flags) == ["second"]
+    assert gpu.work(every, lambda: 60, tmp_path) == ["second"]
     assert every[2].done.exists()
     lines = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
     assert ["complete", "first"] in lines
@@ -101,54 +97,54 @@ def test_complete_jobs_are_left_and_failed_ones_passed(job, flags, capsys):
     assert ["failed", "second"] in lines
 
 
-def test_the_minutes_stop_a_job_in_its_middle_and_begin_no_other(job, flags, capsys):
+def test_the_minutes_stop_a_job_in_its_middle_and_begin_no_other(job, tmp_path, capsys):
     every = [job("long", "slow"), job("next")]
     times = iter([6.0, 6.0, 6.0])
-    assert gpu.work(every, lambda: next(times), flags) == []
+    assert gpu.work(every, lambda: next(times), tmp_path) == []
     assert pathlib.Path(f"{every[0].done}.stopped").exists()  # it was asked to end
     assert not every[1].done.exists()
-    assert "the minutes are used up" in capsys.readouterr().out
+    assert "the time is used up" in capsys.readouterr().out
 
 
-def test_no_time_left_begins_nothing(job, flags):
+def test_no_time_left_begins_nothing(job, tmp_path):
     every = [job("one")]
-    assert gpu.work(every, lambda: 0.0, flags) == []
+    assert gpu.work(every, lambda: 0.0, tmp_path) == []
     assert not every[0].done.exists()
 
 
-def test_tiny_runs_are_done_once_and_tabulated(tmp_path, small_dir, capfd):
+def test_a_tiny_run_is_trained_once_and_is_in_the_table(tmp_path, small_dir, capfd):
     (tmp_path / "tiny.cfg").write_text(
-        f"--dataset=folder\n--data_dir={small_dir}\n--image_size=16\n--labels=16\n"
+        f"--dataset=folder\n--data_dir={small_dir}\n--image_size=16\n"
         "--method=supervised\n--width=0.03\n--epochs=1\n--batch_size=16\n--nozca\n"
     )
-    words = [f"--flags_dir={tmp_path}", "--rows=tiny", "--seeds=5", "--throughput="]
+    words = [f"--rows={tmp_path / 'tiny'}:16", "--seeds=5", "--throughput="]
     words += [f"--output={tmp_path / 'out'}", "--dtype_policy=float32", "--minutes=9"]
     assert gpu.main(words) == 0
     table = pd.read_csv(tmp_path / "out" / "error_rates.csv")
-    assert table["seed"].tolist() == [5]
-    result = json.loads((tmp_path / "out/runs/tiny_s5/result.json").read_text())
-    assert table["error"][0] == pytest.approx(result["error"])
+    assert (table["seed"].tolist(), table["labels"].tolist()) == ([5], [16])
+    (path,) = tmp_path.glob("out/runs/*tiny_16_s5/result.json")
+    assert table["error"][0] == pytest.approx(json.loads(path.read_text())["error"])
     capfd.readouterr()
     assert gpu.main(words) == 0
-    assert "complete   tiny, seed 5" in capfd.readouterr().out
+    assert "tiny:16, seed 5" in capfd.readouterr().out.split("complete", 1)[1]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--minutes=0"], "--minutes=0.0: expected more than 0"),
+        (["--minutes=0"], "Expected --minutes to be more than 0"),
         (["--minutes=soon"], "--minutes"),
-        (["--seeds=1,two"], "--seeds: expected numbers, comma-separated"),
-        (["--rows=color_s4l/convnet/cifar10_40"], "there is no flagfile"),
+        (["--seeds=1,two"], "Expected --seeds to be different whole numbers"),
+        (["--rows=color_s4l/cifar11:40"], "there is no flagfile"),
         (["--minute=5"], "Did you mean: minutes"),
     ],
 )
-def test_refuses(words, message, refused, tmp_path):
+def test_wrong_settings_are_refused(words, message, refused, tmp_path):
     assert message in refused(gpu.main([*words, f"--output={tmp_path / 'none'}"]))
     assert not (tmp_path / "none").exists()
 
 
-def test_a_failed_job_is_named_in_the_end(tmp_path, refused, monkeypatch):
+def test_a_failed_job_is_named_at_the_end(tmp_path, refused, monkeypatch):
     broken = Job("row", ("no_such_module",), tmp_path / "never")
     monkeypatch.setattr(gpu, "jobs", lambda flags: iter([broken]))
     assert "Failed: row." in refused(gpu.main([f"--output={tmp_path}"]))

@@ -1,4 +1,4 @@
-"""What is measured, what is computed of it by hand, and what is refused."""
+"""Measured cases, numbers computed by hand, and refused settings."""
 
 import dataclasses
 import importlib.util
@@ -7,13 +7,18 @@ import pandas as pd
 import pytest
 
 from benchmarks import throughput
-from benchmarks.speed import measuring, rows, table
-from benchmarks.speed.case import Case, plain_case
-from benchmarks.speed.measured import Measured
-from benchmarks.speed.processes import FailedError, Process
+from benchmarks.speed import measure
+from benchmarks.speed.case import Case, make_case
+from benchmarks.speed.measure import FailedError, Measured, Process
+from color_s4l.settings import Run
 
-CASE = Case("tensorflow", "convnet", "color_s4l", "float32", 0.03, 4, 12, 2)
+RUN = Run(width=0.03, batch_size=4, image_size=12)
+CASE = make_case("tensorflow", RUN, 2)
 TORCH = importlib.util.find_spec("torch") is not None
+
+
+def case(**changes):
+    return dataclasses.replace(CASE, values={**CASE.values, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def test_every_case_is_a_line_with_its_origin(written):
     assert (found["fastest"] >= found["images_per_second"]).all()
     assert (found["process_MB"] > 100).all()
     assert set(found["n"]) == {3}
-    for name in ("hardware", "versions", "date", "command"):
+    for name in ("hardware", "versions", "date", "settings"):
         assert found[name].str.len().min() > 5
 
 
@@ -74,13 +79,14 @@ def test_markdown_has_a_line_per_case_and_the_origin(written):
     lines = [line for line in text.splitlines() if line.startswith("| convnet")]
     assert len(lines) == len(found)
     assert f"{found['images_per_second'][0]}" in lines[0]
-    assert "* command: python -m benchmarks.throughput" in text
-    assert "peak device MB" not in text  # empty on a CPU, and left out
+    assert '* settings: {"backends"' in text
+    assert "device_MB" not in text  # empty on a CPU
+    assert "nan" not in text
 
 
-def of(case=CASE, seconds=(2.0, 1.0, 4.0), memory=300_000_000):
+def of(one=CASE, seconds=(2.0, 1.0, 4.0), memory=300_000_000):
     known = {"process": memory, "device": None}
-    return Measured(case, list(seconds), 10, known, ["CPU"])
+    return Measured(one, list(seconds), 10, known, ["CPU"])
 
 
 def test_numbers_of_a_line_by_hand():
@@ -88,7 +94,7 @@ def test_numbers_of_a_line_by_hand():
     plain = of(seconds=(4.0,))  # 5 images/s
     supervised = of(seconds=(1.0,), memory=200_000_000)  # 20 images/s
     parts = {"data": 0.1, "views": 0.2, "gradient": 0.6}
-    line = rows.row(of(), plain, supervised, parts)
+    line = measure.row(of(), plain, supervised, parts)
     expected = {
         "images_per_second": 10,
         "slowest": 5,
@@ -110,7 +116,7 @@ def test_numbers_of_a_line_by_hand():
 
 
 def test_supervised_costs_what_it_costs():
-    line = rows.row(of(dataclasses.replace(CASE, method="supervised")), None, None, {})
+    line = measure.row(of(case(method="supervised")), None, None, {})
     assert line["step_to_supervised"] == line["memory_to_supervised"] == 1
     assert line["ratio_to_torch"] is None
 
@@ -118,7 +124,7 @@ def test_supervised_costs_what_it_costs():
 def test_parts_longer_than_the_step_are_the_whole():
     parts = {"data": 1.0, "views": 1.0, "gradient": 2.0}
     expected = {"data": 25, "views": 25, "gradient": 50, "rest": 0}
-    assert rows.shares(parts, step=3.0) == expected
+    assert measure.shares(parts, step=3.0) == expected
 
 
 @pytest.fixture
@@ -131,7 +137,7 @@ def begun(monkeypatch):
 
         def __init__(self, case, cache):
             cases.append(case)
-            if case.network == "nin":
+            if case.values["network"] == "nin":
                 raise FailedError("ended with code 1: out of memory")
             self.case = case
 
@@ -141,7 +147,7 @@ def begun(monkeypatch):
         def close(self):
             pass
 
-    monkeypatch.setattr(measuring, "Process", Stopped)
+    monkeypatch.setattr(measure, "Process", Stopped)
     return cases
 
 
@@ -153,42 +159,45 @@ def test_supervised_is_measured_for_costs_alone(begun, tmp_path, flag, methods, 
     path = tmp_path / "speed.csv"
     words = ["--methods=color_s4l", "--backends=tensorflow", "--dtype_policies=float32"]
     assert throughput.main([*words, flag, f"--output={path}"]) == 0
-    assert [case.method for case in begun] == methods
+    assert [one.values["method"] for one in begun] == methods
     (line,) = pd.read_csv(path).to_dict("records")
     for name in ("speed", "step", "memory"):
         known = line[f"{name}_to_supervised"]
         assert pd.isna(known) if cost is None else known == cost
 
 
-def test_a_case_that_fails_is_a_line_and_the_others_go_on(begun, tmp_path):
-    cases = {"tensorflow": CASE, "jax": dataclasses.replace(CASE, network="nin")}
-    lines = measuring.group(cases, {}, str(tmp_path), repeats=1, parts=False)
+def test_a_case_that_fails_is_a_row_and_the_others_are_measured(begun, tmp_path):
+    cases = {"tensorflow": CASE, "jax": case(network="nin")}
+    lines = measure.rows(cases, {}, str(tmp_path), repeats=1, parts=False)
     found = pd.DataFrame(lines).set_index("network")
     assert found.loc["nin", "remark"] == "ended with code 1: out of memory"
     assert found.loc["convnet", "images_per_second"] == 10
-    assert "out of memory" in table.markdown(found.reset_index())
 
 
-def test_a_process_that_ends_says_why(tmp_path):
-    broken = dataclasses.replace(CASE, method="color_s5l")
+def test_a_process_that_ends_early_says_why(tmp_path):
     with pytest.raises(FailedError, match=r"code 1: .*There is no method 'color_s5l'"):
-        Process(broken, str(tmp_path))
+        Process(case(method="color_s5l"), str(tmp_path))
+
+
+def torch_case(**changes):
+    return make_case("torch", dataclasses.replace(RUN, **changes), 2)
 
 
 @pytest.mark.parametrize(
     ("changes", "tasks", "labeled", "zca"),
     [
         ({"method": "supervised"}, 0, 28, True),
-        ({"method": "sesemi", "network": "nin"}, 6, 24, True),
+        ({"method": "sesemi"}, 6, 24, True),
         ({}, 7, 28, True),
-        ({"network": "encoder"}, 7, 28, False),
-        ({"network": "resnet_v2_50", "image_size": 224}, 7, 28, False),
+        ({"image_size": 96, "labeled_batch": 8}, 7, 8, False),
     ],
 )
-def test_what_pytorch_is_compared_in(changes, tasks, labeled, zca):
-    case = plain_case(dataclasses.replace(CASE, backend="torch", **changes))
-    assert (len(case.tasks), case.labeled_batch) == (tasks, labeled)
-    assert case.zca == zca
+def test_the_plain_step_gets_the_resolved_settings(changes, tasks, labeled, zca):
+    found = torch_case(**changes)
+    assert len(found.tasks) == tasks
+    assert found.values["labeled_batch"] == labeled
+    assert found.values["zca"] == zca
+    assert Case.from_json(found.to_json()) == found
 
 
 @pytest.mark.parametrize(
@@ -197,11 +206,11 @@ def test_what_pytorch_is_compared_in(changes, tasks, labeled, zca):
         {"dtype_policy": "mixed_float16"},
         {"devices": 2},
         {"method": "color_s4l+polyak"},
-        {"method": "color_s4l_affine"},
+        {"network": "nin"},
     ],
 )
-def test_where_pytorch_has_no_such_step(changes):
-    assert plain_case(dataclasses.replace(CASE, backend="torch", **changes)) is None
+def test_cases_without_a_plain_step(changes):
+    assert torch_case(**changes) is None
 
 
 @pytest.mark.parametrize(
@@ -210,9 +219,9 @@ def test_where_pytorch_has_no_such_step(changes):
         ("--networks=convnet,resnet", "There is no network 'resnet'"),
         ("--methods=supervised,sesmi", "Did you mean 'sesemi'"),
         ("--backends=tensorflw", "There is no backend 'tensorflw'"),
-        ("--dtype_policies=bfloat16", "There is no dtype policy 'bfloat16'"),
-        ("--repeats=0", "--repeats=0: expected at least 1"),
-        ("--width=0", "--width=0.0: expected more than 0"),
+        ("--dtype_policies=bfloat16", "float32 or mixed_bfloat16"),
+        ("--repeats=0", "Expected --repeats to be 1 or more"),
+        ("--width=0", "Expected --width to be more than 0"),
         ("--batch_size=five", "--batch_size"),
         ("--step=3", "Did you mean: steps"),
     ],
@@ -224,6 +233,4 @@ def test_refuses(word, message, refused):
 def test_refuses_a_backend_that_is_not_installed(monkeypatch, refused):
     monkeypatch.setattr(throughput, "_installed", lambda: ["tensorflow"])
     line = refused(throughput.main(["--backends=tensorflow,torch"]))
-    assert (
-        line == "error: --backends=torch: it is not installed. There are: tensorflow."
-    )
+    assert "Expected --backends that are installed (tensorflow)" in line

@@ -1,6 +1,5 @@
-"""Runs side by side: each outcome once, whatever becomes of its process."""
+"""Parallel runs: each outcome once, also if a process is killed."""
 
-import os
 import signal
 
 import pytest
@@ -9,81 +8,52 @@ from benchmarks import work
 from color_s4l.errors import InputError
 from color_s4l.settings import Run
 
-RUNS = [Run(seed=seed, run_dir=f"runs/{seed}") for seed in (1, 2, 3)]
+RUNS = [Run(seed=seed, run_dir=f"runs/{seed}") for seed in (1, 2, 3, 4)]
+# Instead of a training: seed 2 fails, seed 3 is killed.
+SCRIPT = f"""
+import os, sys
+if "--seed=2" in sys.argv:
+    sys.exit("error: no reason")
+if "--seed=3" in sys.argv:
+    os.kill(os.getpid(), {signal.SIGKILL})
+"""
 
 
-@pytest.fixture
-def pretended(monkeypatch):
-    """A function that stands for training: seed 2 fails, or is killed by a signal."""
-
-    def stand_in(killed):
-        # Nested, so that it travels to other processes by value; nothing is trained.
-        def quietly(run, threads):
-            if run.seed == 2 and killed:
-                os.kill(os.getpid(), signal.SIGKILL)
-            failure = "no reason" if run.seed == 2 else None
-            return work.Outcome(run.run_dir, failure, float(threads))
-
-        monkeypatch.setattr(work, "_quietly", quietly)
-
-    return stand_in
+@pytest.mark.parametrize("backend", work.BACKENDS)
+def test_a_killed_process_costs_only_its_own_run(backend):
+    if backend == "dask":
+        pytest.importorskip("distributed")
+    found = {
+        outcome.run_dir: outcome.failure
+        for outcome in work.outcomes(RUNS, 2, backend, program=("-c", SCRIPT))
+    }
+    assert "killed by SIGKILL" in found.pop("runs/3")
+    assert found == {"runs/1": None, "runs/2": "no reason", "runs/4": None}
 
 
-def installed(backend):
-    """Skips the test where joblib's backend is not there."""
-    needed = {"dask": "distributed", "ray": "ray"}
-    if backend in needed:
-        pytest.importorskip(needed[backend])
+def test_a_run_in_a_new_process(tmp_path, small_dir):
+    run = Run(
+        dataset="folder",
+        data_dir=str(small_dir),
+        labels=16,
+        method="supervised",
+        width=0.03,
+        epochs=1,
+        batch_size=16,
+        zca=False,
+        run_dir=str(tmp_path / "run"),
+    )
+    outcome = work._train_in_new_process(run, 2)
+    assert (outcome.failure, outcome.seconds > 0) == (None, True)
+    assert (tmp_path / "run" / "result.json").exists()
+    again = work._train_in_new_process(run, 2)
+    assert "exists: continue with --resume" in again.failure
 
 
-@pytest.fixture
-def in_time():
-    """Fails the test where it would wait for ever."""
-
-    def late(number, frame):
-        pytest.fail("no outcome after five minutes")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(300)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-def outcomes(backend, processes=2):
-    found = list(work.outcomes(RUNS, processes, backend, None))
-    assert len(found) == len(RUNS)
-    return {outcome.run_dir: outcome.failure for outcome in found}
-
-
-@pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
-def test_every_run_has_its_outcome(pretended, backend):
-    installed(backend)
-    pretended(killed=False)
-    expected = {"runs/1": None, "runs/2": "no reason", "runs/3": None}
-    assert outcomes(backend) == expected
-
-
-@pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
-def test_a_killed_process_costs_its_own_run_alone(pretended, backend, in_time):
-    installed(backend)
-    pretended(killed=True)
-    found = outcomes(backend)
-    assert "was killed" in found.pop("runs/2")
-    assert found == {"runs/1": None, "runs/3": None}
-
-
-@pytest.mark.parametrize("backend", ["dask", "ray"])
-def test_a_backend_that_is_not_installed_is_named(monkeypatch, backend):
+def test_wrong_settings_are_refused(monkeypatch):
+    work.check("loky", None)
+    with pytest.raises(InputError, match="`cluster` needs `joblib_backend`=dask"):
+        work.check("loky", "host:1")
     monkeypatch.setattr(work.importlib.util, "find_spec", lambda name: None)
-    text = rf"--joblib_backend={backend} is not installed: pip install '{backend}"
-    with pytest.raises(InputError, match=text):
-        work.check(2, backend, None)
-
-
-def test_what_can_be_started_is_not_refused():
-    work.check(1, "loky", None)
-    with pytest.raises(InputError, match="--processes=0"):
-        work.check(0, "loky", None)
-    with pytest.raises(InputError, match="--cluster needs"):
-        work.check(2, "loky", "host:1")
+    with pytest.raises(InputError, match=r"pip install 'dask\[distributed\]'"):
+        work.check("dask", None)

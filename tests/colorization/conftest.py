@@ -1,4 +1,4 @@
-"""What several test files need: real images, and a small colorizer, trained once."""
+"""Real images, and a small colorizer that is trained once."""
 
 import dataclasses
 import functools
@@ -41,12 +41,6 @@ def crops():
     return _crops
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """No test reads or fills the user's cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-
-
 @pytest.fixture(scope="session")
 def settings() -> training.Settings:
     return SETTINGS
@@ -54,13 +48,10 @@ def settings() -> training.Settings:
 
 @pytest.fixture(scope="session")
 def colorizer() -> Colorizer:
-    images = _crops(400)
-    model = training.train(images, images[:0], SETTINGS)
-    return Colorizer(model, training.origin(SETTINGS, "photographs", images))
+    return training.train(_crops(400), SETTINGS, dataset="photographs")
 
 
 @pytest.fixture(scope="session")
-def untrained() -> Colorizer:
-    short = dataclasses.replace(SETTINGS, seed=3)
-    parts = training.build(short)
-    return Colorizer(parts.whole, training.origin(short, "nothing", _crops(4)))
+def untrained(colorizer) -> Colorizer:
+    parts = training.build(dataclasses.replace(SETTINGS, seed=3))
+    return Colorizer(parts.whole, colorizer.origin)

@@ -1,13 +1,17 @@
 """The architectures: parameters counted by hand, any size, fusion as published."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from color_s4l import command_line
 from color_s4l.errors import InputError
-from colorization import networks, train
-from colorization.networks import Shape, blocks, inception, inception_fusion
+from colorization import embedding, networks, train, training
+from colorization.colorizer import Colorizer
+from colorization.networks import Shape
 
 
 def test_parameters_of_the_encoder_decoder():
@@ -24,34 +28,34 @@ def test_parameters_of_the_fusion():
     # Encoder as above. Fusion: 1x1 over 256 + 1000 channels to 256, 1,256 * 256 +
     # 256 = 321,792. Decoder: 256>128 295,040, 128>64 73,792, 64>64 36,928, 64>32
     # 18,464, 32>2 578: together 424,802.
-    model = inception_fusion._trained(width=1.0)
+    model = networks._fusion(width=1.0)
     assert model.count_params() == 5_827_200 + 321_792 + 424_802
 
 
 def test_fusion_is_the_convolution_of_the_tiled_embedding():
     draws = np.random.default_rng(0)
     features = draws.normal(size=(2, 3, 4, 8)).astype("float32")
-    embedding = draws.normal(size=(2, 5)).astype("float32")
+    embedded = draws.normal(size=(2, 5)).astype("float32")
     inputs = [keras.Input((None, None, 8)), keras.Input((5,))]
-    model = keras.Model(inputs, inception_fusion._fuse(*inputs, width=1 / 64))
-    tiled = np.tile(embedding[:, None, None], (1, 3, 4, 1))
+    model = keras.Model(inputs, networks._fuse(*inputs, width=1 / 64))
+    tiled = np.tile(embedded[:, None, None], (1, 3, 4, 1))
     here, bias = model.get_layer("fuse_features").get_weights()
     (everywhere,) = model.get_layer("fuse_embedding").get_weights()
     kernel = np.concatenate([here[0, 0], everywhere])  # 8 + 5 channels to 4
     expected = np.concatenate([features, tiled], axis=-1) @ kernel + bias
-    found = np.asarray(model([features, embedding]))
+    found = np.asarray(model([features, embedded]))
     assert found == pytest.approx(np.maximum(expected, 0), abs=1e-5)
 
 
 def test_residual_sum():
     # 2 + 0.5 * 6 = 5
-    layer = inception.CustomScaleLayer(scale=0.5)
+    layer = embedding.CustomScaleLayer(scale=0.5)
     assert float(layer([ops.ones(()) * 2, ops.ones(()) * 6])) == 5.0
 
 
 def test_width_scales_the_filters():
-    assert blocks.scaled(64, 0.25) == 16
-    assert blocks.scaled(64, 0.001) == 1
+    assert networks.scaled(64, 0.25) == 16
+    assert networks.scaled(64, 0.001) == 1
 
 
 def test_colors_are_bounded_and_of_the_inputs_size():
@@ -63,7 +67,7 @@ def test_colors_are_bounded_and_of_the_inputs_size():
 
 
 def test_command_offers_every_network():
-    choices = train.Train.__dataclass_fields__["network"].metadata["choices"]
+    choices = command_line._choices(train.Train, "network")
     assert set(choices) == set(networks.NETWORKS)
 
 
@@ -73,22 +77,56 @@ def test_unknown_network():
 
 
 def test_embedding_too_small():
-    with pytest.raises(InputError, match=r"at least 75 px\. Received: 74"):
+    with pytest.raises(InputError, match=r"at least 75\. Received: 74"):
         networks.build("inception_fusion", Shape(embedding_size=74))
 
 
 def test_embedding_weights_missing(monkeypatch):
-    monkeypatch.setattr(inception, "_inception", lambda size, weights: None)
+    monkeypatch.setattr(embedding, "_inception", lambda size, weights: None)
     with pytest.raises(InputError, match=r"'no_such\.h5', which does not exist"):
-        inception._weighted(75, "no_such.h5")
+        embedding._weighted(75, "no_such.h5")
 
 
 def test_failed_download_says_what_to_do(monkeypatch):
     def refuse(size, weights):
         raise Exception("URL fetch failure:\n unreachable")
 
-    monkeypatch.setattr(inception, "_inception", refuse)
+    monkeypatch.setattr(embedding, "_inception", refuse)
     with pytest.raises(
-        InputError, match=r"fetch failure: unreachable\)\. Give .*=none"
+        InputError, match=r"fetch failure: unreachable\)\. Set .*or to none"
     ):
-        inception._download()
+        embedding._download()
+
+
+def test_fusion_from_training_to_file(settings, tmp_path, monkeypatch, crops):
+    """Builds Inception-ResNet-v2; the only such test, because it takes seconds."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    computed = []
+    compute = embedding.compute
+
+    def counted(embedder, images, verbosity):
+        computed.append(len(images))
+        return compute(embedder, images, verbosity)
+
+    monkeypatch.setattr(embedding, "compute", counted)
+    shape = Shape(width=0.0625, embedding_weights="none", embedding_size=75)
+    fusion = dataclasses.replace(
+        settings, network="inception_fusion", shape=shape, epochs=2
+    )
+    images = crops(6, 20)  # 20 is not divisible by 8
+    parts = training.build(fusion)
+    before = [np.asarray(w) for w in parts.embedder.get_weights()]
+    colorizer = training.train(
+        images, fusion, dataset="photographs", validation_images=images[:2], parts=parts
+    )
+    assert computed == [6, 2]  # once each, not once per epoch
+    embedding.cached(parts.embedder, training.pad(images))
+    assert computed == [6, 2]  # read from the cache
+    for old, new in zip(before, parts.embedder.get_weights(), strict=True):
+        assert np.array_equal(old, new)  # frozen
+    path = tmp_path / "fusion.h5"
+    colorizer.save(path)
+    again = Colorizer.load(path)
+    assert again.origin.embedding_size == 75
+    expected = colorizer.predict(images)
+    assert again.predict(images) == pytest.approx(expected, abs=1e-5)

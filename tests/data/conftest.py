@@ -3,13 +3,15 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from color_s4l.data import Data, decoding, image_files
+from color_s4l import data
+from color_s4l.settings import DataSettings
 
 
 @pytest.fixture(scope="session")
 def cifar100_dir(shared, tmp_path_factory):
-    """A TFDS directory: 3 training and 1 test image of each class of CIFAR-100."""
+    """A TFDS directory: 3 training images and 1 test image per class of CIFAR-100."""
     directory = tmp_path_factory.mktemp("cifar100")
     script = shared / "tools" / "prepare_data.py"
     limits = ["--train-per-class", "3", "--test-per-class", "1"]
@@ -23,20 +25,48 @@ def cifar100_dir(shared, tmp_path_factory):
 
 @pytest.fixture
 def toy():
-    """3 classes, 8 + 6 + 4 labelled images and 2 without; image i is filled with i."""
+    """3 classes, 8 + 6 + 4 labelled and 2 unlabelled images; image i has value i."""
     labels = np.array([0] * 8 + [1] * 6 + [2] * 4 + [-1] * 2, np.int32)
     images = np.zeros((20, 4, 4, 3), np.uint8) + np.arange(20, dtype=np.uint8).reshape(
         20, 1, 1, 1
     )
-    return Data("toy", ("cat", "NA", "x,y"), images, labels, images[:2], labels[:2])
+    return data.Data(
+        "toy", ("cat", "NA", "x,y"), images, labels, images[:2], labels[:2]
+    )
 
 
 @pytest.fixture
-def read_files():
-    """A function: paths to the images in memory and which of the paths they are."""
+def put(tmp_path):
+    """A function: writes an image, or one of 8 px filled with a level or colour."""
 
-    def read(paths, size, fit="crop"):
-        images, reasons = decoding.images_of(paths, size, fit, "memory")
-        return images, image_files.named(paths, reasons)
+    def write(path, image, **options):
+        if not isinstance(image, Image.Image):
+            color = (image,) * 3 if isinstance(image, int) else image
+            image = Image.new("RGB", (8, 8), color)
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / path, **options)
+        return tmp_path / path
+
+    return write
+
+
+@pytest.fixture
+def load(tmp_path):
+    """A function: reads `tmp_path` as a folder data set of 8 px."""
+
+    def read(root=tmp_path, image_size=8, **options):
+        return data.load(DataSettings("folder", str(root), image_size, **options))
+
+    return read
+
+
+@pytest.fixture
+def logged(caplog):
+    """A function: returns the messages logged since the last call."""
+
+    def read():
+        messages = list(caplog.messages)
+        caplog.clear()
+        return messages
 
     return read

@@ -18,18 +18,15 @@ def test_counts_and_their_line():
     assert balance.described(np.append(even, [7] * 1000), names) == text
 
 
-@pytest.mark.parametrize(("most", "expected"), [(10, False), (11, True)])
-def test_warns_above_ten_to_one(most, expected):
-    labels = np.array([0] * most + [1])
-    assert balance.imbalanced(labels, ("a", "b")) is expected
+def test_imbalanced_above_ten_to_one():
+    assert not balance.imbalanced(np.array([0] * 10 + [1]), ("a", "b"))
+    assert balance.imbalanced(np.array([0] * 11 + [1]), ("a", "b"))
 
 
-def test_weights_by_hand():
+def test_class_weights_by_hand():
     # 8 images in 2 classes that have any: 8 / (2 * 6), 8 / (2 * 2).
     weights = balance.class_weights(LABELS, CLASSES)
     assert weights.tolist() == pytest.approx([2 / 3, 2, 0])
     assert weights.dtype == np.float32
-    # The mean over the images is 1, and every class has the same sum.
-    seen = weights[LABELS[LABELS >= 0]]
-    assert seen.mean() == pytest.approx(1)
+    assert weights[LABELS[LABELS >= 0]].mean() == pytest.approx(1)
     assert balance.class_weights(np.array([0, 1, 2]), CLASSES).tolist() == [1, 1, 1]

@@ -9,11 +9,12 @@ from PIL import Image
 from color_s4l import data
 from color_s4l.data import digits
 from color_s4l.errors import InputError
+from color_s4l.settings import DataSettings
 
 
 @pytest.fixture(scope="module")
 def dataset():
-    return data.load("digits")
+    return data.load(DataSettings("digits"))
 
 
 def look(**changed):
@@ -52,25 +53,25 @@ def test_sizes_and_classes(dataset):
 
 
 def test_another_process_makes_the_same_bytes(dataset):
-    # Without TensorFlow, too: the JAX backend must have these images.
+    # Also without TensorFlow: the JAX backend must have these images.
     code = (
         "import sys, zlib; sys.modules['tensorflow'] = None\n"
-        "from color_s4l import data\n"
-        "print(zlib.crc32(data.load('digits').images.tobytes()))"
+        "from color_s4l import data, settings\n"
+        "images = data.load(settings.DataSettings('digits')).images\n"
+        "print(zlib.crc32(images.tobytes()))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == str(zlib.crc32(dataset.images.tobytes())), run.stderr
 
 
-def test_colours_and_grounds_vary(dataset):
-    # The mean colours spread over the images and no two images are equal.
+def test_images_differ(dataset):
     means = dataset.images.mean((1, 2))
     assert means.std(0).min() > 40
     everything = np.concatenate([dataset.images, dataset.test_images])
     assert len({image.tobytes() for image in everything}) == 1797
 
 
-def test_digits_may_be_lighter_or_darker_by_the_contrast_drawn():
+def test_a_digit_is_lighter_or_darker_by_the_contrast():
     full = np.full((8, 8), 16.0)
     # Ground 102 / 255 = 0.4: 0.4 + 0.5 = 0.9 of luma, and 0.4 - 0.35 = 0.05.
     light = digits.compose(full, look(), grey(102))[16, 20] / 255
@@ -78,14 +79,12 @@ def test_digits_may_be_lighter_or_darker_by_the_contrast_drawn():
     assert luma(light) == pytest.approx(0.9, abs=0.004)
     assert luma(dark / 255) == pytest.approx(0.05, abs=0.004)
 
-
-def test_takes_the_other_side_where_the_ground_leaves_no_room():
-    # 0.8 + 0.5 > 1, so darker in spite of the draw: 0.8 - 0.5 = 0.3.
-    image = digits.compose(np.full((8, 8), 16.0), look(), grey(204))
+    # 0.8 + 0.5 > 1, so darker although `lighter` was drawn: 0.8 - 0.5 = 0.3.
+    image = digits.compose(full, look(), grey(204))
     assert luma(image[16, 20] / 255) == pytest.approx(0.3, abs=0.004)
 
 
-def test_digit_stands_at_its_place_over_the_ground():
+def test_a_digit_is_at_its_place_over_the_background():
     image = digits.compose(np.full((8, 8), 16.0), look(), grey(102))
     inside = np.zeros((32, 32), bool)
     inside[4:28, 8:32] = True
@@ -93,7 +92,7 @@ def test_digit_stands_at_its_place_over_the_ground():
     assert (image[inside] != 102).any(-1).all()
 
 
-def test_no_stroke_leaves_a_ground_of_limited_contrast():
+def test_the_background_has_limited_contrast():
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     pixels = np.zeros((8, 8))
     pixels[4, 4] = 16
@@ -109,17 +108,6 @@ def test_looks_stay_within_the_image():
         assert 0 <= drawn.left <= 32 - drawn.side
 
 
-def test_image_size_resizes():
-    assert digits.load(16).images.shape == (1397, 16, 16, 3)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        (("digits", "somewhere"), "reads no --data_dir.*--dataset=folder"),
-        (("digits", None, 0), "--image_size of at least 1. Received: 0"),
-    ],
-)
-def test_refuses(arguments, text):
-    with pytest.raises(InputError, match=text):
-        data.load(*arguments)
+def test_refuses_a_directory():
+    with pytest.raises(InputError, match=r"does not use `data_dir`.*`dataset`=folder"):
+        data.load(DataSettings("digits", "somewhere"))

@@ -1,34 +1,33 @@
 import unicodedata
 
 import pytest
-from PIL import Image
 
-from color_s4l import data
 from color_s4l.errors import InputError
-from color_s4l.settings import DataSettings
 
 
 @pytest.fixture
-def root(tmp_path):
-    """Files 0.png to 5.png, filled with 0 to 5, some of them in a folder below."""
+def root(tmp_path, put):
+    """Files 0.png to 5.png, filled with 0 to 5, the last three in a subfolder."""
     for level in range(6):
-        path = tmp_path / ("" if level < 3 else "deeper/er") / f"{level}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), (level,) * 3).save(path)
+        put(f"{'' if level < 3 else 'deeper/er/'}{level}.png", level)
     return tmp_path
 
 
+@pytest.fixture
+def listed(root, load):
+    """A function: writes a table into the folder, and reads the folder with it."""
+
+    def read(table=None, name="labels.csv", test_fraction=0.5):
+        if table is not None:
+            content = table.encode() if isinstance(table, str) else table
+            (root / name).write_bytes(content)
+        return load(labels_csv=name, test_fraction=test_fraction)
+
+    return read
+
+
 TABLE = "filename,label\n1.png,cat\n0.png,dog\ndeeper/er/3.png,dog\n2.png,cat\n"
-
-
-def load(root, table=None, name="labels.csv", **options):
-    if table is not None:
-        content = table.encode() if isinstance(table, str) else table
-        (root / name).write_bytes(content)
-    options = {"test_fraction": 0.5} | options
-    return data.load_source(
-        DataSettings("folder", str(root), 8, labels_csv=name, **options)
-    )
+EXPECTED = {0: "dog", 1: "cat", 2: "cat", 3: "dog", 4: None, 5: None}
 
 
 def levels(images):
@@ -36,7 +35,7 @@ def levels(images):
 
 
 def labelled(dataset):
-    """Level -> class of all images, tested or trained on."""
+    """Level -> class of all training and test images."""
     pairs = [
         *zip(levels(dataset.images), dataset.labels, strict=True),
         *zip(levels(dataset.test_images), dataset.test_labels, strict=True),
@@ -44,19 +43,10 @@ def labelled(dataset):
     return {level: dataset.classes[k] if k >= 0 else None for level, k in pairs}
 
 
-EXPECTED = {0: "dog", 1: "cat", 2: "cat", 3: "dog", 4: None, 5: None}
-
-
-def test_labels_what_is_listed_and_nothing_else(root):
-    dataset = load(root, TABLE)
-    assert dataset.classes == ("cat", "dog")
-    assert labelled(dataset) == EXPECTED
-    assert sorted(dataset.test_labels) == [0, 1]
-
-
 @pytest.mark.parametrize(
     "content",
     [
+        TABLE.encode(),
         TABLE.encode("utf-8-sig"),
         TABLE.encode("utf-16"),
         TABLE.encode("utf-32"),
@@ -69,77 +59,69 @@ def test_labels_what_is_listed_and_nothing_else(root):
         b'dog,"4,5",deeper/er/3.png\n',
     ],
 )
-def test_reads_what_tables_are_written_by(root, content):
-    assert labelled(load(root, content)) == EXPECTED
+def test_reads_tables_of_common_programs(listed, content):
+    dataset = listed(content)
+    assert dataset.classes == ("cat", "dog")
+    assert labelled(dataset) == EXPECTED
+    assert sorted(dataset.test_labels) == [0, 1]
 
 
-def test_reads_latin_1_and_says_so(root, capsys):
-    table = TABLE.replace("cat", "Kätzchen")
-    dataset = load(root, table.encode("latin-1"))
+def test_labels_stay_text_also_in_latin_1(listed):
+    table = TABLE.replace("cat", "NA").replace("dog", "007")
+    assert listed(table).classes == ("007", "NA")
+    with pytest.warns(match="labels.csv is not UTF-8 and was read as Latin-1"):
+        dataset = listed(TABLE.replace("cat", "Kätzchen").encode("latin-1"))
     assert dataset.classes == ("Kätzchen", "dog")
-    assert "labels.csv is no UTF-8; read as Latin-1" in capsys.readouterr().err
 
 
-def test_labels_stay_text(root):
-    dataset = load(root, TABLE.replace("cat", "NA").replace("dog", "007"))
-    assert dataset.classes == ("007", "NA")
-
-
-def test_file_names_are_found_however_they_are_spelled(root):
-    Image.new("RGB", (8, 8), (9,) * 3).save(
-        root / unicodedata.normalize("NFD", "Äpfel.png")
-    )
+def test_finds_file_names_in_any_spelling(root, put, listed):
+    put(unicodedata.normalize("NFD", "Äpfel.png"), 9)
     table = TABLE.replace("1.png", "./deeper/../1.png").replace(
         "deeper/er/3.png", str(root / "deeper" / "er" / "3.png")
     )
-    dataset = load(root, table + unicodedata.normalize("NFC", "Äpfel.png,cat\n"))
+    dataset = listed(table + unicodedata.normalize("NFC", "Äpfel.png,cat\n"))
     assert labelled(dataset) == EXPECTED | {9: "cat"}
 
 
-def test_a_table_elsewhere_may_name_files_beside_it(root, tmp_path_factory):
+def test_a_table_elsewhere_may_name_files_beside_it(put, listed, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("tables")
-    Image.new("RGB", (8, 8), (9,) * 3).save(elsewhere / "9.png")
+    put(elsewhere / "9.png", 9)
     (elsewhere / "more.csv").write_text(TABLE + "9.png,cat\n")
-    dataset = load(root, name=str(elsewhere / "more.csv"))
+    dataset = listed(name=str(elsewhere / "more.csv"))
     assert labelled(dataset) == EXPECTED | {9: "cat"}
 
 
-def test_a_test_folder_is_labelled_by_its_folders_or_the_table(root):
-    (root / "test" / "cat").mkdir(parents=True)
-    Image.new("RGB", (8, 8), (9,) * 3).save(root / "test" / "cat" / "9.png")
+def test_a_test_folder_is_labelled_by_its_folders_or_the_table(put, listed):
+    put("test/cat/9.png", 9)
     for table in (TABLE, TABLE + "test/cat/9.png,cat\n"):
-        dataset = load(root, table, test_fraction=None)
+        dataset = listed(table, test_fraction=None)
         assert levels(dataset.test_images) == [9]
         assert dataset.test_labels.tolist() == [0]
         assert len(dataset.images) == 6
-    Image.new("RGB", (8, 8)).save(root / "test" / "8.png")
+    put("test/8.png", 8)
     with pytest.raises(InputError, match=r"1 of 2 files below .*no label.*8\.png"):
-        load(root, TABLE + "test/cat/9.png,cat\n", test_fraction=None)
+        listed(TABLE + "test/cat/9.png,cat\n", test_fraction=None)
 
 
-def test_class_folders_keep_their_labels_unless_the_table_lists_one(root):
+def test_class_folders_keep_their_labels_unless_the_table_lists_one(put, listed):
     for name in ("cat/9.png", "cat/8.png", "owl/deep/7.png", "6.png"):
-        (root / "train" / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8), (int(name[-5]),) * 3).save(root / "train" / name)
-    adding = load(root, TABLE, test_fraction=0.9)
-    found = {9: "cat", 8: "cat", 7: "owl", 6: None}
-    assert labelled(adding) == EXPECTED | found
-    # Of the classes cat (4) and dog (2), only what lies in class folders is tested on.
+        put(f"train/{name}", int(name[-5]))
+    adding = listed(TABLE, test_fraction=0.9)
+    assert labelled(adding) == EXPECTED | {9: "cat", 8: "cat", 7: "owl", 6: None}
+    # Of cat (4 images) and dog (2), only images in class folders are test images.
     assert set(levels(adding.test_images)) < {8, 9}
-    listed = labelled(load(root, TABLE + "train/6.png,cat\n"))
-    assert listed == EXPECTED | {9: None, 8: None, 7: None, 6: "cat"}
+    found = labelled(listed(TABLE + "train/6.png,cat\n"))
+    assert found == EXPECTED | {9: None, 8: None, 7: None, 6: "cat"}
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_refuses_to_contradict_class_folders(root, part):
-    (root / part / "cat").mkdir(parents=True)
+def test_refuses_to_contradict_class_folders(put, listed, part):
     for level in (8, 9):
-        path = root / part / "cat" / f"{level}.png"
-        Image.new("RGB", (8, 8), (level,) * 3).save(path)
+        put(f"{part}/cat/{level}.png", level)
     rows = f"{part}/cat/8.png,cat\n{part}/cat/9.png,dog\n"
     text = f"contradicts the class folders of 1 files: '{part}/cat/9.png' is 'dog'"
     with pytest.raises(InputError, match=text):
-        load(root, TABLE + rows, test_fraction=None)
+        listed(TABLE + rows, test_fraction=None)
 
 
 FORMS = ("NFC", "NFD")
@@ -147,64 +129,63 @@ FORMS = ("NFC", "NFD")
 
 @pytest.mark.parametrize("table", FORMS)
 @pytest.mark.parametrize("folder", FORMS)
-def test_accents_are_one_name_however_they_are_spelled(root, folder, table):
+def test_accents_in_two_spellings_are_one_name(put, load, listed, folder, table):
     cafe = unicodedata.normalize("NFC", "café")
-    for name in ("train/café/9.png", "test/café/8.png", "train/owl/7.png"):
-        path = root / unicodedata.normalize(folder, name)
-        path.parent.mkdir(parents=True)
-        Image.new("RGB", (8, 8), (int(path.stem),) * 3).save(path)
-    alone = data.load_source(DataSettings("folder", str(root), 8))
-    assert labelled(alone) == {9: cafe, 8: cafe, 7: "owl"}
+    for name, level in (("train/café/9", 9), ("test/café/8", 8), ("train/owl/7", 7)):
+        put(f"{unicodedata.normalize(folder, name)}.png", level)
+    with pytest.warns(match="ignored folders beside train: deeper"):
+        assert labelled(load()) == {9: cafe, 8: cafe, 7: "owl"}
     rows = "filename,label\n1.png,café\n"
-    adding = load(root, unicodedata.normalize(table, rows), test_fraction=None)
+    adding = listed(unicodedata.normalize(table, rows), test_fraction=None)
     none = dict.fromkeys((0, 2, 3, 4, 5))
     assert labelled(adding) == {9: cafe, 8: cafe, 7: "owl", 1: cafe} | none
     rows += "train/café/9.png,{}\ntest/café/8.png,café\n"
     agreeing = unicodedata.normalize(table, rows.format("café"))
-    listed = labelled(load(root, agreeing, test_fraction=None))
-    assert listed == {9: cafe, 8: cafe, 7: None, 1: cafe} | none
+    found = labelled(listed(agreeing, test_fraction=None))
+    assert found == {9: cafe, 8: cafe, 7: None, 1: cafe} | none
     with pytest.raises(InputError, match=r"folders of 1 files: 'train/.*' is 'owl'"):
-        load(root, unicodedata.normalize(table, rows.format("owl")), test_fraction=None)
+        listed(unicodedata.normalize(table, rows.format("owl")), test_fraction=None)
 
 
-def test_refuses_one_class_in_two_spellings(root):
+def test_refuses_one_class_in_two_spellings(tmp_path, load):
     for form in FORMS:
-        (root / "train" / unicodedata.normalize(form, "café")).mkdir(parents=True)
+        (tmp_path / "train" / unicodedata.normalize(form, "café")).mkdir(parents=True)
     with pytest.raises(InputError, match=r"has two folders 'café'.* into one"):
-        data.load_source(DataSettings("folder", str(root), 8))
+        load()
 
 
 @pytest.mark.parametrize(
     ("table", "text"),
     [
-        ("", "is no table of labels"),
-        ("\n\n", "is no table of labels"),
+        ("", "is not a table of labels"),
+        ("\n\n", "is not a table of labels"),
         ("filename,label\n", "has no rows"),
-        ("file,label\n1.png,cat\n", "columns filename and label.*It has: 'file', 'l"),
-        ("1.png,cat\n0.png,dog\n", "expected the columns filename and label"),
-        (TABLE + "1.png,dog\n", "row 5 names a file again: '1.png'"),
-        (TABLE + "./1.png,cat\n", "names 1 files again by another spelling"),
-        (TABLE + "no.png,cat\nno2.png,cat\n", "names 2 of 6 files .* such as 'no.png'"),
+        ("file,label\n1.png,cat\n", "columns filename and label.*: 'file', 'label'"),
+        (TABLE + "1.png,dog\n", "row 5 repeats a filename: '1.png'"),
+        (TABLE + "./1.png,cat\n", "names 1 files twice, spelled differently"),
+        (TABLE + "no.png,cat\nno2.png,cat\n", "names 2 of 6 files .* 'no.png'.*der.$"),
+        (TABLE + "er/4.png,cat\n", "'er/4.png'.*Did you mean 'deeper/er/4.png'"),
         (TABLE + ",cat\n", "row 5 has no filename"),
-        (TABLE + "a,b,c,d\n", "is no table of labels: .*Expected 2 fields in line 6"),
+        (TABLE + "a,b,c,d\n", "not a table of labels: .*Expected 2 fields in line 6"),
         ("filename,label\n1.png,cat,x\n", "as many values in every row"),
         ("filename,label, label\n1.png,cat,x\n", "each once"),
         ("filename,label\n1.png,\n", "gives no image a label"),
-        ('filename,label\n"1.png,cat\n', "is no table of labels"),
-        (b"\xff\xfef", "begins like utf-16 and is none"),
+        ('filename,label\n"1.png,cat\n', "is not a table of labels"),
+        (b"\xff\xfef", "begins like utf-16 but is not"),
         (b"\x00\x01\x02\x80", "expected the columns"),
     ],
 )
-def test_refuses_other_tables_in_one_line(root, table, text):
+@pytest.mark.filterwarnings("ignore:.*read as Latin-1")
+def test_refuses_other_tables_in_one_line(listed, table, text):
     with pytest.raises(InputError, match=text) as raised:
-        load(root, table)
+        listed(table)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 400
 
 
-def test_refuses_a_table_that_is_not_there(root):
+def test_refuses_a_table_that_does_not_exist(root, listed):
     with pytest.raises(InputError, match=r"Cannot read .*no\.csv: No such file"):
-        load(root, name="no.csv")
+        listed(name="no.csv")
     (root / "folder.csv").mkdir()
     with pytest.raises(InputError, match=r"Cannot read .*folder\.csv: Is a directory"):
-        load(root, name="folder.csv")
+        listed(name="folder.csv")

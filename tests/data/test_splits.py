@@ -39,7 +39,7 @@ def test_all_labels_leave_out_validation(toy):
     split = draw(toy, validation=3)
     assert len(split.labeled) == 15
     assert set(split.labeled) | set(split.validation) == set(range(18))
-    # The same number asked for outright, though 7 + 5 + 3 is not balanced.
+    # The same number may be given, although 7 + 5 + 3 is not balanced.
     assert draw(toy, labels=15, validation=3).labeled.tolist() == split.labeled.tolist()
 
 
@@ -53,35 +53,35 @@ def test_fewer_are_part_of_more(toy):
 
 
 def test_a_class_is_drawn_from_seed_and_class_alone(toy):
-    # Class 2 loses its images: what is drawn of the others stays.
+    # Without the images of class 2, the draws of the others stay the same.
     fewer = dataclasses.replace(toy, labels=np.where(toy.labels == 2, -1, toy.labels))
-    pair = draw_split(fewer.labels, toy.classes[:2], 6, None, 0, 1)
-    assert set(pair.labeled) == set(draw(toy, labels=9).labeled) - set(range(14, 18))
-
-
-def test_seeds_differ(toy):
     drawn = {tuple(draw(toy, labels=6, seed=seed).labeled) for seed in range(10)}
     assert len(drawn) > 5
+    pair = draw_split(fewer.labels, toy.classes[:2], 6, None, 0, 1)
+    assert set(pair.labeled) == set(draw(toy, labels=9).labeled) - set(range(14, 18))
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"labels": 0}, "--labels of at least 1. Received: 0"),
-        ({"labels": -3}, "--labels of at least 1. Received: -3"),
-        ({"labels": 21}, "--labels=21, but there are only 18 labelled images"),
-        ({"labels": 4}, "--labels=4 is not divisible by the 3 classes; give 3 or 6"),
-        ({"labels": 2}, "not divisible by the 3 classes; give 3"),
-        ({"labels": 15}, "Class 'x,y' has 4 .* ask for 5 \\+ 0 of every class"),
-        ({"labels": 9, "validation": 6}, "Class 'x,y' has 4 .* ask for 3 \\+ 2"),
-        ({"validation": 12}, "Class 'x,y' has 4 .* ask for 1 \\+ 4"),
-        ({"validation": -1}, "--validation of at least 0"),
-        ({"validation": 4}, "--validation=4 is not divisible by the 3 classes"),
-        ({"validation": 21}, "--validation=21, but there are only 18"),
-        ({"labels": 18, "validation": 3}, "--labels=18, but there are only 15"),
-        ({"unlabeled": 0}, "--unlabeled of at least 1"),
+        ({"labels": 0}, "`labels` of at least 1. Received: 0"),
+        ({"labels": -3}, "`labels` of at least 1. Received: -3"),
+        ({"labels": 21}, "`labels`=21, but there are only 18 labelled images"),
+        (
+            {"labels": 4},
+            "`labels`=4 is not divisible by the 3 classes. Possible: 3 or 6",
+        ),
+        ({"labels": 2}, "not divisible by the 3 classes. Possible: 3"),
+        ({"labels": 15}, "Class 'x,y' has 4 .* need 5 \\+ 0 images of every class"),
+        ({"labels": 9, "validation": 6}, "Class 'x,y' has 4 .* need 3 \\+ 2"),
+        ({"validation": 12}, "Class 'x,y' has 4 .* need 1 \\+ 4"),
+        ({"validation": -1}, "`validation` of at least 0"),
+        ({"validation": 4}, "`validation`=4 is not divisible by the 3 classes"),
+        ({"validation": 21}, "`validation`=21, but there are only 18"),
+        ({"labels": 18, "validation": 3}, "`labels`=18, but there are only 15"),
+        ({"unlabeled": 0}, "`unlabeled` of at least 1"),
         ({"unlabeled": 18, "validation": 3}, "but there are only 17 images"),
-        ({"seed": -1}, "--seed of at least 0"),
+        ({"seed": -1}, "`seed` of at least 0"),
     ],
 )
 def test_refuses_counts_that_do_not_fit(toy, arguments, text):
@@ -99,9 +99,8 @@ def test_round_trip_is_exact(toy, tmp_path):
         assert getattr(again, part).dtype == np.int64
 
 
-def test_file_names_the_class_only_where_a_label_is_used(toy, tmp_path):
-    split = draw(toy, labels=3)
-    save_split(split, toy, tmp_path / "split.csv")
+def test_the_file_has_a_class_only_if_the_label_is_used(toy, tmp_path):
+    save_split(draw(toy, labels=3), toy, tmp_path / "split.csv")
     table = pd.read_csv(tmp_path / "split.csv", keep_default_na=False)
     assert list(table) == [
         "index", "label", "labeled", "unlabeled", "validation", "crc32",
@@ -165,14 +164,11 @@ def test_refuses_malformed_files(toy, tmp_path, change, text):
         (b"", "is not a split: No columns"),
         (b"a,b\n1,2,3\n4,5,6,7,8\n", "is not a split"),
         (b"\xff\xfe\x00\x89PNG\x00\n", "is not a split"),
+        (None, r"Cannot read .*split.csv: No such file"),
     ],
 )
-def test_refuses_what_is_no_table(toy, tmp_path, content, text):
-    (tmp_path / "split.csv").write_bytes(content)
+def test_refuses_other_and_missing_files(toy, tmp_path, content, text):
+    if content is not None:
+        (tmp_path / "split.csv").write_bytes(content)
     with pytest.raises(InputError, match=text):
-        read_split(tmp_path / "split.csv", toy)
-
-
-def test_refuses_a_missing_file(toy, tmp_path):
-    with pytest.raises(InputError, match=r"Cannot read .*split.csv: No such file"):
         read_split(tmp_path / "split.csv", toy)

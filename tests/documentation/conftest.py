@@ -1,48 +1,58 @@
-"""What the pages show, taken out of them to be run."""
+"""The code blocks of the pages, and smaller settings for their commands."""
 
-import importlib.util
 import pathlib
 import re
+import shlex
 import typing
 
 import pytest
 
-PAGES = pathlib.Path(__file__).resolve().parents[2] / "docs"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Appended to commands, whose own settings need minutes to hours.
+SMALLER = {
+    "color_s4l.networks": ["--width=0.05"],
+    "color_s4l.train": [
+        *("--epochs=1", "--width=0.03", "--image_size=32", "--batch_size=8"),
+        *("--nojit_compile", "--nozca"),
+    ],
+    "colorization.train": ["--epochs=1", "--width=0.0625", "--image_size=32"],
+}
 
 
 class Block(typing.NamedTuple):
-    """A fenced block of a page."""
+    """A fenced block.
+
+    Attributes:
+        language: "python", "bash", ...
+        file: Path in the comment of the first line; "" if there is none.
+        text: The lines.
+    """
 
     language: str
-    caption: str
+    file: str
     text: str
 
-
-def _blocks(page):
-    """The fenced blocks of a page, in order."""
-    fence = r"^```(?:\{code-block\} )?(\w+)\n(?::caption: ([^\n]*)\n)?(.*?)^```$"
-    text = (PAGES / page).read_text(encoding="utf-8")
-    found = re.findall(fence, text, flags=re.MULTILINE | re.DOTALL)
-    return [Block(*parts) for parts in found]
-
-
-def _module(block, folder):
-    """The module that a block's file would be, from another folder."""
-    path = folder / pathlib.Path(block.caption).name
-    path.write_text(block.text, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    def commands(self):
+        """Returns module and arguments of each `python -m` line, made smaller."""
+        found = []
+        for line in self.text.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:2] == ["python", "-m"]:
+                found.append((words[2], words[3:] + SMALLER.get(words[2], [])))
+        return found
 
 
 @pytest.fixture(scope="session")
 def blocks():
-    """A function: a page's name to its blocks."""
-    return _blocks
+    """Function: path of a page -> its blocks in order."""
 
+    def read(page):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
+        files = [re.match(r"# (\S+\.py)\n", code) for _, code in found]
+        return [
+            Block(language, file[1] if file else "", code)
+            for (language, code), file in zip(found, files, strict=True)
+        ]
 
-@pytest.fixture(scope="session")
-def module():
-    """A function: a block and a folder to the imported module."""
-    return _module
+    return read

@@ -1,98 +1,94 @@
-"""The term and the network that the pages write join the contract tests."""
+"""README, the tutorial and the notebook, executed as a user would follow them."""
 
+import importlib
 import json
+import pathlib
+import re
 
-import keras
+import nbclient
+import nbformat
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
-from color_s4l import methods
-from color_s4l.methods import METHODS
-from color_s4l.networks import TRUNKS
-from color_s4l.terms import TERMS, Supervised
-from tests.networks import test_trunks
-from tests.terms import test_contract
-
-TERM, NETWORK = "confidence_penalty", "all_convolutional"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLASSES = ("red fox", "rabbit")
 
 
-@pytest.fixture
-def term(blocks, module, tmp_path, monkeypatch):
-    """The page's term, entered into the tables by the page's own lines."""
-    file, tables = blocks("add_a_term.md")
-    assert file.caption == f"color_s4l/terms/{TERM}.py"
-    names = {**vars(module(file, tmp_path)), "Supervised": Supervised}
-    monkeypatch.setitem(TERMS, TERM, None)
-    monkeypatch.setitem(METHODS, TERM, None)
-    exec(tables.text, {**names, "TERMS": TERMS, "METHODS": METHODS})
-    return TERMS[TERM]
+def photograph(path, kind, chance):
+    """A bright or dark square on a random background, as JPEG."""
+    pixels = chance.integers(0, 255, 3) * np.ones((90, 120, 3))
+    pixels[20:60, 30:80] = 255 * kind
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype("uint8")).save(path)
 
 
-def test_the_new_term_joins_the_contract(term, make_learner, gradients):
-    arguments = (TERM, make_learner)
-    contract = test_contract
-    contract.test_one_step_gives_finite_terms_that_add_up_and_moves_the_weights(
-        *arguments
-    )
-    contract.test_gradient_of_each_scalar_reaches_the_whole_trunk(*arguments, gradients)
-    contract.test_a_term_reads_the_views_that_it_names_and_no_others(*arguments)
-    contract.test_a_term_asks_for_the_heads_that_it_reads(*arguments)
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """The tutorial's folder: 6 training and 4 test photographs per class."""
+    root, chance = tmp_path_factory.mktemp("tutorial"), np.random.default_rng(1)
+    for kind, name in enumerate(CLASSES):
+        for part, count in (("train", 6), ("test", 4), ("unlabeled", 8)):
+            for number in range(count):
+                photograph(root / f"photos/{part}/{name}/{number}.jpg", kind, chance)
+    for kind, name in enumerate(("one", "two")):
+        photograph(root / f"new_photos/{name}.jpg", kind, chance)
+    return root
 
 
-def test_the_new_terms_hyper_parameter_can_be_set(term):
-    found = methods.terms_of(f"color_s4l+{TERM}", [f"{TERM}.weight=0.2"])
-    assert found[-1] == term(weight=0.2)
-    assert len(found) == 3
+def test_tutorial(photographs, blocks, monkeypatch, capsys):
+    monkeypatch.chdir(photographs)
+    printed = {}
+    for block in blocks("docs/own_photographs.md"):
+        for module, words in block.commands():
+            name = "color_s4l.report.__main__" if "report" in module else module
+            assert not importlib.import_module(name).main(words)
+            printed[module] = capsys.readouterr().out
+        if block.language == "python":
+            exec(block.text, {})
+    assert capsys.readouterr().out.strip() in CLASSES
+    assert "12 labelled, 28 unlabelled" in printed["color_s4l.train"]
+    assert "8 test images of folder" in printed["color_s4l.evaluate"]
+    page = pathlib.Path("photos.html").read_text(encoding="utf-8")
+    assert "color_s4l on folder, 12 labels" in page
+    table = pd.read_csv("new_photos.csv")
+    names = sorted(pathlib.Path(name).name for name in table["filename"])
+    assert names == ["one.jpg", "two.jpg"]
+    assert set(table["label"]) <= set(CLASSES)
+    assert pathlib.Path("sure.csv").exists()
+    for picture in ("inspection/contact_sheet.png", "label_these.png"):
+        with Image.open(picture) as sheet:
+            assert min(sheet.size) > 100
+    assert pathlib.Path("photos.onnx").stat().st_size > 1000
 
 
-def test_the_new_term_is_zero_for_uniform_predictions(term):
-    # One image of certainty e^10 : 1: entropy nearly 0 of log 2; one of none.
-    class Network:
-        """What a pass asks of a network."""
-
-        def __call__(self, images, training):
-            return {"class": keras.ops.convert_to_tensor([[10.0, 0.0], [1.0, 1.0]])}
-
-        def random_states(self):
-            return []
-
-    batch = test_contract.Recording({"labeled": keras.ops.zeros((2, 1))})
-    batch.passes = {}
-    outcome = term(weight=1.0).loss(Network(), batch, None, None)
-    penalty = float(outcome.terms[TERM])
-    # (log 2 - 0.0004994 + 0) / 2, 0.0004994 being the entropy of (1, e^-10) in nats.
-    assert penalty == pytest.approx((0.6931472 - 0.0004994) / 2, abs=1e-6)
+def test_python_of_readme(blocks, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks("README.md"):
+        if block.language == "python":
+            text = block.text.replace("0.125", "0.03").replace(
+                '"epochs": 20', '"epochs": 1'
+            )
+            exec(text, names)
+    assert names["probabilities"].shape == (297, 10)
+    np.testing.assert_allclose(names["probabilities"].sum(axis=1), 1, atol=1e-5)
+    assert re.search(r"^\d+\.\d % of the test images", capsys.readouterr().out, re.M)
+    assert names["model"].classes_.tolist() == list(range(10))
+    assert 0 <= names["accuracy"] <= 1
 
 
-@pytest.fixture
-def trunk(blocks, module, tmp_path, monkeypatch):
-    """The page's network, entered into the table by the page's own line."""
-    file, table = blocks("add_a_network.md")
-    assert file.caption == f"color_s4l/networks/{NETWORK}.py"
-    names = vars(module(file, tmp_path))
-    monkeypatch.setitem(TRUNKS, NETWORK, None)
-    exec(table.text, {**names, "TRUNKS": TRUNKS})
-    keras.utils.set_random_seed(1)
-    return TRUNKS[NETWORK]((32, 32, 3), width=0.03)
-
-
-def test_the_new_network_joins_the_contract(trunk, gradients, tmp_path):
-    contract, name = test_trunks, NETWORK
-    images = contract.images.__wrapped__()
-    contract.test_features_are_finite_maps_that_differ_between_images(trunk, images)
-    for shape in ((32, 32, 3), (36, 44, 3)):
-        contract.test_says_the_shape_it_gives_at_any_image_size(name, shape)
-    contract.test_gradient_reaches_every_trainable_weight(trunk, images, gradients)
-    contract.test_training_moves_the_statistics_and_inference_does_not(name, images)
-    for suffix in (".keras", ".h5"):
-        contract.test_a_saved_trunk_is_the_same(trunk, images, suffix, tmp_path)
-    contract.test_bfloat16_computes_near_float32(name, trunk, images)
-    contract.test_dropout_acts_in_training_only(name, images)
-
-
-def test_the_new_network_has_the_blocks_that_freezing_goes_by(trunk):
-    from color_s4l.networks import parts
-
-    assert [*parts.blocks(trunk)] == ["block1", "block2", "block3"]
-    assert trunk.output_shape == (None, 8, 8, 6)  # 192 * 0.03
-    full = TRUNKS[NETWORK]((32, 32, 3))
-    assert json.loads(full.to_json())["config"]["name"] == "trunk"
+# The notebook runs in another process; the warnings are those of Jupyter.
+@pytest.mark.filterwarnings("ignore")
+def test_notebook(tmp_path):
+    notebook = nbformat.read(ROOT / "docs" / "main_job.ipynb", as_version=4)
+    assert not [cell for cell in notebook.cells if cell.get("outputs")]
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=900, resources=resources).execute()
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    text = "".join(out.get("text", "") for out in outputs)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert f"{result['error']:.1f} % of the test images" in text
+    assert len(re.findall(r"^\d predicted as \d, \d+%$", text, re.M)) == 5
+    assert (tmp_path / "report.html").stat().st_size > 50_000

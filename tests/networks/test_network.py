@@ -1,10 +1,12 @@
-"""Heads, what decays, what moves, and the model that a user gets."""
+"""Heads, gates, weight decay, moving statistics, and the model for inference."""
 
 import keras
 import numpy as np
 import pytest
 
-from color_s4l.networks import Network, convnet, inference_model
+from color_s4l.networks import Network, inference_model
+from color_s4l.networks.attention import attention
+from color_s4l.networks.convnet import convnet
 from color_s4l.views.preprocessing import Preprocessing
 
 HEADS = {"class": 5, "proxy": 7}
@@ -86,12 +88,33 @@ def test_moving_statistics_are_kept_while_batch_statistics_are_used(network, ima
     assert all(changed)
 
 
-def test_dropout_still_advances_where_statistics_are_kept(network, images):
+def test_random_states_advance_while_statistics_are_kept_or_apart(network, images):
+    def logits():
+        return numpy_of(network(images, training=True)["class"])
+
     with network.moving_statistics_kept():
-        first = numpy_of(network(images, training=True)["class"])
+        first = logits()
     with network.moving_statistics_kept():
-        second = numpy_of(network(images, training=True)["class"])
+        second = logits()
     assert np.abs(first - second).max() > 1e-3
+    before, states = moving(network), network.random_states()
+    with network.apart():
+        third = logits()
+    with network.apart(states):
+        again = logits()
+    assert np.abs(second - third).max() > 1e-3
+    assert again == pytest.approx(third, abs=1e-6)
+    for now, then in zip(moving(network), before, strict=True):
+        assert now == pytest.approx(then, abs=0)
+
+
+def test_replaced_weights_are_restored(network, images):
+    bias = network.heads["proxy"].bias
+    before = numpy_of(network(images)["proxy"])
+    with network.replaced([(bias, bias.value + 1)]):
+        inside = numpy_of(network(images)["proxy"])
+    assert inside == pytest.approx(before + 1, abs=1e-6)
+    assert numpy_of(network(images)["proxy"]) == pytest.approx(before, abs=0)
 
 
 def test_logits_stay_float32_in_bfloat16(images):
@@ -126,12 +149,56 @@ def test_inference_model_is_the_networks_softmax_on_raw_images(
     assert found == pytest.approx(expected, abs=1e-5)
     assert found.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert found.std(axis=0).max() > 1e-4  # else any constant would pass
+    # The weights are shared.
+    network.heads["class"].bias.assign([5.0, 0.0, 0.0, 0.0, 0.0])
+    assert (numpy_of(model(small.images[:7]))[:, 0] > found[:, 0] + 0.1).all()
 
 
-def test_inference_model_shares_the_networks_weights(network, small):
+def test_attention_by_hand():
+    # In inference, batch normalisation divides by sqrt(1 + 0.001), which is almost 1.
+    # Kernels (1, 0) and (0, -2) on features (3, 1) and (-1, -2): ReLU 3 + 0, 0 + 4.
+    module = attention((1, 2, 2))
+    kernels = [w for w in module.weights if w.name == "kernel"]
+    for kernel, values in zip(kernels, [(1, 0), (0, -2)], strict=True):
+        kernel.assign(np.array(values, "float32").reshape(1, 1, 2, 1))
+    features = np.array([[[[3, 1], [-1, -2]]]], "float32")
+    found = numpy_of(module(features, training=False)).ravel()
+    assert found == pytest.approx([3, 4], rel=1e-3)
+
+
+def test_gates_multiply_the_features_before_they_are_pooled(images, small):
+    trunk = convnet((16, 16, 3), width=0.03)
+
+    def halves(features_shape, *, synchronized):
+        features = keras.Input(features_shape)
+        return keras.Model(features, keras.layers.Rescaling(0.0, 0.5)(features))
+
+    heads = {"class": 4, "attention": attention, "half": halves}
+    network = Network(trunk, heads, 0.5)
+    outputs = {name: numpy_of(value) for name, value in network(images).items()}
+    assert set(network.heads) == {"class"}
+    assert set(network.gates) == {"attention", "half"}
+    maps = outputs["attention"] * outputs["half"]
+    expected = (outputs["features"] * maps).mean(axis=(1, 2))
+    assert outputs["pooled"] == pytest.approx(expected, abs=1e-6)
+    assert (outputs["half"] == 0.5).all()
+    # A gate's weights are trained and saved, and the inference model has it too.
+    ids = {id(weight) for weight in network.trainable_variables}
+    gate = network.gates["attention"]
+    assert len(gate.trainable_variables) == 8
+    assert {id(weight) for weight in gate.trainable_variables} <= ids
     preprocessing = Preprocessing(zca=False)
     model = inference_model(network, preprocessing)
-    before = numpy_of(model(small.images[:2]))
-    network.heads["class"].bias.assign([5.0, 0.0, 0.0, 0.0, 0.0])
-    after = numpy_of(model(small.images[:2]))
-    assert (after[:, 0] > before[:, 0] + 0.1).all()
+    logits = network(preprocessing(small.images[:2]))["class"]
+    assert numpy_of(model(small.images[:2])) == pytest.approx(
+        numpy_of(keras.ops.softmax(logits)), abs=1e-5
+    )
+
+
+def test_a_network_without_classes_gives_an_encoder(small):
+    network = Network(convnet((16, 16, 3), width=0.03), {"proxy": 4}, 0.5)
+    preprocessing = Preprocessing(zca=False)
+    model = inference_model(network, preprocessing)
+    assert model.name == "encoder"
+    pooled = network(preprocessing(small.images[:2]))["pooled"]
+    assert numpy_of(model(small.images[:2])) == pytest.approx(numpy_of(pooled))

@@ -1,21 +1,29 @@
-"""What every trunk must do; a new entry of TRUNKS joins by itself."""
+"""Contract of every registered trunk, and of one that a plug-in adds."""
 
 import keras
 import numpy as np
 import pytest
 
+from color_s4l import registry
 from color_s4l.artifacts.files import h5_wanted
-from color_s4l.networks import TRUNKS, convnet
+from color_s4l.errors import InputError
+from color_s4l.networks import Network
+from color_s4l.networks.convnet import convnet
+from color_s4l.networks.structure import blocks, freeze, stages, statistics
+from color_s4l.registry import TRUNKS
 
-# Without normalisation a few ReLUs alone would all be dead by the end.
+# Keras supports it on TensorFlow only; JAX does not need it.
+SYNCHRONIZED = keras.backend.backend() == "tensorflow"
+# Without normalisation a narrower trunk would only have dead ReLUs at its end.
 WIDTHS = {"vgg16": 0.25, "encoder": 0.25}
 
 
-def narrow(name, shape, dropout=0.0):
-    return TRUNKS[name](shape, width=WIDTHS.get(name, 0.03), dropout=dropout)
+def narrow(name, shape, **settings):
+    settings = {"dropout": 0.0, "synchronized": False, **settings}
+    return TRUNKS[name](shape, width=WIDTHS.get(name, 0.03), **settings)
 
 
-# The deeper ones are resnet_v2_50's code with more blocks, and slow to build.
+# These two are resnet_v2_50 with more blocks, and slow to build.
 CONTRACT = [name for name in TRUNKS if name not in ("resnet_v2_101", "resnet_v2_152")]
 
 
@@ -112,52 +120,102 @@ def test_dropout_acts_in_training_only(name, images):
     assert first == pytest.approx(second, abs=0)
 
 
-def count(variables):
-    return sum(int(np.prod(variable.shape)) for variable in variables)
+def test_blocks_and_synchronisation(name):
+    trunk = narrow(name, (32, 32, 3), synchronized=SYNCHRONIZED)
+    found = blocks(trunk)
+    counted = [block for block in found if block != "stem"]
+    assert counted == [f"block{n}" for n in range(1, len(counted) + 1)]
+    # The last block ends in the features, and no block's map is larger than the one
+    # before it.
+    assert found[counted[-1]][-1].output is trunk.outputs[0]
+    sides = [found[block][-1].output.shape[1] for block in counted]
+    assert sides == sorted(sides, reverse=True)
+    kind = keras.layers.BatchNormalization
+    norms = [layer for layer in trunk._flatten_layers() if isinstance(layer, kind)]
+    assert all(norm.synchronized == SYNCHRONIZED for norm in norms)
 
 
-@pytest.fixture(scope="module")
-def full():
-    return convnet((32, 32, 3))
+def test_images_that_are_too_small_are_refused(name):
+    if TRUNKS.entry(name).plugin is None:
+        with pytest.raises(InputError, match=r"px or more\. Received: 3 x 32"):
+            narrow(name, (3, 32, 3))
 
 
-def test_convnet_has_the_published_parameter_counts(full):
-    # Tran 2019's published code: 3,122,560 trained and 4,096 moving statistics.
-    assert count(full.trainable_variables) == 3_122_560
-    moving = [v for v in full.non_trainable_variables if v.name.startswith("moving")]
-    assert count(moving) == 4_096
+def test_the_names_of_the_librarys_trunks():
+    assert set(TRUNKS) >= {
+        *("convnet", "convnet_relu", "tempens", "nin", "wrn_28_2", "wrn_28_4"),
+        *("wrn_28_2_usb", "shake_wrn", "resnet50", "vgg16", "resnet_v2_50"),
+        *("resnet_v2_101", "resnet_v2_152", "resnet18", "revnet18", "encoder"),
+    }
 
 
-def test_convnet_gives_6_rows_and_columns_of_128(full):
-    assert full.output_shape == (None, 6, 6, 128)
-
-
-def test_convnet_is_nine_units_with_slope_01(full):
-    kinds = [type(layer).__name__ for layer in full.layers]
-    for kind in ("Conv2D", "BatchNormalization", "LeakyReLU"):
-        assert kinds.count(kind) == 9
-    slopes = {k.negative_slope for k in full.layers if hasattr(k, "negative_slope")}
-    assert slopes == {0.1}
-    norms = [k for k in full.layers if isinstance(k, keras.layers.BatchNormalization)]
-    assert {(k.momentum, k.epsilon) for k in norms} == {(0.99, 1e-3)}
-
-
-def test_convnet_width_scales_every_number_of_filters():
-    filters = [
-        layer.filters
-        for layer in convnet((32, 32, 3), width=0.25).layers
-        if isinstance(layer, keras.layers.Conv2D)
-    ]
+@pytest.mark.parametrize(
+    ("name", "slope", "dropout"),
+    [("convnet", 0.1, 0.0), ("convnet_relu", 0.0, 0.0), ("tempens", 0.1, 0.5)],
+)
+def test_convnet_and_its_versions(name, slope, dropout):
+    trunk = TRUNKS[name]((32, 32, 3), width=0.25)
+    assert trunk.output_shape == (None, 6, 6, 32)
+    of_kind = {}
+    for layer in trunk.layers:
+        of_kind.setdefault(type(layer).__name__, []).append(layer)
+    filters = [layer.filters for layer in of_kind["Conv2D"]]
     assert filters == [32, 32, 32, 64, 64, 64, 128, 64, 32]
+    assert all(layer.use_bias for layer in of_kind["Conv2D"])
+    norms = of_kind["BatchNormalization"]
+    assert [(n.momentum, n.epsilon) for n in norms] == [(0.99, 1e-3)] * 9
+    assert [layer.negative_slope for layer in of_kind["LeakyReLU"]] == [slope] * 9
+    assert [layer.rate for layer in of_kind["Dropout"]] == [dropout] * 2
 
 
-def test_convnet_synchronizes_every_norm_when_asked():
-    trunk = convnet((16, 16, 3), width=0.03, synchronized=True)
-    norms = [k for k in trunk.layers if isinstance(k, keras.layers.BatchNormalization)]
-    assert {k.synchronized for k in norms} == {True}
-
-
-def test_convnet_refuses_images_below_12_px():
-    with pytest.raises(ValueError, match=r"12 px or more. Received: \(11, 32\)"):
+def test_convnet_takes_images_from_12_px():
+    with pytest.raises(InputError, match=r"12 px or more\. Received: 11 x 32"):
         convnet((11, 32, 3))
     assert convnet((12, 12, 3), width=0.03).output_shape[1:3] == (1, 1)
+
+
+PLUGIN = """
+import keras
+from keras import layers
+
+from color_s4l.registry import register_trunk
+
+
+@register_trunk("my_net")
+def my_net(input_shape, *, width=1.0, dropout=0.0, synchronized=False):
+    inputs = features = keras.Input(input_shape)
+    for block in (1, 2):
+        name = f"block{block}"
+        filters = max(1, round(32 * block * width))
+        features = layers.SeparableConv2D(
+            filters, 3, padding="same", name=f"{name}_conv"
+        )(features)
+        features = layers.BatchNormalization(
+            synchronized=synchronized, name=f"{name}_norm"
+        )(features)
+        features = layers.Activation("gelu", name=f"{name}_gelu")(features)
+        features = layers.MaxPooling2D(2, name=f"{name}_pool")(features)
+        features = layers.Dropout(dropout, name=f"{name}_dropout")(features)
+    return keras.Model(inputs, features, name="trunk")
+"""
+
+
+def test_a_plugin_adds_a_trunk_of_keras_layers(images, tmp_path, monkeypatch):
+    len(TRUNKS)
+    monkeypatch.setattr(TRUNKS, "_entries", dict(TRUNKS._entries))
+    monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
+    path = tmp_path / "plugin_with_a_trunk.py"
+    path.write_text(PLUGIN)
+    registry.load_plugins([str(path)])
+    assert TRUNKS.entry("my_net").plugin == "plugin_with_a_trunk"
+    trunk = narrow("my_net", (32, 32, 3))
+    assert list(blocks(trunk)) == ["block1", "block2"]
+    assert len(stages(trunk)) == 3
+    # Convolution 3; pooling 4; at step 2: convolution 8; pooling 10.
+    assert statistics(trunk).receptive_field == 10
+    network = Network(trunk, {"class": 3}, dropout=0.5)
+    assert numpy_of(network(images, training=True)["class"]).shape == (4, 3)
+    freeze(trunk, 1)
+    trained = [v.path for v in network.trainable_variables]
+    assert not any("block1" in path for path in trained)
+    test_blocks_and_synchronisation("my_net")

@@ -1,4 +1,4 @@
-"""Terms without a trunk: a network that is given its own answers."""
+"""Terms without a trunk: a network whose logits are its images."""
 
 import contextlib
 
@@ -6,46 +6,61 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l.terms import Progress
+from color_s4l.terms import Outcome, Progress
 
-OVER = Progress(np.int32(99), 100, 10)
-
-
-def numpy_of(tensor):
-    return keras.ops.convert_to_numpy(tensor)
+# The last of 100 steps: every ramp is complete.
+END = Progress(np.int32(99), 100, 10)
 
 
 class Given:
-    """A network whose logits stand in the images: each is its own output."""
+    """A network whose outputs are its images, or a linear function of them.
 
-    def __init__(self):
+    Attributes:
+        passes: Number of passes so far.
+        kept: Number of passes so far that did not update the moving statistics.
+    """
+
+    def __init__(self, matrix=None):
+        self.matrix, self.passes, self.kept = matrix, 0, 0
         self.heads = {"class": lambda images: images}
 
     def __call__(self, images, training=False):
         assert training
-        parts = ("class", "proxy", "pooled", "embedding", "attention")
-        return dict.fromkeys(parts, keras.ops.convert_to_tensor(images))
+        self.passes += 1
+        images = keras.ops.convert_to_tensor(images)
+        outputs = images if self.matrix is None else images @ self.matrix
+        names = ("class", "proxy", "pooled", "embedding", "attention")
+        return dict.fromkeys(names, outputs)
 
     def random_states(self):
         return []
 
     @contextlib.contextmanager
     def moving_statistics_kept(self):
+        self.kept += 1
+        yield
+
+    @contextlib.contextmanager
+    def apart(self, values=()):
         yield
 
 
 @pytest.fixture
 def given():
-    """A network whose logits stand in the images."""
-    return Given()
+    """The class of a network whose outputs are its images."""
+    return Given
 
 
 @pytest.fixture
-def loss_of(given):
-    """A function: a term and its batch to its scalars, when every ramp is over."""
+def outcome_of():
+    """A function: a term and its batch to its outcome, with scalars as floats."""
 
-    def measure(term, batch, state=None, progress=OVER):
-        outcome = term.loss(given, batch, state, progress)
-        return {name: float(numpy_of(value)) for name, value in outcome.terms.items()}
+    def measure(term, batch, state=None, progress=END, network=None):
+        outcome = term.loss(network or Given(), batch, state, progress)
+        scalars = (
+            {name: float(keras.ops.convert_to_numpy(v)) for name, v in part.items()}
+            for part in (outcome.terms, outcome.watch)
+        )
+        return Outcome(*scalars, outcome.kept)
 
     return measure

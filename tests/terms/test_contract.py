@@ -1,44 +1,31 @@
-"""What every term and every method must do; a new entry joins by itself."""
+"""Requirements of every registered term and method, also of plug-ins' terms.
+
+To test the terms of a module outside the repository: pytest -p MODULE.
+"""
 
 import dataclasses
-import pathlib
 import typing
 
 import keras
 import numpy as np
 import pytest
 
-import color_s4l.terms
-from color_s4l.methods import METHODS
-from color_s4l.terms import TERMS, Polyak, Progress, Supervised
-from color_s4l.terms.proxies import SESEMI
+from color_s4l.errors import InputError
+from color_s4l.fields import ranges_of
+from color_s4l.methods import terms_of
+from color_s4l.registry import METHODS, TERMS
+from color_s4l.terms import Progress
+from color_s4l.terms.supervised import Supervised
+from color_s4l.views.step import WEIGHTS
 
-# What every term may read besides its views.
+# Entries of a batch that are no views.
 ALWAYS = {"labels", "index", "draws"}
-# A text or a tuple has no "other value" of itself, a decay stays below 1. Numbers
-# without one here are raised by a half.
-OTHER = {
-    "tasks": (SESEMI,),
-    "bn_stats": ("supervised", "both"),
-    "ramp": ("linear", "sigmoid"),
-    "decay": (0.1,),
-    "ramp_decay": (0.1,),
-}
-# Without these a term or one of its hyper-parameters has no part in the first steps:
-# an untrained network guesses with less confidence than the published thresholds, and
-# a warm-up is longer.
-TESTED = {
-    "pseudo_label": {"threshold": 0.1},
-    "pseudo_label_epochs": {"threshold": 0.1, "warm_up": 0.0},
-    "fixmatch": {"threshold": 0.1},
-    "attention": {"threshold": 0.1},
-}
-BASES = {
-    ("mean_teacher", "decay"): {"ramp_share": 0.0},
-    ("ict", "decay"): {"ramp_share": 0.0},
-    ("vat", "ramp"): {"ramp_share": 0.5},
-    ("entropy", "ramp"): {"ramp_share": 0.5},
-}
+IN_METHODS = {type(term) for terms in METHODS.values() for term in terms}
+# All methods, and sums with the terms of no method.
+SUMS = [
+    *METHODS,
+    *(f"supervised+{name}" for name, term in TERMS.items() if term not in IN_METHODS),
+]
 FIELDS = [
     (name, field.name)
     for name, term in TERMS.items()
@@ -50,116 +37,116 @@ def numpy_of(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
-def weights_of(network):
-    """Trunk's weights and moving statistics: heads may differ in shape."""
-    return [numpy_of(variable).copy() for variable in network.trunk.variables]
+def copies(variables):
+    return [numpy_of(variable).copy() for variable in variables]
 
 
-def trained(learner, batches, steps):
-    """The logs of each step."""
-    logs = []
-    for step in steps:
-        learner.reset_metrics()
-        logs.append(learner.train_on_batch(batches.batch(step), return_dict=True))
-    return logs
+def term_of(name):
+    """A term with the hyper-parameters that its registration names for tests."""
+    return TERMS[name](**TERMS.options(name).get("tested_with", {}))
 
 
-def losing(terms):
-    """Those that add to the loss: Polyak averaging only watches."""
-    return [term for term in terms if not isinstance(term, Polyak)]
-
-
-def late(learner):
-    """Progress in the last step: every ramp is over."""
-    plan = learner.plan
-    steps = plan.epochs * plan.steps_per_epoch
-    return Progress(np.int32(steps - 1), steps, plan.steps_per_epoch)
+def with_classes(name, term):
+    """A method in which the term can be trained: not every term trains a head."""
+    return (term,) if name == "supervised" else (Supervised(), term)
 
 
 def outcome_of(learner, views):
-    return learner.terms[0].loss(
-        learner.network, views, learner.states[0], late(learner)
-    )
+    """The last term's outcome in the last step, when every ramp is complete."""
+    plan = learner.plan
+    steps = plan.epochs * plan.steps_per_epoch
+    progress = Progress(np.int32(steps - 1), steps, plan.steps_per_epoch)
+    state = learner.states[-1]
+    return learner.terms[-1].loss(learner.network, views, state, progress)
+
+
+def ranges(term, field):
+    return ranges_of(typing.get_type_hints(type(term), include_extras=True)[field])
 
 
 def changed(term, field):
-    value = getattr(term, field)
+    """The term with another value of a field that its range contains."""
+    value, allowed = getattr(term, field), ranges(term, field)
     if isinstance(value, bool):
-        return dataclasses.replace(term, **{field: not value})
-    if field in OTHER:
-        other = next(known for known in OTHER[field] if known != value)
+        others = [not value]
+    elif isinstance(value, str):
+        others = [choice for one in allowed for choice in one.choices]
+    elif isinstance(value, tuple):
+        others = [value[:-1]]
     else:
-        other = type(value)(value * 1.5 + 1)
+        others = [type(value)(other) for other in (1.5 * value + 1, value / 10)]
+    other = next(
+        other
+        for other in others
+        if other != value and all(one.contains(other) for one in allowed)
+    )
     return dataclasses.replace(term, **{field: other})
 
 
 @pytest.fixture(scope="module")
-def third_step(make_learner):
-    """A function: terms to the trunk's variables and the states after three steps."""
+def after_three_steps(make_learner):
+    """A function: terms to the trunk's variables and states after three steps."""
     known = {}
 
     def run(terms):
         if terms not in known:
             learner, batches = make_learner(terms, epochs=5)
-            # One batch: what is remembered of an image is used the next time.
-            trained(learner, batches, [0, 0, 0])
-            remembered = [
-                numpy_of(variable).copy()
-                for state in learner.states
-                for variable in (state.weights if state else ())
-            ]
-            known[terms] = weights_of(learner.network) + remembered
+            # One batch: its images are in the terms' states from the second step on.
+            for _ in range(3):
+                learner.train_on_batch(batches.batch(0))
+            states = [v for state in learner.states if state for v in state.weights]
+            # Not the heads: their shapes may differ.
+            known[terms] = copies([*learner.network.trunk.variables, *states])
         return known[terms]
 
     return run
 
 
-def test_every_file_is_an_entry_of_the_table():
-    folder = pathlib.Path(color_s4l.terms.__file__).parent
-    paths = [*folder.glob("*.py"), *folder.glob("staged/*.py")]
-    files = {path.stem for path in paths} - {"__init__", "term"}
-    assert files == set(TERMS)
+@pytest.mark.parametrize("name", TERMS)
+def test_terms_with_equal_fields_are_equal_and_all_fields_have_ranges(name):
+    term = TERMS[name]()
+    assert term == TERMS[name]()
+    assert hash(term) == hash(TERMS[name]())
+    for field in dataclasses.fields(term):
+        value, allowed = getattr(term, field.name), ranges(term, field.name)
+        assert allowed or isinstance(value, bool | tuple), field.name
+        if isinstance(value, bool | tuple):
+            continue
+        wrong = "none" if isinstance(value, str) else float("nan")
+        text = f"Expected `{field.name}` to be {allowed[0].text}. Received: {wrong!r}"
+        with pytest.raises(InputError, match=text):
+            dataclasses.replace(term, **{field.name: wrong})
 
 
-def test_every_hyper_parameter_has_a_type_and_a_default():
-    for term in TERMS.values():
-        assert term() == term()
-        assert hash(term()) == hash(term())
-        assert typing.get_type_hints(term).keys() == {
-            field.name for field in dataclasses.fields(term)
-        }
-
-
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("method", SUMS)
 def test_one_step_gives_finite_terms_that_add_up_and_moves_the_weights(
-    name, make_learner
+    method, make_learner
 ):
-    learner, batches = make_learner(METHODS[name])
-    before = [numpy_of(v).copy() for v in learner.trainable_variables]
-    logs = trained(learner, batches, [0])[0]
+    learner, batches = make_learner(terms_of(method))
+    before = copies(learner.trainable_variables)
+    logs = learner.train_on_batch(batches.batch(0), return_dict=True)
     assert all(np.isfinite(value) for value in logs.values()), logs
     outcome = learner(batches.batch(0))
     parts = [logs[part] for part in outcome.terms]
-    assert len(parts) > len(losing(METHODS[name]))  # and the weight decay
+    assert len(parts) > 1  # the last one is the weight decay
     assert sum(parts) == pytest.approx(logs["loss"], rel=1e-5)
     assert set(logs) == {"loss", *outcome.terms, *outcome.watch}
-    after = [numpy_of(v) for v in learner.trainable_variables]
-    moved = [(a != b).any() for a, b in zip(after, before, strict=True)]
-    kernels = [v.name == "kernel" for v in learner.trainable_variables]
-    assert all(m for m, kernel in zip(moved, kernels, strict=True) if kernel)
+    after = copies(learner.trainable_variables)
+    for variable, one, other in zip(
+        learner.trainable_variables, before, after, strict=True
+    ):
+        assert variable.name != "kernel" or (one != other).any(), variable.path
 
 
-@pytest.mark.parametrize("name", [name for name in TERMS if losing([TERMS[name]()])])
+@pytest.mark.parametrize("name", TERMS)
 def test_gradient_of_each_scalar_reaches_the_whole_trunk(name, make_learner, gradients):
-    term = TERMS[name](**TESTED.get(name, {}))
-    # Not alone: the attention distance trains no head.
-    others = () if name == "supervised" else (Supervised(),)
-    learner, batches = make_learner((term, *others))
-    trained(learner, batches, [0])  # now there is something to remember
+    learner, batches = make_learner(with_classes(name, term_of(name)))
+    learner.train_on_batch(batches.batch(0))  # fills the states
     views = learner.views_of(batches.batch(0))
     variables = learner.network.trunk.trainable_variables
     parts = outcome_of(learner, views).terms
-    assert parts
+    # A term without a loss is there for the weights that it offers.
+    assert parts or learner.evaluated()
     for part in parts:
 
         def loss(part=part):
@@ -174,21 +161,18 @@ def test_gradient_of_each_scalar_reaches_the_whole_trunk(name, make_learner, gra
 
 
 @pytest.mark.parametrize(("name", "field"), FIELDS)
-def test_every_hyper_parameter_is_alive(name, field, third_step):
-    fields = TESTED.get(name, {}) | BASES.get((name, field), {})
-    term = TERMS[name](**fields)
-    # The weight of a term alone would still act on its balance with the decay.
-    others = () if name == "supervised" else (Supervised(),)
+def test_every_hyper_parameter_changes_the_result(name, field, after_three_steps):
+    term = term_of(name)
     base, other = (
-        third_step((*others, term)),
-        third_step((*others, changed(term, field))),
+        after_three_steps(with_classes(name, one))
+        for one in (term, changed(term, field))
     )
     gaps = [np.abs(a - b).max() for a, b in zip(base, other, strict=True)]
     assert max(gaps) > 1e-6
 
 
 class Recording(dict):
-    """The named views, and nothing else; notes which were read."""
+    """The entries of a batch; stores which of them were read."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -203,23 +187,47 @@ class Recording(dict):
 
 
 @pytest.mark.parametrize("name", TERMS)
-def test_a_term_reads_the_views_that_it_names_and_no_others(name, make_learner):
+def test_a_term_reads_the_views_and_heads_that_it_names_and_no_others(
+    name, make_learner
+):
     learner, batches = make_learner((TERMS[name](),))
+    term, network = learner.terms[0], learner.network
     views = Recording(learner.views_of(batches.batch(0)))
-    term = learner.terms[0]
     assert set(views) == {*term.views(), *ALWAYS}
     outcome_of(learner, views)
     assert views.read - ALWAYS == set(term.views())
-
-
-@pytest.mark.parametrize("name", TERMS)
-def test_a_term_asks_for_the_heads_that_it_reads(name, make_learner):
-    learner, batches = make_learner((TERMS[name](),))
-    sizes = dict(TERMS[name]().heads(4))
-    heads = {head: layer.units for head, layer in learner.network.heads.items()}
-    assert heads == sizes
-    views = learner.views_of(batches.batch(0))
-    learner.network.heads = {}
+    heads = {head: layer.units for head, layer in network.heads.items()}
+    named = term.heads(4)
+    assert {**named, **heads} == named
+    assert {*heads, *network.gates} == {*named}
+    network.heads = {}
     if heads:
         with pytest.raises(KeyError):
             outcome_of(learner, views)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_has_the_properties_that_it_declares(name, make_learner, monkeypatch):
+    term = term_of(name)
+    if tasks := term.proxy_tasks():
+        assert set(tasks) <= set(term.views())
+        assert term.heads(4)["proxy"] == len(tasks)
+    if not (term.one_pass or term.class_weighted):
+        return
+    learner, batches = make_learner(with_classes(name, term), dropout=0.0)
+    views = learner.views_of(batches.batch(0))
+    passes, call = [], type(learner.network).call
+
+    def counted(self, images, training=False):
+        passes.append(len(images))
+        return call(self, images, training)
+
+    monkeypatch.setattr(type(learner.network), "call", counted)
+    plain = [float(value) for value in outcome_of(learner, views).terms.values()]
+    if term.one_pass:
+        images = sum(len(views[view]) for view in term.views())
+        assert passes == [images]
+    if term.class_weighted:
+        views[WEIGHTS] = np.full(len(views["labels"]), 2, "float32")
+        twice = [float(value) for value in outcome_of(learner, views).terms.values()]
+        assert twice == pytest.approx([2 * value for value in plain], rel=1e-4)

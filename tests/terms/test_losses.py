@@ -1,217 +1,321 @@
-"""Losses by hand, and what a weight of 0 must be equal to."""
+"""Losses of the terms, by hand."""
 
-import contextlib
-import dataclasses
 import math
 
 import keras
 import numpy as np
 import pytest
 
-from color_s4l.methods import METHODS, terms_of
-from color_s4l.terms import Proxies, Supervised
-from color_s4l.terms.proxies import COLOR_S4L, SESEMI
+from color_s4l.errors import InputError
+from color_s4l.terms import Progress, losses
+from color_s4l.terms.attention import AttentionDistance
+from color_s4l.terms.entropy import Entropy
+from color_s4l.terms.exemplar import Exemplar, triplet_losses
+from color_s4l.terms.fixmatch import FixMatch
+from color_s4l.terms.labeled_rotations import LabeledRotations
+from color_s4l.terms.memory import Memory
+from color_s4l.terms.pi_model import PiModel
+from color_s4l.terms.proxies import COLOR_S4L, SESEMI, Proxies
+from color_s4l.terms.pseudo_label import PseudoLabel
+from color_s4l.terms.pseudo_label_epochs import PseudoLabelEpochs
+from color_s4l.terms.relabeled import Relabeled
+from color_s4l.terms.supervised import Supervised
+from color_s4l.terms.temporal_consistency import TemporalConsistency
+from color_s4l.terms.temporal_ensembling import Ensemble, TemporalEnsembling
+from color_s4l.terms.vat import Vat, unit
 
 
-class Given:
-    """A network whose logits stand in the images: each is its own output."""
-
-    def __init__(self):
-        self.kept = []
-
-    def __call__(self, images, training=False):
-        assert training
-        return {"class": images, "proxy": images}
-
-    @contextlib.contextmanager
-    def moving_statistics_kept(self):
-        self.kept.append(True)
-        yield
+def numpy_of(tensor):
+    return keras.ops.convert_to_numpy(tensor)
 
 
-def outcome_of(term, views):
-    outcome = term.loss(Given(), views, None, None)
-    numbers = {
-        name: float(keras.ops.convert_to_numpy(value))
-        for name, value in {**outcome.terms, **outcome.watch}.items()
-    }
-    assert len(outcome.terms) == 1
-    return numbers
+def logits(*probabilities):
+    return np.log(np.array(probabilities, "float32"))
 
 
-def test_uniform_logits_cost_the_logarithm_of_the_number_of_classes():
-    views = {
-        "labeled": np.zeros((5, 10), "float32"),
-        "labels": np.arange(5, dtype="int32"),
-    }
-    found = outcome_of(Supervised(), views)
-    assert found["class_loss"] == pytest.approx(math.log(10))
-    # argmax of equal logits is 0, the right class of the first image only.
-    assert found["train_error"] == pytest.approx(80)
-    views = {task: np.full((3, 7), 2, "float32") for task in COLOR_S4L}
-    found = outcome_of(Proxies(), views)
-    assert found["proxy_loss"] == pytest.approx(math.log(7))
-    assert found["proxy_error"] == pytest.approx(100 * 6 / 7)
+def integers(*values):
+    return np.array(values, "int32")
 
 
-def test_supervised_by_hand():
-    # Probabilities 3/4, 1/4 (label 0) and 1/2, 1/2 (label 1), weight 2:
-    # 2 (ln 4/3 + ln 2) / 2 = ln 8/3. The second argmax is 0: wrong.
-    views = {
-        "labeled": np.log([[3.0, 1.0], [1.0, 1.0]]).astype("float32"),
-        "labels": np.array([0, 1], "int32"),
-    }
-    found = outcome_of(Supervised(weight=2), views)
-    assert found["class_loss"] == pytest.approx(math.log(8 / 3), rel=1e-6)
-    assert found["train_error"] == pytest.approx(50)
+# Probabilities 9/10 and 1/10, 3/5 and 2/5: only the first is confident at 0.8.
+VIEWS = {
+    "weak": logits([0.9, 0.1], [0.6, 0.4]),
+    "strong": logits([0.5, 0.5], [0.25, 0.75]),
+}
 
 
-def test_supervised_with_balanced_classes_by_hand():
-    # Entropies ln 4/3 and ln 2 as above, weighed by 1/2 and 3: the mean is
-    # (ln 4/3 / 2 + 3 ln 2) / 2; the error counts every image alike.
-    views = {
-        "labeled": np.log([[3.0, 1.0], [1.0, 1.0]]).astype("float32"),
-        "labels": np.array([0, 1], "int32"),
-        "label_weights": np.array([0.5, 3], "float32"),
-    }
-    found = outcome_of(Supervised(), views)
-    expected = (math.log(4 / 3) / 2 + 3 * math.log(2)) / 2
-    assert found["class_loss"] == pytest.approx(expected, rel=1e-6)
-    assert found["train_error"] == pytest.approx(50)
+@pytest.mark.parametrize(
+    ("step", "sigmoid", "linear"),
+    [(0, -5, 0), (10, -1.25, 0.5), (20, 0, 1), (39, 0, 1)],
+)
+def test_ramps(step, sigmoid, linear):
+    # exp(-5 (1 - t)^2) at t = 0, 1/2 and 1; the linear one is t.
+    progress = Progress(np.int32(step), 40, 10)
+    assert float(progress.ramp("sigmoid", 0.5)) == pytest.approx(math.exp(sigmoid))
+    assert float(progress.ramp("linear", 0.5)) == linear
+    assert float(progress.ramp("linear", 0.0)) == 1
 
 
-def test_proxies_by_hand():
+def test_distances():
+    first, second = np.array([[0.75, 0.25]]), np.array([[0.5, 0.5]])
+    # (1/16 + 1/16) / 2
+    found = losses.squared_distance(first, second)
+    assert numpy_of(found) == pytest.approx([1 / 16])
+    # KL((1/2, 1/2) || (3/4, 1/4)) = (ln 2/3 + ln 2) / 2
+    found = losses.divergence(logits([0.5, 0.5]), logits([0.75, 0.25]))
+    assert numpy_of(found) == pytest.approx([math.log(4 / 3) / 2], rel=1e-5)
+    found = losses.entropy(logits([0.5, 0.5], [0.75, 0.25]))
+    quarter = 0.75 * math.log(4 / 3) + 0.25 * math.log(4)
+    assert numpy_of(found) == pytest.approx([math.log(2), quarter], rel=1e-5)
+    with pytest.raises(ValueError, match=r"one shape. Received: \(1, 2\) and \(2,\)"):
+        losses.squared_distance(first, second[0])
+
+
+@pytest.mark.parametrize(
+    ("term", "factors", "expected"),
+    [
+        # (ln 4/3 + ln 2) / 2 = ln(8/3) / 2
+        (Supervised(weight=2), None, math.log(8 / 3)),
+        # Class weights 1/2 and 3.
+        (Supervised(), [0.5, 3], (math.log(4 / 3) / 2 + 3 * math.log(2)) / 2),
+    ],
+)
+def test_supervised(term, factors, expected, outcome_of):
+    # Probabilities 3/4, 1/4 (label 0) and 1/2, 1/2 (label 1). The second argmax is 0:
+    # wrong. The error counts every image alike.
+    batch = {"labeled": logits([0.75, 0.25], [0.5, 0.5]), "labels": integers(0, 1)}
+    if factors:
+        batch["label_weights"] = np.array(factors, "float32")
+    found = outcome_of(term, batch)
+    assert found.terms["class_loss"] == pytest.approx(expected, rel=1e-6)
+    assert found.watch["train_error"] == pytest.approx(50)
+
+
+def test_proxies(outcome_of):
     # Two tasks of two images. Task 0 (label 0): probabilities 1/2 and 3/4;
     # task 1 (label 1): 3/4 and 1/4. Mean of ln 2, ln 4/3, ln 4/3, ln 4.
     views = {
-        "identity": np.log([[1.0, 1.0], [3.0, 1.0]]).astype("float32"),
-        "colorized": np.log([[1.0, 3.0], [3.0, 1.0]]).astype("float32"),
+        "identity": logits([0.5, 0.5], [0.75, 0.25]),
+        "colorized": logits([0.25, 0.75], [0.75, 0.25]),
     }
-    term = Proxies(tasks=("identity", "colorized"), weight=0.5)
-    found = outcome_of(term, views)
+    found = outcome_of(Proxies(tasks=("identity", "colorized"), weight=0.5), views)
     expected = (math.log(2) + 2 * math.log(4 / 3) + math.log(4)) / 4
-    assert found["proxy_loss"] == pytest.approx(0.5 * expected, rel=1e-6)
-    assert found["proxy_error"] == pytest.approx(25)
+    assert found.terms["proxy_loss"] == pytest.approx(0.5 * expected, rel=1e-6)
+    assert found.watch["proxy_error"] == pytest.approx(25)
 
 
-def test_a_views_place_in_tasks_is_its_label():
-    # Sure of the right label everywhere costs nothing.
+def test_the_position_of_a_task_is_its_label(outcome_of):
     views = {task: np.zeros((2, 7), "float32") for task in COLOR_S4L}
     for label, task in enumerate(COLOR_S4L):
         views[task][:, label] = 50
     found = outcome_of(Proxies(), views)
-    assert found == {"proxy_loss": pytest.approx(0, abs=1e-6), "proxy_error": 0}
+    assert found.terms["proxy_loss"] == pytest.approx(0, abs=1e-6)
+    assert found.watch["proxy_error"] == 0
+    # Equal logits: ln 7; argmax 0 is one label of seven.
+    found = outcome_of(Proxies(), {task: np.ones((3, 7)) for task in COLOR_S4L})
+    assert found.terms["proxy_loss"] == pytest.approx(math.log(7))
+    assert found.watch["proxy_error"] == pytest.approx(100 * 6 / 7)
     assert COLOR_S4L.index("colorized") == 6
     assert Proxies(tasks=SESEMI).heads(10) == {"proxy": 6}
 
 
-def test_statistics_are_kept_only_where_asked():
-    views = {task: np.zeros((1, 7), "float32") for task in COLOR_S4L}
-    for bn_stats, times in (("both", 0), ("supervised", 1)):
-        network = Given()
-        Proxies(bn_stats=bn_stats).loss(network, views, None, None)
-        assert len(network.kept) == times
+@pytest.mark.parametrize(("bn_stats", "times"), [("both", 0), ("supervised", 1)])
+def test_the_moving_statistics_are_kept_only_if_asked(bn_stats, times, given):
+    network, zeros = given(), np.zeros((1, 7), "float32")
+    views = dict.fromkeys((*COLOR_S4L, "weak", "weak_2"), zeros)
+    for term in (Proxies(bn_stats=bn_stats), PiModel(bn_stats=bn_stats)):
+        term.loss(network, views, None, Progress(np.int32(0), 1, 1))
+    assert (network.kept, network.passes) == (3 * times, 3)
 
 
-def steps_of(make_learner, terms, steps=3, **changes):
-    """The network after some steps, and their losses."""
-    learner, batches = make_learner(terms, epochs=5, **changes)
-    losses = []
-    for step in range(steps):
-        learner.reset_metrics()
-        logs = learner.train_on_batch(batches.batch(step), return_dict=True)
-        losses.append(logs)
-    return learner.network, losses
+def test_labelled_rotations_have_the_label_of_the_upright_image(outcome_of):
+    # Certain of class 1 in every rotation.
+    certain = np.array([[0, 30, 0, 0]] * 2, "float32")
+    batch = dict.fromkeys(LabeledRotations().views(), certain)
+    found = outcome_of(LabeledRotations(), {**batch, "labels": integers(1, 1)})
+    assert found.terms["class_rotations_loss"] == pytest.approx(0, abs=1e-6)
+    # As rotations, one in four is right: the others cost 30, weighted by 1/2.
+    expected = 0.5 * 30 * 3 / 4
+    assert found.terms["labeled_proxy_loss"] == pytest.approx(expected, rel=1e-5)
+    found = outcome_of(LabeledRotations(weight=2), {**batch, "labels": integers(1, 2)})
+    assert found.terms["class_rotations_loss"] == pytest.approx(30, rel=1e-5)
+    assert found.watch["rotations_error"] == pytest.approx(50)
 
 
-def values(variables):
-    return [keras.ops.convert_to_numpy(v).copy() for v in variables]
+def test_triplets():
+    # Two images of two copies, at 0 and 90 and at 90 and 180 degrees of the circle:
+    # copies are sqrt(2) apart. The nearest other crop: 0 from 90: sqrt(2); 90 from
+    # 90: 0. Softplus of 0 and of sqrt(2), for two crops each.
+    points = np.array([[2, 0], [0, 3], [0, 1], [-5, 0]], "float32")
+    one, other = math.log(2), math.log1p(math.exp(math.sqrt(2)))
+    found = numpy_of(triplet_losses(points, 2))
+    assert found == pytest.approx([one, other, other, one], rel=1e-5)
 
 
-def gap(first, second):
-    return max(np.abs(a - b).max() for a, b in zip(first, second, strict=True))
+def test_exemplar_is_the_mean_of_labelled_and_unlabelled_triplets(outcome_of):
+    labeled, crops = np.random.default_rng(1).normal(size=(2, 16, 4)).astype("float32")
+    batch = {"labeled_crops": labeled, "crops": crops, "labels": integers(1, 3)}
+    found = outcome_of(Exemplar(weight=3), batch).terms
+    triplets = [numpy_of(triplet_losses(part, 8)).mean() for part in (labeled, crops)]
+    assert found["exemplar_loss"] == pytest.approx(1.5 * sum(triplets), rel=1e-5)
+    flat = {"labeled": labeled, "labels": np.repeat(integers(1, 3), 8)}
+    expected = outcome_of(Supervised(), flat).terms["class_loss"]
+    assert found["crops_loss"] == pytest.approx(expected, rel=1e-5)
+    alone = outcome_of(Exemplar(class_weight=0.0), {"crops": crops}).terms
+    assert alone == {"exemplar_loss": pytest.approx(triplets[1], rel=1e-5)}
 
 
-def test_proxy_weight_0_is_supervised(make_learner):
-    # With its statistics kept, no trace of the proxy pass may remain. Without
-    # dropout: the proxy pass takes draws of its own from the same stream.
-    silent = terms_of("color_s4l", ["proxies.weight=0"], bn_stats="supervised")
-    plain = terms_of("supervised")
-    one, logs = steps_of(make_learner, silent, dropout=0.0)
-    other, expected = steps_of(make_learner, plain, dropout=0.0)
-    assert gap(values(one.trunk.variables), values(other.trunk.variables)) < 1e-6
-    heads = [values(n.heads["class"].variables) for n in (one, other)]
-    assert gap(*heads) < 1e-6
-    assert [log["class_loss"] for log in logs] == pytest.approx(
-        [log["class_loss"] for log in expected], abs=1e-6
-    )
-    assert logs[0]["proxy_loss"] == 0
-    assert logs[0]["proxy_error"] > 0
+def test_pi_model(outcome_of):
+    # Squared distances 1/16 and 0, mean 1/32.
+    views = {
+        "weak": logits([0.75, 0.25], [0.9, 0.1]),
+        "weak_2": logits([0.5, 0.5], [0.9, 0.1]),
+    }
+    found = outcome_of(PiModel(weight=100), views).terms["pi_model_loss"]
+    assert found == pytest.approx(100 / 32, rel=1e-5)
+    start = Progress(np.int32(0), 100, 10)
+    found = outcome_of(PiModel(weight=32), views, progress=start)
+    assert found.terms["pi_model_loss"] == pytest.approx(math.exp(-5), rel=1e-4)
 
 
-def test_proxy_weight_1_is_not_supervised(make_learner):
-    one, _ = steps_of(make_learner, METHODS["color_s4l"])
-    other, _ = steps_of(make_learner, METHODS["supervised"])
-    assert gap(values(one.trunk.trainable_variables),
-               values(other.trunk.trainable_variables)) > 1e-4  # fmt: skip
+def test_entropy(outcome_of):
+    found = outcome_of(Entropy(weight=2), {"weak": np.zeros((3, 10), "float32")})
+    assert found.terms["entropy_loss"] == pytest.approx(2 * math.log(10))
+    assert found.watch["entropy"] == pytest.approx(math.log(10))
 
 
-def test_bn_stats_moves_other_statistics_and_the_same_weights(make_learner):
-    both = METHODS["color_s4l"]
-    alone = tuple(
-        dataclasses.replace(t, bn_stats="supervised") if isinstance(t, Proxies) else t
-        for t in both
-    )
-    first, _ = steps_of(make_learner, both)
-    second, _ = steps_of(make_learner, alone)
-    assert gap(
-        values(first.trainable_variables), values(second.trainable_variables)
-    ) < (1e-6)
-    moving = [
-        values(v for v in n.non_trainable_variables if v.name.startswith("moving_"))
-        for n in (first, second)
-    ]
-    assert gap(*moving) > 1e-3
+def test_temporal_ensembling(given, outcome_of):
+    # Decay 0.6. After one prediction the corrected mean is the prediction; after two
+    # (0.24 p1 + 0.4 p2) / 0.64 = 0.375 p1 + 0.625 p2.
+    term, ensemble = TemporalEnsembling(), Ensemble(4, 2)
+    ensemble.move(integers(0, 3), np.array([[1, 0], [0.5, 0.5]], "float32"), 0.6)
+    ensemble.move(integers(0), np.array([[0, 1]], "float32"), 0.6)
+    targets, known = ensemble.targets(integers(3, 1, 0), 0.6)
+    expected = np.array([[0.5, 0.5], [0, 0], [0.375, 0.625]])
+    assert numpy_of(targets) == pytest.approx(expected, rel=1e-5)
+    assert numpy_of(known).tolist() == [1, 0, 1]
+    # Image 1 has no prediction yet; image 3 has 1/16 from (1/2, 1/2).
+    views = {"weak": logits([0.9, 0.1], [0.75, 0.25]), "index": integers(1, 3)}
+    found = outcome_of(term, views, ensemble)
+    assert found.terms["ensembling_loss"] == pytest.approx(30 / 32, rel=1e-5)
+    term.after_update(given(), ensemble, found.kept, None)
+    targets, _ = ensemble.targets(integers(1), 0.6)
+    assert numpy_of(targets) == pytest.approx(np.array([[0.9, 0.1]]), rel=1e-5)
+    assert numpy_of(ensemble.updates.rows).tolist() == [2, 1, 0, 2]
 
 
-def test_supervised_statistics_are_those_of_the_labelled_pass_alone(make_learner):
-    # One step from equal weights: the moving statistics of `supervised` itself.
-    alone = terms_of("color_s4l", bn_stats="supervised")
-    first, _ = steps_of(make_learner, alone, steps=1)
-    second, _ = steps_of(make_learner, METHODS["supervised"], steps=1)
-    moving = [
-        values(v for v in n.non_trainable_variables if v.name.startswith("moving_"))
-        for n in (first, second)
-    ]
-    assert gap(*moving) < 1e-6
+def test_temporal_consistency(given, outcome_of):
+    # Predicted 3/4, 1/4 and 1/2, 1/2. Image 2 was 1/4, 3/4 in the last epoch; image 0
+    # has not been seen.
+    views = {"weak": logits([0.75, 0.25], [0.5, 0.5]), "index": integers(2, 0)}
+    term, state = TemporalConsistency(weight=3), Memory(4, (2,))
+    assert outcome_of(term, views, state).terms["temporal_loss"] == 0
+    state.write(integers(2), logits([0.25, 0.75]))
+    divergence = 0.25 * math.log(0.25 / 0.75) + 0.75 * math.log(0.75 / 0.25)
+    found = outcome_of(term, views, state)
+    expected = pytest.approx(3 * divergence / 2, rel=1e-5)
+    assert found.terms["temporal_loss"] == expected
+    # The same predictions again: no divergence.
+    term.after_update(given(), state, found.kept, None)
+    found = outcome_of(term, views, state).terms["temporal_loss"]
+    assert found == pytest.approx(0, abs=1e-6)
 
 
-def test_weight_decay_is_5e_4_of_the_sum_of_squares_of_all_kernels(make_learner):
-    learner, batches = make_learner(METHODS["sesemi"])
-    layers = [*learner.network.trunk.layers, *learner.network.heads.values()]
-    kernels = [
-        keras.ops.convert_to_numpy(layer.kernel)
-        for layer in layers
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-    ]
-    expected = 5e-4 * sum(float(np.square(k.astype("float64")).sum()) for k in kernels)
-    found = learner(batches.batch(0)).terms["weight_decay"]
-    assert len(kernels) == 11
-    assert float(found) == pytest.approx(expected, rel=1e-5)
+@pytest.mark.parametrize(
+    ("hard", "expected"),
+    [
+        # -ln 1/4 and -ln 1/2: ln 8 / 2.
+        (True, math.log(8) / 2),
+        # The first: 1/4 ln 4/3 + 3/4 ln 4.
+        (False, (0.25 * math.log(4 / 3) + 0.75 * math.log(4) + math.log(2)) / 2),
+    ],
+)
+def test_relabeled(hard, expected, outcome_of):
+    # Predicted 3/4, 1/4 and 1/2, 1/2; the targets are 1/4, 3/4 and 1, 0.
+    views = {
+        "weak": logits([0.75, 0.25], [0.5, 0.5]),
+        "targets": np.array([[0.25, 0.75], [1, 0]], "float32"),
+    }
+    found = outcome_of(Relabeled(weight=2, hard=hard), views)
+    assert found.terms["relabeled_loss"] == pytest.approx(2 * expected, rel=1e-5)
+    # The first prediction differs from its target; the second argmax is 0.
+    assert found.watch["relabeled_error"] == pytest.approx(50)
 
 
-def test_weight_decay_pulls_with_twice_its_factor(make_learner, gradients):
-    learner, _ = make_learner(METHODS["supervised"], weight_decay=0.01)
-    kernels = learner.network.kernels
-    for kernel, gradient in zip(
-        kernels, gradients(learner._weight_decay, kernels), strict=True
-    ):
-        expected = 0.02 * keras.ops.convert_to_numpy(kernel)
-        assert gradient == pytest.approx(expected, rel=1e-5)
+@pytest.mark.parametrize("xi", [1e-6, 0.01])
+def test_vat_finds_the_worst_direction_of_a_linear_network(xi, given, outcome_of):
+    # Two classes, x = 0: p = 1/2, and the logits' difference is x (w1 - w2). The worst
+    # x of length 2 lies along (w1 - w2) = (0, 3, -4) and changes it by 10:
+    # KL = -ln(2 sqrt(s (1 - s))), s = 1 / (1 + e^-10), whatever its sign.
+    term = Vat(epsilon=2.0, xi=xi)
+    network = given(np.array([[1.0, 1], [1, -2], [-1, 3]], "float32"))
+    draws = np.random.default_rng(0).normal(size=(2, 2, 3)).astype("float32")
+    views = {"weak": np.zeros((4, 3), "float32"), "draws": {term: draws}}
+    found = outcome_of(term, views, network=network)
+    share = 1 / (1 + math.exp(-10))
+    expected = -math.log(2 * math.sqrt(share * (1 - share)))
+    assert found.terms["vat_loss"] == pytest.approx(expected, rel=1e-4)
+    assert network.passes == 3
 
 
-def test_two_terms_of_one_name_are_refused(make_learner):
-    learner, batches = make_learner((Supervised(),))
-    learner.terms, learner.states = (Supervised(), Supervised(weight=2)), [None, None]
-    with pytest.raises(ValueError, match=r"report the same name: .*class_loss"):
-        learner(batches.batch(0))
+def test_unit_vectors_do_not_vanish():
+    found = numpy_of(unit(np.array([[3e-30, 4e-30], [0, 0]], "float32")))
+    assert found == pytest.approx(np.array([[0.6, 0.8], [0, 0]]), rel=1e-5)
+
+
+def test_vat_refuses_a_change_that_half_precision_loses():
+    class Half:
+        compute_dtype = "bfloat16"
+
+    text = "vat.xi=1e-06 is rounded away in bfloat16: use `set`=vat.xi=10 or more"
+    with pytest.raises(InputError, match=text):
+        Vat().create_state(Half(), 1)
+    assert Vat(xi=10.0).create_state(Half(), 1) is None
+
+
+@pytest.mark.parametrize(
+    ("term", "name", "expected"),
+    [
+        # -ln 1/2 of the one confident image, over both.
+        (FixMatch(threshold=0.8), "fixmatch_loss", math.log(2) / 2),
+        # At 0.5 both are confident: -ln 1/4 too.
+        (FixMatch(threshold=0.5), "fixmatch_loss", math.log(8) / 2),
+        (FixMatch(threshold=0.5, weight=3), "fixmatch_loss", 3 * math.log(8) / 2),
+        # -ln 9/10 of the one confident image, over both.
+        (PseudoLabel(threshold=0.8, weight=4), "pseudo_label_loss", -2 * math.log(0.9)),
+        # Maps as logits: (9/10, 1/10) from (1/2, 1/2): 0.9 ln 1.8 + 0.1 ln 0.2.
+        (AttentionDistance(threshold=0.8, weight=2), "attention_loss", 0.36806),
+        # Above 1 no image is confident.
+        (FixMatch(threshold=1.01), "fixmatch_loss", 0),
+        (PseudoLabel(threshold=1.01), "pseudo_label_loss", 0),
+        (AttentionDistance(threshold=1.01), "attention_loss", 0),
+    ],
+)
+def test_terms_with_a_threshold(term, name, expected, outcome_of):
+    found = outcome_of(term, VIEWS).terms
+    assert found == {name: pytest.approx(expected, rel=1e-4)}
+
+
+def test_the_pseudo_labels_of_an_epoch_are_the_confident_predictions_of_the_last(
+    given, outcome_of
+):
+    term = PseudoLabelEpochs(threshold=0.8, warm_up=0.5)
+    state = term.create_state(given(), 3)
+    batch = {"weak": VIEWS["weak"], "index": integers(2, 0)}
+
+    def step(number):
+        progress = Progress(np.int32(number), 100, 10)
+        outcome = outcome_of(term, batch, state, progress)
+        term.after_update(given(), state, outcome.kept, progress)
+        return outcome.terms["pseudo_epochs_loss"], numpy_of(state.rows).tolist()
+
+    # The warm-up ends before step 50.
+    assert step(49) == (0, [-1, -1, -1])
+    # Image 2 is confident; its class counts from the next time on.
+    assert step(50) == (0, [-1, -1, 0])
+    assert step(60)[0] == pytest.approx(-math.log(0.9) / 2)
+    # All pseudo-labels are replaced, also by none.
+    batch["weak"] = logits([0.7, 0.3], [0.1, 0.9])
+    loss, labels = step(70)
+    assert loss == pytest.approx(-math.log(0.7) / 2)
+    assert labels == [1, -1, -1]

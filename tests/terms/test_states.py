@@ -1,4 +1,4 @@
-"""What the consistency terms remember, share and leave alone, in a real learner."""
+"""States, shared passes and statistics of the terms in a learner; identities."""
 
 import dataclasses
 
@@ -7,16 +7,12 @@ import numpy as np
 import pytest
 
 from color_s4l.methods import terms_of
-from color_s4l.terms import (
-    Entropy,
-    MeanTeacher,
-    PiModel,
-    Polyak,
-    Progress,
-    Supervised,
-    TemporalEnsembling,
-    Vat,
-)
+from color_s4l.registry import METHODS, TERMS
+from color_s4l.terms import Progress
+from color_s4l.terms.mean_teacher import MeanTeacher
+from color_s4l.terms.polyak import Polyak
+from color_s4l.terms.supervised import Supervised
+from color_s4l.terms.vat import Vat
 from color_s4l.training import checkpoints
 
 END = Progress(np.int32(100), 100, 10)
@@ -27,9 +23,32 @@ def numpy_of(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
+def copies(variables):
+    return [numpy_of(variable).copy() for variable in variables]
+
+
+def gap(first, second):
+    return max(np.abs(a - b).max() for a, b in zip(first, second, strict=True))
+
+
+def trained(make_learner, terms, steps=3, **changes):
+    """The learner after some steps, and the first kernel after each of them."""
+    learner, batches = make_learner(terms, epochs=5, **changes)
+    kernels = []
+    for step in range(steps):
+        learner.reset_metrics()
+        learner.train_on_batch(batches.batch(step))
+        kernels.append(numpy_of(learner.network.kernels[0]).copy())
+    return learner, kernels
+
+
+def moving(learner):
+    return copies(v for v in learner.network.variables if v.name.startswith("moving_"))
+
+
 @pytest.fixture(scope="module")
 def whole(make_learner):
-    """A learner of all terms, after two epochs' worth of an image's steps."""
+    """A learner with many terms, after three steps, one batch of them twice."""
     changes = ["vat.xi=0.1", "mean_teacher.ramp_share=0"]
     learner, batches = make_learner(terms_of(SUM, changes), epochs=5, dropout=0.5)
     for step in (0, 0, 1):
@@ -37,14 +56,9 @@ def whole(make_learner):
     return learner, batches
 
 
-def arrays(learner):
-    return [numpy_of(v).copy() for v in checkpoints._variables(learner)]
-
-
 def test_terms_of_a_sum_share_their_passes(whole, monkeypatch):
     learner, batches = whole
-    passes = []
-    call = type(learner.network).call
+    passes, call = [], type(learner.network).call
 
     def counted(self, images, training=False):
         passes.append(images.shape)
@@ -57,7 +71,7 @@ def test_terms_of_a_sum_share_their_passes(whole, monkeypatch):
 
 
 def test_without_a_change_the_divergence_is_zero(whole):
-    # The same dropout masks in all passes, drawn in the clean one.
+    # All passes have the dropout masks that the clean one drew.
     learner, batches = whole
     term = Vat(epsilon=0.0)
     views = learner.views_of(batches.batch(0))
@@ -68,129 +82,173 @@ def test_without_a_change_the_divergence_is_zero(whole):
 
 def test_extra_passes_leave_statistics_and_draws_as_the_clean_pass_does(whole):
     learner, batches = whole
-    network = learner.network
-    views = learner.views_of(batches.batch(0))
-    begin = [numpy_of(v).copy() for v in network.variables]
+    network, views = learner.network, learner.views_of(batches.batch(0))
+    begin = copies(network.variables)
     network(views["weak"], training=True)
-    expected = [numpy_of(v).copy() for v in network.variables]
+    expected = copies(network.variables)
     for variable, value in zip(network.variables, begin, strict=True):
         variable.assign(value)
-    number = [isinstance(term, Vat) for term in learner.terms].index(True)
-    learner.terms[number].loss(network, views, None, END)
-    found = [numpy_of(v) for v in network.variables]
-    assert any((a != b).any() for a, b in zip(begin, found, strict=True))
-    for one, other in zip(expected, found, strict=True):
+    vat = next(term for term in learner.terms if type(term) is Vat)
+    vat.loss(network, views, None, END)
+    assert gap(begin, copies(network.variables)) > 0
+    for one, other in zip(expected, copies(network.variables), strict=True):
         assert one == pytest.approx(other, abs=1e-6)
 
 
-def test_a_restored_sum_goes_on_as_the_uninterrupted_one(whole, make_learner, tmp_path):
+def test_a_restored_sum_continues_like_the_uninterrupted_one(
+    whole, make_learner, tmp_path
+):
     learner, batches = whole
     checkpoints.save(learner, tmp_path, 1)
     again, _ = make_learner(learner.terms, epochs=5, dropout=0.5, seed=3)
     again.draws_seed.state.assign(learner.draws_seed.state)
     assert checkpoints.restore(again, tmp_path) == 1
-    before = arrays(learner)
+    before = copies(learner.variables)
     for one in (learner, again):
         one.train_on_batch(batches.batch(1))
-    moved = [np.abs(a - b).max() for a, b in zip(before, arrays(learner), strict=True)]
-    assert max(moved) > 1e-3
-    for one, other in zip(arrays(learner), arrays(again), strict=True):
+    assert gap(before, copies(learner.variables)) > 1e-3
+    for one, other in zip(
+        copies(learner.variables), copies(again.variables), strict=True
+    ):
         assert one == pytest.approx(other, rel=1e-5, abs=1e-6)
 
 
-def averages_after(make_learner, term, steps=3):
-    """The network after some steps, and pairs of its variables and their averages."""
-    learner, batches = make_learner((Supervised(), term), epochs=5)
-    history = []
-    for step in range(steps):
-        learner.train_on_batch(batches.batch(step))
-        history.append(numpy_of(learner.network.kernels[0]).copy())
+def averages_of(learner):
+    """The one set of further weights, by the variables' ids."""
     ((_, values),) = learner.evaluated().items()
-    found = {id(v): numpy_of(value) for v, value in values}
-    return learner.network, history, found
+    return {id(variable): numpy_of(value) for variable, value in values}
 
 
 def test_without_decay_the_teacher_is_the_student(make_learner):
     term = MeanTeacher(decay=0.0, ramp_decay=0.0)
-    network, _, found = averages_after(make_learner, term)
-    for variable in network.weights:
+    learner, _ = trained(make_learner, (Supervised(), term))
+    found = averages_of(learner)
+    for variable in learner.network.weights:
         assert found[id(variable)] == pytest.approx(numpy_of(variable), abs=1e-7)
 
 
 def test_the_teachers_decay_by_hand(make_learner):
-    # min(0.25, (1 + t) / (10 + t)) is 2/11, 3/12, 0.25; the first average is w0, and
-    # what follows is taken from the recorded weights.
-    term = MeanTeacher(weight=0.0, decay=0.25, ramp_decay=0.25)
-    learner, _ = make_learner((Supervised(), term), epochs=5)
-    first = numpy_of(learner.network.kernels[0]).copy()
-    network, history, found = averages_after(make_learner, term)
-    expected = first
-    for weights, decay in zip(history, (2 / 11, 0.25, 0.25), strict=True):
+    # min(0.25, (1 + t) / (10 + t)) is 2/11, 3/12, 0.25; the first average is w0, the
+    # further weights are the recorded ones.
+    terms = (Supervised(), MeanTeacher(weight=0.0, decay=0.25, ramp_decay=0.25))
+    start, _ = trained(make_learner, terms, steps=0)
+    expected = numpy_of(start.network.kernels[0])
+    learner, kernels = trained(make_learner, terms)
+    for weights, decay in zip(kernels, (2 / 11, 0.25, 0.25), strict=True):
         expected = decay * expected + (1 - decay) * weights
-    kernel = network.kernels[0]
-    assert found[id(kernel)] == pytest.approx(expected, abs=1e-6)
+    found = averages_of(learner)[id(learner.network.kernels[0])]
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_polyak_averaging_by_hand(make_learner):
     # 48 images in batches of 4: 12 steps an epoch; half-life 1/12: decay 1/2. Of three
     # weights the zero-debiased average is (w1 / 8 + w2 / 4 + w3 / 2) / (7 / 8).
-    network, (one, two, three), found = averages_after(
-        make_learner, Polyak(half_life=1 / 12)
-    )
+    terms = (Supervised(), Polyak(half_life=1 / 12))
+    learner, (one, two, three) = trained(make_learner, terms)
     expected = (one / 8 + two / 4 + three / 2) * 8 / 7
-    kernel = network.kernels[0]
-    assert found[id(kernel)] == pytest.approx(expected, abs=1e-6)
+    found = averages_of(learner)[id(learner.network.kernels[0])]
+    assert found == pytest.approx(expected, abs=1e-6)
     assert np.abs(expected - three).max() > 1e-4
 
 
-def test_both_teachers_of_a_sum_are_evaluated_and_told_apart(make_learner):
-    changes = ["ict.decay=0", "ict.ramp_decay=0"]
-    learner, batches = make_learner(terms_of("ict+mean_teacher", changes), epochs=5)
-    for step in range(3):
-        learner.train_on_batch(batches.batch(step))
+def test_both_teachers_of_a_sum_are_evaluated(make_learner):
+    terms = terms_of("ict+mean_teacher", ["ict.decay=0", "ict.ramp_decay=0"])
+    learner, _ = trained(make_learner, terms)
     kernel = learner.network.kernels[0]
     found = {
         name: next(numpy_of(value) for v, value in values if v is kernel)
         for name, values in learner.evaluated().items()
     }
     assert found.keys() == {"ict_teacher", "teacher"}
-    # Without decay a teacher is the student; the other one is behind.
+    # Without decay a teacher is the student.
     assert found["ict_teacher"] == pytest.approx(numpy_of(kernel), abs=1e-7)
     assert np.abs(found["teacher"] - numpy_of(kernel)).max() > 1e-5
 
 
-def test_weights_are_never_offered_twice_by_one_name(make_learner):
+def test_names_of_weights_and_scalars_must_differ(make_learner):
     terms = (Supervised(), Polyak(), Polyak(half_life=2.0))
-    learner, _ = make_learner(terms, epochs=5)
-    with pytest.raises(ValueError, match="Two terms offer weights by one name"):
+    learner, batches = make_learner(terms, epochs=5)
+    with pytest.raises(ValueError, match=r"Two terms .*average"):
         learner.evaluated()
+    learner.terms = (Supervised(), Supervised(weight=2))
+    learner.states = [None, None]
+    with pytest.raises(ValueError, match=r"Two terms .*class_loss"):
+        learner(batches.batch(0))
 
 
 def test_replaced_weights_are_put_back(whole):
-    learner, _ = whole
-    network = learner.network
-    before = [numpy_of(v).copy() for v in network.weights]
-    values = learner.evaluated()["teacher"]
-    with network.replaced(values):
-        inside = [numpy_of(v).copy() for v in network.weights]
-    assert max(np.abs(a - b).max() for a, b in zip(before, inside, strict=True)) > 1e-4
-    for one, variable in zip(before, network.weights, strict=True):
-        assert (one == numpy_of(variable)).all()
+    network = whole[0].network
+    before = copies(network.weights)
+    with network.replaced(whole[0].evaluated()["teacher"]):
+        assert gap(before, copies(network.weights)) > 1e-4
+    assert gap(before, copies(network.weights)) == 0
 
 
 @pytest.mark.parametrize(
-    "term",
-    [PiModel(), TemporalEnsembling(), MeanTeacher(), Vat(), Entropy(), Polyak()],
-    ids=lambda term: type(term).__name__,
+    "name",
+    ["pi_model", "temporal_ensembling", "mean_teacher", "vat", "entropy", "polyak"],
 )
-def test_weight_0_is_supervised(term, make_learner):
+def test_weight_0_is_supervised(name, make_learner):
     # One step: the next ones would draw other augmentations.
-    if not isinstance(term, Polyak):
+    term = TERMS[name]()
+    if name != "polyak":
         term = dataclasses.replace(term, weight=0.0, bn_stats="supervised")
-    networks = []
-    for terms in ((Supervised(),), (Supervised(), term)):
-        learner, batches = make_learner(terms, dropout=0.0, labeled_batch=8)
-        learner.train_on_batch(batches.batch(0))
-        networks.append([numpy_of(v).copy() for v in learner.network.weights])
-    for one, other in zip(*networks, strict=True):
-        assert one == pytest.approx(other, abs=1e-7)
+    plain, silent = (
+        trained(make_learner, terms, steps=1, dropout=0.0, labeled_batch=8)[0]
+        for terms in ((Supervised(),), (Supervised(), term))
+    )
+    weights = (copies(learner.network.weights) for learner in (plain, silent))
+    assert gap(*weights) < 1e-7
+
+
+@pytest.mark.parametrize(("weight", "equal"), [(0, True), (1, False)])
+def test_proxy_weight_0_is_supervised(weight, equal, make_learner):
+    # Without dropout: the proxy pass takes draws of its own from the same stream.
+    terms = terms_of("color_s4l", [f"proxies.weight={weight}"], bn_stats="supervised")
+    one, _ = trained(make_learner, terms, dropout=0.0)
+    other, _ = trained(make_learner, METHODS["supervised"], dropout=0.0)
+    networks = (one.network, other.network)
+    weights = [
+        copies([*network.trunk.variables, *network.heads["class"].variables])
+        for network in networks
+    ]
+    assert (gap(*weights) < 1e-6) == equal
+    found = one.get_metrics_result()
+    assert (float(found["proxy_loss"]) == 0) is equal
+    assert float(found["proxy_error"]) > 0
+
+
+def test_bn_stats_changes_the_statistics_and_not_the_weights(make_learner):
+    both, alone = (
+        trained(make_learner, terms_of("color_s4l", bn_stats=bn_stats))[0]
+        for bn_stats in ("both", "supervised")
+    )
+    weights = (copies(learner.network.trainable_variables) for learner in (both, alone))
+    assert gap(*weights) < 1e-6
+    assert gap(moving(both), moving(alone)) > 1e-3
+    # After one step from equal weights: the statistics of `supervised` itself.
+    alone, _ = trained(
+        make_learner, terms_of("color_s4l", bn_stats="supervised"), steps=1
+    )
+    plain, _ = trained(make_learner, METHODS["supervised"], steps=1)
+    assert gap(moving(alone), moving(plain)) < 1e-6
+
+
+def test_weight_decay_is_5e_4_of_the_sum_of_squares_of_all_kernels(
+    make_learner, gradients
+):
+    learner, batches = make_learner(METHODS["sesemi"])
+    layers = [*learner.network.trunk.layers, *learner.network.heads.values()]
+    kernels = [
+        layer.kernel
+        for layer in layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+    ]
+    squares = [np.square(numpy_of(k).astype("float64")).sum() for k in kernels]
+    found = learner(batches.batch(0)).terms["weight_decay"]
+    assert len(kernels) == 11
+    assert float(found) == pytest.approx(5e-4 * sum(squares), rel=1e-5)
+    # The gradient is twice the factor times the kernel.
+    found = gradients(lambda: learner(batches.batch(0)).terms["weight_decay"], kernels)
+    for kernel, gradient in zip(kernels, found, strict=True):
+        assert gradient == pytest.approx(1e-3 * numpy_of(kernel), rel=1e-4)

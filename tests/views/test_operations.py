@@ -1,21 +1,18 @@
-"""Each operation of RandAugment against Pillow's, and what puts them together."""
+"""Operations on pixels: RandAugment's against Pillow, movements and crops by hand."""
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from color_s4l.views import strong
-from color_s4l.views.operations import OPERATIONS
-from color_s4l.views.sampling import nearest
+from color_s4l.views.operations import OPERATIONS, cropped, nearest
 
 SIDE = 16
-NAMES = list(OPERATIONS)
 
 
 def moved(image, x_x, x_y, x, y_x, y_y, y):
-    given = (x_x, x_y, x, y_x, y_y, y)
-    return image.transform(image.size, Image.Transform.AFFINE, given)
+    matrix = (x_x, x_y, x, y_x, y_y, y)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix)
 
 
 PILLOW = {
@@ -38,7 +35,7 @@ PILLOW = {
 
 @pytest.fixture(scope="module")
 def images(small):
-    """Digits; one of few values, one without any contrast, and noise."""
+    """Digits; one with few values, one without contrast, and one of noise."""
     rng = np.random.default_rng(1)
     chosen = small.images[::6].copy()
     chosen[1] = chosen[1] // 60 * 40
@@ -47,34 +44,28 @@ def images(small):
     return chosen
 
 
-def applied(name, images, values):
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operation_is_pillows(name, images):
     operation = OPERATIONS[name]
+    positions = np.linspace(0.03, 0.97, len(images), dtype="float32")
+    values = keras.ops.convert_to_tensor(operation.value(positions))
     pixels = keras.ops.convert_to_tensor(images, "float32")
-    values = keras.ops.convert_to_tensor(values, "float32")
     if operation.pixels:
         pixels = operation.pixels(pixels, values)
     if operation.matrix:
         pixels = nearest(pixels, operation.matrix(values, SIDE))
-    return keras.ops.convert_to_numpy(pixels)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_it_is_pillows(name, images):
-    operation = OPERATIONS[name]
-    places = np.linspace(0.03, 0.97, len(images))
-    values = operation.low + (operation.high - operation.low) * places
-    found = applied(name, images, values)
+    found = keras.ops.convert_to_numpy(pixels)
     assert (found == found.round()).all()
     assert found.min() >= 0
     assert found.max() <= 255
     expected = np.stack(
         [
             np.asarray(PILLOW[name](Image.fromarray(image), float(value)))
-            for image, value in zip(images, values, strict=True)
+            for image, value in zip(images, operation.value(positions), strict=True)
         ]
     )
     gap = np.abs(found - expected)
-    # Fractions are cut off: a few values may fall on the other side of a whole number.
+    # Both round down: a few values may fall on the other side of a whole number.
     assert (gap > 1).mean() < 0.002, gap.max()
     assert (gap > 0).mean() < 0.02
     if name != "identity":
@@ -85,50 +76,30 @@ def test_there_are_fourteen():
     assert len(OPERATIONS) == 14 == len(PILLOW)
 
 
-def test_randaugment_applies_what_was_drawn_in_its_order(images):
-    # Solarising then posterising is not posterising then solarising.
-    first, second = NAMES.index("solarize"), NAMES.index("posterize")
-    third = NAMES.index("translate_x")
-    count = len(images)
-    rng = np.random.default_rng(2)
-    values = rng.uniform(0.2, 0.9, (count, 3)).astype("float32")
-    chosen = np.array([[first, second, third], [second, first, third]] * count, "int32")
-    chosen = chosen[:count]
-    found = strong.randaugment(images, chosen, values)
-    for number, image in enumerate(images):
-        expected = image[None].astype("float32")
-        for place, value in zip(chosen[number], values[number], strict=True):
-            operation = OPERATIONS[NAMES[place]]
-            scaled = [operation.low + (operation.high - operation.low) * value]
-            expected = applied(NAMES[place], expected, scaled)
-        assert keras.ops.convert_to_numpy(found[number]) == pytest.approx(expected[0])
+def row_of(*values):
+    """One image with four rows; each column has one value."""
+    row = np.array(values, "float32")[None, None, :, None]
+    return np.broadcast_to(row, (1, 4, len(values), 3)).copy()
 
 
-def test_cutout_covers_a_square_of_up_to_half_the_side():
-    images = np.zeros((3, 8, 8, 3), "float32")
-    # Middle at (0.5, 0.5), side 0.5: lines 2 to 5. At the corner, a quarter of it.
-    # A side of 0 covers nothing.
-    square = np.array([[0.5, 0.5, 1.0], [0.0, 1.0, 1.0], [0.5, 0.5, 0.0]], "float32")
-    found = keras.ops.convert_to_numpy(strong.cutout(images, square))
-    expected = np.zeros((3, 8, 8, 3), "float32")
-    expected[0, 2:6, 2:6] = strong.GREY
-    expected[1, :2, 6:] = strong.GREY
-    assert (found == expected).all()
+def test_the_whole_image_cropped_is_itself():
+    image = np.random.default_rng(1).uniform(0, 255, (2, 5, 7, 3)).astype("float32")
+    zero, one = np.zeros(2, "float32"), np.ones(2, "float32")
+    found = keras.ops.convert_to_numpy(cropped(image, zero, zero, one, one))
+    assert found == pytest.approx(image, abs=1e-3)
 
 
-def test_a_strong_draw_takes_every_operation_and_the_whole_range(small):
-    from color_s4l.views.augmentation import Augmentation
+def test_a_crop_by_hand():
+    # The right half of 0 4 8 12: new middles at 2.25, 2.75, 3.25, 3.75 of the old
+    # row, between pixels 1.75, 2.25, 2.75, 3.25; the last is the edge.
+    part = {"top": 0.0, "left": 0.5, "height": 1.0, "width": 0.5}
+    part = {name: np.array([value], "float32") for name, value in part.items()}
+    found = keras.ops.convert_to_numpy(cropped(row_of(0, 4, 8, 12), **part))
+    assert found[0, 2, :, 0] == pytest.approx([7, 9, 11, 12], abs=1e-5)
 
-    family = strong.Strong(None, Augmentation())
-    seed = keras.random.SeedGenerator(1)
-    draws = family.draw(seed, (2000, 2, 2, 3), frozenset())
-    operations = keras.ops.convert_to_numpy(draws.operations)
-    counts = np.bincount(operations.ravel(), minlength=14)
-    # 6,000 draws: 429 of each, standard deviation 20.
-    assert len(counts) == 14
-    assert np.abs(counts - 6000 / 14).max() < 100
-    for part in (draws.values, draws.square):
-        part = keras.ops.convert_to_numpy(part)
-        assert 0 <= part.min() < 0.01
-        assert 0.99 < part.max() < 1
-        assert part.mean() == pytest.approx(0.5, abs=0.02)
+
+def test_uncovered_pixels_get_the_fill_value():
+    # One pixel to the left: each pixel comes from its right neighbour.
+    matrix = np.array([[1, 0, 1, 0, 1, 0]], "float32")
+    found = keras.ops.convert_to_numpy(nearest(row_of(1, 2, 3, 4), matrix, fill=9))
+    assert found[0, 1, :, 2].tolist() == [2, 3, 4, 9]

@@ -1,27 +1,36 @@
-"""Views of one family share their draws; families draw for themselves."""
+"""Views of one family share their draws; families draw independently."""
 
 import keras
 import numpy as np
 import pytest
 
 from color_s4l.errors import InputError
+from color_s4l.registry import PROXIES
 from color_s4l.views.augmentation import Augmentation
-from color_s4l.views.geometric import GEOMETRIC, INVERSE
 from color_s4l.views.preprocessing import Preprocessing
-from color_s4l.views.step import VIEWS, StepViews
+from color_s4l.views.proxies import GEOMETRIC
+from color_s4l.views.step import StepViews, view, view_names
 
 # Groups, labelled and unlabelled images in each.
 B, V, U = 3, 4, 2
-# Views that go through the network; targets are no images.
-IMAGES = {name: view for name, view in VIEWS.items() if view.copies}
+# The number of images of each source in a step.
+COUNT = {"labeled": B * V, "unlabeled": B * U}
+INVERSE = {"rotated_90": "rotated_270", "rotated_270": "rotated_90"}
 
 
-def shapes_of(batch):
-    return {source: batch[source].shape for source in ("labeled", "unlabeled")}
+def numpy_of(tensor):
+    return keras.ops.convert_to_numpy(tensor)
 
 
-def numpy_of(tensors):
-    return {name: keras.ops.convert_to_numpy(t) for name, t in tensors.items()}
+def undone(name, images):
+    return numpy_of(PROXIES[INVERSE.get(name, name)].apply(images))
+
+
+@pytest.fixture(scope="module")
+def image_views():
+    """Name -> view, of the views that contain images."""
+    views = {name: view(name) for name in view_names()}
+    return {name: view for name, view in views.items() if view.copies}
 
 
 @pytest.fixture(scope="module")
@@ -34,156 +43,131 @@ def preprocessing(small, statistics):
 
 @pytest.fixture(scope="module")
 def batch(small):
-    rows = np.arange(B * V)
+    unlabeled = small.images[20 : 20 + B * U].reshape(B, U, 16, 16, 3)
     return {
-        "labeled": small.images[rows].reshape(B, V, 16, 16, 3),
-        "labels": small.labels[rows].reshape(B, V),
-        "unlabeled": small.images[20 : 20 + B * U].reshape(B, U, 16, 16, 3),
-        "colorized": 255 - small.images[20 : 20 + B * U].reshape(B, U, 16, 16, 3),
+        "labeled": small.images[: B * V].reshape(B, V, 16, 16, 3),
+        "labels": small.labels[: B * V].reshape(B, V),
+        "unlabeled": unlabeled,
+        "colorized": 255 - unlabeled,
         "targets": np.arange(B * U * 4, dtype="float32").reshape(B, U, 4),
         "index": np.array([[5, 6], [7, 8], [9, 10]], "int32"),
     }
 
 
-def views_of(names, preprocessing, **augmentation):
+def views_of(names, preprocessing):
     return StepViews(
         names=frozenset(names),
         preprocessing=preprocessing,
-        labeled=Augmentation(flip=True, **augmentation),
-        unlabeled=Augmentation(**augmentation),
+        labeled=Augmentation(flip=True),
+        unlabeled=Augmentation(),
     )
+
+
+def drawn(views, batch):
+    shapes = {source: batch[source].shape for source in COUNT}
+    return views.draw(keras.random.SeedGenerator(3), shapes)
 
 
 @pytest.fixture(scope="module")
 def made(batch, preprocessing):
-    views = views_of(VIEWS, preprocessing)
-    draws = views.draw(keras.random.SeedGenerator(3), shapes_of(batch))
-    return numpy_of(views.apply(batch, draws)), draws
+    views = views_of(view_names(), preprocessing)
+    draws = drawn(views, batch)
+    return {k: numpy_of(v) for k, v in views.apply(batch, draws).items()}, draws
 
 
-def by_hand(raw, preprocessing, down, right, noise):
-    """One raw image, normalised, whitened, shifted, noised, in NumPy."""
+def by_hand(raw, preprocessing, draws, i, j):
+    """One raw image, normalised, whitened, shifted, flipped and noised in NumPy."""
     flat = raw.astype("float64").ravel()
     flat = flat - flat.mean()
     flat = 55 * flat / np.linalg.norm(flat)
-    mean = keras.ops.convert_to_numpy(preprocessing.mean)
-    matrix = keras.ops.convert_to_numpy(preprocessing.matrix)
+    mean, matrix = numpy_of(preprocessing.mean), numpy_of(preprocessing.matrix)
     image = ((flat - mean) @ matrix).reshape(raw.shape)
     padded = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="symmetric")
-    rows, columns = (slice(2 - s, 2 - s + 16) for s in (down, right))
-    return padded[rows, columns] + noise
+    rows, columns = (slice(2 - s, 2 - s + 16) for s in numpy_of(draws.shift)[i, j])
+    image = padded[rows, columns]
+    if draws.flip is not None and numpy_of(draws.flip)[i, j]:
+        image = image[:, ::-1]
+    return image + numpy_of(draws.noise)[i, j]
 
 
-def test_the_geometric_views_undone_are_one_image(made):
+@pytest.mark.parametrize(
+    ("name", "array", "family"),
+    [
+        ("labeled", "labeled", "labeled"),
+        ("identity", "unlabeled", "unlabeled"),
+        ("colorized", "colorized", "unlabeled"),
+        ("weak", "unlabeled", "weak"),
+        ("weak_2", "unlabeled", "weak_2"),
+    ],
+)
+def test_a_view_by_hand(name, array, family, made, batch, preprocessing):
+    views, draws = made
+    draws = getattr(draws[family], "augmentation", draws[family])
+    each = batch[array].shape[1]
+    assert numpy_of(draws.shift).shape == (B, each, 2)
+    assert len(np.unique(numpy_of(draws.shift).reshape(-1, 2), axis=0)) > 1
+    if family == "unlabeled":
+        assert draws.flip is None  # proxy views tell flips apart
+    else:
+        assert 0 < numpy_of(draws.flip).sum() < B * each
+    for i, j in np.ndindex(B, each):
+        expected = by_hand(batch[array][i, j], preprocessing, draws, i, j)
+        assert views[name][i * each + j] == pytest.approx(expected, abs=1e-3)
+
+
+def test_geometric_views_undone_are_one_image(made):
     views, _ = made
     for name in GEOMETRIC:
-        undone = keras.ops.convert_to_numpy(INVERSE[name](views[name]))
-        assert undone == pytest.approx(views["identity"], abs=0), name
-
-
-def test_identity_and_colorized_share_shift_and_noise(made, batch, preprocessing):
-    views, draws = made
-    shift = keras.ops.convert_to_numpy(draws["unlabeled"].augmentation.shift)
-    noise = keras.ops.convert_to_numpy(draws["unlabeled"].augmentation.noise)
-    assert len(np.unique(shift.reshape(-1, 2), axis=0)) > 1  # else a weak test
-    for name, source in (("identity", "unlabeled"), ("colorized", "colorized")):
-        for i, j in np.ndindex(B, U):
-            raw = batch[source][i, j]
-            expected = by_hand(raw, preprocessing, *shift[i, j], noise[i, j])
-            assert views[name][i * U + j] == pytest.approx(expected, abs=1e-3)
-
-
-@pytest.mark.parametrize("name", ["weak", "weak_2"])
-def test_a_weak_view_is_augmented_like_a_labelled_image(
-    name, made, batch, preprocessing
-):
-    views, draws = made
-    shift, flip, noise = (keras.ops.convert_to_numpy(d) for d in draws[name])
-    assert 0 < flip.sum() < B * U
-    for i, j in np.ndindex(B, U):
-        clean = by_hand(batch["unlabeled"][i, j], preprocessing, *shift[i, j], 0)
-        clean = clean[:, ::-1] if flip[i, j] else clean
-        expected = clean + noise[i, j]
-        assert views[name][i * U + j] == pytest.approx(expected, abs=1e-3)
-
-
-def test_every_family_has_draws_of_its_own(made):
-    _, draws = made
-    drawn = [parts for parts in draws.values() if parts is not None]
-    first = [keras.tree.flatten(parts)[-1] for parts in drawn]
-    noise = [keras.ops.convert_to_numpy(array).ravel()[:4] for array in first]
-    assert len(noise) == 7
-    assert len(np.unique(np.stack(noise), axis=0)) == len(noise)
-
-
-def test_labelled_rotations_are_those_of_the_labelled_image(made):
-    views, _ = made
+        assert (undone(name, views[name]) == views["identity"]).all(), name
     for name in ("rotated_90", "rotated_180", "rotated_270"):
-        undone = INVERSE[name](views[f"labeled_{name}"])
-        undone = keras.ops.convert_to_numpy(undone)
-        assert undone == pytest.approx(views["labeled"], abs=0), name
+        assert (undone(name, views[f"labeled_{name}"]) == views["labeled"]).all()
 
 
-def test_views_have_as_many_images_as_the_table_says(made):
-    views, _ = made
-    count = {"labeled": B * V, "unlabeled": B * U}
-    assert set(views) == {*VIEWS, "labels", "index"}
-    for name, view in IMAGES.items():
-        expected = (count[view.source] * view.copies, 16, 16, 3)
-        assert views[name].shape == expected, name
-
-
-def test_targets_are_handed_on(made, batch):
-    views, _ = made
-    assert (views["targets"] == batch["targets"].reshape(B * U, 4)).all()
-
-
-def test_labelled_images_have_draws_of_their_own(made, batch, preprocessing):
-    views, draws = made
-    shift, flip, noise = (keras.ops.convert_to_numpy(d) for d in draws["labeled"])
-    assert shift.shape == (B, V, 2)
-    assert 0 < flip.sum() < B * V
-    for i, j in np.ndindex(B, V):
-        clean = by_hand(batch["labeled"][i, j], preprocessing, *shift[i, j], 0)
-        clean = clean[:, ::-1] if flip[i, j] else clean
-        expected = clean + noise[i, j]
-        assert views["labeled"][i * V + j] == pytest.approx(expected, abs=1e-3)
-
-
-def test_only_labelled_images_are_flipped(made):
+def test_every_family_draws_independently(made):
     _, draws = made
-    assert draws["unlabeled"].augmentation.flip is None
+    # The last array of the proxy views' draws belongs to one of the random ones.
+    first = [keras.tree.flatten(parts)[-1] for parts in draws.values() if parts]
+    values = [numpy_of(array).ravel()[:4] for array in first]
+    assert len(values) == 7
+    assert len(np.unique(np.stack(values), axis=0)) == len(values)
 
 
-def test_labels_and_index_are_handed_on(made, batch):
+def test_views_have_the_declared_number_of_images(made, batch, image_views):
     views, _ = made
-    assert views["labels"].tolist() == batch["labels"].ravel().tolist()
-    assert views["index"].tolist() == [5, 6, 7, 8, 9, 10]
+    assert set(views) == {*view_names(), "labels", "index"}
+    for name, found in image_views.items():
+        expected = (COUNT[found.source] * found.copies, 16, 16, 3)
+        assert views[name].shape == expected, name
+    for name in ("targets", "labels", "index"):
+        expected = batch[name].reshape(-1, *batch[name].shape[2:])
+        assert (views[name] == expected).all()
 
 
-def test_one_device_draws_what_several_share(made, batch, preprocessing):
+def test_several_devices_share_the_draws_of_a_step(
+    made, batch, preprocessing, image_views
+):
     # Rows of the whole step's draws applied to rows of its batch give its rows.
     views, draws = made
     part = {name: array[1:2] for name, array in batch.items()}
-
-    def rows(drawn):
-        return None if drawn is None else drawn[1:2]
-
-    shares = keras.tree.map_structure(rows, draws)
-    again = numpy_of(views_of(VIEWS, preprocessing).apply(part, shares))
-    count = {"labeled": V, "unlabeled": U}
-    for name, view in IMAGES.items():
-        rows = count[view.source] * view.copies
+    shares = keras.tree.map_structure(lambda d: None if d is None else d[1:2], draws)
+    again = views_of(view_names(), preprocessing).apply(part, shares)
+    for name, found in image_views.items():
+        rows = COUNT[found.source] // B * found.copies
         expected = views[name][rows : 2 * rows]
-        assert again[name] == pytest.approx(expected, abs=1e-4), name
+        assert numpy_of(again[name]) == pytest.approx(expected, abs=1e-4), name
 
 
-def test_only_named_views_are_made(batch, preprocessing):
-    views = views_of(["rotated_90"], preprocessing)
-    draws = views.draw(keras.random.SeedGenerator(1), shapes_of(batch))
-    assert set(views.apply(batch, draws)) == {"rotated_90", "labels", "index"}
+def test_only_named_views_are_made_and_drawn(batch, preprocessing):
+    views = views_of(["rotated_90", "translated"], preprocessing)
+    draws = drawn(views, batch)
+    assert set(draws) == {"unlabeled"}
+    assert set(draws["unlabeled"].proxies) == {"translated"}
+    made = views.apply(batch, draws)
+    assert set(made) == {"rotated_90", "translated", "labels", "index"}
+    alone = views_of(["colorized"], preprocessing)
+    assert "colorized" in alone.apply(batch, drawn(alone, batch))
 
 
-def test_refuses_an_unknown_view(preprocessing):
+def test_an_unknown_view_is_refused(preprocessing):
     with pytest.raises(InputError, match=r"no view 'rotated_9'.*mean 'rotated_90'"):
         views_of(["rotated_9"], preprocessing)

@@ -1,0 +1,271 @@
+"""Measurements: one process per case, compared cases in alternation.
+
+Alternation makes a busy machine equally busy for all cases that are compared.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import typing
+from collections.abc import Iterator, Mapping
+
+from benchmarks.speed.case import Case
+from color_s4l.artifacts import provenance
+
+SUPERVISED = "supervised"
+ENVIRONMENT = {
+    # Several frameworks share a GPU: none may take all of its memory at the start.
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    # Equal allocator settings for all frameworks: freed memory stays in the process,
+    # so that a step causes no page faults.
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+}
+# Columns that a row copies from the settings of its case.
+SETTINGS = (
+    *("network", "method", "dtype_policy", "width", "batch_size", "labeled_batch"),
+    *("image_size", "devices", "jit_compile", "steps_per_execution"),
+)
+PARTS = ("data", "views", "gradient", "rest")
+
+
+class FailedError(Exception):
+    """A process ended early; the text is the last line of its error output."""
+
+
+class Process:
+    """A process that measures one case, warmed up.
+
+    Args:
+        case: The case to measure.
+        cache: Directory that replaces the user's cache.
+
+    Raises:
+        FailedError: The process ended before it was ready.
+    """
+
+    def __init__(self, case: Case, cache: str):
+        self.case = case
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        backend = "tensorflow" if case.backend == "torch" else case.backend
+        own = {"KERAS_BACKEND": backend, "XDG_CACHE_HOME": cache}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.speed.worker", case.to_json()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**ENVIRONMENT, **os.environ, **own},
+            text=True,
+        )
+        try:
+            ready = self._answer()
+            self.images_per_step: int = ready["images_per_step"]
+            self.devices: list[str] = ready["devices"]
+        except FailedError:
+            self.close()
+            raise
+
+    def ask(self, word: str) -> typing.Any:
+        """Returns the answer to "run", "parts" or "memory".
+
+        Raises:
+            FailedError: The process ended instead.
+        """
+        with contextlib.suppress(BrokenPipeError):
+            print(word, file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> typing.Any:
+        line = self._process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self._process.wait()
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines() or ["no error message"]
+        code = self._process.returncode
+        raise FailedError(f"ended with code {code}: {lines[-1]}")
+
+    def close(self) -> None:
+        """Ends the process."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+        self._errors.close()
+
+
+@contextlib.contextmanager
+def started(
+    cases: Mapping[str, Case], cache: str
+) -> Iterator[tuple[dict[str, Process], list[dict]]]:
+    """Starts a process for each case and ends all of them afterwards.
+
+    Args:
+        cases: Name -> case.
+        cache: Directory that replaces the user's cache.
+
+    Yields:
+        Name -> process of the cases that run, and rows of the cases that failed.
+    """
+    processes, failures = {}, []
+    with contextlib.ExitStack() as stack:
+        for name, case in cases.items():
+            try:
+                processes[name] = Process(case, cache)
+                stack.callback(processes[name].close)
+            except FailedError as error:
+                failures.append({**case.columns(SETTINGS), "remark": str(error)})
+        yield processes, failures
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """The measurements of one case.
+
+    Attributes:
+        case: The case.
+        seconds: One number for each repetition of the case's steps.
+        images_per_step: Labelled images and views that go through the trunk.
+        memory: Peak bytes of the "process" and of the "device" (None on a CPU).
+        devices: Names of the accelerators, or `["CPU"]`.
+    """
+
+    case: Case
+    seconds: list[float]
+    images_per_step: int
+    memory: dict[str, int | None]
+    devices: list[str]
+
+    @property
+    def step(self) -> float:
+        """Seconds of a step: the median over the repetitions."""
+        return statistics.median(self.seconds) / self.case.steps
+
+    @property
+    def speed(self) -> float:
+        """Images and views that go through the trunk in a second, by the median."""
+        return self.images_per_step / self.step
+
+    @property
+    def peak(self) -> int | None:
+        """Peak bytes of the device; on a CPU those of the process."""
+        return self.memory["device"] or self.memory["process"]
+
+
+def measured(processes: Mapping[str, Process], repeats: int) -> dict[str, Measured]:
+    """Measures several processes in alternation, each `repeats` times.
+
+    Raises:
+        FailedError: A process ended.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in processes}
+    for _ in range(repeats):
+        for name, process in processes.items():
+            seconds[name].append(process.ask("run"))
+    return {
+        name: Measured(
+            p.case, seconds[name], p.images_per_step, p.ask("memory"), p.devices
+        )
+        for name, p in processes.items()
+    }
+
+
+def rows(
+    cases: Mapping[str, Case],
+    supervised: Mapping[str, Process],
+    cache: str,
+    repeats: int,
+    parts: bool,
+) -> list[dict]:
+    """Returns the rows of one method in several frameworks.
+
+    Args:
+        cases: Backend -> case.
+        supervised: Backend -> process of the method `supervised`; may be empty.
+        cache: Directory that replaces the user's cache.
+        repeats: Number of measurements of each case.
+        parts: Whether to measure the parts of a step, too.
+    """
+    with started(cases, cache) as (processes, found):
+        both = [backend for backend in supervised if backend in processes]
+        base = {f"{SUPERVISED} {backend}": supervised[backend] for backend in both}
+        try:
+            all_of = measured({**processes, **base}, repeats)
+            timed = {b: p.ask("parts") if parts else {} for b, p in processes.items()}
+        except FailedError as error:
+            about = [p.case.columns(SETTINGS) for p in processes.values()]
+            return found + [{**columns, "remark": str(error)} for columns in about]
+    for backend, seconds in timed.items():
+        own, beside = all_of[backend], all_of.get(f"{SUPERVISED} {backend}")
+        found.append(row(own, all_of.get("torch"), beside, seconds))
+    return found
+
+
+def row(
+    ours: Measured,
+    plain: Measured | None,
+    supervised: Measured | None,
+    parts: Mapping[str, float],
+) -> dict:
+    """Returns one row of the table.
+
+    Args:
+        ours: The measured case; may be PyTorch's own.
+        plain: PyTorch's step, measured in alternation; None if there is none.
+        supervised: The method `supervised`, likewise.
+        parts: Part of a step -> seconds; empty if the parts were not measured.
+
+    Returns:
+        Settings, images per second, memory, ratios, shares of a step, hardware.
+    """
+    images = ours.images_per_step * ours.case.steps
+    device = ours.memory["device"]
+    if supervised is None and ours.case.values["method"] == SUPERVISED:
+        supervised = ours
+
+    def ratio(base: Measured | None, name: str) -> float | None:
+        return base and round(getattr(ours, name) / getattr(base, name), 3)
+
+    return {
+        **ours.case.columns(SETTINGS),
+        "images_per_second": round(ours.speed, 1),
+        "slowest": round(images / max(ours.seconds), 1),
+        "fastest": round(images / min(ours.seconds), 1),
+        "seconds_per_step": round(ours.step, 4),
+        "images_per_step": ours.images_per_step,
+        "process_MB": round(ours.memory["process"] / 1e6),
+        "device_MB": None if device is None else round(device / 1e6),
+        "ratio_to_torch": ratio(plain, "speed"),
+        "speed_to_supervised": ratio(supervised, "speed"),
+        "step_to_supervised": ratio(supervised, "step"),
+        "memory_to_supervised": ratio(supervised, "peak"),
+        **shares(parts, ours.step),
+        "n": len(ours.seconds),
+        "steps": ours.case.steps,
+        "remark": "",
+        "hardware": provenance.hardware(ours.devices),
+    }
+
+
+def shares(parts: Mapping[str, float], step: float) -> dict[str, float | None]:
+    """Returns the parts of a step as percent of its time, with the "rest".
+
+    The parts are measured one by one. If noise makes their sum longer than the step,
+    the sum is taken as the whole.
+
+    Args:
+        parts: Seconds of "data", "views" and "gradient"; empty gives None for all.
+        step: Seconds of a step.
+    """
+    if not parts:
+        return dict.fromkeys(PARTS)
+    known = sum(parts.values())
+    whole = max(known, step)
+    timed = {**parts, "rest": whole - known}
+    return {name: round(100 * seconds / whole, 1) for name, seconds in timed.items()}

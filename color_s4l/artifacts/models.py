@@ -1,0 +1,470 @@
+"""Model files: a Keras model with a note inside, read without running code from it.
+
+The first half is about any model of this library, colorizers included. A note is a JSON
+text with a name: an attribute of a `.h5` file, a member `NAME.json` of a `.keras`
+archive. Keras' safe mode refuses Python code in Lambda layers, but it still looks up
+and calls any other object that a configuration names. The configuration is therefore
+read as JSON first, and a class that is not known to be harmless is refused before Keras
+sees it.
+
+The second half is about classifiers: the note `About`, and the file of all heads beside
+the model, which contains the class head only.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import os
+import pathlib
+import sys
+import typing
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated
+
+import h5py
+import keras
+import numpy as np
+
+from color_s4l import registry
+from color_s4l.artifacts.files import (
+    h5_wanted,
+    read_arrays,
+    save_atomically,
+    write_atomically,
+)
+from color_s4l.errors import InputError
+from color_s4l.fields import OneOf, check
+
+if typing.TYPE_CHECKING:
+    from color_s4l.networks.network import Network
+
+SUFFIXES = (".h5", ".keras")
+# Names of the notes in the files of classifiers and colorizers.
+NOTE, COLORIZER_NOTE = "color_s4l", "colorization_origin"
+
+_CONFIGURATION = "config.json"
+# A configuration of 152 layers has 400 kB; an archive may claim to contain gigabytes.
+_LONGEST = 64 * 2**20
+
+# Public namespaces of Keras whose classes occur in model files, and the modules that
+# define the harmless ones: their constructors compute from numbers and from objects
+# that are checked as well. All others are refused. They run code (Lambda, TFSMLayer,
+# JaxLayer, FlaxLayer, TorchModuleWrapper), read vocabulary files (StringLookup,
+# TextVectorization) or do not occur in image classifiers.
+_NAMESPACES = (
+    "keras",
+    "keras.layers",
+    "keras.initializers",
+    "keras.regularizers",
+    "keras.constraints",
+    "keras.dtype_policies",
+    "keras.random",
+)
+_HARMLESS = (
+    "keras.src.layers.activations.",
+    "keras.src.layers.attention.",
+    "keras.src.layers.convolutional.",
+    "keras.src.layers.core.dense.",
+    "keras.src.layers.core.einsum_dense.",
+    "keras.src.layers.core.embedding.",
+    "keras.src.layers.core.identity.",
+    "keras.src.layers.core.input_layer.",
+    "keras.src.layers.core.masking.",
+    "keras.src.layers.merging.",
+    "keras.src.layers.normalization.",
+    "keras.src.layers.pooling.",
+    "keras.src.layers.preprocessing.image_preprocessing.",
+    "keras.src.layers.preprocessing.normalization.",
+    "keras.src.layers.preprocessing.rescaling.",
+    "keras.src.layers.regularization.",
+    "keras.src.layers.reshaping.",
+    "keras.src.layers.rnn.",
+    "keras.src.models.sequential.",
+    "keras.src.initializers.",
+    "keras.src.regularizers.",
+    "keras.src.constraints.",
+    "keras.src.dtype_policies.",
+    "keras.src.random.seed_generator.",
+)
+# Operations on symbolic tensors (`x + y`, `keras.ops.mean(x)`) are stored by the module
+# that defines them. The other modules of keras.ops take functions.
+_OPERATIONS = tuple(
+    f"keras.src.ops.{name}" for name in ("image", "linalg", "math", "nn", "numpy")
+)
+# Values that JSON has no notation for; Keras turns them into plain data.
+_DATA = {"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__"}
+
+
+def save_with_note(
+    model: keras.Model, path: pathlib.Path, name: str, note: str
+) -> None:
+    """Saves a Keras model with a note, atomically.
+
+    Args:
+        model: The model.
+        path: Ends in one of `SUFFIXES`; its folder exists; an old file is replaced.
+        name: Name of the note.
+        note: JSON text.
+    """
+    save_atomically(path, lambda file: _write(model, pathlib.Path(file), name, note))
+
+
+def _write(model: keras.Model, path: pathlib.Path, name: str, note: str) -> None:
+    with h5_wanted():
+        model.save(path)
+    if path.suffix == ".h5":
+        with h5py.File(path, "a") as file:
+            file.attrs[name] = note
+    else:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(f"{name}.json", note)
+
+
+def read_note(path: pathlib.Path, name: str) -> tuple[dict | None, str | None]:
+    """Reads a model's configuration and its note; builds nothing from them.
+
+    Args:
+        path: Ends in one of `SUFFIXES`.
+        name: Name of the note.
+
+    Returns:
+        The configuration and the text of the note; None for a missing one.
+
+    Raises:
+        Exception: Any exception of h5py, zipfile and json, if the file is damaged.
+    """
+    if path.suffix == ".h5":
+        with h5py.File(path, "r") as file:
+            configuration, note = file.attrs.get("model_config"), file.attrs.get(name)
+    else:
+        with zipfile.ZipFile(path) as archive:
+            configuration = _member(archive, _CONFIGURATION)
+            note = _member(archive, f"{name}.json")
+    return configuration and json.loads(configuration), note
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> str | None:
+    if name not in archive.namelist():
+        return None
+    if archive.getinfo(name).file_size > _LONGEST:
+        raise ValueError(f"{name} is longer than {_LONGEST} bytes")
+    return archive.read(name).decode()
+
+
+def is_colorizer(path: str | os.PathLike) -> bool:
+    """Returns whether a file has a colorizer's note; builds nothing from it."""
+    try:
+        return read_note(pathlib.Path(path), COLORIZER_NOTE)[1] is not None
+    except Exception:  # missing or damaged: an error for the function that opens it
+        return False
+
+
+def build(
+    path: pathlib.Path,
+    configuration: dict,
+    custom_objects: Mapping[str, type] | None = None,
+) -> keras.Model:
+    """Builds a model from a file if its configuration names harmless classes only.
+
+    Args:
+        path: The file.
+        configuration: Its configuration, from `read_note`.
+        custom_objects: Further classes of this library that the file may name.
+
+    Raises:
+        InputError: The configuration names another class.
+        Exception: Any exception of Keras and h5py, if the file is damaged.
+    """
+    refused = refused_classes(configuration, custom_objects)
+    if refused:
+        raise InputError(f"it contains {', '.join(refused)}, and could run code")
+    return keras.models.load_model(
+        path, custom_objects=custom_objects, compile=False, safe_mode=True
+    )
+
+
+def refused_classes(
+    configuration: object, custom_objects: Mapping[str, type] | None = None
+) -> list[str]:
+    """Returns the classes in a configuration that are not known to be harmless.
+
+    Known are the layers and values of Keras that only compute, and every class and
+    function that is registered with Keras (`register_keras_serializable`): its module
+    has been imported, by this library, as a plug-in or by the user.
+
+    Args:
+        configuration: From `read_note`.
+        custom_objects: Further known classes by name.
+
+    Returns:
+        Sorted names without repetition; `module.name` for modules outside Keras.
+    """
+    registered = {**(custom_objects or {}), **keras.saving.get_custom_objects()}
+    names = {
+        _spelled(entry)
+        for entry in _entries(configuration)
+        if not _known(entry, registered)
+    }
+    return sorted(names)
+
+
+def _entries(configuration: object) -> Iterator[dict]:
+    """Yields all dictionaries, at any depth, that Keras takes for a class."""
+    children: list = configuration if isinstance(configuration, list) else []
+    if isinstance(configuration, dict):
+        children = list(configuration.values())
+        if "class_name" in configuration:
+            yield configuration
+    for child in children:
+        yield from _entries(child)
+
+
+def _spelled(entry: dict) -> str:
+    name, module = str(entry["class_name"]), str(entry.get("module") or "keras")
+    return name if module.partition(".")[0] == "keras" else f"{module}.{name}"
+
+
+def _known(entry: dict, registered: Mapping[str, typing.Any]) -> bool:
+    """Returns whether all objects that Keras could take for an entry are harmless.
+
+    `.keras` files are resolved by `registered_name`, then by `module` and `class_name`;
+    H5 files by `class_name` alone. A file may contain both kinds of entries, so that
+    neither way may lead to another class.
+    """
+    name, module = entry["class_name"], entry.get("module")
+    if name == "function":
+        return entry.get("config") in registered
+    key = entry.get("registered_name") or name
+    if key in registered:
+        same_class = name == getattr(registered[key], "__name__", None)
+        harmless = name in _harmless()[0] or not hasattr(keras.layers, name)
+        return name == key or (same_class and harmless)
+    if module is None:
+        return name in _DATA or name in _harmless()[0]
+    return (module, name) in _harmless()[1] or _is_operation(module, name)
+
+
+@functools.cache
+def _harmless() -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
+    """Returns the names of Keras' harmless classes, without and with their modules."""
+    # Keras exports no name for the class of functional models.
+    pairs = {("keras.src.models.functional", "Functional")}
+    for namespace in _NAMESPACES:
+        module = functools.reduce(getattr, namespace.split(".")[1:], keras)
+        for name, value in inspect.getmembers(module, inspect.isclass):
+            if f"{value.__module__}.".startswith(_HARMLESS):
+                pairs |= {(namespace, name), (value.__module__, value.__name__)}
+    return frozenset(name for _, name in pairs), frozenset(pairs)
+
+
+def _is_operation(module: str, name: str) -> bool:
+    found = getattr(sys.modules.get(module), name, None)
+    known = module in _OPERATIONS and inspect.isclass(found)
+    return known and issubclass(typing.cast(type, found), keras.Operation)
+
+
+@contextlib.contextmanager
+def refused(sentence: Callable[[str], str], otherwise: str) -> Iterator[None]:
+    """Turns every exception inside into an InputError of one line.
+
+    Args:
+        sentence: Returns the line for a reason without a full stop.
+        otherwise: Describes the file if it is not damaged: "not a colorizer".
+
+    Raises:
+        InputError: Always with the text that `sentence` returns.
+    """
+    try:
+        yield
+        return
+    except InputError as error:
+        reason = str(error).rstrip(".")
+    except Exception as error:
+        # h5py, zipfile, json and Keras have no common type for a damaged file.
+        detail = " ".join(str(error).split())[:160]
+        reason = f"it is damaged or {otherwise} ({type(error).__name__}: {detail})"
+    raise InputError(sentence(reason))
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """The note in a classifier's file.
+
+    Attributes:
+        classes: Their names, in the order of the probabilities; empty: unknown.
+        hflip: Whether left-right flips keep the class.
+        resize: How images that are not square became squares: "crop" or "pad".
+        network: Name of the trunk; empty: not recorded.
+        plugin: Module of the plug-in that registered the trunk; None for the trunks of
+            this library.
+        digest: Digest of the weights, 64 hexadecimal digits; empty: not recorded.
+    """
+
+    classes: tuple[str, ...] = ()
+    hflip: bool = True
+    resize: Annotated[str, OneOf("crop", "pad")] = "crop"
+    network: str = ""
+    plugin: str | None = None
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not all(isinstance(name, str) for name in self.classes):
+            raise InputError("Expected names of `classes` that are texts.")
+
+    def to_json(self) -> str:
+        """Returns the note as JSON text."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> typing.Self:
+        """Reads a note that `to_json` wrote; fields of later versions are ignored.
+
+        Raises:
+            ValueError: The text is no JSON object, or a value is not allowed.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        values = {k: v for k, v in dict(json.loads(text)).items() if k in known}
+        return cls(**{**values, "classes": tuple(values.get("classes", ()))})
+
+
+def digest(model: keras.Model, architecture: str = "") -> str:
+    """Returns 64 hexadecimal digits that depend on the weights and their shapes.
+
+    Args:
+        model: The model.
+        architecture: A further text that the digits depend on.
+    """
+    content = hashlib.sha256(architecture.encode())
+    for weight in model.weights:
+        value = np.ascontiguousarray(keras.ops.convert_to_numpy(weight), "float32")
+        content.update(str(value.shape).encode())
+        content.update(value.tobytes())
+    return content.hexdigest()
+
+
+def save(model: keras.Model, path: pathlib.Path, about: About) -> None:
+    """Writes a classifier's file atomically.
+
+    Args:
+        model: From `networks.inference_model`, or loaded by `load`.
+        path: Ends in .keras or .h5; its folder exists; an old file is replaced.
+        about: The note. Its digest is ignored and computed anew.
+    """
+    about = dataclasses.replace(about, digest=digest(model))
+    save_with_note(model, path, NOTE, about.to_json())
+
+
+def load(path: str | os.PathLike) -> tuple[keras.Model, About]:
+    """Opens a classifier's file. No code in the file is run.
+
+    Args:
+        path: `*.h5` or `*.keras`.
+
+    Returns:
+        The model and its note; an empty note if Keras alone wrote the file.
+
+    Raises:
+        InputError: The file is missing, damaged or not a classifier of this library, it
+            names a class that could run code, or its plug-in is not loaded.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no model at {path}: is the run complete?")
+
+    def sentence(reason: str) -> str:
+        return f"{path} is no classifier of this library: {reason}."
+
+    # Keras knows a class once its module is imported. Reading a registry imports the
+    # modules of its package and the installed plug-ins.
+    for package in (registry.TRUNKS, registry.VIEWS):
+        len(package)
+    with refused(sentence, "something else"):
+        configuration, about = _read_about(path)
+    if about.plugin is not None and about.plugin not in sys.modules:
+        raise InputError(
+            f"{path} uses the network {about.network!r} of the plug-in "
+            f"{about.plugin}: load it first (`plugins`={about.plugin})."
+        )
+    with refused(sentence, "something else"):
+        model = build(path, configuration)
+        _check_model(model, about)
+    return model, about
+
+
+def _read_about(path: pathlib.Path) -> tuple[dict, About]:
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"its name ends in none of {', '.join(SUFFIXES)}")
+    if is_colorizer(path):
+        raise InputError("it is a colorizer (see `colorizer`)")
+    configuration, note = read_note(path, NOTE)
+    if configuration is None:
+        raise InputError("it contains no model")
+    return configuration, About() if note is None else About.from_json(note)
+
+
+def _check_model(model: keras.Model, about: About) -> None:
+    """Refuses other models, and weights that differ from the saved ones."""
+    taken, given = model.input_shape, model.output_shape
+    images = isinstance(taken, tuple) and len(taken) == 4 and taken[-1] == 3
+    parts = {"preprocessing", "trunk"} <= {layer.name for layer in model.layers}
+    if not (images and parts and isinstance(given, tuple) and len(given) == 2):
+        raise InputError(
+            "expected preprocessing and trunk, from raw images to probabilities; "
+            f"this maps {taken} to {given}"
+        )
+    if about.classes and len(about.classes) != given[-1]:
+        raise InputError(
+            f"it has names of {len(about.classes)} classes and probabilities of "
+            f"{given[-1]}"
+        )
+    if about.digest and about.digest != digest(model):
+        raise InputError("its weights are not the saved ones: the file is damaged")
+
+
+def heads_path(model: pathlib.Path) -> pathlib.Path:
+    """Returns the path of the heads beside a model.
+
+    heads.npz for model.keras, heads_teacher.npz for model_teacher.keras.
+    """
+    return model.with_name(model.stem.replace("model", "heads", 1) + ".npz")
+
+
+def save_heads(network: "Network", path: pathlib.Path) -> None:
+    """Writes the weights of all heads: `class/0` is a kernel, `class/1` its bias.
+
+    Args:
+        network: Built.
+        path: An NPZ file, replaced atomically; its folder exists.
+    """
+    arrays = {
+        f"{name}/{index}": array
+        for name, head in network.heads.items()
+        for index, array in enumerate(head.get_weights())
+    }
+    write_atomically(path, lambda file: np.savez(file, **arrays))
+
+
+def load_heads(path: pathlib.Path) -> dict[str, list[np.ndarray]]:
+    """Reads the heads that `save_heads` wrote.
+
+    Returns:
+        Name -> kernel and bias.
+
+    Raises:
+        InputError: There is no such file, or it is damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"There are no heads at {path}: leave `init_heads` out.")
+    try:
+        stored = read_arrays(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}).") from error
+    heads: dict[str, list[np.ndarray]] = {}
+    for key in sorted(stored):
+        heads.setdefault(key.partition("/")[0], []).append(stored[key])
+    return heads

@@ -1,1 +1,0 @@
-"""What the library sees of a data set, before anything is trained."""

@@ -1,0 +1,69 @@
+"""Keras layers with the same results as Keras' own, but cheaper in training."""
+
+import keras
+from keras import layers, ops
+
+from color_s4l import backend
+from color_s4l.backend import Tensor
+
+
+@keras.saving.register_keras_serializable(package="color_s4l")
+class BatchNormalization(layers.BatchNormalization):
+    """Batch normalisation by the backend's fused kernel.
+
+    Keras computes the statistics with several operations in float32. One kernel reads
+    and writes each feature map less often, and keeps it in half precision under mixed
+    precision.
+
+    The kernel is used in training, for feature maps `(batch, rows, columns, channels)`
+    with the batch statistics of one device. Keras' own code computes everything else.
+    """
+
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Normalises the inputs; updates the moving statistics in training.
+
+        Args:
+            inputs: Float `(batch, ..., channels)`.
+            training: Whether to use the batch statistics, not the moving ones.
+            mask: As for Keras' layer.
+
+        Returns:
+            The shape of `inputs`, in the dtype of the policy.
+        """
+        if not (training and self.trainable and mask is None and self._fusible(inputs)):
+            return super().call(inputs, training=training, mask=mask)
+        inputs = ops.cast(inputs, self.compute_dtype)
+        outputs, mean, variance = backend.normalized(
+            inputs, self.gamma, self.beta, self.epsilon
+        )
+        for moving, new in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
+        return outputs
+
+    def _fusible(self, inputs) -> bool:
+        maps = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        return maps and self.scale and self.center and not self.synchronized
+
+
+@keras.saving.register_keras_serializable(package="color_s4l")
+class LeakyReLU(layers.LeakyReLU):
+    """LeakyReLU that keeps only its outputs in memory for the gradient."""
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Applies the activation.
+
+        Args:
+            inputs: Float, any shape.
+            training: Whether a gradient will be computed.
+
+        Returns:
+            Float, the shape of `inputs`.
+        """
+        if training and self.negative_slope >= 0:
+            return backend.leaky(inputs, self.negative_slope)
+        return super().call(inputs)

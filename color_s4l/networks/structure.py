@@ -1,0 +1,191 @@
+"""The structure of a trunk: its blocks, its stages, its size and its cost.
+
+Everything is read from the layers of a functional Keras model and from their names
+(`color_s4l.networks` describes them), so that it works for any trunk.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+import keras
+from keras import layers
+
+from color_s4l.backend import Tensor
+from color_s4l.errors import InputError
+
+# The number of frozen blocks that means the whole trunk.
+ALL = -1
+
+
+def blocks(trunk: keras.Model) -> dict[str, list[layers.Layer]]:
+    """Returns the layers of each block, in the order of computation.
+
+    Args:
+        trunk: One of `TRUNKS`, built.
+
+    Returns:
+        `{"stem": [...], "block1": [...], ...}`; without "stem" if the trunk has none.
+        `blocks(trunk)["block2"][-1].output` is the feature map of a block.
+    """
+    found: dict[str, list[layers.Layer]] = {}
+    for layer in trunk.layers:
+        if not isinstance(layer, layers.InputLayer):
+            found.setdefault(layer.name.partition("_")[0], []).append(layer)
+    return found
+
+
+def freeze(trunk: keras.Model, count: int) -> None:
+    """Freezes the stem and the first blocks: weights and moving statistics.
+
+    Frozen batch normalisation uses its moving statistics, as in inference. Rebuffi et
+    al. freeze the first two blocks of a pre-trained ResNet-18; a linear probe freezes
+    the whole trunk.
+
+    Args:
+        trunk: One of `TRUNKS`, built.
+        count: Number of blocks. 0 freezes nothing, -1 the whole trunk. A trunk that is
+            frozen as a whole is a fixed function: its dropout is off too.
+
+    Raises:
+        InputError: The trunk has fewer blocks.
+    """
+    found = blocks(trunk)
+    stem = found.pop("stem", [])
+    if count > len(found):
+        raise InputError(
+            f"`freeze_blocks` is {count}, but the network has {len(found)} blocks."
+        )
+    if count in (ALL, len(found)):
+        trunk.trainable = False
+    elif count:
+        for block in (stem, *list(found.values())[:count]):
+            for layer in block:
+                layer.trainable = False
+
+
+def release(trunk: keras.Model) -> None:
+    """Makes all layers trainable, so that a saved model contains no frozen layer."""
+    trunk.trainable = True
+    # If the trunk itself was trainable, Keras has not passed the change on to them.
+    for layer in trunk.layers:
+        layer.trainable = True
+
+
+def stages(trunk: keras.Model) -> tuple[keras.Model, ...]:
+    """Cuts a trunk at each change of the feature maps' resolution.
+
+    Args:
+        trunk: Functional, with one input and one output.
+
+    Returns:
+        Models that share the trunk's layers; applied one after another they compute
+        the trunk. There is no cut where more than one tensor crosses the change.
+    """
+    last = {}
+    for tensor in _bottlenecks(trunk):
+        last[tuple(tensor.shape[1:3])] = tensor
+    last.pop(tuple(trunk.outputs[0].shape[1:3]), None)
+    cuts = list(last.values())
+    pairs = zip([trunk.inputs[0], *cuts], [*cuts, trunk.outputs[0]], strict=True)
+    return tuple(keras.Model(start, end) for start, end in pairs)
+
+
+def _bottlenecks(trunk: keras.Model) -> list[Tensor]:
+    """Returns the tensors on which all later ones depend alone, in graph order."""
+    steps = [
+        (keras.tree.flatten(operation.input), keras.tree.flatten(operation.output))
+        for operation in trunk.operations
+        if not isinstance(operation, layers.InputLayer)
+    ]
+    uses = [id(tensor) for inputs, _ in steps for tensor in inputs]
+    # Tensors computed so far, with the number of operations that still read them.
+    waiting = {id(tensor): uses.count(id(tensor)) for tensor in trunk.inputs}
+    found = []
+    for inputs, outputs in steps:
+        for tensor in inputs:
+            waiting[id(tensor)] -= 1
+        for tensor in outputs:
+            waiting[id(tensor)] = uses.count(id(tensor))
+        waiting = {key: count for key, count in waiting.items() if count}
+        if len(outputs) == 1 and set(waiting) == {id(outputs[0])}:
+            found.append(outputs[0])
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """Size and cost of a trunk.
+
+    Attributes:
+        trainable: Number of trainable parameters.
+        moving: Number of moving statistics of the batch normalisations.
+        multiply_adds: Multiplications, each with its addition, of the convolutions for
+            one image, forward.
+        receptive_field: Side in pixels of the part of the image on which one feature
+            depends; it can exceed the image.
+    """
+
+    trainable: int
+    moving: int
+    multiply_adds: int
+    receptive_field: int
+
+
+def statistics(trunk: keras.Model) -> Statistics:
+    """Returns size and cost of a trunk.
+
+    Args:
+        trunk: Functional, for images of a known size.
+    """
+    return Statistics(
+        trainable=_size(trunk.trainable_weights),
+        moving=_size(trunk.non_trainable_weights),
+        multiply_adds=sum(multiply_adds(layer) for layer in trunk.layers),
+        receptive_field=receptive_field(trunk),
+    )
+
+
+def _size(variables: Iterable[keras.Variable]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
+
+
+def multiply_adds(layer: layers.Layer) -> int:
+    """Returns the multiply-adds of a layer's convolutions for one image.
+
+    Every weight of a kernel is used once for each position of the output. Convolutions
+    inside a layer are assumed to keep its resolution.
+    """
+    positions = math.prod(layer.output.shape[1:-1])
+    return positions * _size(w for w in layer.weights if w.name == "kernel")
+
+
+def receptive_field(trunk: keras.Model) -> int:
+    """Returns the side of the receptive field of the last features, in pixels.
+
+    A window of k positions that lie `step` pixels apart adds (k - 1) * step pixels.
+    """
+    # Tensor -> (side of its field, pixels of the image between its neighbours).
+    fields = {id(tensor): (1, 1) for tensor in trunk.inputs}
+    for operation in trunk.operations:
+        if isinstance(operation, layers.InputLayer):
+            continue
+        incoming = keras.tree.flatten(operation.input)
+        side, step = max(fields[id(tensor)] for tensor in incoming)
+        window, strides = _window(operation)
+        for tensor in keras.tree.flatten(operation.output):
+            fields[id(tensor)] = (side + (window - 1) * step, step * strides)
+    return fields[id(trunk.outputs[0])][0]
+
+
+def _window(operation: keras.Operation) -> tuple[int, int]:
+    """Returns the side of the window and the strides, in positions of the input.
+
+    A layer made of several convolutions says its window in an attribute `window`.
+    """
+    if hasattr(operation, "pool_size"):
+        return operation.pool_size[0], operation.strides[0]
+    if hasattr(operation, "kernel_size"):
+        dilation = operation.dilation_rate[0]
+        return 1 + (operation.kernel_size[0] - 1) * dilation, operation.strides[0]
+    return getattr(operation, "window", 1), 1

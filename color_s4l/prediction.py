@@ -1,0 +1,223 @@
+"""Classification of image files: finding, decoding, result tables, contact sheet.
+
+Only a few batches of images are in memory at a time.
+"""
+
+import collections
+import concurrent.futures
+import glob
+import itertools
+import logging
+import os
+import pathlib
+import typing
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from color_s4l.artifacts import pictures
+from color_s4l.data import image_files
+from color_s4l.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+BATCH = 256
+# Images that are decoded while a batch is classified.
+AHEAD = 512
+# Side of the images on the contact sheet, in pixels.
+THUMBNAIL = 160
+# Letters of a file name or label that fit above an image of the contact sheet.
+_LONGEST_NAME = 24
+
+
+def find(images: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
+    """Finds image files.
+
+    Args:
+        images: A directory (searched at any depth), a file, or a pattern such as
+            `photos/**/*.jpg`.
+
+    Returns:
+        The directory that file names in tables are relative to (for a pattern, the
+        part before its first wildcard), and the sorted paths.
+
+    Raises:
+        InputError: There is no image file.
+    """
+    path = pathlib.Path(images).expanduser()
+    if path.is_file():
+        return path.parent, [path]
+    if path.is_dir():
+        found, root = image_files.find(path), path
+        expected = f"files ending in {', '.join(image_files.ENDINGS)}"
+    else:
+        fixed = itertools.takewhile(lambda part: not glob.has_magic(part), path.parts)
+        root = pathlib.Path(*fixed)
+        names = sorted(glob.glob(str(path), recursive=True))
+        found = [pathlib.Path(name) for name in names if os.path.isfile(name)]
+        expected = "a directory, a file, or a pattern such as 'photos/**/*.jpg'"
+    if not found:
+        raise InputError(f"`images`={images}: there is no image. Expected {expected}.")
+    return root, found
+
+
+class Reader:
+    """An iterator over decoded images; files that cannot be decoded are logged.
+
+    Args:
+        paths: Image files.
+        size: Side in pixels of the decoded images.
+        resize: "crop" or "pad", as in `DataSettings`.
+
+    Attributes:
+        unreadable: Number of files that could not be decoded so far.
+    """
+
+    def __init__(self, paths: Sequence[pathlib.Path], size: int, resize: str = "crop"):
+        self.paths, self.size, self.resize = paths, size, resize
+        self.unreadable = 0
+
+    def __iter__(self) -> Iterator[tuple[list[pathlib.Path], np.ndarray]]:
+        """Yields batches in the order of the paths.
+
+        Yields:
+            The paths of k readable files, and their images, uint8
+            `(k, size, size, 3)`, k from 1 to `BATCH`.
+        """
+        with image_files.strict(), concurrent.futures.ThreadPoolExecutor() as pool:
+            try:
+                readable = self._readable(pool)
+                while batch := list(itertools.islice(readable, BATCH)):
+                    paths, images = zip(*batch, strict=True)
+                    yield list(paths), np.stack(images)
+            finally:  # after an interruption, the other files are not decoded
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _readable(
+        self, pool: concurrent.futures.Executor
+    ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
+        """Yields the readable files; the next `AHEAD` images are decoded ahead."""
+        waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+        remaining = iter(self.paths)
+        for path in self.paths:
+            for following in itertools.islice(remaining, AHEAD - len(waiting)):
+                waiting.append(pool.submit(self._decode, following))
+            image = waiting.popleft().result()
+            if image is None:
+                self.unreadable += 1
+            else:
+                yield path, image
+
+    def _decode(self, path: pathlib.Path) -> np.ndarray | None:
+        try:
+            return image_files.load(path, self.size, self.resize)
+        except Exception as error:  # Pillow's decoders raise almost any exception
+            reason = " ".join(str(error).split()) or type(error).__name__
+            logger.warning("cannot read %s: %s", path, reason)
+        return None
+
+
+def ranked(
+    names: Sequence[str], probabilities: np.ndarray, classes: Sequence[str], top: int
+) -> pd.DataFrame:
+    """Returns one row per image with its most probable classes.
+
+    Args:
+        names: Names of n files.
+        probabilities: Float `(n, classes)`.
+        classes: Names of the classes.
+        top: Number of classes in a row; all classes if there are fewer.
+
+    Returns:
+        Columns `filename`, `label`, `probability`, then `label_2`, `probability_2`,
+        and so on. Of classes with equal probability the first comes first.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    columns: dict[str, typing.Any] = {"filename": list(names)}
+    for rank in range(order.shape[1]):
+        ending = f"_{rank + 1}" if rank else ""
+        columns[f"label{ending}"] = [classes[k] for k in order[:, rank]]
+        columns[f"probability{ending}"] = np.take_along_axis(
+            probabilities, order[:, rank : rank + 1], axis=1
+        )[:, 0]
+    return pd.DataFrame(columns)
+
+
+def certain(
+    rows: pd.DataFrame,
+    paths: Sequence[pathlib.Path],
+    folder: pathlib.Path,
+    confidence: float,
+) -> pd.DataFrame:
+    """Returns the rows with a high probability as labels for training.
+
+    Args:
+        rows: Rows of `ranked`.
+        paths: Their files.
+        folder: Folder of the table of labels. Files below it are named relative to it,
+            others by their absolute paths, so that `labels_csv` finds both.
+        confidence: Smallest probability of a label.
+
+    Returns:
+        Columns `filename` and `label`.
+    """
+    root = pathlib.Path(os.path.abspath(folder))
+    absolute = [pathlib.Path(os.path.abspath(path)) for path in paths]
+    names = [
+        str(path.relative_to(root) if path.is_relative_to(root) else path)
+        for path in absolute
+    ]
+    sure = (rows["probability"] >= confidence).to_numpy()
+    return rows.assign(filename=names)[["filename", "label"]][sure]
+
+
+def append(rows: pd.DataFrame, file: typing.BinaryIO) -> None:
+    """Writes rows to an open CSV file, after a header if the file is empty."""
+    rows.to_csv(
+        file,
+        header=file.tell() == 0,
+        index=False,
+        encoding="utf-8",
+        errors="surrogateescape",  # file names are bytes, not always UTF-8
+        float_format="%.6f",
+    )
+
+
+def least_certain(*tables: pd.DataFrame | None, count: int) -> pd.DataFrame:
+    """Returns the rows whose most probable class has the lowest probability.
+
+    These images are worth labelling next: uncertainty sampling, Lewis & Gale 1994
+    (https://arxiv.org/abs/cmp-lg/9407020).
+
+    Args:
+        *tables: Tables of `ranked`, in the order of the images; None is skipped.
+        count: Largest number of rows to return.
+
+    Returns:
+        The rows, lowest probability first; of equal ones the earlier first.
+    """
+    return pd.concat(tables).nsmallest(count, "probability", keep="first")
+
+
+def sheet(rows: pd.DataFrame) -> Figure:
+    """Draws images, each below its file name and its two most probable classes.
+
+    Args:
+        rows: Rows of `ranked`, at least one, with the files in the column `path`.
+    """
+    images = [image_files.load(path, THUMBNAIL) for path in rows["path"]]
+    captions = [_caption(row) for row in rows.to_dict("records")]
+    return pictures.captioned(images, captions)
+
+
+def _caption(row: dict) -> str:
+    """Returns the end of the file name and the first two classes."""
+    name = str(row["filename"]).encode(errors="replace").decode()
+    lines = [name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}"]
+    for ending in ("", "_2"):
+        if f"label{ending}" in row:
+            label = str(row[f"label{ending}"])[:_LONGEST_NAME]
+            lines.append(f"{label} {row[f'probability{ending}']:.2f}")
+    return "\n".join(lines)

@@ -1,1 +1,0 @@
-"""A classifier on image files: streamed, tabulated, and the doubtful ones shown."""

@@ -1,1 +1,0 @@
-"""The pieces that several terms are made of."""

@@ -1,0 +1,225 @@
+"""The colorization networks: lightness to colours.
+
+Both networks consist of the same encoder and decoder: 3x3 convolutions with ReLU and
+nearest up-sampling, no normalisation, no dropout, Keras' default initialisers. These
+are the blocks of deep-koalarization (Baldassarre et al. 2017,
+https://arxiv.org/abs/1712.03400, table 1).
+
+A new network is a function from `Shape` to `Parts` and one entry of `NETWORKS`.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from color_s4l.errors import unknown
+from colorization import embedding
+
+STRIDE = 8  # of the encoder: images with sides divisible by 8 keep their size
+# Filters and stride of each convolution of the encoder.
+ENCODER = (
+    (64, 2),
+    (128, 1),
+    (128, 2),
+    (256, 1),
+    (256, 2),
+    (512, 1),
+    (512, 1),
+    (256, 1),
+)
+# Filters of each convolution of the decoders; "up" doubles the resolution.
+_UP = "up"
+_PLAIN_DECODER = (256, 128, _UP, 64, 64, _UP, 32, 16)
+_FUSION_DECODER = (128, _UP, 64, 64, _UP, 32)
+_FUSED = 256  # filters of the fusion
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """The sizes of a network.
+
+    Attributes:
+        width: Factor on the numbers of filters; 1 is the published network.
+        embedding_weights: `inception_fusion` only: "imagenet", "none" (random) or the
+            path of a weights file.
+        embedding_size: `inception_fusion` only: side in pixels of the images that
+            Inception-ResNet-v2 sees, at least 75.
+    """
+
+    width: float = 1.0
+    embedding_weights: str = "imagenet"
+    embedding_size: int = 299
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parts:
+    """A network, whole and divided into its trained and its frozen part.
+
+    Attributes:
+        whole: Lightness `(batch, height, width, 1)` to colours
+            `(batch, height, width, 2)`, both in [-1, 1]; height and width are
+            divisible by 8. A colorizer's file contains this model.
+        trained: The part with trained weights. Its inputs are the lightness and, if
+            there is an embedder, the embedder's output.
+        embedder: The frozen part, lightness to `(batch, features)`; None if the
+            network has none.
+    """
+
+    whole: keras.Model
+    trained: keras.Model
+    embedder: keras.Model | None = None
+
+
+def scaled(filters: int, width: float) -> int:
+    """Returns the number of filters at a width factor, at least 1."""
+    return max(1, round(filters * width))
+
+
+def _convolution(
+    filters: int, name: str, stride: int = 1, activation: str = "relu"
+) -> layers.Layer:
+    return layers.Conv2D(
+        filters, 3, stride, padding="same", activation=activation, name=name
+    )
+
+
+def _lightness() -> keras.KerasTensor:
+    return keras.Input((None, None, 1), name="lightness")
+
+
+def _encode(lightness: keras.KerasTensor, width: float) -> keras.KerasTensor:
+    """Applies the encoder: `(batch, height / 8, width / 8, 256 * width)`."""
+    features = lightness
+    for index, (filters, stride) in enumerate(ENCODER, start=1):
+        name = f"encoder_{index}"
+        features = _convolution(scaled(filters, width), name, stride)(features)
+    return features
+
+
+def _decode(
+    features: keras.KerasTensor, steps: Sequence[int | str], width: float
+) -> keras.KerasTensor:
+    """Applies a decoder: its steps, then a*b* by tanh, then the last up-sampling.
+
+    Args:
+        features: `(batch, height / 8, width / 8, channels)`.
+        steps: Numbers of filters, and `_UP` (twice) where the resolution doubles.
+        width: Factor on the numbers of filters.
+
+    Returns:
+        Colours, `(batch, height, width, 2)` in [-1, 1], at half resolution: every 2x2
+        block of pixels has one colour.
+    """
+    for index, step in enumerate(steps, start=1):
+        name = f"decoder_{index}"
+        if step == _UP:
+            features = layers.UpSampling2D(2, name=name)(features)
+        else:
+            features = _convolution(scaled(int(step), width), name)(features)
+    colors = _convolution(2, "colors_half", activation="tanh")(features)
+    return layers.UpSampling2D(2, name="colors")(colors)
+
+
+def encoder_decoder(shape: Shape) -> Parts:
+    """Builds the colorizer of the Color-S4L report: no fusion, no embedding.
+
+    The report's figure 2 shows the numbers of filters only. Differs/inferred: strides,
+    kernel sizes and activations are those of deep-koalarization; the figure's three
+    decoder groups (256, 128 | 64, 64 | 32, 16, 2) are read as the resolutions 1/8, 1/4
+    and 1/2, and its last "up-sample 2x2" as the step to 1/1. 6,846,418 parameters at
+    width 1.
+
+    Args:
+        shape: Only `width` is read.
+
+    Returns:
+        The network; all of it is trained.
+    """
+    lightness = _lightness()
+    colors = _decode(_encode(lightness, shape.width), _PLAIN_DECODER, shape.width)
+    network = keras.Model(lightness, colors, name="encoder_decoder")
+    return Parts(whole=network, trained=network)
+
+
+def _fuse(
+    features: keras.KerasTensor, embedded: keras.KerasTensor, width: float
+) -> keras.KerasTensor:
+    """Applies the 1x1 convolution of the features beside the tiled embedding.
+
+    A 1x1 convolution of a tiled vector has the same value everywhere, so it is computed
+    by one dense layer and added. This saves a tile of 1,000 channels. Both kernels are
+    drawn from the distribution of the joint kernel.
+    """
+    filters = scaled(_FUSED, width)
+    joint = features.shape[-1] + embedded.shape[-1] + filters
+    limit = (6 / joint) ** 0.5  # Glorot and Bengio 2010, for the joint kernel
+    local = layers.Conv2D(
+        filters,
+        1,
+        kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
+        name="fuse_features",
+    )
+    # Its own initialiser: one that is used twice would draw the same numbers.
+    everywhere = layers.Dense(
+        filters,
+        use_bias=False,
+        kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
+        name="fuse_embedding",
+    )
+    tile = layers.Reshape((1, 1, filters), name="everywhere")(everywhere(embedded))
+    total = layers.Add(name="fuse")([local(features), tile])
+    return layers.Activation("relu", name="fused")(total)
+
+
+def _fusion(width: float) -> keras.Model:
+    """Builds the trained part of `inception_fusion`."""
+    lightness = _lightness()
+    embedded = keras.Input((embedding.FEATURES,), name="embedding")
+    features = _fuse(_encode(lightness, width), embedded, width)
+    colors = _decode(features, _FUSION_DECODER, width)
+    return keras.Model([lightness, embedded], colors, name="colorize")
+
+
+def inception_fusion(shape: Shape) -> Parts:
+    """Builds the network of deep-koalarization (its section 3).
+
+    The embedding of the image by Inception-ResNet-v2 is concatenated to the features at
+    every position, and a 1x1 convolution with ReLU fuses them. 6,573,794 trained
+    parameters at width 1. Differs from the paper: 1,000 logits instead of 1,001,
+    because Keras' classifier has no background class.
+
+    Args:
+        shape: All its fields are read.
+
+    Returns:
+        The network; the whole contains Inception-ResNet-v2 (55.9 M weights).
+
+    Raises:
+        InputError: Inception's weights cannot be loaded, or its size is below 75.
+    """
+    embedder = embedding.build(shape.embedding_weights, shape.embedding_size)
+    trained = _fusion(shape.width)
+    lightness = _lightness()
+    colors = trained([lightness, embedder(lightness)])
+    whole = keras.Model(lightness, colors, name="inception_fusion")
+    return Parts(whole=whole, trained=trained, embedder=embedder)
+
+
+NETWORKS = {"encoder_decoder": encoder_decoder, "inception_fusion": inception_fusion}
+
+
+def build(name: str, shape: Shape) -> Parts:
+    """Builds a network by its name, with random weights.
+
+    Args:
+        name: A key of `NETWORKS`.
+        shape: Its sizes.
+
+    Raises:
+        InputError: There is no network of this name, or it cannot be built.
+    """
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS)
+    return NETWORKS[name](shape)

@@ -1,0 +1,187 @@
+"""The HTML page: valid, self-contained, described in words, and with correct values."""
+
+import dataclasses
+import html.parser
+import re
+
+import html5lib
+import numpy as np
+import pytest
+
+from color_s4l.report import __main__ as report
+from color_s4l.report import charts, page, published
+from color_s4l.report.records import read
+
+
+class Elements(html.parser.HTMLParser):
+    """All elements with their attributes, and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.parts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.parts.append(data)
+
+    def named(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.parts).split())
+
+
+def test_page_is_valid_html(several):
+    html5lib.HTMLParser(strict=True).parse(several)  # raises on any error
+    ids = [a["id"] for _, a in Elements(several).found if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {"errors", "curves", "run-1", "run-3", "settings", "origin"} <= set(ids)
+
+
+def test_page_needs_no_network(several):
+    elements = Elements(several)
+    for _, attributes in elements.found:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:image/", "#")), value
+    assert not elements.named("script") + elements.named("link")
+    assert not re.search(r"@import|url\((?!#)", several)
+    policy = next(a for a in elements.named("meta") if "http-equiv" in a)
+    assert policy["content"].startswith("default-src 'none'")
+    assert len(several) < 5 * 2**20
+
+
+def test_images_and_charts_are_described_in_words(several):
+    elements = Elements(several)
+    pictures, drawings = elements.named("img"), elements.named("svg")
+    # 24 mistakes of the third run; views, colours and mistakes of the first.
+    assert len(pictures) > 24 + 8 * 7 + 3 * 8
+    assert all(len(attributes["alt"]) > 8 for attributes in pictures)
+    assert all(a["role"] == "img" and "epoch" in a["aria-label"] for a in drawings)
+    assert "Test image 3: class 0, taken for class 1 with 90 %" in several
+
+
+def test_a_real_run(finished, tmp_path, capsys):
+    output = tmp_path / "page.html"
+    assert report.main([finished.run_dir, f"--output={output}"]) == 0
+    assert f"written    {output}" in capsys.readouterr().out
+    text, (record,) = output.read_text(), read([finished.run_dir])
+    assert "color_s4l on folder, 16 labels" in text
+    # Every logged column has a curve.
+    labels = [a["aria-label"] for a in Elements(text).named("svg")]
+    assert {label.partition(" by epoch")[0] for label in labels} == {
+        name.replace("_", " ") for name in record.log if name != "epoch"
+    }
+    guesses = record.samples["proxy_probabilities"].argmax(axis=2)
+    right = (guesses == np.arange(7)).sum()
+    assert f"recognises {right} of these 56 views" in text
+    assert (text.count("✓"), text.count("✗")) == (right, 56 - right)
+
+
+def test_runs_side_by_side(record):
+    runs = [record("one", seed=1), record("two", seed=2), record("three", width=0.5)]
+    elements = Elements(page.render(runs))
+    # Seeds 1 and 2: 21 and 22 %; mean 21.5, deviation sqrt(1/2) = 0.71.
+    assert "21.50 ± 0.71" in elements.words
+    marked = [a for a in elements.named("tr") if a.get("class") == "ours"]
+    assert len(marked) == 2  # the settings seed and width differ
+    assert "3 runs side by side" in elements.words
+    labels = [a["aria-label"] for a in elements.named("svg")]
+    assert [label for label in labels if label.startswith("loss ")] == [
+        "loss by epoch; one: 3 at epoch 1, 1 at epoch 3; "
+        "two: 3 at epoch 1, 1 at epoch 3; three: 3 at epoch 1, 1 at epoch 3"
+    ]
+
+
+def test_names_are_escaped(record):
+    one = record("<script>alert(1)</script>")
+    one.config["classes"][1] = "<img src=x onerror=alert(2)>"
+    elements = Elements(page.render([one, record("other")]))
+    assert not elements.named("script")
+    assert all("onerror" not in attributes for attributes in elements.named("img"))
+    assert "<script>alert(1)</script>" in elements.parts
+
+
+def test_run_without_samples_and_with_one_epoch(record):
+    one = record(samples=False)
+    text = page.render([dataclasses.replace(one, log=one.log[:1])])
+    assert "This run has no samples.npz" in text
+    html5lib.HTMLParser(strict=True).parse(text)
+
+
+def test_run_without_mistakes_and_with_a_teacher(record):
+    one = record()
+    one.samples["predicted"] = one.samples["labels"]
+    for name in ("mistakes", "mistake_images"):
+        one.samples[name] = one.samples[name][:0]
+    one.result["further"] = {"teacher": {"error": 12.3, "error_augmented": 11.0}}
+    text = page.render([one])
+    assert text.count("There are none.") == 2
+    assert "with the teacher's weights 12.30 %" in Elements(text).words
+
+
+def test_run_of_a_recipe_has_its_name(record):
+    fields = {"recipe": "refine", "dataset": "cifar10", "labels": 100}
+    words = Elements(page.render([record(**fields, network="resnet18")])).words
+    assert "refine on cifar10, 100 labels" in words
+    assert "this page; refine, 1,000 unlabelled" in words
+    assert "color_s4l" not in words.replace("python -m color_s4l", "")
+
+
+def test_published_errors(record):
+    one = record("ours", dataset="cifar10", labels=1000)
+    one.result["error"] = 19.0
+    text = page.render([one])
+    assert "Among published errors: cifar10, 1,000 labels" in text
+    # Chen 2020, table 1: SESEMI 18.45 and Color-S4L 20.45.
+    shown = (">18.45 ± 0.26<", ">19.00<", ">20.45 ± 0.34<")
+    places = [text.index(error, text.index("Among")) for error in shown]
+    assert places == sorted(places)
+    assert "Among published" not in page.render([record(labels=31)])
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"method": "sesemi"}, {"SESEMI"}),
+        ({"method": "sesemi", "labeled_only": True}, {"SESEMI ASL"}),
+        ({"method": "sesemi", "recipe": "moam"}, set()),
+    ],
+)
+def test_published_errors_of_the_same_method_are_marked(record, fields, names):
+    (table,) = published.tables([record(labels=1000, dataset="cifar10", **fields)])
+    same = {row["name"] for row in table["rows"] if row["same"] and not row["ours"]}
+    assert same == names
+
+
+def test_charts_have_the_colours_of_the_page():
+    series = [(0, np.array([1, 2]), np.array([3.0, 4.0]))]
+    drawn = charts.lines("a", series, 'a "quoted" text')
+    assert "var(--run-0)" in drawn
+    assert not re.search(r"#[0-9a-f]{6}", drawn)
+    assert "a &#34;quoted&#34; text" in drawn
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], "Expected run directories"),
+        (["no/such/run"], "config.json"),
+        (["a", "--output=no/such/folder/page.html"], "a folder that exists"),
+        (["a", "--outptu=b"], "Did you mean: output"),
+    ],
+)
+def test_command_refuses(words, text, refused):
+    assert text in refused(report.main(words))
+
+
+def test_command_imports_no_framework(finished, tmp_path, python):
+    words = ["-m", "color_s4l.report", finished.run_dir, f"--output={tmp_path}/a.html"]
+    done = python("-X", "importtime", *words)
+    assert done.returncode == 0, done.stderr[-2000:]
+    loaded = set(re.findall(r"\| +(keras|tensorflow|jax)$", done.stderr, re.MULTILINE))
+    assert not loaded
