@@ -8,54 +8,106 @@ import pytest
 from color_s4l import train
 from color_s4l.recipes import procedure
 
+# Words of the command line, and a regular expression that the error contains.
+REFUSED = r"""
+--labelz=4 => Unknown command line flag 'labelz'. Did you mean: .*labels
+--labels=many => flag --labels=many: .*int
+--width=wide => flag --width=wide: .*float
+--zca=maybe => flag --zca=maybe: .*bool
+--bn_stats=none => value should be one of <both\|supervised>
+--schedule=cosin => should be one of <.*Did you mean 'cosine'
+--cache=disc => one of <memory\|disk\|none> Did you mean 'disk'
+--resize=stretch => should be one of <crop\|pad>
+--dtype_policy=float8 => should be one of <float32
+--flagfile=no.cfg => no\.cfg
+labels=4 => Expected flags \(--name=value\). Received: labels=4
+--plugins=no.py => There is no plug-in file .*no.py
 
-@pytest.mark.parametrize(
-    ("flag", "text"),
-    [
-        ("--labelz=4", "Unknown command line flag 'labelz'. Did you mean: .*labels"),
-        ("--labels=many", "flag --labels=many: .*int"),
-        ("--width=wide", "flag --width=wide: .*float"),
-        ("--zca=maybe", "flag --zca=maybe: .*bool"),
-        ("--bn_stats=none", r"value should be one of <both\|supervised>"),
-        ("--schedule=cosin", "should be one of <.*Did you mean 'cosine'"),
-        ("--cache=disc", r"one of <memory\|disk\|none> Did you mean 'disk'"),
-        ("--resize=stretch", r"should be one of <crop\|pad>"),
-        ("--labels_csv=no.csv", r"Cannot read .*no\.csv: No such file"),
-        ("--test_fraction=0.5", "--test_fraction"),
-        ("--dtype_policy=float8", "should be one of <float32"),
-        ("--flagfile=no.cfg", r"no\.cfg"),
-        ("labels=4", r"Expected flags \(--name=value\). Received: labels=4"),
-        ("--dataset=no_such_images", "There is no data set 'no_such_images'"),
-        ("--dataset=cifar1o", "Did you mean 'cifar10'"),
-        ("--method=color_s4", "no method 'color_s4'. Did you mean 'color_s4l'"),
-        ("--method=sesemi+color_s4l", "has the term .proxies. twice"),
-        ("--network=convnets", "no network 'convnets'. Did you mean 'convnet'"),
-        ("--plugins=no.py", "There is no plug-in file .*no.py"),
-        ("--set=proxies.wait=2", "no hyper-parameter 'wait'. Did you mean 'weight'"),
-        ("--set=proxies.weight=x", "to be of type float. Received: .x."),
-        ("--labels=17", "--labels=17 .*divisible by the 4 classes"),
-        ("--labels=9999", "--labels=9999, but there are only"),
-        ("--unlabeled=9999", "--unlabeled=9999, but there are only"),
-        ("--validation=9999", "--validation=9999, but there are only"),
-        ("--data_dir=no_such_dir", "There is no (folder|directory) no_such_dir"),
-        ("--colorizer=no.h5", "[Nn]o such file.* Train a colorizer"),
-        ("--split_file=no.csv", "--split_file already .* used: remove --labels"),
-        ("--labeled_only=true", "uses no other images: remove --unlabeled"),
-        ("--milestones=3", "--milestones can only be used with --schedule=steps"),
-        ("--milestones=3,x", "Expected --milestones to be epochs above 0, separated"),
-        ("--epochs=0", "Expected --epochs to be 1 or more. Received: 0"),
-        ("--width=nan", "Expected --width to be more than 0. Received: nan"),
-        ("--dropout=1", "Expected --dropout to be from 0 to less than 1. Received: 1"),
-        ("--seed=-1", "Expected --seed to be from 0 to less than 4.*e.09"),
-        ("--devices=3", "--batch_size=8 cannot be divided over --devices=3"),
-        ("--balance --method=rotnet", "--balance needs a method with a class loss"),
-        ("--image_size=8", "px or more"),
-        ("--image_size=49 --zca", "--zca whitens images of up to 48 px"),
-    ],
-)
-def test_train_refuses(flag, text, train_refuses, tmp_path, monkeypatch):
+--dataset=no_such_images => There is no data set 'no_such_images'
+--dataset=cifar1o => Did you mean 'cifar10'
+--data_dir=no_such_dir => There is no (folder|directory) no_such_dir
+--labels_csv=no.csv => Cannot read .*no\.csv: No such file
+--test_fraction=0.5 => --test_fraction
+--image_size=8 => px or more
+--image_size=49 --zca => --zca whitens images of up to 48 px
+
+--labels=17 => --labels=17 .*divisible by the 4 classes
+--labels=9999 => --labels=9999, but there are only
+--unlabeled=9999 => --unlabeled=9999, but there are only
+--validation=9999 => --validation=9999, but there are only
+--split_file=no.csv => --split_file already .* used: remove --labels
+--labeled_only => uses no other images: remove --unlabeled
+
+--method=color_s4 => no method 'color_s4'. Did you mean 'color_s4l'
+--method=sesemi+color_s4l => has the term .proxies. twice
+--network=convnets => no network 'convnets'. Did you mean 'convnet'
+--set=proxies.wait=2 => no hyper-parameter 'wait'. Did you mean 'weight'
+--set=proxies.weight=x => to be of type float. Received: .x.
+--balance --method=rotnet => --balance needs a method with a class loss
+
+--epochs=0 => Expected --epochs to be 1 or more. Received: 0
+--width=nan => Expected --width to be more than 0. Received: nan
+--dropout=1 => Expected --dropout to be from 0 to less than 1. Received: 1
+--seed=-1 => Expected --seed to be from 0 to less than 4.*e.09
+--milestones=3 => --milestones can only be used with --schedule=steps
+--milestones=3,x => Expected --milestones to be epochs above 0, separated
+--devices=3 => --batch_size=8 cannot be divided over --devices=3
+--freeze_blocks=-2 => Expected --freeze_blocks to be -1 or more. Received: -2
+
+--colorizer=no.h5 => [Nn]o such file.* Train a colorizer
+--colorizer={half} => damaged .*Train a colorizer
+--init_heads => --init_heads needs the run to load them from: --init_from
+--init_from=no_such_run => There is no model at no_such_run
+--init_from={half} => half.h5 is no classifier of this library
+--init_from={text} => text.h5 is no classifier of this library
+--init_from={colorizer} => set --network=encoder and --width=0.0625 \(it is a col
+--init_from={colorizer} --network=encoder => another trunk: set --network=encoder a
+--init_from={run} --network=encoder --width=0.0625 => another trunk: set its --netw
+--init_from={run} --width=0.06 => another trunk: set its --network and --width
+--init_from={run} --network=nin => contains another trunk
+--init_from={run} --freeze_blocks=4 => network .*has 3 blocks
+--method=supervised --pseudo_labels=no.npz => is not used by --method=supervised
+--method=relabeled => earlier run: set --pseudo_labels to its file
+--method=relabeled --pseudo_labels=no.npz => Cannot read no.npz
+--method=relabeled --pseudo_labels={run}/heads.npz => no pseudo-labels
+
+--stage=linear.epochs=2 => --stage=linear.epochs=2 needs a --recipe
+--recipe=rotnet => no recipe 'rotnet'. Did you mean 'rotnet_linear'
+--recipe=refine => recipe refine starts from a run: set --init_from
+--recipe=moam --method=sesemi => contains its own methods: remove --method
+--recipe=moam --set=moam.rat=2 => no hyper-parameter 'rat'. Did you mean 'rate'
+--recipe=alternating --set=alternating.cycles=0 => .cycles. to be 1 or more. Received
+--recipe=alternating --set=alternating.share=1.5 => above 0, at most 1. Received: 1.5
+--recipe=rotnet_linear --balance => Stage 'pretraining': --balance needs a
+--recipe=rotnet_linear --set=supervised.wieght=2 => Stage 'linear': .* 'wieght'
+--recipe=rotnet_linear --set=supervised.weight=-2 => Stage 'linear': .*Received: -2
+--recipe=moam --stage=relabeled.pseudo_labels= => Stage 'relabeled': --method=moam_r
+--recipe=rotnet_linear --set=polyak.half_life=2 => no stage has a term 'polyak'
+--recipe=rotnet_linear --stage=probe.epochs=2 => There are: pretraining, linear
+--recipe=rotnet_linear --stage=linear.epoch=2 => no setting 'epoch'. Did you mean 'ep
+--recipe=rotnet_linear --stage=linear.epochs=0 => Stage 'linear': Expected --epochs t
+--recipe=rotnet_linear --stage=linear.stage=linear.epochs=2 => all stages share 'stag
+--recipe=rotnet_linear --stage=linear.flagfile=mine => no setting 'flagfile'
+--recipe=rotnet_linear --stage=pretraining.method=rotnot => Did you mean 'rotnet'
+--recipe=moam --stage=epochs=2 => Expected --stage=STAGE.FLAG=VALUE
+"""
+
+
+@pytest.fixture(scope="module")
+def places(finished, colorizer_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    content = pathlib.Path(colorizer_file).read_bytes()
+    (folder / "half.h5").write_bytes(content[: len(content) // 2])
+    (folder / "text.h5").write_text("no model")
+    named = {name: folder / f"{name}.h5" for name in ("half", "text")}
+    return {**named, "colorizer": colorizer_file, "run": finished.run_dir}
+
+
+@pytest.mark.parametrize("line", [line for line in REFUSED.splitlines() if line])
+def test_train_refuses(line, places, train_refuses, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    train_refuses(text, *flag.split())
+    words, text = line.split(" => ")
+    train_refuses(text, *words.format(**places).split())
 
 
 def test_train_refuses_a_missing_split_file(train_refuses, tmp_path):
@@ -64,11 +116,11 @@ def test_train_refuses_a_missing_split_file(train_refuses, tmp_path):
     train_refuses(r"no\.csv: No such file", **apart, split_file=path)
 
 
-def test_train_refuses_a_truncated_colorizer(tiny, train_refuses, tmp_path):
-    path = tmp_path / "half.h5"
-    content = pathlib.Path(tiny.colorizer).read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    train_refuses("damaged .*Train a colorizer", colorizer=str(path))
+def test_train_refuses_heads_of_another_size(rotnet_linear, train_refuses):
+    for path in ("", "/model.h5"):
+        run = f"{rotnet_linear}/pretraining{path}"
+        text = "the head 'proxy' of .* has 4 classes; expected 6"
+        train_refuses(text, method="sesemi", init_from=run, init_heads=True)
 
 
 def test_train_refuses_directories_that_it_cannot_use(
