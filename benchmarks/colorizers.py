@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import origin
-from color_s4l import command_line
-from color_s4l import fields as field_ranges
+from color_s4l import command_line, fields
 from color_s4l.artifacts import pictures
 from color_s4l.errors import InputError
 from color_s4l.fields import AtLeast, option
@@ -56,8 +55,7 @@ class Colorizers(DataSettings):
     verbosity: int = option(2, "As in colorization.train.")
 
 
-def path_of(flags: Colorizers, epochs: int) -> pathlib.Path:
-    """Returns the file of the colorizer with this number of epochs."""
+def _path(flags: Colorizers, epochs: int) -> pathlib.Path:
     return pathlib.Path(flags.output) / f"{flags.dataset}_{epochs}.h5"
 
 
@@ -73,14 +71,14 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
     """
     from color_s4l import data
 
-    field_ranges.check(flags)
+    fields.check(flags)
     counts = sorted(origin.numbers("epochs", flags.epochs))
     if not counts[0]:
         raise InputError(f"Expected `epochs` from 1. Received: {flags.epochs!r}.")
     images = data.load(part(flags, DataSettings))
     pathlib.Path(flags.output).mkdir(parents=True, exist_ok=True)
     for count in counts:
-        if not path_of(flags, count).exists():
+        if not _path(flags, count).exists():
             _train(flags, count, images)
     table = _measure(flags, counts, images.test_images[: flags.test_images])
     print(table[["epochs", "mse", "psnr", "ssim", "agreement"]].to_string(index=False))
@@ -112,7 +110,7 @@ def _train(flags: Colorizers, epochs: int, images: typing.Any) -> None:
         checkpoint=pathlib.Path(flags.output) / "training.npz",
         resume=True,
     )
-    colorizer.save(path_of(flags, epochs))
+    colorizer.save(_path(flags, epochs))
 
 
 def _measure(
@@ -122,39 +120,34 @@ def _measure(
     from color_s4l import backend
     from colorization import metrics
     from colorization.colorizer import Colorizer
-    from colorization.evaluate import compare
 
     rows, shown = [], {"original": images, "grey": metrics.gray(images)}
     for count in counts:
-        colorizer = Colorizer.load(path_of(flags, count))
+        colorizer = Colorizer.load(_path(flags, count))
         for name in ("network", "width", "batch_size", "learning_rate", "seed"):
             before, now = getattr(colorizer.origin, name), getattr(flags, name)
             if before != now:
                 raise InputError(
-                    f"{path_of(flags, count)} was trained with {name}={before}, not "
+                    f"{_path(flags, count)} was trained with {name}={before}, not "
                     f"{now}: choose another `output`."
                 )
         colorized = colorizer.colorize(images)
-        scores = compare(images, colorizer, colorized, batch_size=100)
-        rows.append(_row(flags, colorizer.origin, count, scores["colorized"]))
+        scores = metrics.compare(images, colorizer, colorized, batch_size=100)
+        published = PUBLISHED.get(flags.dataset, {}).get(count)
+        row = {"epochs": count, **dataclasses.asdict(scores["colorized"])}
+        rows.append({**row, "published_agreement": published})
         shown[f"{count} epochs"] = colorized
-    rows.insert(0, _row(flags, colorizer.origin, "grey", scores["grey"]))
-    about = origin.columns(flags, backend.device_names())
-    table = pd.DataFrame(rows).assign(test_images=len(images), **about)
-    folder = pathlib.Path(flags.output)
+    rows.insert(0, {"epochs": "grey", **dataclasses.asdict(scores["grey"])})
+    names = ("dataset", "network", "width", "seed")
+    about = {name: getattr(flags, name) for name in names}
+    about |= {"images": colorizer.origin.images, "test_images": len(images)}
+    about |= origin.columns(flags, backend.device_names())
+    table, folder = pd.DataFrame(rows).assign(**about), pathlib.Path(flags.output)
     origin.write_csv(table, folder / "colorizers.csv")
     first = {label: some[: flags.samples] for label, some in shown.items()}
     figure = pictures.sheet(first, flags.samples)
     pictures.save(figure, folder / "colorizers.png")
     return table
-
-
-def _row(flags: Colorizers, record: typing.Any, epochs: int | str, scores) -> dict:
-    names = ("network", "width", "images", "seed")
-    about = {"dataset": flags.dataset, "epochs": epochs}
-    about |= {name: getattr(record, name) for name in names}
-    published = PUBLISHED.get(flags.dataset, {}).get(epochs)
-    return about | dataclasses.asdict(scores) | {"published_agreement": published}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

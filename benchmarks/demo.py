@@ -13,8 +13,6 @@ from benchmarks.error_rates import EXIT_FAILED, ErrorRates, error_rates
 from color_s4l import command_line
 from color_s4l.fields import option
 
-COLORIZER_EPOCHS = 6
-
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
@@ -40,7 +38,7 @@ def demo(flags: Demo) -> None:
         train(
             Train(
                 output=str(colorizer),
-                epochs=COLORIZER_EPOCHS,
+                epochs=6,
                 width=0.25,
                 batch_size=20,
                 resume=True,

@@ -8,8 +8,7 @@ from typing import Annotated
 from tqdm import tqdm
 
 from benchmarks import origin, work
-from color_s4l import command_line
-from color_s4l import fields as field_ranges
+from color_s4l import command_line, fields
 from color_s4l.fields import AtLeast, OneOf, option
 from color_s4l.settings import Run, TrainingSettings
 
@@ -60,21 +59,27 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
     Raises:
         InputError: A value is wrong; nothing was started.
     """
+    from benchmarks import summary
     from benchmarks.grid import places
+    from color_s4l.artifacts import tables
 
-    field_ranges.check(flags)
+    fields.check(flags)
     path = origin.output_file(flags.output)
     work.check(flags.joblib_backend, flags.cluster)
     found = places(_runs(flags), pathlib.Path(flags.runs))
-    done = [place.run.run_dir for place in found if place.done]
+    order = [str(run.run_dir) for run, _ in found]
+    done = [str(run.run_dir) for run, complete in found if complete]
     print(f"runs       {len(found)}, {len(done)} of them complete", flush=True)
-    text = _write(done, path, stages=flags.stages) if done else None
-    failed = {}
-    waiting = [place.run for place in found if not place.done]
+    failed: dict[str, str] = {}
+
+    def write() -> str:
+        return summary.write(tables.rows(done, stages=flags.stages), path)
+
+    text = write() if done else None
+    waiting = [run for run, complete in found if not complete]
     outcomes = work.outcomes(
         waiting, flags.processes, flags.joblib_backend, flags.cluster
     )
-    order = [place.run.run_dir for place in found]
     with tqdm(total=len(found), initial=len(done), unit="run", disable=None) as bar:
         for outcome in outcomes:
             bar.update()
@@ -83,9 +88,10 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
                 failed[outcome.run_dir] = outcome.failure
                 bar.write(f"failed     {name}: {outcome.failure}")
                 continue
-            done = sorted([*done, outcome.run_dir], key=order.index)
+            done.append(outcome.run_dir)
+            done.sort(key=order.index)
             bar.write(f"complete   {name} in {outcome.seconds / 60:.1f} minutes")
-            text = _write(done, path, stages=flags.stages)
+            text = write()
     if text:
         print(f"\n{text}\nwritten    {path}; beside it .md, .tex, .png", flush=True)
     if failed:
@@ -114,16 +120,6 @@ def _runs(flags: ErrorRates) -> list[Run]:
     for run in runs:
         check(run)
     return runs
-
-
-def _write(runs: Sequence[str], path: pathlib.Path, *, stages: bool) -> str:
-    """Writes the tables of complete runs; returns the Markdown."""
-    from benchmarks import summary
-    from color_s4l.artifacts import tables
-
-    rows = tables.rows(runs, stages=stages)
-    origin.write_csv(rows, path)
-    return summary.write(rows, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,11 +3,10 @@
 import dataclasses
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from benchmarks import origin
@@ -19,8 +18,6 @@ from color_s4l.settings import Run
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
 LABELS = ("cifar10:4000", "cifar10:1000", "cifar10:all", "cifar100:20000")
 ROWS = ",".join(f"{m}/{labels}" for labels in LABELS for m in ("color_s4l", "sesemi"))
-# Time for an interrupted process to end by itself.
-GRACE_SECONDS = 60
 _DESCRIPTION = """Measures the throughput and then trains the published rows, the most
 informative ones first, until the time is used up. Complete parts are not computed
 again: the same command continues after the last complete epoch.
@@ -79,7 +76,7 @@ def jobs(flags: Gpu) -> Iterator[Job]:
         words = (*flags.throughput.split(), f"--output={output}")
         yield Job("throughput", ("benchmarks.throughput", *words), output)
     for seed in origin.numbers("seeds", flags.seeds):
-        for row in flags.rows.split(","):
+        for row in origin.words("rows", flags.rows):
             yield from _jobs_of_row(row, seed, folder, flags)
 
 
@@ -112,75 +109,42 @@ def _jobs_of_row(row: str, seed: int, folder: pathlib.Path, flags: Gpu) -> list[
 
 
 def gpu(flags: Gpu) -> None:
-    """Runs the jobs until the time is used up.
+    """Runs the jobs that are not complete, one after the other, until time is up.
+
+    The table of error rates is written after each job.
 
     Raises:
         InputError: A value is wrong, or a job failed (the others were run).
     """
+    from color_s4l.artifacts import tables
+
     fields.check(flags)
     end = time.monotonic() + 60 * flags.minutes
     every = list({job.done: job for job in jobs(flags)}.values())
     folder = pathlib.Path(flags.output)
     folder.mkdir(parents=True, exist_ok=True)
-    failed = work(every, lambda: end - time.monotonic(), folder)
-    left = [job.name for job in every if not job.done.exists()]
-    if left:
-        print(f"not done   {len(left)} of {len(every)}; the same command continues")
-    if failed:
-        raise InputError(f"Failed: {'; '.join(failed)}. See their output above.")
-
-
-def work(
-    every: Sequence[Job], left: Callable[[], float], folder: pathlib.Path
-) -> list[str]:
-    """Runs the jobs that are not complete, one after the other, while time is left.
-
-    Args:
-        every: The jobs, in order.
-        left: Returns the seconds that are left.
-        folder: Of the table of error rates, which is written after each job.
-
-    Returns:
-        Names of the jobs that failed.
-    """
-    from color_s4l.artifacts import tables
-
     failed = []
     for job in every:
+        left = end - time.monotonic()
         if job.done.exists():
             print(f"complete   {job.name}", flush=True)
             continue
-        if left() <= 0:
-            break
-        print(f"begins     {job.name}, {left() / 60:.0f} minutes left", flush=True)
-        if not _finished(job, left()):
+        print(f"begins     {job.name}, {left / 60:.0f} minutes left", flush=True)
+        try:
+            # A killed training loses at most the epoch that it is in.
+            command = [sys.executable, "-m", *job.words]
+            subprocess.run(command, timeout=max(0, left))
+        except subprocess.TimeoutExpired:
             print(f"stopped    {job.name}: the time is used up", flush=True)
             break
         if not job.done.exists():
             failed.append(job.name)
-            print(f"failed     {job.name}", flush=True)
         files = [one.done for one in every if one.done.exists()]
         runs = [file.parent for file in files if file.name == "result.json"]
         if runs:
             origin.write_csv(tables.rows(runs), folder / "error_rates.csv")
-    return failed
-
-
-def _finished(job: Job, seconds: float) -> bool:
-    """Runs a job; returns False if it was interrupted because the time was over."""
-    process = subprocess.Popen([sys.executable, "-m", *job.words])
-    try:
-        process.wait(timeout=seconds)
-        return True
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
-        return False
-    finally:
-        try:
-            process.wait(timeout=GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    if failed:
+        raise InputError(f"Failed: {'; '.join(failed)}. See their output above.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import keras
 
-from benchmarks import origin
+from benchmarks.origin import numbers, words
 from color_s4l import settings
 from color_s4l.artifacts.run_directory import RunDirectory, default_path, read_config
 from color_s4l.errors import InputError, suggestion
@@ -50,8 +50,8 @@ def grid(
             term of a `set` or the stage of a `stage`; or a recipe that continues a run
             cannot share a table with others.
     """
-    trained = [{"method": name} for name in methods and _words("methods", methods)]
-    trained += [{"recipe": name} for name in recipes and _words("recipes", recipes)]
+    trained = [{"method": name} for name in methods and words("methods", methods)]
+    trained += [{"recipe": name} for name in recipes and words("recipes", recipes)]
     if not trained:
         raise InputError("Expected `methods` or `recipes`. Received: neither.")
     names = [field.name for field in dataclasses.fields(TrainingSettings)]
@@ -59,24 +59,14 @@ def grid(
     runs = [
         Run(labels=count, network=network, **one, seed=seed, **common)
         for count, network, one, seed in itertools.product(
-            [_count(word) for word in _words("labels", labels)],
-            _words("networks", networks),
+            [_count(word) for word in words("labels", labels)],
+            words("networks", networks),
             trained,
-            origin.numbers("seeds", seeds),
+            numbers("seeds", seeds),
         )
     ]
     _check_continued(runs)
     return _with_own_settings(runs)
-
-
-def _words(name: str, text: str) -> list[str]:
-    words = [word.strip() for word in text.split(",")]
-    if "" in words or len(words) > len({*words}):
-        raise InputError(
-            f"Expected `{name}` to be different words, separated by commas. "
-            f"Received: {text!r}."
-        )
-    return words
 
 
 def _count(word: str) -> int | None:
@@ -95,12 +85,6 @@ def _check_continued(runs: Sequence[Run]) -> None:
             f"The recipe {continued[0].recipe!r} continues the run of `init_from`, and "
             "all other runs would start from it too: give the recipe its own command."
         )
-    drawn = {(run.labels, run.seed) for run in continued if not run.split_file}
-    if len(drawn) > 1:
-        raise InputError(
-            f"The recipe {continued[0].recipe!r} continues one run with its labels: "
-            "set `labels` and `seeds` to those of that run, or set `split_file`."
-        )
 
 
 def _with_own_settings(runs: Sequence[Run]) -> list[Run]:
@@ -109,47 +93,30 @@ def _with_own_settings(runs: Sequence[Run]) -> list[Run]:
     for field, kind in (("set", "term"), ("stage", "stage")):
         known = sorted({name for names in usable for name in names[field]})
         for word in getattr(runs[0], field):
-            name = word.partition(".")[0]
+            name = word.split(".")[0]
             if name not in known:
                 raise InputError(
                     f"`{field}`={word}: no run of this table has a {kind} {name!r}."
-                    f"{suggestion(name, known)} Known: "
-                    f"{', '.join(known) or 'none'}."
+                    f"{suggestion(name, known)} Known: {', '.join(known) or 'none'}."
                 )
     return [
         dataclasses.replace(
             run,
-            **{
-                field: tuple(w for w in getattr(run, field) if w.split(".")[0] in names)
-                for field, names in known.items()
-            },
+            set=tuple(word for word in run.set if word.split(".")[0] in names["set"]),
+            stage=tuple(w for w in run.stage if w.split(".")[0] in names["stage"]),
         )
-        for run, known in zip(runs, usable, strict=True)
+        for run, names in zip(runs, usable, strict=True)
     ]
 
 
-class Place(typing.NamedTuple):
-    """A run with its run directory.
-
-    Attributes:
-        run: With `run_dir`, and with `resume`.
-        done: Whether the run is complete.
-    """
-
-    run: Run
-    done: bool
-
-
 class _Known(typing.NamedTuple):
-    """An existing run directory and the settings of its run."""
-
     path: pathlib.Path
     done: bool
     identity: dict
     rounding: dict
 
 
-def places(runs: Iterable[Run], folder: pathlib.Path) -> list[Place]:
+def places(runs: Iterable[Run], folder: pathlib.Path) -> list[tuple[Run, bool]]:
     """Finds the run directory of each run, or names a new one.
 
     Args:
@@ -157,9 +124,9 @@ def places(runs: Iterable[Run], folder: pathlib.Path) -> list[Place]:
         folder: Directory of the run directories; may not exist yet.
 
     Returns:
-        A place for each run, in the same order. A run is recognised by its
-        configuration, not by the name of its directory. An unfinished run is resumed
-        only with the same number of devices and the same compilation.
+        Each run with `run_dir` and `resume`, and whether it is complete. A run is
+        recognised by its configuration, not by the name of its directory. An unfinished
+        run is resumed only with the same number of devices and the same compilation.
 
     Raises:
         InputError: An input file cannot be read.
@@ -168,10 +135,12 @@ def places(runs: Iterable[Run], folder: pathlib.Path) -> list[Place]:
     return [_place(run, folder, known) for run in runs]
 
 
-def _place(run: Run, folder: pathlib.Path, known: Sequence[_Known]) -> Place:
+def _place(run: Run, folder: pathlib.Path, known: Sequence[_Known]) -> tuple[Run, bool]:
     values = settings.to_json(run)
-    identity = settings.identity(values, _digests(run), keras.backend.backend())
-    rounding = _rounding(values)
+    colorizer = needs_colorizer(procedure.terms_of(procedure.runs_of(run)))
+    digests = _digests(settings.part(run, InputSettings), colorizer)
+    identity = settings.identity(values, digests, keras.backend.backend())
+    rounding = {name: values[name] for name in sorted(settings.ROUNDING)}
     same = [one for one in known if one.identity == identity]
     finished = [one for one in same if one.done]
     begun = [one for one in same if one.rounding == rounding]
@@ -179,12 +148,7 @@ def _place(run: Run, folder: pathlib.Path, known: Sequence[_Known]) -> Place:
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
     path = folder / f"{default_path(values).name}_{digest}"
     path = next((one.path for one in finished + begun), path)
-    run = dataclasses.replace(run, run_dir=str(path), resume=True)
-    return Place(run, bool(finished))
-
-
-def _rounding(values: dict) -> dict:
-    return {name: values[name] for name in sorted(settings.ROUNDING)}
+    return dataclasses.replace(run, run_dir=str(path), resume=True), bool(finished)
 
 
 def _known(folder: pathlib.Path) -> list[_Known]:
@@ -200,16 +164,12 @@ def _known(folder: pathlib.Path) -> list[_Known]:
         run = config["run"]
         identity = settings.identity(run, config["digests"], config["backend"])
         done = directory.result.exists()
-        found.append(_Known(path.parent, done, identity, _rounding(run)))
+        rounding = {name: run[name] for name in settings.ROUNDING}
+        found.append(_Known(path.parent, done, identity, rounding))
     return found
 
 
-def _digests(run: Run) -> dict[str, str | None]:
-    terms = procedure.terms_of(procedure.runs_of(run))
-    return _digests_of(settings.part(run, InputSettings), needs_colorizer(terms))
-
-
 @functools.cache
-def _digests_of(files: InputSettings, colorizer: bool) -> dict[str, str | None]:
+def _digests(files: InputSettings, colorizer: bool) -> dict[str, str | None]:
     """Returns the digests of the input files; many runs share the files."""
     return read_files(files, colorizer=colorizer).digests

@@ -37,25 +37,19 @@ def columns(flags: typing.Any, devices: list[str]) -> dict[str, str]:
     }
 
 
-def output_file(name: str, suffix: str = ".csv") -> pathlib.Path:
-    """Checks the name of an output file before anything is computed.
-
-    Args:
-        name: The value of the flag `output`. Its directory is created.
-        suffix: The ending that it must have.
+def output_file(name: str) -> pathlib.Path:
+    """Checks the flag `output` before anything is computed; creates the directory.
 
     Raises:
-        InputError: The ending is another one, or the directory cannot be created.
+        InputError: The name does not end with .csv.
+        OSError: The directory cannot be created.
     """
     path = pathlib.Path(name)
-    if path.suffix != suffix or path.is_dir():
+    if path.suffix != ".csv" or path.is_dir():
         raise InputError(
-            f"Expected `output` to be the name of a {suffix} file. Received: {name!r}."
+            f"Expected `output` to be the name of a .csv file. Received: {name!r}."
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot create {path.parent}: {error.strerror}.") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
@@ -69,20 +63,28 @@ def write_csv(table: pd.DataFrame, path: pathlib.Path) -> None:
     write_text(path, table.dropna(axis="columns", how="all").to_csv(index=False))
 
 
-def numbers(name: str, text: str) -> list[int]:
-    """Returns different whole numbers from a text that separates them by commas.
+def words(name: str, text: str) -> list[str]:
+    """Returns the words in the value of a flag, separated by commas.
 
-    Args:
-        name: Name of the flag, for the error message.
-        text: The text.
+    Raises:
+        InputError: A word is empty or occurs twice.
+    """
+    found = [word.strip() for word in text.split(",")]
+    if "" in found or len(found) > len({*found}):
+        raise InputError(
+            f"Expected `{name}` to be different words, separated by commas. "
+            f"Received: {text!r}."
+        )
+    return found
+
+
+def numbers(name: str, text: str) -> list[int]:
+    """Returns the whole numbers in the value of a flag, separated by commas.
 
     Raises:
         InputError: A word is not a whole number, or occurs twice.
     """
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() for word in words) or len({*words}) < len(words):
-        raise InputError(
-            f"Expected `{name}` to be different whole numbers, separated by commas. "
-            f"Received: {text!r}."
-        )
-    return [int(word) for word in words]
+    found = words(name, text)
+    if not all(word.isdecimal() for word in found):
+        raise InputError(f"Expected `{name}` to be whole numbers. Received: {text!r}.")
+    return [int(word) for word in found]

@@ -16,8 +16,9 @@ from sklearn.datasets import make_moons
 from color_s4l import backend
 from color_s4l.data import Split, StepBatches, draw_split
 from color_s4l.data.streams import seed_initialisers
-from color_s4l.methods import heads_of, terms_of, views_of
+from color_s4l.methods import heads_of, views_of
 from color_s4l.networks import Network
+from color_s4l.terms.term import Term
 from color_s4l.training.feeding import Feed
 from color_s4l.training.learner import Learner, Plan
 from color_s4l.training.schedules import Schedule
@@ -92,26 +93,18 @@ def draw_moons(seed: int) -> Moons:
 
 
 def train(
-    moons: Moons,
-    method: str,
-    changes: Sequence[str],
-    *,
-    seed: int,
-    epochs: int,
-    noise: float,
+    moons: Moons, terms: Sequence[Term], seed: int, epochs: int, noise: float
 ) -> Learner:
     """Trains a small dense network.
 
     Args:
         moons: The points.
-        method: Name or sum of methods.
-        changes: TERM.FIELD=VALUE, as in `Run.set`.
+        terms: The terms of the method.
         seed: Seed of weights, batches and draws.
         epochs: Passes over the points.
         noise: Standard deviation of the noise of every view.
     """
     seed_initialisers(seed)
-    terms = terms_of(method, changes)
     batches = StepBatches(
         moons.points, moons.labels, moons.split, BATCH_SIZE, BATCH_SIZE, seed
     )

@@ -35,38 +35,39 @@ _IGNORED = (
 )
 
 
-def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns a table for reading: one row for each group of runs with equal settings.
+def annotated(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns means and deviations over the seeds, one row per group of equal settings.
 
     Args:
         rows: One row per run, as `color_s4l.artifacts.tables.rows` returns them.
 
     Returns:
-        Text columns `data set`, `labels`, `method`, `network`, the error rates,
-        `published` and `differs` (settings that differ from the published ones).
+        `tables.summary` with the columns `name`, of the method or recipe; `published`,
+        the published error rates; `differs`, settings other than the published ones.
     """
     found = tables.summary(rows)
+    values = [json.loads(text) for text in found["settings"]]
+    labels = found["labels"]
+    return found.assign(
+        name=[_name(row) for _, row in found.iterrows()],
+        published=[published(v, n) for v, n in zip(values, labels, strict=True)],
+        differs=["; ".join(differences(one)) for one in values],
+    )
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns `annotated` as a table for reading; empty columns are left out."""
     lines = []
-    for _, row in found.iterrows():
-        values = json.loads(row["settings"])
+    for _, row in annotated(rows).iterrows():
         numbers = {
             name: tables.spread(row[column], row[f"{column}_std"], row["n"])
             for column, name in _MEASURES.items()
         }
-        lines.append(
-            {
-                "data set": row["dataset"],
-                "labels": f"{row['labels']:,}",
-                "method": _name(row),
-                "network": row["network"],
-                **numbers,
-                "published": published(values, row["labels"]),
-                "differs": "; ".join(differences(values)),
-            }
-        )
+        first = {"data set": row["dataset"], "labels": f"{row['labels']:,}"}
+        first |= {"method": row["name"], "network": row["network"]}
+        lines.append({**first, **numbers, **row[["published", "differs"]]})
     shown = pd.DataFrame(lines)
-    empty = [name for name in shown if shown[name].isin(["–", ""]).all()]
-    return shown.drop(columns=empty)
+    return shown.loc[:, ~shown.isin(["–", ""]).all()]
 
 
 def _name(row: pd.Series) -> str:
@@ -163,15 +164,16 @@ def reference(path: pathlib.Path) -> dict[str, typing.Any]:
 
 
 def write(rows: pd.DataFrame, path: pathlib.Path) -> str:
-    """Writes the summary as Markdown, LaTeX and PNG.
+    """Writes the rows as CSV, and their summary as Markdown, LaTeX and PNG.
 
     Args:
         rows: One row per run.
-        path: Name of the CSV file of the rows; only the ending is replaced.
+        path: Name of the CSV file; the other names have other endings.
 
     Returns:
         The Markdown.
     """
+    origin.write_csv(rows, path)
     shown = summary(rows)
     facts = {
         name: "; ".join(rows[name].astype(str).unique())
@@ -205,16 +207,14 @@ def plot(rows: pd.DataFrame) -> Figure:
     Args:
         rows: One row per run.
     """
-    found = tables.summary(rows).dropna(subset=["error"])
-    others = [_differences_text(row) for _, row in found.iterrows()]
-    found = found.assign(name=[_name(row) for _, row in found.iterrows()], other=others)
+    found = annotated(rows).dropna(subset=["error"])
     datasets = list(found.groupby("dataset", sort=False))
     figure = Figure(figsize=(6, 4 * max(1, len(datasets))))
     panels = figure.subplots(max(1, len(datasets)), 1, squeeze=False)[:, 0]
     for axis, (dataset, panel) in zip(panels, datasets, strict=False):
         counts = sorted(panel["labels"].unique())
         varying = ["name"] + [
-            column for column in ("network", "other") if panel[column].nunique() > 1
+            column for column in ("network", "differs") if panel[column].nunique() > 1
         ]
         for names, line in panel.groupby(varying, sort=False):
             line = line.sort_values("labels")
@@ -231,7 +231,3 @@ def plot(rows: pd.DataFrame) -> Figure:
         axis.grid(axis="y", alpha=0.3)
         axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
-
-
-def _differences_text(row: pd.Series) -> str:
-    return "; ".join(differences(json.loads(row["settings"])))

@@ -11,12 +11,12 @@ from typing import Annotated
 import pandas as pd
 
 from benchmarks import origin
+from benchmarks.origin import words
 from benchmarks.speed import measure
 from benchmarks.speed.case import Case, make_case
 from benchmarks.speed.measure import SUPERVISED
-from color_s4l import command_line
-from color_s4l import fields as field_ranges
-from color_s4l.errors import InputError, unknown
+from color_s4l import command_line, fields
+from color_s4l.errors import unknown
 from color_s4l.fields import AtLeast, option
 from color_s4l.settings import Run
 
@@ -68,10 +68,6 @@ class Throughput:
     parts: bool = option(True, "Measure data, views and gradient separately, too.")
     output: str = option("throughput.csv", "The table; a .md file is written beside.")
 
-    def __post_init__(self):
-        """Checks the ranges."""
-        field_ranges.check(self)
-
 
 def throughput(flags: Throughput) -> pd.DataFrame:
     """Measures every case and writes the table after each group of cases.
@@ -82,18 +78,23 @@ def throughput(flags: Throughput) -> pd.DataFrame:
     Raises:
         InputError: A name does not exist, or a number is out of range.
     """
+    fields.check(flags)
     output = origin.output_file(flags.output)
-    backends = _backends(flags)
-    groups = list(
-        itertools.product(_words(flags.networks), _words(flags.dtype_policies))
-    )
-    for network, policy in groups:  # an error in the last case must show now
-        for method in _words(flags.methods):
-            _cases(flags, network, policy, method, backends)
+    installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
+    backends = words("backends", flags.backends) if flags.backends else installed
+    for name in backends:
+        if name not in installed:
+            raise unknown("installed backend", name, installed)
+    methods = words("methods", flags.methods)
+    policies = words("dtype_policies", flags.dtype_policies)
+    groups = list(itertools.product(words("networks", flags.networks), policies))
+    for group in groups:  # an error in the last case must show now
+        for method in methods:
+            _cases(flags, *group, method, backends)
     about = origin.columns(flags, ["CPU"])
     found: list[dict] = []
-    for network, policy in groups:
-        for row in _rows(flags, network, policy, backends):
+    for group in groups:
+        for row in _rows(flags, group, methods, backends):
             found.append({**about, **row})
             _write(pd.DataFrame(found), output)
     table = pd.DataFrame(found)
@@ -102,49 +103,27 @@ def throughput(flags: Throughput) -> pd.DataFrame:
     return table
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",")]
-
-
-def _installed() -> list[str]:
-    return [name for name in BACKENDS if importlib.util.find_spec(name)]
-
-
-def _backends(flags: Throughput) -> list[str]:
-    installed = _installed()
-    if not flags.backends:
-        return installed
-    for name in _words(flags.backends):
-        if name not in BACKENDS:
-            raise unknown("backend", name, BACKENDS)
-        if name not in installed:
-            raise InputError(
-                f"Expected `backends` that are installed ({', '.join(installed)}). "
-                f"Received: {name!r}."
-            )
-    return _words(flags.backends)
-
-
 def _rows(
-    flags: Throughput, network: str, policy: str, backends: Sequence[str]
+    flags: Throughput,
+    group: tuple[str, str],
+    methods: Sequence[str],
+    backends: Sequence[str],
 ) -> Iterator[dict]:
     """Measures all methods; the processes of `supervised` stay alive beside them."""
-    methods = _words(flags.methods)
     beside = {}
     if flags.costs and methods != [SUPERVISED]:
         ours = [backend for backend in backends if backend != "torch"]
-        beside = _cases(flags, network, policy, SUPERVISED, ours)
+        beside = _cases(flags, *group, SUPERVISED, ours)
     with (
         tempfile.TemporaryDirectory() as cache,
         measure.started(beside, cache) as (supervised, _),
     ):
         for method in methods:
-            cases = _cases(flags, network, policy, method, backends)
-            words = (network, f"width {flags.width:g}", policy, method)
-            print(f"measuring  {', '.join(words)}: {', '.join(cases)}", flush=True)
-            yield from measure.rows(
-                cases, supervised, cache, flags.repeats, flags.parts
-            )
+            cases = _cases(flags, *group, method, backends)
+            about = (*group, f"width {flags.width:g}", method)
+            print(f"measuring  {', '.join(about)}: {', '.join(cases)}", flush=True)
+            shared = (supervised, cache, flags.repeats, flags.parts)
+            yield from measure.rows(cases, *shared)
 
 
 def _cases(

@@ -21,6 +21,9 @@ from color_s4l.artifacts import pictures, tables
 from color_s4l.errors import unknown
 from color_s4l.fields import option
 
+if typing.TYPE_CHECKING:
+    from benchmarks import points
+
 # The weights of the papers. The averages are shorter: a run has 3,000 steps, not
 # 150,000. The radius of VAT fits points in the plane instead of images.
 METHODS = {
@@ -35,7 +38,9 @@ METHODS = {
     "vat": ("vat.epsilon=0.2", "vat.xi=0.01"),
     "pseudo_label": (),
 }
-COLUMNS, ROWS = 160, 108  # of the grid on which the decisions are drawn
+# The grid on which the decisions are drawn.
+ACROSS = np.linspace(-1.5, 2.5, 160, dtype="float32")
+UP = np.linspace(-1.1, 1.6, 108, dtype="float32")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,41 +54,28 @@ class TwoMoons:
     noise: float = option(0.1, "Standard deviation of the noise of every view.")
 
 
-class Decision(typing.NamedTuple):
-    """The result of a method for one seed.
+def solve(
+    method: str, seed: int, epochs: int, noise: float
+) -> tuple["points.Moons", dict[str, float], np.ndarray]:
+    """Draws the points of a seed and trains a method on them.
 
-    Attributes:
-        moons: The points, a `points.Moons`.
-        errors: Test errors in percent: `error`, and `teacher_error` of a teacher.
-        grid: Points of the plane, float32 `(n, 2)`.
-        decided: Their probability of class 1, float32 `(n,)`; the teacher's, if any.
+    Returns:
+        The points; test errors in percent: `error`, and `teacher_error` of a teacher;
+        the probability of class 1 on a grid, float32 `(UP, ACROSS)`.
     """
-
-    moons: typing.Any
-    errors: dict[str, float]
-    grid: np.ndarray
-    decided: np.ndarray
-
-
-def solve(method: str, seed: int, epochs: int, noise: float) -> Decision:
-    """Draws the points of a seed and trains a method on them."""
     from benchmarks import points
+    from color_s4l import methods
 
-    moons, changes = points.draw_moons(seed), METHODS[method]
-    learner = points.train(
-        moons, method, changes, seed=seed, epochs=epochs, noise=noise
-    )
+    moons, terms = points.draw_moons(seed), methods.terms_of(method, METHODS[method])
+    learner = points.train(moons, terms, seed, epochs, noise)
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(ACROSS, UP)], axis=1)
     errors = {"error": points.error_rate(learner, moons)}
-    across, up = np.meshgrid(
-        np.linspace(-1.5, 2.5, COLUMNS), np.linspace(-1.1, 1.6, ROWS)
-    )
-    grid = np.stack([across.ravel(), up.ravel()], axis=1).astype("float32")
     decided = points.decide(learner, grid)
     for name, values in learner.evaluated().items():
         with learner.network.replaced(values):
             errors[f"{name}_error"] = points.error_rate(learner, moons)
             decided = points.decide(learner, grid)
-    return Decision(moons, errors, grid, decided)
+    return moons, errors, decided.reshape(len(UP), len(ACROSS))
 
 
 def two_moons(flags: TwoMoons) -> pd.DataFrame:
@@ -96,22 +88,23 @@ def two_moons(flags: TwoMoons) -> pd.DataFrame:
         InputError: A method does not exist, or a seed is not a number.
     """
     rows, drawn = [], []
-    seeds, methods = origin.numbers("seeds", flags.seeds), flags.methods.split(",")
-    for method in methods:
-        if method not in METHODS:
-            raise unknown("method", method, METHODS)
+    seeds = origin.numbers("seeds", flags.seeds)
+    methods = origin.words("methods", flags.methods)
+    for method in {*methods} - {*METHODS}:
+        raise unknown("method", method, METHODS)
     about = origin.columns(flags, ["CPU"])
     for method in methods:
         for seed in seeds:
-            decision = solve(method, seed, flags.epochs, flags.noise)
+            moons, errors, decided = solve(method, seed, flags.epochs, flags.noise)
             values = {"method": method, "set": METHODS[method], "seed": seed}
             values |= {"epochs": flags.epochs, "noise": flags.noise}
-            row = {"method": method, "seed": seed, **decision.errors, **about}
+            row = {"method": method, "seed": seed, **errors, **about}
             rows.append({**row, "settings": tables.settings_text(values)})
-            errors = (f"{name} {rate:.1f} %" for name, rate in decision.errors.items())
-            print(f"{method:<20} seed {seed}  {', '.join(errors)}", flush=True)
+            text = ", ".join(f"{name} {rate:.1f} %" for name, rate in errors.items())
+            print(f"{method:<20} seed {seed}  {text}", flush=True)
             if seed == seeds[0]:
-                drawn.append((method, decision))
+                title = f"{method.replace('_', ' ')}: {[*errors.values()][-1]:.1f} %"
+                drawn.append((title, moons, decided))
     table = pd.DataFrame(rows)
     folder = pathlib.Path(flags.output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,27 +114,22 @@ def two_moons(flags: TwoMoons) -> pd.DataFrame:
     return table
 
 
-def picture(decisions: Sequence[tuple[str, Decision]]) -> Figure:
+def picture(drawn: Sequence[tuple[str, "points.Moons", np.ndarray]]) -> Figure:
     """Returns a figure of decisions side by side.
 
     Each panel shows the probability as colour, the points in grey and the labelled
     points large.
 
     Args:
-        decisions: Names and decisions.
+        drawn: Titles, points and probabilities on the grid.
     """
-    figure = Figure(figsize=(2.7 * len(decisions), 2.4))
-    axes = figure.subplots(1, len(decisions), squeeze=False)[0]
-    for axis, (name, (moons, errors, grid, decided)) in zip(
-        axes, decisions, strict=True
-    ):
-        error = list(errors.values())[-1]
-        axis.set_title(f"{name.replace('_', ' ')}: {error:.1f} %", fontsize=9)
-        across, up, shade = (
-            values.reshape(ROWS, COLUMNS) for values in (*grid.T, decided)
-        )
-        axis.contourf(across, up, shade, np.linspace(0, 1, 11), cmap="RdBu", alpha=0.6)
-        axis.contour(across, up, shade, [0.5], colors="black", linewidths=1)
+    figure = Figure(figsize=(2.7 * len(drawn), 2.4))
+    axes = figure.subplots(1, len(drawn), squeeze=False)[0]
+    for axis, (title, moons, decided) in zip(axes, drawn, strict=True):
+        axis.set_title(title, fontsize=9)
+        levels = np.linspace(0, 1, 11)
+        axis.contourf(ACROSS, UP, decided, levels, cmap="RdBu", alpha=0.6)
+        axis.contour(ACROSS, UP, decided, [0.5], colors="black", linewidths=1)
         axis.scatter(*moons.points.T, s=1, color="0.35")
         labeled = moons.split.labeled
         colours = np.where(moons.labels[labeled] == 1, "tab:blue", "tab:red")

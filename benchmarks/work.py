@@ -110,7 +110,7 @@ def _train(run: Run) -> Outcome:
     # Many runs share this process: compiled steps must not accumulate in memory.
     keras.backend.clear_session()
     gc.collect()
-    return Outcome(run.run_dir, failure, time.perf_counter() - started)
+    return Outcome(str(run.run_dir), failure, time.perf_counter() - started)
 
 
 def _train_in_new_process(
@@ -135,4 +135,4 @@ def _train_in_new_process(
     elif done.returncode:
         lines = done.stderr.strip().splitlines() or ["no error message"]
         failure = lines[-1].removeprefix("error: ")
-    return Outcome(run.run_dir, failure, time.perf_counter() - started)
+    return Outcome(str(run.run_dir), failure, time.perf_counter() - started)

@@ -1,5 +1,7 @@
 """The ConvNet of color_s4l.networks.convnet in PyTorch."""
 
+import typing
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -33,7 +35,8 @@ def build(width: float) -> nn.Sequential:
     Args:
         width: Factor on the number of filters.
     """
-    trunk, channels = nn.Sequential(), 3
+    trunk: typing.Any = nn.Sequential()
+    channels = 3
     for number, units in enumerate(BLOCKS, start=1):
         last = number == len(BLOCKS)
         block = nn.Sequential()

@@ -6,6 +6,7 @@ sum of squared kernels, and SGD with Nesterov momentum.
 """
 
 import dataclasses
+import typing
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -26,15 +27,13 @@ GEOMETRIC = {
 
 
 class Network(nn.Module):
-    """A trunk, global average pooling and a linear head per task.
+    """A trunk with `trunk.channels` outputs, global average pooling, linear heads.
 
-    Args:
-        trunk: From images to `trunk.channels` feature maps.
-        heads: Name of each head -> its number of classes.
-        dropout: Dropout rate before the class head.
+    `heads` maps the name of each head to its number of classes; `dropout` is the
+    dropout rate before the class head.
     """
 
-    def __init__(self, trunk: nn.Module, heads: dict[str, int], dropout: float):
+    def __init__(self, trunk: typing.Any, heads: dict[str, int], dropout: float):
         super().__init__()
         self.trunk = trunk
         self.dropout = nn.Dropout(dropout)
@@ -198,6 +197,6 @@ class Step:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             parts = losses(self.network, views, self.tasks, self.weight_decay)
         self.optimizer.zero_grad(set_to_none=True)
-        sum(parts.values()).backward()
+        torch.stack([*parts.values()]).sum().backward()
         self.optimizer.step()
         return {name: part.detach() for name, part in parts.items()}

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import json
 import typing
 from collections.abc import Mapping, Sequence
 
@@ -45,16 +44,6 @@ class Case:
         """Returns the backend and these settings, as columns of a table."""
         return {"backend": self.backend, **{name: self.values[name] for name in names}}
 
-    def to_json(self) -> str:
-        """Returns the case as JSON, for the process that measures it."""
-        return json.dumps(dataclasses.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Case":
-        """Returns the case whose `to_json` is given."""
-        fields = json.loads(text)
-        return cls(**{**fields, "tasks": tuple(fields["tasks"])})
-
     def images(self) -> Data:
         """Returns a data set of noise; the pixel values do not affect the time."""
         random = np.random.default_rng(0)
@@ -96,15 +85,12 @@ def make_case(backend: str, run: Run, steps: int) -> Case | None:
         unlabeled_views=methods.copies_of(terms, UNLABELED),
     )
     tasks = tuple(task for term in terms for task in term.proxy_tasks())
-    if backend == "torch" and not _has_plain_step(run):
-        return None
+    if backend == "torch":
+        known = run.method in PLAIN_METHODS and run.dtype_policy in PLAIN_POLICIES
+        trunk = importlib.util.find_spec(f"benchmarks.pytorch.{run.network}")
+        if not known or trunk is None or run.devices > 1:
+            return None
     return Case(backend, dict(resolved.values), tasks, steps)
-
-
-def _has_plain_step(run: Run) -> bool:
-    known = run.method in PLAIN_METHODS and run.dtype_policy in PLAIN_POLICIES
-    module = f"benchmarks.pytorch.{run.network}"
-    return known and run.devices == 1 and importlib.util.find_spec(module) is not None
 
 
 class FakeColorizer:

@@ -3,17 +3,17 @@
 Alternation makes a busy machine equally busy for all cases that are compared.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
-import json
+import multiprocessing
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from unittest import mock
 
+from benchmarks.speed import worker
 from benchmarks.speed.case import Case
 from color_s4l.artifacts import provenance
 
@@ -32,72 +32,52 @@ SETTINGS = (
     *("network", "method", "dtype_policy", "width", "batch_size", "labeled_batch"),
     *("image_size", "devices", "jit_compile", "steps_per_execution"),
 )
-PARTS = ("data", "views", "gradient", "rest")
 
 
 class FailedError(Exception):
-    """A process ended early; the text is the last line of its error output."""
+    """A case cannot be measured."""
 
 
 class Process:
-    """A process that measures one case, warmed up.
+    """A new process that measures one case, warmed up.
 
     Args:
         case: The case to measure.
         cache: Directory that replaces the user's cache.
 
     Raises:
-        FailedError: The process ended before it was ready.
+        FailedError: The process ended, or raised an error.
     """
 
     def __init__(self, case: Case, cache: str):
         self.case = case
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         backend = "tensorflow" if case.backend == "torch" else case.backend
         own = {"KERAS_BACKEND": backend, "XDG_CACHE_HOME": cache}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.speed.worker", case.to_json()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**ENVIRONMENT, **os.environ, **own},
-            text=True,
-        )
-        try:
-            ready = self._answer()
-            self.images_per_step: int = ready["images_per_step"]
-            self.devices: list[str] = ready["devices"]
-        except FailedError:
-            self.close()
-            raise
+        spawn = multiprocessing.get_context("spawn")
+        self._pool = concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn)
+        with mock.patch.dict(os.environ, {**ENVIRONMENT, **os.environ, **own}):
+            try:
+                ready = self.ask(worker.start, case)  # starts the process
+            except FailedError:
+                self.close()
+                raise
+        self.images_per_step, self.devices = ready["images_per_step"], ready["devices"]
 
-    def ask(self, word: str) -> typing.Any:
-        """Returns the answer to "run", "parts" or "memory".
+    def ask(self, function: Callable, *arguments: typing.Any) -> typing.Any:
+        """Returns the result of a function of `worker` in this process.
 
         Raises:
-            FailedError: The process ended instead.
+            FailedError: The process ended, or the function raised an error.
         """
-        with contextlib.suppress(BrokenPipeError):
-            print(word, file=self._process.stdin, flush=True)
-        return self._answer()
-
-    def _answer(self) -> typing.Any:
-        line = self._process.stdout.readline()
-        if line:
-            return json.loads(line)
-        self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines() or ["no error message"]
-        code = self._process.returncode
-        raise FailedError(f"ended with code {code}: {lines[-1]}")
+        try:
+            return self._pool.submit(function, *arguments).result()
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise FailedError(text) from error
 
     def close(self) -> None:
         """Ends the process."""
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
-        self._errors.close()
+        self._pool.shutdown()
 
 
 @contextlib.contextmanager
@@ -139,7 +119,7 @@ class Measured:
     case: Case
     seconds: list[float]
     images_per_step: int
-    memory: dict[str, int | None]
+    memory: dict[str, typing.Any]
     devices: list[str]
 
     @property
@@ -167,10 +147,10 @@ def measured(processes: Mapping[str, Process], repeats: int) -> dict[str, Measur
     seconds: dict[str, list[float]] = {name: [] for name in processes}
     for _ in range(repeats):
         for name, process in processes.items():
-            seconds[name].append(process.ask("run"))
+            seconds[name].append(process.ask(worker.run))
     return {
         name: Measured(
-            p.case, seconds[name], p.images_per_step, p.ask("memory"), p.devices
+            p.case, seconds[name], p.images_per_step, p.ask(worker.memory), p.devices
         )
         for name, p in processes.items()
     }
@@ -197,7 +177,9 @@ def rows(
         base = {f"{SUPERVISED} {backend}": supervised[backend] for backend in both}
         try:
             all_of = measured({**processes, **base}, repeats)
-            timed = {b: p.ask("parts") if parts else {} for b, p in processes.items()}
+            timed = {
+                b: p.ask(worker.parts) if parts else {} for b, p in processes.items()
+            }
         except FailedError as error:
             about = [p.case.columns(SETTINGS) for p in processes.values()]
             return found + [{**columns, "remark": str(error)} for columns in about]
@@ -222,15 +204,21 @@ def row(
         parts: Part of a step -> seconds; empty if the parts were not measured.
 
     Returns:
-        Settings, images per second, memory, ratios, shares of a step, hardware.
+        Settings, images per second, memory, ratios, hardware, and the parts with the
+        "rest" as percent of a step. The parts are measured one by one; if noise makes
+        their sum longer than the step, the sum is taken as the whole.
     """
     images = ours.images_per_step * ours.case.steps
     device = ours.memory["device"]
     if supervised is None and ours.case.values["method"] == SUPERVISED:
         supervised = ours
 
+    known = sum(parts.values())
+    whole = max(known, ours.step)
+    timed = {**parts, "rest": whole - known} if parts else {}
+
     def ratio(base: Measured | None, name: str) -> float | None:
-        return base and round(getattr(ours, name) / getattr(base, name), 3)
+        return None if not base else round(getattr(ours, name) / getattr(base, name), 3)
 
     return {
         **ours.case.columns(SETTINGS),
@@ -245,27 +233,9 @@ def row(
         "speed_to_supervised": ratio(supervised, "speed"),
         "step_to_supervised": ratio(supervised, "step"),
         "memory_to_supervised": ratio(supervised, "peak"),
-        **shares(parts, ours.step),
+        **{name: round(100 * part / whole, 1) for name, part in timed.items()},
         "n": len(ours.seconds),
         "steps": ours.case.steps,
         "remark": "",
         "hardware": provenance.hardware(ours.devices),
     }
-
-
-def shares(parts: Mapping[str, float], step: float) -> dict[str, float | None]:
-    """Returns the parts of a step as percent of its time, with the "rest".
-
-    The parts are measured one by one. If noise makes their sum longer than the step,
-    the sum is taken as the whole.
-
-    Args:
-        parts: Seconds of "data", "views" and "gradient"; empty gives None for all.
-        step: Seconds of a step.
-    """
-    if not parts:
-        return dict.fromkeys(PARTS)
-    known = sum(parts.values())
-    whole = max(known, step)
-    timed = {**parts, "rest": whole - known}
-    return {name: round(100 * seconds / whole, 1) for name, seconds in timed.items()}

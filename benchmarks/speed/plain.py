@@ -1,6 +1,7 @@
 """The plain PyTorch step with the same batches, in a process without Keras' backend."""
 
 import importlib
+import types
 
 import torch
 
@@ -17,7 +18,7 @@ class Steps:
     """
 
     def __init__(self, case: Case):
-        run, images = case.run, case.images()
+        run, images = types.SimpleNamespace(**case.values), case.images()
         self.case, self.done = case, 0
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         split = data.draw_split(
@@ -35,34 +36,27 @@ class Steps:
             run.seed,
             colorized,
         )
-        self.step = self._step()
         self.images_per_step = run.labeled_batch + run.batch_size * len(case.tasks)
-
-    def _step(self) -> Step:
-        case, run = self.case, self.case.run
         heads = {"class": CLASSES}
         if case.tasks:
             heads["proxy"] = len(case.tasks)
         trunk = importlib.import_module(f"benchmarks.pytorch.{run.network}")
         network = Network(trunk.build(run.width), heads, run.dropout)
         network = network.to(self.device, memory_format=torch.channels_last)
-        return Step(
+        # The identity takes the same time as a fitted matrix.
+        size = run.image_size**2 * 3
+        mean, matrix = torch.zeros(size), torch.eye(size)
+        self.step = Step(
             network,
             torch.optim.SGD(
                 network.parameters(), run.learning_rate, momentum=0.9, nesterov=True
             ),
             case.tasks,
-            self._whitening() if run.zca else (),
+            (mean.to(self.device), matrix.to(self.device)) if run.zca else (),
             flip=run.hflip,
             bfloat16=run.dtype_policy == "mixed_bfloat16",
             weight_decay=run.weight_decay,
         )
-
-    def _whitening(self) -> tuple[torch.Tensor, torch.Tensor]:
-        # The identity takes the same time as a fitted matrix.
-        size = self.case.run.image_size**2 * 3
-        zeros = torch.zeros(size, device=self.device)
-        return zeros, torch.eye(size, device=self.device)
 
     def run(self) -> None:
         """Trains for the steps of one measurement."""
@@ -70,10 +64,6 @@ class Steps:
             parts = self.step(self.batches.batch(number))
         self.done += self.case.steps
         float(sum(parts.values()))  # waits for the device
-
-    def parts(self) -> dict[str, float]:
-        """Returns nothing: the parts are not measured for PyTorch."""
-        return {}
 
     def devices(self) -> list[str]:
         """Returns the name of the GPU, or `["CPU"]`."""

@@ -1,49 +1,45 @@
-"""The process that measures one case: python -m benchmarks.speed.worker JSON.
-
-It warms up, reports that it is ready, and then answers one word per line: "run"
-(seconds), "parts", "memory". Every answer is one line of JSON. `measure.Process`
-starts it; it ends with its input.
-"""
+"""Functions that run inside the process that measures one case."""
 
 import importlib
-import json
-import os
 import resource
-import sys
 import time
 import typing
 
 from benchmarks.speed.case import Case
+from color_s4l import command_line
 
 WARM_UPS = 2
+_steps: typing.Any = None  # of the case that this process measures
 
 
-def main() -> None:
-    """Measures until the input ends."""
-    case = Case.from_json(sys.argv[1])
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # messages of the frameworks must not mix with the answers
-    name = "plain" if case.backend == "torch" else "ours"
-    steps = importlib.import_module(f"benchmarks.speed.{name}").Steps(case)
+def start(case: Case) -> dict[str, typing.Any]:
+    """Builds the case, warms it up and returns `images_per_step` and `devices`."""
+    global _steps
+    if case.backend == "torch":
+        module = importlib.import_module("benchmarks.speed.plain")
+    else:
+        command_line.start_keras()
+        module = importlib.import_module("benchmarks.speed.ours")
+    _steps = module.Steps(case)
     for _ in range(WARM_UPS):
-        steps.run()
-    ready = {"images_per_step": steps.images_per_step, "devices": steps.devices()}
-    print(json.dumps(ready), file=answers, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(_answer(line.strip(), steps)), file=answers, flush=True)
+        _steps.run()
+    return {"images_per_step": _steps.images_per_step, "devices": _steps.devices()}
 
 
-def _answer(word: str, steps: typing.Any) -> object:
-    if word == "run":
-        started = time.perf_counter()
-        steps.run()
-        return time.perf_counter() - started
-    if word == "parts":
-        return steps.parts()
+def run() -> float:
+    """Trains for the steps of one measurement; returns the seconds."""
+    started = time.perf_counter()
+    _steps.run()
+    return time.perf_counter() - started
+
+
+def parts() -> dict[str, float]:
+    """Returns the seconds of the parts of one step; empty for PyTorch and JAX."""
+    return _steps.parts() if hasattr(_steps, "parts") else {}
+
+
+def memory() -> dict[str, int | None]:
+    """Returns the peak bytes of the "process" and of the "device" (None on a CPU)."""
     # Linux counts in KiB.
     process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"process": process, "device": steps.device_memory()}
-
-
-if __name__ == "__main__":
-    main()
+    return {"process": process, "device": _steps.device_memory()}

@@ -26,8 +26,8 @@ class MixMatch(Term):
     """Class cross-entropy of mixed labelled, squared distance of mixed other images.
 
     The partner of an image is drawn from all labelled and unlabelled images of the
-    next group of the step (`StepBatches`). Differs from the paper: there, the whole
-    batch is permuted, which is not possible with several devices.
+    neighbouring group of the step (`StepBatches`). Differs from the paper: there, the
+    whole batch is permuted, which is not possible with several devices.
 
     Attributes:
         weight: Factor on the loss of the unlabelled images at the end of the ramp; 100
@@ -140,7 +140,7 @@ def _mixed(parts: list[Tensor], share: Tensor, order: Tensor) -> Tensor:
     Args:
         parts: Three tensors `(images, ...)`.
         share: Float `(groups * members,)`.
-        order: int32 `(groups, members)`: positions of the partners in the next group.
+        order: int32 `(groups, members)`: positions of the partners in the other group.
 
     Returns:
         `(groups, members, ...)`, in each group the labelled ones first.

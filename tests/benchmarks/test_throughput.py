@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import throughput
-from benchmarks.speed import measure
-from benchmarks.speed.case import Case, make_case
+from benchmarks.speed import measure, worker
+from benchmarks.speed.case import make_case
 from benchmarks.speed.measure import FailedError, Measured, Process
 from color_s4l.settings import Run
 
@@ -122,9 +122,10 @@ def test_supervised_costs_what_it_costs():
 
 
 def test_parts_longer_than_the_step_are_the_whole():
-    parts = {"data": 1.0, "views": 1.0, "gradient": 2.0}
+    parts = {"data": 0.5, "views": 0.5, "gradient": 1.0}
+    line = measure.row(of(), None, None, parts)  # a step takes 1 s
     expected = {"data": 25, "views": 25, "gradient": 50, "rest": 0}
-    assert measure.shares(parts, step=3.0) == expected
+    assert {name: line[name] for name in expected} == expected
 
 
 @pytest.fixture
@@ -138,11 +139,12 @@ def begun(monkeypatch):
         def __init__(self, case, cache):
             cases.append(case)
             if case.values["network"] == "nin":
-                raise FailedError("ended with code 1: out of memory")
+                raise FailedError("MemoryError: too large")
             self.case = case
 
-        def ask(self, word):
-            return {"run": 2.0, "parts": {}}.get(word, {"process": 1, "device": None})
+        def ask(self, function):
+            answers = {worker.run: 2.0, worker.parts: {}}
+            return answers.get(function, {"process": 1, "device": None})
 
         def close(self):
             pass
@@ -162,7 +164,7 @@ def test_supervised_is_measured_for_costs_alone(begun, tmp_path, flag, methods, 
     assert [one.values["method"] for one in begun] == methods
     (line,) = pd.read_csv(path).to_dict("records")
     for name in ("speed", "step", "memory"):
-        known = line[f"{name}_to_supervised"]
+        known = line.get(f"{name}_to_supervised")
         assert pd.isna(known) if cost is None else known == cost
 
 
@@ -170,12 +172,12 @@ def test_a_case_that_fails_is_a_row_and_the_others_are_measured(begun, tmp_path)
     cases = {"tensorflow": CASE, "jax": case(network="nin")}
     lines = measure.rows(cases, {}, str(tmp_path), repeats=1, parts=False)
     found = pd.DataFrame(lines).set_index("network")
-    assert found.loc["nin", "remark"] == "ended with code 1: out of memory"
+    assert found.loc["nin", "remark"] == "MemoryError: too large"
     assert found.loc["convnet", "images_per_second"] == 10
 
 
 def test_a_process_that_ends_early_says_why(tmp_path):
-    with pytest.raises(FailedError, match=r"code 1: .*There is no method 'color_s5l'"):
+    with pytest.raises(FailedError, match="There is no method 'color_s5l'"):
         Process(case(method="color_s5l"), str(tmp_path))
 
 
@@ -197,7 +199,6 @@ def test_the_plain_step_gets_the_resolved_settings(changes, tasks, labeled, zca)
     assert len(found.tasks) == tasks
     assert found.values["labeled_batch"] == labeled
     assert found.values["zca"] == zca
-    assert Case.from_json(found.to_json()) == found
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_cases_without_a_plain_step(changes):
     [
         ("--networks=convnet,resnet", "There is no network 'resnet'"),
         ("--methods=supervised,sesmi", "Did you mean 'sesemi'"),
-        ("--backends=tensorflw", "There is no backend 'tensorflw'"),
+        ("--backends=tensorflw", "There is no installed backend 'tensorflw'"),
         ("--dtype_policies=bfloat16", "float32 or mixed_bfloat16"),
         ("--repeats=0", "Expected --repeats to be 1 or more"),
         ("--width=0", "Expected --width to be more than 0"),
@@ -228,9 +229,3 @@ def test_cases_without_a_plain_step(changes):
 )
 def test_refuses(word, message, refused):
     assert message in refused(throughput.main([word]))
-
-
-def test_refuses_a_backend_that_is_not_installed(monkeypatch, refused):
-    monkeypatch.setattr(throughput, "_installed", lambda: ["tensorflow"])
-    line = refused(throughput.main(["--backends=tensorflow,torch"]))
-    assert "Expected --backends that are installed (tensorflow)" in line

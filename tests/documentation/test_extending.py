@@ -1,8 +1,4 @@
-"""The pages "Add a term" and "Add a network", followed in a copy of the repository.
-
-Each block with a file name is written to that file: in the copy if it is a file of the
-library, otherwise, for a plug-in, in a folder elsewhere. Then the commands are run.
-"""
+"""The pages "Add a term" and "Add a network", followed in a copy of the repository."""
 
 import os
 import pathlib
@@ -18,6 +14,7 @@ COPIED = ("color_s4l", "colorization", "tests", "pyproject.toml", "setup.cfg")
 
 @pytest.fixture
 def repository(tmp_path):
+    """A copy of the repository."""
     folder = tmp_path / "copy" / "main"
     folder.mkdir(parents=True)
     for name in COPIED:
@@ -26,13 +23,13 @@ def repository(tmp_path):
     return folder
 
 
-def execute(module, words, folder, repository):
-    """Runs a command as a user would, with the copy as the installed library."""
+def execute(command, folder, *path):
+    """Runs `python -m` with these folders on PYTHONPATH; returns what it prints."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     done = subprocess.run(
-        [sys.executable, "-m", module, *words],
+        [sys.executable, "-m", *command],
         cwd=folder,
-        env=inherited | {"PYTHONPATH": str(repository)},
+        env=inherited | {"PYTHONPATH": os.pathsep.join(map(str, path))},
         capture_output=True,
         text=True,
     )
@@ -42,18 +39,29 @@ def execute(module, words, folder, repository):
 
 @pytest.mark.parametrize("page", ["docs/add_a_term.md", "docs/add_a_network.md"])
 def test_page_works_as_written(page, blocks, repository, tmp_path):
-    for block in blocks(page):
+    shown = blocks(page)
+    for block in shown:
         if block.file:
             inside = block.file.startswith("color_s4l/")
             path = (repository if inside else tmp_path) / block.file
             assert not path.exists()
             path.write_text(block.text, encoding="utf-8")
-    printed = {}
-    for block in blocks(page):
-        for module, words in block.commands() if block.language == "bash" else ():
-            plugin = any(word.startswith("--plugins") for word in words)
-            folder = tmp_path if plugin else repository
-            kind = "plugin" if plugin else module
-            printed[kind] = execute(module, words, folder, repository)
-    assert {"color_s4l.train", "pytest", "plugin"} <= set(printed)
-    assert " passed" in printed["pytest"]
+    commands = [
+        (module, *words) for block in shown for module, words in block.commands()
+    ]
+    plugins = {w[10:] for c in commands for w in c if w.startswith("--plugins=")}
+    outside = [c for c in commands if "-p" in c or any("--plugins" in w for w in c)]
+    printed = {
+        c: execute(c, repository, repository) for c in commands if c not in outside
+    }
+    for name in plugins:
+        if not (tmp_path / name).exists():  # the page uses the library's file again
+            (file,) = repository.glob(f"color_s4l/*/{name}")
+            file.rename(tmp_path / name)
+    for command in outside:
+        folder = repository if command[0] == "pytest" else tmp_path
+        printed[command] = execute(command, folder, repository, tmp_path)
+    assert plugins
+    assert {"color_s4l.train", "pytest"} <= {command[0] for command in printed}
+    for command, text in printed.items():
+        assert command[0] != "pytest" or " passed" in text
