@@ -1,5 +1,6 @@
 """Step batches that are read ahead are the batches of their steps."""
 
+<<<<<<< HEAD
 import gc
 import threading
 import time
@@ -10,9 +11,17 @@ import numpy as np
 import pytest
 
 from color_s4l import backend
+=======
+import threading
+import time
+
+import numpy as np
+import pytest
+
+>>>>>>> refs/heads/spine
 from color_s4l.data import StepBatches, draw_split
 from color_s4l.errors import InputError
-from color_s4l.training.feeding import Feed, Slices
+from color_s4l.training.feeding import Feed
 
 
 class Watched(StepBatches):
@@ -84,6 +93,7 @@ def test_other_errors_are_not_replaced(batches):
     with pytest.raises(ZeroDivisionError), feed.failing_as_itself():
         raise ZeroDivisionError
     assert np.isclose(feed.reading, 0)
+<<<<<<< HEAD
 
 
 @pytest.fixture
@@ -140,3 +150,5 @@ def test_other_errors_are_not_replaced(slices):
     with pytest.raises(ZeroDivisionError), feed.failing_as_itself():
         raise ZeroDivisionError
     assert np.isclose(feed.reading, 0)
+=======
+>>>>>>> refs/heads/spine
