@@ -239,11 +239,6 @@ def _on_path(folder: str) -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def loaded_plugins() -> tuple[str, ...]:
-    """Returns the names of the plug-ins loaded so far."""
-    return tuple(_loaded)
-
-
 TERMS = Registry("term", "color_s4l.terms")
 METHODS = Registry("method", "color_s4l.methods")
 TRUNKS = Registry("network", "color_s4l.networks")

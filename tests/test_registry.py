@@ -102,7 +102,7 @@ def test_a_python_file_is_a_plug_in(tmp_path):
     load_plugins([path])
     assert registry.METHODS["plugin_file"] == ()
     assert registry.METHODS.entry("plugin_file").plugin == "plugin_file"
-    assert registry.loaded_plugins() == ("plugin_file",)
+    assert tuple(registry._loaded) == ("plugin_file",)
     (tmp_path / "other").mkdir()
     with pytest.raises(InputError, match="Two plug-ins are called 'plugin_file'"):
         load_plugins([write(tmp_path / "other", "plugin_file")])
@@ -139,7 +139,7 @@ def test_an_entry_point_is_a_plug_in(shapes, install):
     assert list(shapes) == ["circle", "square"]
     assert len(shapes) == 2
     assert loads == ["[]"]
-    assert registry.loaded_plugins() == ("squares",)
+    assert tuple(registry._loaded) == ("squares",)
 
 
 def test_an_entry_point_that_fails_is_one_line(shapes, install):
@@ -170,7 +170,7 @@ def test_a_plug_in_that_fails_is_one_line(text, message, tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             load_plugins([str(path)])
         assert "\n" not in str(caught.value)
-    assert registry.loaded_plugins() == ()
+    assert tuple(registry._loaded) == ()
     assert "plugin_bad" not in sys.modules
 
 

@@ -1,6 +1,5 @@
 """The run directory: names of its files, its configuration and its result."""
 
-import contextlib
 import dataclasses
 import pathlib
 import tempfile
@@ -172,7 +171,10 @@ def _check_same(
         )
     different = differences(before["run"], values)
     if different:
-        raise InputError(f"{directory.path} belongs to another run ({different}).")
+        raise InputError(
+            f"{directory.path} belongs to another run ({different}): use the same "
+            "settings, or choose another `run_dir`."
+        )
 
 
 def create(directory: RunDirectory, *, inner: bool = True) -> None:
@@ -256,10 +258,3 @@ def write_config(directory: RunDirectory, config: Mapping[str, typing.Any]) -> N
     """
     about = {"versions": provenance.versions(), "date": provenance.today()}
     write_json(directory.config, {**config, **about})
-
-
-def is_complete(path: pathlib.Path) -> bool:
-    """Returns whether a path is the directory of a run that has its result."""
-    with contextlib.suppress(OSError):
-        return RunDirectory(path).result.exists()
-    return False

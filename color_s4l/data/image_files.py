@@ -18,7 +18,6 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 # Only these decoders are used, whatever a file is called: Pillow would pass PostScript
 # to Ghostscript, which executes it. (Pillow's JPEG also reads the MPO of cameras.)
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-RESIZES = ("crop", "pad")
 # A JPEG is decoded at an eighth, a quarter or half its size if the result is at least
 # this many times as large as needed: no difference is visible after resizing.
 DRAFT = 2

@@ -31,7 +31,6 @@ from color_s4l.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-CACHES = ("memory", "disk", "none")
 # Share of the free memory that images may take: the training step, its batches and the
 # colourised images need the rest.
 MEMORY_SHARE = 0.25
@@ -212,7 +211,8 @@ def read_images(
         paths: Image files.
         size: Side of the images in pixels.
         resize: As for `image_files.square`.
-        where: One of `CACHES`. If the disk is full or read-only, "none" is used.
+        where: "memory", "disk" or "none". If the disk is full or read-only, "none" is
+            used.
 
     Returns:
         The images that can be decoded, uint8 `(k, size, size, 3)`, in the order of

@@ -99,4 +99,3 @@ def test_a_damaged_file_is_one_line(name, change, text, finished, tmp_path):
     with pytest.raises(InputError, match=text) as caught:
         read(RunDirectory(tmp_path))
     assert "\n" not in str(caught.value)
-    assert run_directory.is_complete(tmp_path) == (tmp_path / "result.json").exists()
