@@ -145,6 +145,8 @@ def with_text(record: Record, field: str, text: str, *, name: str) -> Record:
 def _parse(hint: typing.Any, text: str) -> typing.Any:
     if typing.get_origin(hint) is tuple:
         return tuple(text.split(","))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = typing.get_args(hint)[0]  # the other one is None
     if hint is bool:
         return {"true": True, "false": False}[text.lower()]
     return hint(text)

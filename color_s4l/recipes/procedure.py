@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import keras
 
-from color_s4l import command_line, data, fields, methods
+from color_s4l import data, fields, methods
 from color_s4l import settings as run_settings
 from color_s4l.artifacts import run_directory
 from color_s4l.artifacts.files import save_atomically, write_json
@@ -119,7 +119,7 @@ def _begin(
         data.read_split(first.split, images)  # raises an error for other images
     run_directory.create(directory, inner=False)
     if not directory.config.exists():
-        resolved = session.resolve(run, terms, images)
+        resolved = session.resolve(run, terms, images.size)
         session.write_config(run, resolved, images, files, directory)
     return images
 
@@ -295,12 +295,12 @@ def _stage_run(
 
 
 def _overrides(run: Run, stage: Stage) -> dict:
-    """Returns the settings that `stage` gives this stage, parsed like flags."""
-    words = [
-        f"--{flag}={value}"
-        for kind, flag, value in map(_parsed, run.stage)
-        if kind == stage.kind
-    ]
-    given = command_line.parse(Run, words, "")
-    named = {word.removeprefix("--").partition("=")[0] for word in words}
-    return {name: getattr(given, name) for name in named}
+    """Returns the settings that `stage` gives this stage."""
+    found: dict[str, typing.Any] = {}
+    for kind, field, text in map(_parsed, run.stage):
+        if kind == stage.kind and field == "set":  # may be repeated
+            found[field] = (*found.get(field, ()), text)
+        elif kind == stage.kind:
+            changed = fields.with_text(Run(), field, text, name=f"stage {kind!r}")
+            found[field] = getattr(changed, field)
+    return found
