@@ -18,6 +18,7 @@ from color_s4l.data import Split, StepBatches, draw_split
 from color_s4l.data.streams import seed_initialisers
 from color_s4l.methods import heads_of, views_of
 from color_s4l.networks import Network
+from color_s4l.settings import OptimizationSettings
 from color_s4l.terms.term import Term
 from color_s4l.training.feeding import Feed
 from color_s4l.training.learner import Learner, Plan
@@ -121,7 +122,8 @@ def train(
     views = PointViews(views_of(terms), noise, layers.Identity())
     learner = Learner(network, views, terms, plan)
     schedule = Schedule(
-        "polynomial", LEARNING_RATE, epochs=epochs, steps_per_epoch=plan.steps_per_epoch
+        OptimizationSettings(epochs, LEARNING_RATE, "polynomial", 0, (), 0),
+        plan.steps_per_epoch,
     )
     learner.compile(
         optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),

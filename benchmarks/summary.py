@@ -148,19 +148,10 @@ def references() -> tuple[dict[str, typing.Any], ...]:
 
 def reference(path: pathlib.Path) -> dict[str, typing.Any]:
     """Returns the resolved settings of a flagfile in JSON types."""
-    from color_s4l import methods
     from color_s4l.training import session
-    from color_s4l.views.step import LABELED, UNLABELED
 
     run = command_line.parse(Run, [f"--flagfile={path}"], "")
-    terms = session.checked_terms(run)
-    resolved = settings.resolve(
-        run,
-        image_size=SIDE,
-        labeled_views=methods.copies_of(terms, LABELED),
-        unlabeled_views=methods.copies_of(terms, UNLABELED),
-    )
-    return dict(resolved.values)
+    return dict(session.resolve(run, session.checked_terms(run), SIDE).values)
 
 
 def write(rows: pd.DataFrame, path: pathlib.Path) -> str:

@@ -86,7 +86,8 @@ def _help(record: type, description: str) -> str:
         shown = "" if default is None or default == () else f" [{default}]"
         if choices:
             shown = f" {'|'.join(choices)}{shown}"
-        lines.append(f"  --{field.name:<21} {field.metadata['text']}{shown}")
+        text = with_flags(field.metadata["text"], record)
+        lines.append(f"  --{field.name:<21} {text}{shown}")
     return "\n".join(lines)
 
 

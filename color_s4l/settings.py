@@ -30,6 +30,9 @@ DropRate = Annotated[float, Below(1)]
 
 # A whitening matrix for larger images would take more than 190 MB.
 LARGEST_WHITENED = 48
+# Milestones of the schedule "steps" as shares of all epochs: RotNet's 60, 120 and 160
+# of 200 epochs (Rebuffi et al. 2019, section 4.6).
+MILESTONES = (0.3, 0.6, 0.8)
 # Labelled images per unlabelled one, for a method that reads no unlabelled images: as
 # many as Color-S4L's, so that the baseline sees as many labelled images per step.
 BASELINE_LABELED = 7
@@ -115,7 +118,7 @@ class TrainingSettings(DataSettings):
         "Run, model file or colorizer whose trunk weights are loaded at the start.",
     )
     init_heads: bool = option(
-        False, "Load the heads of --init_from too, where both runs have them."
+        False, "Load the heads of `init_from` too, where both runs have them."
     )
     freeze_blocks: Annotated[int, AtLeast(-1)] = option(
         0, "Number of first blocks of the trunk that are frozen; -1: all."
@@ -137,7 +140,7 @@ class TrainingSettings(DataSettings):
     )
     milestones: str | None = option(
         None,
-        "--schedule=steps: comma-separated epochs (default: 30, 60, 80 % of all).",
+        "`schedule`=steps: comma-separated epochs (default: 30, 60, 80 % of all).",
     )
     weight_decay: NotNegative = option(
         5e-4, "Factor on the sum of squares of all kernels, added to the loss."
@@ -186,7 +189,7 @@ class Run(TrainingSettings):
     run_dir: str | None = option(
         None, "Run directory (default: runs/<settings>); must not exist yet."
     )
-    resume: bool = option(False, "Continue after the last complete epoch of --run_dir.")
+    resume: bool = option(False, "Continue after the last complete epoch of `run_dir`.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,15 +231,15 @@ class OptimizationSettings:
     """Length of the training, learning rate and weight decay; fields as in `Run`.
 
     Attributes:
-        milestones: Epochs at which the schedule "steps" divides the rate by 10; None:
-            30, 60 and 80 % of all epochs.
+        milestones: Epochs, whole or not, after which the schedule "steps" divides the
+            rate by 10; the other schedules ignore them.
     """
 
     epochs: int
     learning_rate: float
     schedule: str
     warmup_epochs: float
-    milestones: tuple[float, ...] | None
+    milestones: tuple[float, ...]
     weight_decay: float
 
 
@@ -404,6 +407,7 @@ def resolve(
         labeled_batch=run.labeled_batch
         or _labeled_batch(run.batch_size, labeled_views, unlabeled_views),
     )
+    milestones = milestones_of(run) or tuple(x * run.epochs for x in MILESTONES)
     optimization = part(full, OptimizationSettings)
     return Settings(
         method=run.recipe or run.method,
@@ -411,7 +415,7 @@ def resolve(
         split=part(full, SplitSettings),
         inputs=part(full, InputSettings),
         model=part(full, ModelSettings),
-        optimization=dataclasses.replace(optimization, milestones=milestones_of(run)),
+        optimization=dataclasses.replace(optimization, milestones=milestones),
         step=part(full, StepSettings),
         runtime=part(full, RuntimeSettings),
         values=to_json(full),

@@ -179,7 +179,7 @@ def _learner(run: Run, dataset: Data, terms=None):
     """Returns a learner and its batches; its steps run without a compiled graph."""
     keras.utils.set_random_seed(run.seed)
     terms = terms or methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
-    resolved = session.resolve(run, terms, dataset)
+    resolved = session.resolve(run, terms, dataset.size)
     split = draw_split(dataset.labels, dataset.classes, run.labels, None, 0, run.seed)
     # Instead of a colorizer: the images without their colours.
     grey = dataset.images[split.unlabeled].mean(axis=3, keepdims=True)

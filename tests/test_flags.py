@@ -131,21 +131,15 @@ def test_its_colorizer_is_trained_by_the_command_in_its_header(path):
 def test_its_network_can_be_built_at_the_published_width(network):
     run = next(run for run in map(read, FILES) if run.network == network)
     terms = session.checked_terms(run)
-    settings = summary.settings.resolve(
-        run, image_size=32, labeled_views=1, unlabeled_views=1
-    )
+    settings = session.resolve(run, terms, image_size=32)
     built = build.build_network(settings.model, terms, (32, 32, 3), 10)
     assert built.num_parameters > 900_000
     assert methods.heads_of(terms, 10)["class"] == 10
 
 
 def test_the_learning_rate_falls_as_the_square_root_of_the_rest():
-    values = summary.reference(FLAGS / "sesemi/svhn.cfg")
-    schedule = Schedule(
-        values["schedule"],
-        values["learning_rate"],
-        epochs=values["epochs"],
-        steps_per_epoch=100,
-    )
+    run = read(FLAGS / "sesemi/svhn.cfg")
+    resolved = session.resolve(run, session.checked_terms(run), image_size=32)
+    schedule = Schedule(resolved.optimization, steps_per_epoch=100)
     found = [float(schedule(share * 3000)) for share in (0, 0.75, 0.99, 1)]
     np.testing.assert_allclose(found, [0.05, 0.025, 0.005, 0], atol=1e-6)

@@ -59,7 +59,8 @@ def test_both_passes_are_equally_large(views, batch):
 def test_milestones_are_epochs():
     run = {"schedule": "steps", "milestones": "14,16.5"}
     assert resolved(**run).optimization.milestones == (14, 16.5)
-    assert resolved().optimization.milestones is None
+    # RotNet's 30, 60 and 80 % of the epochs.
+    assert resolved(epochs=10).optimization.milestones == pytest.approx((3, 6, 8))
 
 
 def test_large_images_are_not_whitened():

@@ -66,9 +66,7 @@ def make_case(backend: str, run: Run, steps: int) -> Case | None:
     Raises:
         InputError: A setting is wrong.
     """
-    from color_s4l import methods
     from color_s4l.training import session
-    from color_s4l.views.step import LABELED, UNLABELED
 
     run = dataclasses.replace(
         run,
@@ -78,12 +76,7 @@ def make_case(backend: str, run: Run, steps: int) -> Case | None:
         colorizer=FakeColorizer.digest,
     )
     terms = session.checked_terms(run)
-    resolved = settings.resolve(
-        run,
-        image_size=run.image_size,
-        labeled_views=methods.copies_of(terms, LABELED),
-        unlabeled_views=methods.copies_of(terms, UNLABELED),
-    )
+    resolved = session.resolve(run, terms, run.image_size)
     tasks = tuple(task for term in terms for task in term.proxy_tasks())
     if backend == "torch":
         known = run.method in PLAIN_METHODS and run.dtype_policy in PLAIN_POLICIES

@@ -28,7 +28,7 @@ class Steps:
         terms = session.checked_terms(run)
         self.case, self.done = case, 0
         self.scope = session.start(run, terms)
-        settings = session.resolve(run, terms, images)
+        settings = session.resolve(run, terms, images.size)
         split = data.draw_split(
             images.labels, images.classes, run.labels, run.unlabeled, 0, run.seed
         )

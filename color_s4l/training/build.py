@@ -223,14 +223,7 @@ def build_learner(
         seed=step.seed,
     )
     learner = Learner(network, views, terms, plan)
-    schedule = Schedule(
-        optimization.schedule,
-        optimization.learning_rate,
-        epochs=optimization.epochs,
-        steps_per_epoch=batches.steps_per_epoch,
-        warmup_epochs=optimization.warmup_epochs,
-        milestones=optimization.milestones,
-    )
+    schedule = Schedule(optimization, batches.steps_per_epoch)
     jit_compile = "auto" if runtime.jit_compile is None else runtime.jit_compile
     learner.compile(
         optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),

@@ -8,13 +8,12 @@ constant: 1.
 
 import math
 import typing
-from collections.abc import Sequence
 
 import keras
 from keras import ops
 
-# RotNet's milestones, of 200 epochs (Rebuffi et al., section 4.6).
-MILESTONES = (60 / 200, 120 / 200, 160 / 200)
+from color_s4l.settings import OptimizationSettings
+
 DIVISOR = 10.0
 
 
@@ -47,37 +46,24 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """The schedule lr(t) = learning_rate * factor(t) * min(1, t / warmup), t in steps.
 
     Args:
-        name: A key of `FACTORS`.
-        learning_rate: Learning rate without the factors.
-        epochs: Number of epochs of the run.
+        settings: Name of the schedule (a key of `FACTORS`), learning rate without the
+            factors, epochs, warm-up and milestones.
         steps_per_epoch: Number of steps per epoch.
-        warmup_epochs: Epochs in which the rate rises linearly from 0.
-        milestones: Epochs, whole or not, after which "steps" divides the rate by 10;
-            None: 30, 60 and 80 % of all epochs, as RotNet.
     """
 
-    def __init__(
-        self,
-        name: str,
-        learning_rate: float,
-        *,
-        epochs: int,
-        steps_per_epoch: int,
-        warmup_epochs: float = 0.0,
-        milestones: Sequence[float] | None = None,
-    ):
-        if milestones is None:
-            milestones = [share * epochs for share in MILESTONES]
-        self.name, self.learning_rate = name, learning_rate
-        self.steps = max(1, epochs * steps_per_epoch)
-        self.warmup_steps = warmup_epochs * steps_per_epoch
+    def __init__(self, settings: OptimizationSettings, steps_per_epoch: int):
+        self.factor = FACTORS[settings.schedule]
+        self.learning_rate = settings.learning_rate
+        self.steps = settings.epochs * steps_per_epoch
+        self.warmup_steps = settings.warmup_epochs * steps_per_epoch
         # Rounded to whole steps, so that rounding errors do not move a milestone.
-        self.milestones = [float(round(m * steps_per_epoch)) for m in milestones]
+        epochs = settings.milestones
+        self.milestones = [float(round(m * steps_per_epoch)) for m in epochs]
 
     def __call__(self, step: typing.Any) -> typing.Any:
         """Returns the learning rate, a float32 scalar, at a step counted from 0."""
         step = ops.cast(step, "float32")
-        factor = FACTORS[self.name](step, self.steps, self.milestones)
+        factor = self.factor(step, self.steps, self.milestones)
         if self.warmup_steps:
             factor *= ops.minimum(step / self.warmup_steps, 1.0)
         return self.learning_rate * factor

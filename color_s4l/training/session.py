@@ -73,7 +73,7 @@ def train(
     inputs = run_inputs.read_inputs(
         source, part(run, SplitSettings), part(run, InputSettings), terms, directory
     )
-    settings = resolve(run, terms, inputs.data)
+    settings = resolve(run, terms, inputs.data.size)
     prepared = _prepare(run, settings, inputs, terms, directory, scope)
     evaluation = Evaluation(
         prepared.learner,
@@ -120,11 +120,11 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     return terms
 
 
-def resolve(run: Run, terms: Sequence[Term], images: data.Data) -> Settings:
-    """Returns the resolved settings for these terms and images."""
+def resolve(run: Run, terms: Sequence[Term], image_size: int) -> Settings:
+    """Returns the resolved settings for these terms and images of this size (px)."""
     return run_settings.resolve(
         run,
-        image_size=int(images.images.shape[1]),
+        image_size=image_size,
         labeled_views=methods.copies_of(terms, LABELED),
         unlabeled_views=methods.copies_of(terms, UNLABELED),
     )

@@ -5,6 +5,7 @@ import typing
 
 import pytest
 
+from color_s4l import settings
 from color_s4l.fields import ranges_of
 from color_s4l.settings import Run
 from color_s4l.training.schedules import FACTORS, Schedule
@@ -12,7 +13,10 @@ from color_s4l.training.schedules import FACTORS, Schedule
 
 def rates(steps, schedule, **changes):
     """Rates of 20 epochs of 10 steps at rate 0.1."""
-    found = Schedule(schedule, 0.1, epochs=20, steps_per_epoch=10, **changes)
+    run = Run(epochs=20, learning_rate=0.1, schedule=schedule, **changes)
+    views = {"labeled_views": 1, "unlabeled_views": 1}
+    resolved = settings.resolve(run, image_size=32, **views)
+    found = Schedule(resolved.optimization, steps_per_epoch=10)
     return [float(found(step)) for step in steps]
 
 
@@ -33,7 +37,7 @@ def rates(steps, schedule, **changes):
         # S4L's 140, 160, 180 of 200: 14, 16, 18 of 20, and half an epoch is 5 steps.
         (
             "steps",
-            {"milestones": (14, 16.5, 18)},
+            {"milestones": "14,16.5,18"},
             [139, 140, 164, 165, 180],
             [0.1, 0.01, 0.01, 1e-3, 1e-4],
         ),
@@ -59,5 +63,6 @@ def test_every_schedule_is_a_choice_of_the_setting():
 
 
 def test_a_schedule_is_not_saved():
+    constant = settings.OptimizationSettings(1, 0.1, "constant", 0, (), 0)
     with pytest.raises(NotImplementedError, match=r"stored in config\.json"):
-        Schedule("constant", 0.1, epochs=1, steps_per_epoch=1).get_config()
+        Schedule(constant, 1).get_config()
