@@ -79,7 +79,7 @@ def _count(word: str) -> int | None:
 
 def _check_continued(runs: Sequence[Run]) -> None:
     """Raises an error if a recipe that continues a run stands beside other runs."""
-    continued = [run for run in runs if run.recipe and RECIPES[run.recipe].continues]
+    continued = [run for run in runs if run.recipe and RECIPES[run.recipe]().continues]
     if 0 < len(continued) < len(runs):
         raise InputError(
             f"The recipe {continued[0].recipe!r} continues the run of `init_from`, and "

@@ -80,7 +80,7 @@ def _trunk(build):
 
 
 def _record(value):
-    instance = value() if inspect.isclass(value) else value
+    instance = value()
     summary = inspect.getdoc(type(instance)).partition("\n")[0]
     return f"{summary} {_fields(instance)}"
 

@@ -7,6 +7,7 @@ and weight decay 1e-4 (5e-5 in our units), fine-tuning the settings of a supervi
 """
 
 import dataclasses
+import functools
 from typing import Annotated
 
 from color_s4l.fields import Above, AtLeast
@@ -56,7 +57,8 @@ class Pretrained(Recipe):
         return pretraining, Stage("linear", probe)
 
 
-register_recipe("rotnet_linear", Pretrained(linear=True))
-register_recipe("rotnet_finetune", Pretrained())
-register_recipe("exemplar_linear", Pretrained(method="exemplar", linear=True))
-register_recipe("exemplar_finetune", Pretrained(method="exemplar"))
+_exemplar = functools.partial(Pretrained, method="exemplar")
+register_recipe("rotnet_linear", functools.partial(Pretrained, linear=True))
+register_recipe("rotnet_finetune", Pretrained)
+register_recipe("exemplar_linear", functools.partial(_exemplar, linear=True))
+register_recipe("exemplar_finetune", _exemplar)

@@ -179,9 +179,7 @@ def recipe_of(run: Run) -> Recipe:
         InputError: The recipe or a hyper-parameter does not exist, or a `method` is
             given too.
     """
-    recipe = RECIPES[run.recipe or ""]
-    if isinstance(recipe, type):
-        recipe = recipe()
+    recipe = RECIPES[run.recipe or ""]()
     if run.method != Run.method:
         raise InputError("A `recipe` contains its own methods: remove `method`.")
     for change in run.set:
