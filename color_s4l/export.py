@@ -22,7 +22,7 @@ have been trained on JAX.
   onnx           ONNX Runtime and others: .onnx      pip install onnx tf2onnx
   litert         phones and small computers: .tflite
 
-Plug-ins may register further formats.
+Further formats can be registered; the error for an unknown name lists all of them.
 """
 
 

@@ -21,6 +21,9 @@ The model maps float `(batch, height, width, channels)` to features
 `(batch, rows, columns, channels)`. Layers are named by blocks: `stem...`, then
 `block1...`, `block2...`; the last layer of a block outputs its feature map. The
 library's trunks raise an `InputError` for images that are too small for them.
+
+The contract tests build a trunk with width 0.03. If it needs another width there, the
+decorator says so: `tested_with={"width": 0.25}`.
 """
 
 from color_s4l.networks.network import Network, inference_model

@@ -45,7 +45,8 @@ def resnet50(
     )
 
 
-@register_trunk("vgg16")
+# Without normalisation a narrower trunk only has dead ReLUs at its end.
+@register_trunk("vgg16", tested_with={"width": 0.25})
 def vgg16(
     input_shape: tuple[int, int, int],
     *,

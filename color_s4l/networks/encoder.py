@@ -18,7 +18,8 @@ from colorization.networks import ENCODER
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
-@register_trunk("encoder")
+# Without normalisation a narrower trunk only has dead ReLUs at its end.
+@register_trunk("encoder", tested_with={"width": 0.25})
 def encoder(
     input_shape: tuple[int, int, int],
     *,

@@ -16,13 +16,12 @@ from color_s4l.registry import TRUNKS
 
 # Keras supports it on TensorFlow only; JAX does not need it.
 SYNCHRONIZED = keras.backend.backend() == "tensorflow"
-# Without normalisation a narrower trunk would only have dead ReLUs at its end.
-WIDTHS = {"vgg16": 0.25, "encoder": 0.25}
 
 
 def narrow(name, shape, **settings):
-    settings = {"dropout": 0.0, "synchronized": False, **settings}
-    return TRUNKS[name](shape, width=WIDTHS.get(name, 0.03), **settings)
+    own = TRUNKS.options(name).get("tested_with", {})
+    defaults = {"width": 0.03, "dropout": 0.0, "synchronized": False}
+    return TRUNKS[name](shape, **{**defaults, **own, **settings})
 
 
 # These two are resnet_v2_50 with more blocks, and slow to build.

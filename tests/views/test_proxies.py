@@ -36,9 +36,10 @@ def applied(name, images, draws=None):
 
 def test_proxy_labels_are_in_the_published_order():
     assert tuple(EXPECTED) == GEOMETRIC
-    assert tuple(PROXIES) == (*GEOMETRIC, "colorized", "affine", "translated")
-    deterministic = [name for name in PROXIES if PROXIES[name].deterministic]
-    assert deterministic == list(GEOMETRIC)
+    assert tuple(PROXIES)[:9] == (*GEOMETRIC, "colorized", "affine", "translated")
+    assert all(PROXIES[name].deterministic for name in GEOMETRIC)
+    others = ("colorized", "affine", "translated")
+    assert not any(PROXIES[name].deterministic for name in others)
 
 
 @pytest.mark.parametrize("name", GEOMETRIC)

@@ -128,7 +128,6 @@ def test_every_family_draws_independently(made):
     # The last array of the proxy views' draws belongs to one of the random ones.
     first = [keras.tree.flatten(parts)[-1] for parts in draws.values() if parts]
     values = [numpy_of(array).ravel()[:4] for array in first]
-    assert len(values) == 7
     assert len(np.unique(np.stack(values), axis=0)) == len(values)
 
 
