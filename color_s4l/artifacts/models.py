@@ -376,7 +376,7 @@ def load(path: str | os.PathLike) -> tuple[keras.Model, About]:
     if about.plugin is not None and about.plugin not in sys.modules:
         raise InputError(
             f"{path} uses the network {about.network!r} of the plug-in "
-            f"{about.plugin}: load it first (`plugins`={about.plugin})."
+            f"{about.plugin}: load it first, with `plugins` or color_s4l.load_plugins."
         )
     with refused(sentence, "something else"):
         model = build(path, configuration)

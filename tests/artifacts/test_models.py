@@ -226,8 +226,8 @@ def test_wrong_notes(suffix, copy):
         (
             '"plugin": null',
             '"plugin": "my_nets"',
-            r"uses the network 'convnet' of the plug-in my_nets: load it first "
-            r"\(`plugins`=my_nets\)",
+            r"uses the network 'convnet' of the plug-in my_nets: load it first, with "
+            r"`plugins` or color_s4l\.load_plugins",
         ),
     ):
         path = copy(suffix)
