@@ -18,8 +18,9 @@ from color_s4l.data import Split, StepBatches, draw_split
 from color_s4l.data.streams import seed_initialisers
 from color_s4l.methods import heads_of, views_of
 from color_s4l.networks import Network
-from color_s4l.settings import OptimizationSettings
+from color_s4l.settings import Run
 from color_s4l.terms.term import Term
+from color_s4l.training import session
 from color_s4l.training.feeding import Feed
 from color_s4l.training.learner import Learner, Plan
 from color_s4l.training.schedules import Schedule
@@ -121,10 +122,9 @@ def train(
     )
     views = PointViews(views_of(terms), noise, layers.Identity())
     learner = Learner(network, views, terms, plan)
-    schedule = Schedule(
-        OptimizationSettings(epochs, LEARNING_RATE, "polynomial", 0, (), 0),
-        plan.steps_per_epoch,
-    )
+    run = Run(epochs=epochs, learning_rate=LEARNING_RATE)
+    optimization = session.resolve(run, terms, image_size=1).optimization
+    schedule = Schedule(optimization, plan.steps_per_epoch)
     learner.compile(
         optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
         steps_per_execution=10,

@@ -11,13 +11,12 @@ from color_s4l.settings import Run
 from color_s4l.training.schedules import FACTORS, Schedule
 
 
-def rates(steps, schedule, **changes):
-    """Rates of 20 epochs of 10 steps at rate 0.1."""
+def made(schedule, **changes):
+    """A schedule of 20 epochs of 10 steps at rate 0.1."""
     run = Run(epochs=20, learning_rate=0.1, schedule=schedule, **changes)
     views = {"labeled_views": 1, "unlabeled_views": 1}
     resolved = settings.resolve(run, image_size=32, **views)
-    found = Schedule(resolved.optimization, steps_per_epoch=10)
-    return [float(found(step)) for step in steps]
+    return Schedule(resolved.optimization, steps_per_epoch=10)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,8 @@ def rates(steps, schedule, **changes):
     ],
 )
 def test_rates_at_given_steps(name, changes, steps, expected):
-    found = rates(steps, name, **changes)
+    schedule = made(name, **changes)
+    found = [float(schedule(step)) for step in steps]
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-9)
 
 
@@ -63,6 +63,5 @@ def test_every_schedule_is_a_choice_of_the_setting():
 
 
 def test_a_schedule_is_not_saved():
-    constant = settings.OptimizationSettings(1, 0.1, "constant", 0, (), 0)
     with pytest.raises(NotImplementedError, match=r"stored in config\.json"):
-        Schedule(constant, 1).get_config()
+        made("constant").get_config()
