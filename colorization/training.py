@@ -88,12 +88,23 @@ class Task(keras.Model):
         return {"true": colors, "predicted": self.network(lightness)}
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+        self,
+        x: typing.Any = None,
+        y: typing.Any = None,
+        y_pred: typing.Any = None,
+        sample_weight: typing.Any = None,
+        training: bool = True,
     ) -> lab.Tensor:
         """Returns the mean squared error over images, pixels and both channels."""
         return ops.mean(ops.square(y_pred["predicted"] - y_pred["true"]))
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None) -> dict:
+    def compute_metrics(
+        self,
+        x: typing.Any,
+        y: typing.Any,
+        y_pred: typing.Any,
+        sample_weight: typing.Any = None,
+    ) -> dict:
         """Adds "agreement": the share of pixels with the same argmax(a*, b*).
 
         Keras calls it "accuracy" on two channels. The report prints it as the accuracy

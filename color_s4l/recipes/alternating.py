@@ -16,7 +16,7 @@ import dataclasses
 import functools
 import pathlib
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -64,7 +64,7 @@ class Alternating(Recipe):
     frozen: int = 2
     first_phase: Annotated[int, AtLeast(1)] = 1
 
-    def stages(self, run, folder):
+    def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Returns `preparation`, then `phase_one` and `phase_two` of each cycle."""
         preparation = Stage(
             "preparation",
@@ -137,7 +137,7 @@ class Refine(Alternating):
     share: Share = 1.0
     hard: bool = False
 
-    def stages(self, run, folder):
+    def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Returns `phase_one` and `phase_two` of each cycle."""
         if run.init_from is None:
             raise InputError("The recipe refine starts from a run: set `init_from`.")

@@ -18,6 +18,7 @@ Differs from the paper: in step 2 the class loss is on upright images only; step
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated
 
 from color_s4l.artifacts.run_directory import RunDirectory
@@ -25,7 +26,7 @@ from color_s4l.fields import Above, AtLeast
 from color_s4l.recipes.pseudo_label_retrain import label_all, on_labels_of
 from color_s4l.recipes.recipe import Recipe, Stage, milestones, part
 from color_s4l.registry import register_recipe
-from color_s4l.settings import is_digits
+from color_s4l.settings import Run, is_digits
 
 AVERAGE = "average"
 
@@ -54,7 +55,7 @@ class Moam(Recipe):
     finetuning_decay: Annotated[float, AtLeast(0)] = 3.0
     rotations: bool = True
 
-    def stages(self, run, folder):
+    def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Returns the stages `mixed`, `relabeled` and `finetuned`."""
         rotated = self.rotations and not is_digits(run.dataset)
         mixed = Stage(
@@ -93,7 +94,7 @@ class Moam(Recipe):
         return mixed, again, last
 
 
-def _optimization(run, rate: float, decay: float) -> dict:
+def _optimization(run: Run, rate: float, decay: float) -> dict:
     return {
         "learning_rate": rate * run.learning_rate,
         "weight_decay": decay * run.weight_decay,

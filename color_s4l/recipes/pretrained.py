@@ -8,12 +8,15 @@ and weight decay 1e-4 (5e-5 in our units), fine-tuning the settings of a supervi
 
 import dataclasses
 import functools
+import pathlib
+from collections.abc import Sequence
 from typing import Annotated
 
 from color_s4l.fields import Above, AtLeast
 from color_s4l.networks.structure import ALL
 from color_s4l.recipes.recipe import Recipe, Stage
 from color_s4l.registry import register_recipe
+from color_s4l.settings import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Pretrained(Recipe):
     rate: Annotated[float, Above(0)] = 2.0
     decay: Annotated[float, AtLeast(0)] = 0.1
 
-    def stages(self, run, folder):
+    def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Returns the stages `pretraining` and `linear` or `finetuning`."""
         pretraining = Stage(
             "pretraining",

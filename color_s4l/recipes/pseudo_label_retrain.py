@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import logging
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import keras
@@ -22,7 +23,7 @@ from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.fields import Above, AtLeast, Between
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, milestones
 from color_s4l.registry import register_recipe
-from color_s4l.settings import is_digits
+from color_s4l.settings import Run, is_digits
 from color_s4l.training import evaluation
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class PseudoLabelRetrain(Recipe):
     decay: Annotated[float, AtLeast(0)] = 0.1
     warmup: Annotated[float, Between(0, 1)] = 0.05
 
-    def stages(self, run, folder):
+    def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Returns the stages `labels` and `retraining`."""
         rotated = self.rotations and not is_digits(run.dataset)
         first = Stage(

@@ -13,11 +13,12 @@ from keras import ops
 
 from color_s4l import backend, data
 from color_s4l.data import Data, Images
-from color_s4l.networks.network import CLASSES
+from color_s4l.networks.network import CLASSES, Network
 from color_s4l.registry import PROXIES
 from color_s4l.training.feeding import Slices
 from color_s4l.training.learner import Learner
 from color_s4l.views import augmentation
+from color_s4l.views.preprocessing import Preprocessing
 
 # Batch size of the evaluation in Tran 2019's published code.
 BATCH_SIZE = 128
@@ -111,7 +112,7 @@ class AugmentedClassifier(keras.Model):
         self.hflip = hflip
         self.seed = keras.random.SeedGenerator(seed)
 
-    def call(self, images, training=False):
+    def call(self, images: backend.Tensor, training: bool = False) -> backend.Tensor:
         """Maps uint8 `(batch, height, width, 3)` to float32 `(batch, classes)`."""
         clean = self.preprocessing(images)
         draws = keras.random.randint(
@@ -143,14 +144,16 @@ class ProxyClassifier(keras.Model):
             there are no colourised test images.
     """
 
-    def __init__(self, network, preprocessing, tasks: Sequence[str]):
+    def __init__(
+        self, network: Network, preprocessing: Preprocessing, tasks: Sequence[str]
+    ):
         super().__init__(name="proxy_classifier")
         self.network, self.preprocessing = network, preprocessing
         found = {k: PROXIES[task] for k, task in enumerate(tasks)}
         self.labels = [k for k, proxy in found.items() if proxy.deterministic]
         self.proxies = [found[k] for k in self.labels]
 
-    def call(self, images, training=False):
+    def call(self, images: backend.Tensor, training: bool = False) -> backend.Tensor:
         """Maps uint8 `(batch, h, w, 3)` to float32 `(batch, views, tasks)`."""
         clean = self.preprocessing(images)
         logits = [self.network(p.apply(clean))["proxy"] for p in self.proxies]

@@ -1,7 +1,6 @@
 """The Keras model that `fit` trains: a network, views and a sum of terms."""
 
 import dataclasses
-import typing
 from collections.abc import Sequence
 
 import keras
@@ -11,7 +10,7 @@ from color_s4l import backend
 from color_s4l.networks.network import Network
 from color_s4l.terms.passes import StepBatch
 from color_s4l.terms.term import Outcome, Progress, Term
-from color_s4l.views.step import SOURCES, StepViews
+from color_s4l.views.step import SOURCES, Arrays, StepViews
 
 # An upper limit of the number of draws in one step.
 DRAWS_PER_STEP = 1000
@@ -66,7 +65,7 @@ class Learner(backend.TrainStep, keras.Model):
         self.means: dict[str, keras.metrics.Mean] = {}
         self.built = True
 
-    def build_metrics(self, batch) -> None:
+    def build_metrics(self, batch: Arrays) -> None:
         """Creates one metric per named scalar, without computing anything.
 
         Args:
@@ -81,11 +80,11 @@ class Learner(backend.TrainStep, keras.Model):
         self.means = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """One mean per named scalar; `fit` resets them at the start of an epoch."""
         return list(self.means.values())
 
-    def call(self, data) -> Outcome:
+    def call(self, data: Arrays) -> Outcome:
         """Returns the named scalars of a batch, as in the training step."""
         return self.losses(self.views_of(data))[0]
 
@@ -99,7 +98,7 @@ class Learner(backend.TrainStep, keras.Model):
         first = DRAWS_PER_STEP * ops.cast(self.optimizer.iterations, state.dtype)
         state.assign(ops.stack([state.value[0], first]))
 
-    def views_of(self, data) -> dict:
+    def views_of(self, data: Arrays) -> dict:
         """Returns the views of one device's part of a batch, outside the gradient.
 
         The key `draws` holds the random draws of each term.
@@ -117,7 +116,7 @@ class Learner(backend.TrainStep, keras.Model):
         }
         return {**self.views.apply(self._sized(data), drawn), "draws": own}
 
-    def _sized(self, data) -> dict:
+    def _sized(self, data: Arrays) -> dict:
         """Restores the static shape, which is lost when a batch is divided."""
         groups = backend.share_of(ops.arange(self.plan.groups)).shape[0]
         return {
@@ -125,7 +124,7 @@ class Learner(backend.TrainStep, keras.Model):
             for name, array in data.items()
         }
 
-    def losses(self, batch) -> tuple[Outcome, typing.Any]:
+    def losses(self, batch: Arrays) -> tuple[Outcome, backend.Tensor]:
         """Returns the scalars of all terms and of weight decay, and the loss."""
         progress, batch = self._progress(), StepBatch(batch)
         whole = Outcome({}, {}, {})
@@ -159,13 +158,13 @@ class Learner(backend.TrainStep, keras.Model):
             found |= {name: list(values) for name, values in own.items()}
         return found
 
-    def record(self, outcome: Outcome, loss) -> dict:
+    def record(self, outcome: Outcome, loss: backend.Tensor) -> dict:
         """Updates the metrics with the scalars of a step and returns their means."""
         for name, value in {"loss": loss, **outcome.terms, **outcome.watch}.items():
             self.means[name].update_state(value)
         return {name: mean.result() for name, mean in self.means.items()}
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Raises an error: the inference model and checkpoints are saved instead."""
         raise NotImplementedError("Save the inference model, or a checkpoint.")
 

@@ -19,6 +19,7 @@ from color_s4l.registry import TRUNKS
 from color_s4l.training import build
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
+from color_s4l.training.learner import Learner
 from color_s4l.views import proxies
 from color_s4l.views.step import COLORIZED, UNLABELED
 from colorization import metrics
@@ -203,7 +204,9 @@ def _predictions(images: data.Data, probabilities: np.ndarray) -> dict:
     }
 
 
-def _proxies(learner, batches: data.StepBatches, tasks: tuple[str, ...]) -> dict:
+def _proxies(
+    learner: Learner, batches: data.StepBatches, tasks: tuple[str, ...]
+) -> dict:
     views = _views(batches, tasks)
     rows, count, *image = views.shape
     flat = learner.preprocessing(views.reshape(rows * count, *image))
