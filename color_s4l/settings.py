@@ -45,9 +45,9 @@ ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
 PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
 # Fields that name an input file whose content counts, not its name.
 CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels"})
-# Fields that may differ when a run is resumed. The images may have been moved: the
-# split file recognises them and their labels.
-RESUMABLE = FREE | {"data_dir", "labels_csv"}
+# Fields that may differ when a run is resumed. Images and plug-ins may have been moved:
+# the split file recognises the images and their labels.
+RESUMABLE = FREE | {"data_dir", "labels_csv", "plugins"}
 
 
 @dataclasses.dataclass(frozen=True)

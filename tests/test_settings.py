@@ -121,3 +121,11 @@ def test_differences_are_named():
     before, now = (settings.to_json(Run(epochs=n, resume=n > 2)) for n in (2, 3))
     assert settings.differences(before, now) == "`epochs`: 2 before, 3 now"
     assert settings.differences(before, before) == ""
+
+
+def test_images_and_plug_ins_may_have_been_moved():
+    one, other = (
+        settings.to_json(Run(data_dir=f"{folder}/a", plugins=(f"{folder}/b.py",)))
+        for folder in ("one", "other")
+    )
+    assert settings.differences(one, other) == ""
