@@ -26,6 +26,9 @@ class Options:
         32, "Side of the square RGB images in pixels."
     )
     width: Annotated[float, Above(0)] = option(1.0, "Factor on the number of filters.")
+    plugins: tuple[str, ...] = option(
+        (), "Module or .py file that registers networks; may be repeated."
+    )
 
     def __post_init__(self):
         check(self)
