@@ -66,3 +66,8 @@ def __getattr__(name: str) -> typing.Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Returns all names, so that help() and completion show the lazy ones too."""
+    return sorted({*globals(), *__all__})

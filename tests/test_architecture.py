@@ -6,6 +6,8 @@ import pathlib
 
 import pytest
 
+import color_s4l
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # From low to high: a module may import modules of its own level or of a lower one.
 BASE = (
@@ -134,6 +136,10 @@ def test_importing_the_library_starts_no_framework(python):
         "print({'keras', 'tensorflow', 'jax'} & set(sys.modules))"
     )
     assert python("-c", code).stdout.strip() == "set()"
+
+
+def test_help_lists_all_public_names():
+    assert set(color_s4l.__all__) <= set(dir(color_s4l))
 
 
 def _is_registration(node):
