@@ -262,7 +262,6 @@ class RuntimeSettings:
     jit_compile: bool | None
     steps_per_execution: int
     devices: int
-    deterministic: bool
     verbosity: int
 
 
@@ -278,7 +277,6 @@ class Settings:
 
     method: str
     data: DataSettings
-    split: SplitSettings
     inputs: InputSettings
     model: ModelSettings
     optimization: OptimizationSettings
@@ -412,7 +410,6 @@ def resolve(
     return Settings(
         method=run.recipe or run.method,
         data=part(full, DataSettings),
-        split=part(full, SplitSettings),
         inputs=part(full, InputSettings),
         model=part(full, ModelSettings),
         optimization=dataclasses.replace(optimization, milestones=milestones),
