@@ -21,6 +21,7 @@ from typing import Annotated
 from color_s4l import fields
 from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast, Below, OneOf, option
+from color_s4l.registry import TRUNKS
 
 Part = typing.TypeVar("Part", bound=typing.Any)
 Count = Annotated[int, AtLeast(1)]
@@ -270,7 +271,7 @@ class Settings:
     """The resolved settings of a run, one small record for each part of the library.
 
     Attributes:
-        method: The method as the user wrote it.
+        method: Name of the recipe, or the method as the user wrote it.
         values: All fields of `Run` in JSON types, resolved; stored in config.json and
             in the rows of result tables.
     """
@@ -390,18 +391,15 @@ def resolve(
             f"{image_size} px. Set `zca` to false, or a smaller `image_size`."
         )
     digits = is_digits(run.dataset)
-    # A colorizer's filters have never seen whitened images.
-    whitened = image_size <= LARGEST_WHITENED and not digits
-    whitened = whitened and run.network != "encoder"
-    svhn = run.dataset.startswith("svhn") and run.network.startswith("convnet")
+    trunk = TRUNKS.options(run.network)
+    whitened = image_size <= LARGEST_WHITENED and not digits and trunk.get("zca", True)
+    dropout = trunk.get("svhn_dropout") if run.dataset.startswith("svhn") else None
     full = dataclasses.replace(
         run,
         image_size=image_size,
         zca=whitened if run.zca is None else run.zca,
         hflip=not digits if run.hflip is None else run.hflip,
-        trunk_dropout=(0.5 if svhn else None)
-        if run.trunk_dropout is None
-        else run.trunk_dropout,
+        trunk_dropout=dropout if run.trunk_dropout is None else run.trunk_dropout,
         labeled_batch=run.labeled_batch
         or _labeled_batch(run.batch_size, labeled_views, unlabeled_views),
     )

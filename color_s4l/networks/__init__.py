@@ -22,8 +22,9 @@ The model maps float `(batch, height, width, channels)` to features
 `block1...`, `block2...`; the last layer of a block outputs its feature map. The
 library's trunks raise an `InputError` for images that are too small for them.
 
-The contract tests build a trunk with width 0.03. If it needs another width there, the
-decorator says so: `tested_with={"width": 0.25}`.
+Options of the decorator: `zca=False` if images are not whitened by default;
+`svhn_dropout`, the default of `dropout` on SVHN; `tested_with={"width": 0.25}` if the
+contract tests, which use width 0.03, need a wider trunk.
 """
 
 from color_s4l.networks.network import Network, inference_model

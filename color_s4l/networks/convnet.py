@@ -18,9 +18,11 @@ from color_s4l.networks.layers import LeakyReLU
 from color_s4l.registry import register_trunk
 
 SLOPE = 0.1
+# Published dropout after both max-poolings on SVHN.
+SVHN_DROPOUT = 0.5
 
 
-@register_trunk("convnet")
+@register_trunk("convnet", svhn_dropout=SVHN_DROPOUT)
 def convnet(
     input_shape: tuple[int, int, int],
     *,
@@ -59,7 +61,9 @@ def _unit(features, filters, size, padding, name, slope, synchronized):
     return LeakyReLU(slope, name=name)(features)
 
 
-register_trunk("convnet_relu", functools.partial(convnet, slope=0.0))
+register_trunk(
+    "convnet_relu", functools.partial(convnet, slope=0.0), svhn_dropout=SVHN_DROPOUT
+)
 # With the dropout of Laine & Aila. Rebuffi et al. call this network 'TempEns', Tran
 # 2019 the 13-layer ConvNet (counting the poolings); it has nine convolutions and the
 # classifier.

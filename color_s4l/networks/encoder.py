@@ -18,8 +18,9 @@ from colorization.networks import ENCODER
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
-# Without normalisation a narrower trunk only has dead ReLUs at its end.
-@register_trunk("encoder", tested_with={"width": 0.25})
+# A colorizer's filters have never seen whitened images. Without normalisation, a
+# narrower trunk only has dead ReLUs at its end.
+@register_trunk("encoder", zca=False, tested_with={"width": 0.25})
 def encoder(
     input_shape: tuple[int, int, int],
     *,
