@@ -34,7 +34,7 @@ from color_s4l.artifacts.files import (
     h5_wanted,
     read_arrays,
     save_atomically,
-    write_atomically,
+    write_arrays,
 )
 from color_s4l.errors import InputError
 from color_s4l.fields import OneOf, check
@@ -434,7 +434,7 @@ def save_heads(network: "Network", path: pathlib.Path) -> None:
         for name, head in network.heads.items()
         for index, array in enumerate(head.get_weights())
     }
-    write_atomically(path, lambda file: np.savez(file, **arrays))
+    write_arrays(path, arrays)
 
 
 def load_heads(path: pathlib.Path) -> dict[str, list[np.ndarray]]:
