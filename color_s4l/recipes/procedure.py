@@ -207,8 +207,7 @@ def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
     used = term_names(runs)
     for change in changes:
         name = change.partition(".")[0]
-        if name not in TERMS:
-            raise unknown("term", name, TERMS)
+        TERMS.entry(name)  # raises an error for an unknown name
         if name not in used:
             raise InputError(f"`set`={change}: no stage has a term {name!r}.")
     for stage, stage_run in zip(stages, runs, strict=True):

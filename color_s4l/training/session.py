@@ -15,7 +15,7 @@ from color_s4l import settings as run_settings
 from color_s4l.artifacts import provenance, run_directory
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.data.streams import seed_initialisers
-from color_s4l.errors import InputError, unknown
+from color_s4l.errors import InputError
 from color_s4l.networks import TRUNKS, Network, inference_model
 from color_s4l.networks.structure import ALL
 from color_s4l.settings import (
@@ -99,8 +99,7 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
             exist, or the method ignores a setting or lacks one that it needs.
     """
     run_settings.check(run)
-    if run.network not in TRUNKS:
-        raise unknown("network", run.network, TRUNKS)
+    TRUNKS.entry(run.network)  # raises an error for an unknown name
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     if run.balance and not any(term.class_weighted for term in terms):
         raise InputError(
