@@ -159,7 +159,7 @@ def _with_spaces(name: str) -> str:
 def confusion(
     labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
 ) -> Figure:
-    """Draws the share of each class (row) taken for each class (column), in percent.
+    """Draws the confusion matrix: true classes in rows, in percent of the row.
 
     Args:
         labels: True classes, integers `(n,)`.

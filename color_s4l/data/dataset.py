@@ -1,4 +1,4 @@
-"""A data set: what every source returns and every later stage reads."""
+"""The data set class: every source returns it, every later stage reads it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -103,10 +103,10 @@ class Data:
             test_images: Like `images`, of the same size; None for no test set.
             test_labels: Like `labels`, each with a class; None without `test_images`.
             class_names: Name of each class. The class of label i is `class_names[i]`;
-                if some label is not an index of `class_names`, the names belong to
-                the different labels in ascending order. For labels that are names,
-                `class_names` determines their order. Default: the different labels
-                as text, sorted.
+                if some label is not an index of `class_names`, the names belong to the
+                distinct labels in ascending order. For labels that are names,
+                `class_names` determines their order. Default: the distinct labels as
+                text, sorted.
             name: Name of the data set in messages.
 
         Returns:

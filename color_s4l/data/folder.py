@@ -91,7 +91,7 @@ def _present(
     if empty:
         names = ", ".join(repr(name) for name in empty)
         warnings.warn(f"Classes without an image are left out: {names}", stacklevel=2)
-    # The last number is for UNLABELED = -1.
+    # The label UNLABELED = -1 indexes the last number.
     numbers = np.append(np.cumsum(has) - 1, UNLABELED).astype(np.int32)
     classes = tuple(np.array(listing.classes, dtype=object)[has])
     return classes, numbers[labels], numbers[test_labels]

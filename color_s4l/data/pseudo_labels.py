@@ -1,7 +1,7 @@
-"""Files of pseudo-labels, which hold the checksums of their images.
+"""Files of pseudo-labels, with the checksums of their images.
 
-One training passes them to the next: class probabilities of training images. Images
-whose label is known have probability 1 for their class.
+Pseudo-labels are class probabilities of training images, passed from one training to
+the next. Images with a known label have probability 1 for their class.
 """
 
 import dataclasses
@@ -137,7 +137,7 @@ def read_pseudo_labels(path: str | os.PathLike) -> PseudoLabels:
 def _faults(
     index: np.ndarray, probabilities: np.ndarray, crc32: np.ndarray
 ) -> Iterator[tuple[bool, str]]:
-    """Yields whether a check fails and its text; each needs the checks before it."""
+    """Yields whether a check fails, and its text; a check assumes the earlier ones."""
     integers = index.dtype.kind in "iu" and crc32.dtype.kind in "iu"
     yield (
         not integers or index.ndim != 1 or crc32.shape != index.shape,

@@ -6,8 +6,8 @@ class is drawn from (seed, class), not from one stream over all classes, and val
 images come from the other end of that order, so that holding some out does not change
 the labelled images.
 
-A split is saved as a table that holds the images' checksums. It can be used again
-exactly, and is refused for other images, another order or other labels.
+A split is saved as a table that holds the images' checksums. The table reproduces the
+split exactly, and raises an error for other images, another order or other labels.
 """
 
 import dataclasses
@@ -190,7 +190,7 @@ def read_split(path: str | os.PathLike, dataset: Data) -> Split:
     different = int((expected != checksums(subset(dataset.images, index))).sum())
     if different:
         raise InputError(
-            f"{path} was saved with other images than these of {dataset.name!r}, or "
+            f"{path} was saved with other images than those of {dataset.name!r}, or "
             f"with another order or size of them ({different} of {len(index)} differ)."
         )
     used = flags["labeled"] | flags["validation"]
@@ -199,7 +199,7 @@ def read_split(path: str | os.PathLike, dataset: Data) -> Split:
 
 
 def _names(dataset: Data, index: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Returns the class names `(k,)` of the images at `index`, empty if not used."""
+    """Returns the class names `(k,)` of the images at `index`; "" if unlabelled."""
     labels = np.where(used, dataset.labels[index], UNLABELED)
     return np.array([*dataset.classes, ""], dtype=object)[labels]
 

@@ -1,7 +1,7 @@
 """Independent streams of random orders, one per purpose, all from one seed.
 
-Each draw is a function of (seed, purpose, number) only. Drawing more, or resuming in
-the middle of a run, therefore changes no other draw.
+Each draw is a function of (seed, purpose, number) only. Further draws, or a resume in
+the middle of a run, therefore change no other draw.
 """
 
 import enum
@@ -76,9 +76,8 @@ class Stream:
 def seed_initialisers(seed: int) -> None:
     """Seeds the weight initialisers and dropout layers that are created afterwards.
 
-    Keras draws a seed from Python's generator for every initialiser or layer that has
-    none of its own. `keras.utils.set_random_seed` would import TensorFlow on every
-    backend.
+    Keras draws a seed from Python's generator for every initialiser or layer without a
+    seed. `keras.utils.set_random_seed` would import TensorFlow on every backend.
 
     Args:
         seed: Integer, at least 0.
