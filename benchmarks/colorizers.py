@@ -51,7 +51,7 @@ class Colorizers(DataSettings):
     learning_rate: float = option(1e-3, "As in colorization.train.")
     seed: int = option(1, "As in colorization.train.")
     samples: Count = option(10, "Number of test images in the picture.")
-    output: str = option("colorizers", "Folder of everything it writes.")
+    output: str = option("colorizers", "Folder for all output.")
     verbosity: int = option(2, "As in colorization.train.")
 
 

@@ -64,9 +64,9 @@ class Throughput:
     devices: Count = option(1, "As in color_s4l.train.")
     jit_compile: bool | None = option(None, "As in color_s4l.train.")
     steps_per_execution: Count = option(1, "As in color_s4l.train.")
-    costs: bool = option(True, "Measure supervised too, for the costs of a method.")
-    parts: bool = option(True, "Measure data, views and gradient separately, too.")
-    output: str = option("throughput.csv", "The table; a .md file is written beside.")
+    costs: bool = option(True, "Also measure supervised, to give the cost of a method.")
+    parts: bool = option(True, "Also measure data, views and gradient separately.")
+    output: str = option("throughput.csv", "The table; also written as .md.")
 
 
 def throughput(flags: Throughput) -> pd.DataFrame:
@@ -129,7 +129,7 @@ def _rows(
 def _cases(
     flags: Throughput, network: str, policy: str, method: str, backends: Sequence[str]
 ) -> dict[str, Case]:
-    """Returns one case for each backend that has such a step."""
+    """Returns one case for each backend that supports the settings."""
     shared = {
         field.name: getattr(flags, field.name)
         for field in dataclasses.fields(Run)

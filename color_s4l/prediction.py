@@ -132,7 +132,7 @@ def ranked(
 
     Returns:
         Columns `filename`, `label`, `probability`, then `label_2`, `probability_2`,
-        and so on. Of classes with equal probability the first comes first.
+        and so on. Classes with equal probability are in the order of their indices.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     columns: dict[str, typing.Any] = {"filename": list(names)}
@@ -196,7 +196,8 @@ def least_certain(*tables: pd.DataFrame | None, count: int) -> pd.DataFrame:
         count: Largest number of rows to return.
 
     Returns:
-        The rows, lowest probability first; of equal ones the earlier first.
+        The rows, lowest probability first; rows with equal probability keep their
+        order.
     """
     return pd.concat(tables).nsmallest(count, "probability", keep="first")
 

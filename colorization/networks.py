@@ -44,8 +44,8 @@ class Shape:
         width: Factor on the numbers of filters; 1 is the published network.
         embedding_weights: `inception_fusion` only: "imagenet", "none" (random) or the
             path of a weights file.
-        embedding_size: `inception_fusion` only: side in pixels of the images that
-            Inception-ResNet-v2 sees, at least 75.
+        embedding_size: `inception_fusion` only: side in pixels of the input of
+            Inception-ResNet-v2, at least 75.
     """
 
     width: float = 1.0

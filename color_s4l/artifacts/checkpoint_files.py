@@ -42,7 +42,7 @@ class Checkpoint:
         """Assigns the values to variables.
 
         Args:
-            variables: As many as were saved, in the same order.
+            variables: The variables that were saved, in the same order.
 
         Raises:
             ValueError: The names or shapes differ; no variable was changed.

@@ -136,7 +136,7 @@ def export(model: keras.Model, about: About, name: str, path: pathlib.Path) -> N
     """Writes a model in another format, atomically.
 
     Args:
-        model: From `models.load`.
+        model: A model from `models.load`.
         about: The note; its digest is computed anew.
         name: Name of a registered format.
         path: A path that `check` accepts; its folder is created.

@@ -187,7 +187,7 @@ def refused_classes(
     imported.
 
     Args:
-        configuration: From `read_note`.
+        configuration: Configuration from `read_note`.
         custom_objects: Further known classes by name.
 
     Returns:
@@ -343,7 +343,7 @@ def save(model: keras.Model, path: pathlib.Path, about: About) -> None:
     """Writes a classifier's file atomically.
 
     Args:
-        model: From `networks.inference_model`, or loaded by `load`.
+        model: A model from `networks.inference_model` or `load`.
         path: Ends in .keras or .h5; its folder exists; an old file is replaced.
         about: The note. Its digest is ignored and computed anew.
     """
@@ -431,7 +431,7 @@ def save_heads(network: "Network", path: pathlib.Path) -> None:
     """Writes the weights of all heads: `class/0` is a kernel, `class/1` its bias.
 
     Args:
-        network: Built.
+        network: A built network.
         path: An NPZ file, replaced atomically; its folder exists.
     """
     arrays = {

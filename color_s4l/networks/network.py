@@ -148,7 +148,7 @@ class Network(keras.Model):
 
     @contextlib.contextmanager
     def apart(self, values: Values = ()) -> Iterator[None]:
-        """Lets passes inside the `with` block change no moving statistics.
+        """Keeps the moving statistics unchanged by passes inside the `with` block.
 
         Random states advance as in any pass, except those given in `values`: dropout
         masks are then drawn from the given states, and the network's own states stay
@@ -199,8 +199,8 @@ def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Mod
     It shares the weights of the network and of the preprocessing.
 
     Args:
-        network: Built.
-        preprocessing: Built.
+        network: A built network.
+        preprocessing: A built layer.
 
     Returns:
         A functional model `classifier` from uint8 `(batch, height, width, 3)` to

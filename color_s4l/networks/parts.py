@@ -1,4 +1,4 @@
-"""Pieces that several trunks are made of."""
+"""Building blocks that several trunks share."""
 
 import re
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ def adapted(
     has exactly the original's parameters.
 
     Args:
-        original: Built with `include_top=False, weights=None`.
+        original: A model built with `include_top=False, weights=None`.
         names: Regular expression -> replacement, applied to the names of the layers.
         width: Factor on every number of filters.
         dropout: Drop rate of the last feature map.

@@ -40,17 +40,17 @@ Share = Annotated[float, Range("above 0, at most 1", lambda share: 0 < share <= 
 class Alternating(Recipe):
     """RotNet, then cycles of two phases.
 
-    The numbers of cycles and epochs are not published and chosen here.
+    The paper does not give the numbers of cycles and epochs; they are chosen here.
 
     Attributes:
         method: Method of the pre-training.
         rate: Learning rate of the pre-training, as a multiple of `learning_rate`:
             0.1 / 0.05.
         cycles: Number of cycles; their second phases have `epochs` epochs together.
-        whole: Number of last cycles that use all images.
-        share: Share of the images used in the cycles before; two thirds.
-        hard: Whether only the most probable class is the label; otherwise all
-            probabilities are.
+        whole: Number of cycles at the end that use all images.
+        share: Share of the images used in each earlier cycle; two thirds.
+        hard: True: the label is the most probable class. False: the label is the
+            distribution of all classes.
         frozen: Number of first blocks of the trunk that are frozen in phase two; 2.
         first_phase: Epochs of phase one, with `batch_size` labelled images per step.
     """
@@ -127,8 +127,8 @@ class Refine(Alternating):
 
     Attributes:
         cycles: Number of cycles; their second phases have `epochs` epochs together.
-        share: Share of the images used; all.
-        hard: Whether labels are hard; no.
+        share: Share of the images used in each cycle; 1: all images.
+        hard: Whether labels are hard; False: soft labels.
     """
 
     continues: typing.ClassVar[bool] = True

@@ -50,7 +50,7 @@ def percent_of_rows(matrix: np.ndarray) -> np.ndarray:
     """Returns a confusion matrix in percent of each row; an empty row stays 0.
 
     Args:
-        matrix: Number of images of each class (row) that were taken for each class
+        matrix: Number of images of each class (row) that were predicted as each class
             (column), integers `(classes, classes)`.
     """
     return 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)

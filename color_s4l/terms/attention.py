@@ -49,7 +49,7 @@ class AttentionDistance(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `attention_loss`."""
+        """Computes `attention_loss`."""
         weak = student_pass(network, batch, "weak", self.bn_stats).outputs
         strong = student_pass(network, batch, "strong", self.bn_stats).outputs
         _, confident = pseudo_labels(network, weak, self.threshold)

@@ -43,7 +43,7 @@ class PseudoLabel(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `pseudo_label_loss`. Watch: `pseudo_labeled`, the share used, in %."""
+        """Computes `pseudo_label_loss`; also logs `pseudo_labeled`, share used in %."""
         outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
         labels, confident = pseudo_labels(network, outputs, self.threshold)
         entropy = losses.label_entropy(labels, outputs["class"])

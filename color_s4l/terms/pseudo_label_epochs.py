@@ -56,7 +56,7 @@ class PseudoLabelEpochs(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `pseudo_epochs_loss`. Watch: `pseudo_epochs_labeled`, in %."""
+        """Computes `pseudo_epochs_loss`; also logs `pseudo_epochs_labeled`, in %."""
         outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
         labels = ops.cast(state.read(batch["index"]), "int32")
         known = ops.cast(labels != NONE, "float32")

@@ -98,7 +98,8 @@ class Term:
         class_weighted: Whether the loss multiplies each labelled image's loss by
             `batch["label_weights"]` where the batch has it (`balance`).
         one_pass: Whether the loss is computed from one forward pass over all its
-            views that no other term needs. Such terms can run in parallel.
+            views that no other term needs. Terms with this property can run in
+            parallel.
 
     Raises:
         InputError: A hyper-parameter is outside its range.
@@ -126,7 +127,7 @@ class Term:
         return {"class": num_classes}
 
     def proxy_tasks(self) -> tuple[str, ...]:
-        """Returns the views that the head "proxy" tells apart, in label order."""
+        """Returns the views that the head "proxy" distinguishes, in label order."""
         return ()
 
     def draw(self, seed: SeedGenerator, shapes: Shapes) -> typing.Any:

@@ -37,13 +37,13 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """Everything that a run consists of before its first step.
+    """The parts of a run before its first step.
 
     Attributes:
-        settings: Resolved.
+        settings: The resolved settings.
         data: The images.
         batches: The step batches, with the split.
-        learner: Compiled.
+        learner: The compiled learner.
         classifier: Raw images to probabilities; shares the learner's weights.
         colorizer: One line about the colorizer; None if there is none.
     """
@@ -65,7 +65,7 @@ def build_network(
     synchronized: bool = False,
     initial: InitialWeights | None = None,
 ) -> Network:
-    """Returns the network before its first step, with frozen blocks frozen.
+    """Returns the network before its first step, with its first blocks frozen.
 
     Args:
         settings: Trunk, width, dropout and number of frozen blocks.
@@ -154,7 +154,7 @@ def whitening_statistics(
         return read_arrays(directory.statistics)
     started = time.perf_counter()
     images, validation = inputs.data.images, inputs.split.validation
-    if len(validation):  # they stand for images that training has not seen
+    if len(validation):  # they represent unknown images
         rest = np.setdiff1d(np.arange(len(images)), validation)
         images = data.subset(images, rest)
     fitted = cache.cached(
@@ -177,7 +177,7 @@ def build_preprocessing(
     Args:
         zca: Whether it whitens.
         image_shape: `(height, width, channels)`.
-        statistics: Of `whitening_statistics`; None leaves the identity matrix.
+        statistics: Result of `whitening_statistics`; None leaves the identity matrix.
     """
     layer = Preprocessing(zca=zca)
     layer.build((None, *image_shape))
@@ -200,8 +200,8 @@ def build_learner(
     The optimizer is SGD with Nesterov momentum 0.9 (Tran 2019).
 
     Args:
-        network: Built.
-        preprocessing: Built.
+        network: A built network.
+        preprocessing: A built layer.
         terms: The loss is their sum.
         batches: The step batches of the run.
         step: Flips and seed.
@@ -247,7 +247,7 @@ def build_learner(
 def steps_per_execution(wanted: int, steps: int) -> int:
     """Returns the largest number up to `wanted` that divides the steps of an epoch.
 
-    Otherwise Keras would run over the end of the epoch and read images of the next.
+    Otherwise Keras would run past the end of the epoch and read images of the next one.
 
     Args:
         wanted: Largest number allowed, at least 1.

@@ -62,7 +62,7 @@ class Feed(keras.utils.PyDataset):
 
     @contextlib.contextmanager
     def failing_as_itself(self) -> Iterator[None]:
-        """Raises an error of reading itself instead of the backend's replacement.
+        """Raises the original reading error instead of the backend's exception.
 
         Otherwise a deleted image file would look like an error in TensorFlow.
         """

@@ -3,10 +3,10 @@
 Tran 2019: rotations by multiples of 90 degrees (counter-clockwise) and two flips.
 Chen 2020: the image colourised again from its lightness. Chen's report also tried
 affine and translated images and found "huge fluctuations"; its numbers are not
-published. Ours: an affine image is rotated by up to 30 degrees and sheared along both
-axes by up to 0.3, like RandAugment's operations; a translated image is moved along both
-axes by 15 to 30 % of its side, more than augmentation moves it. Uncovered pixels are 0,
-the mean of a preprocessed image.
+published. Chosen here: an affine image is rotated by up to 30 degrees and sheared along
+both axes by up to 0.3, like RandAugment's operations; a translated image is moved along
+both axes by 15 to 30 % of its side, more than augmentation moves it. Uncovered pixels
+are 0, the mean of a preprocessed image.
 
 A plug-in adds a proxy view by one function; its name can then be a task of the term
 `proxies` (`--set=proxies.tasks=identity,negative`):
@@ -83,7 +83,7 @@ class Proxy:
         """Returns the random draws for a batch of images, or None.
 
         Args:
-            seed: Advanced in place, if the transformation is random.
+            seed: SeedGenerator, advanced in place, if the transformation is random.
             batch: Number of images.
         """
         return None if self.sample is None else self.sample(seed, batch)

@@ -1,9 +1,9 @@
 """The views of one training step, made from its raw images.
 
 A view is a named batch of changed images that terms read: "labeled", "weak",
-"rotated_90". A family makes the views that share the random draws of an image; it draws
-only if one of its views is needed, and independently of other families. Everything runs
-inside the compiled step; a view is computed once, even if several terms read it.
+"rotated_90". A family makes the views that share the random draws of an image. Families
+draw independently of each other, and only if one of their views is needed. Everything
+runs inside the compiled step; a view is computed once, even if several terms read it.
 
 A family is registered next to its definition, here or in a plug-in:
 
@@ -99,7 +99,7 @@ class Family:
         """Returns the random draws for a whole step, all devices together.
 
         Args:
-            seed: Advanced in place.
+            seed: SeedGenerator, advanced in place.
             shape: Shape of the source's images, `(images, height, width, 3)`.
 
         Returns:
@@ -161,11 +161,11 @@ class ProxyDraws(typing.NamedTuple):
 
 @register_view(UNLABELED)
 class ProxyViews(Family):
-    """The proxy views of an unlabelled image, with one shift and one noise for all.
+    """The proxy views of an unlabelled image, all with the same shift and noise.
 
-    Tran 2019 for the six geometric views. The colourised view is made from raw RGB and
-    then treated like the others (Chen 2020). The views are those of the registry
-    `PROXIES` (`color_s4l.views.proxies`).
+    The six geometric views are those of Tran 2019. The colourised view is made from raw
+    RGB and then treated like the others (Chen 2020). The views are those of the
+    registry `PROXIES` (`color_s4l.views.proxies`).
     """
 
     augmented_as = UNLABELED
@@ -271,7 +271,8 @@ class StepViews:
     Attributes:
         names: Names from `view_names()`.
         preprocessing: Layer for raw images.
-        labeled: Augmentation of the labelled images and of all but the proxy views.
+        labeled: Augmentation of the labelled images and of all views except the proxy
+            views.
         unlabeled: Augmentation of the proxy views.
 
     Raises:
@@ -291,7 +292,7 @@ class StepViews:
         """Returns the random draws for a whole step, all devices together.
 
         Args:
-            seed: Advanced in place.
+            seed: SeedGenerator, advanced in place.
             shapes: Shape of the step's images, by source ("labeled", "unlabeled"):
                 `(groups, images per group, height, width, 3)`.
 

@@ -56,5 +56,5 @@ def test_a_source_in_a_users_file(tmp_path, monkeypatch):
     assert dataset.labels.dtype == np.int32
     with pytest.raises(InputError, match="`cache`=none needs `dataset`=folder"):
         data.load(DataSettings("my_source", cache="none"))
-    with pytest.raises(InputError, match="for `dataset`=folder or my_source"):
+    with pytest.raises(InputError, match="needs `dataset`=folder or my_source"):
         data.load(DataSettings("digits", test_fraction=0.1))
