@@ -51,7 +51,7 @@ class Gpu:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One command.
+    """One command to run.
 
     Attributes:
         name: Name for messages.

@@ -24,7 +24,7 @@ TRAIN = ("-m", "color_s4l.train")
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The end of a run.
+    """The outcome of one training.
 
     Attributes:
         run_dir: Its run directory.

@@ -191,7 +191,7 @@ def start_keras() -> None:
 
 
 class _Printer(logging.Handler):
-    """Prints the library's log: information on stdout, warnings on stderr."""
+    """A log handler that prints: information on stdout, warnings on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one message. The streams are looked up now: tests replace them."""

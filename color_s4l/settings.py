@@ -129,7 +129,7 @@ class TrainingSettings(DataSettings):
     schedule: Annotated[str, OneOf("polynomial", "cosine", "steps", "constant")] = (
         option(
             "polynomial",
-            "Learning-rate schedule: (1-x)^(1/2), cos(7/16 pi x), /10 at steps, 1.",
+            "Learning rate: (1-x)^(1/2), cos(7/16 pi x), /10 at steps, constant.",
         )
     )
     warmup_epochs: NotNegative = option(
@@ -191,7 +191,7 @@ class Run(TrainingSettings):
 
 @dataclasses.dataclass(frozen=True)
 class SplitSettings:
-    """How the training images are divided; fields as in `Run`."""
+    """The split of the training images; fields as in `Run`."""
 
     labels: int | None
     unlabeled: int | None
@@ -253,7 +253,7 @@ class StepSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeSettings:
-    """How the steps are computed; fields as in `Run`."""
+    """Settings of the computation of steps; fields as in `Run`."""
 
     dtype_policy: str
     jit_compile: bool | None

@@ -161,7 +161,8 @@ def _fuse(
         kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
         name="fuse_features",
     )
-    # Its own initialiser: one that is used twice would draw the same numbers.
+    # A separate initialiser, because one that is used twice draws the same numbers
+    # twice.
     everywhere = layers.Dense(
         filters,
         use_bias=False,

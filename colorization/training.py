@@ -246,7 +246,7 @@ def _inputs(parts: Parts, images: np.ndarray, verbosity: int) -> dict[str, np.nd
 
 
 class _OneEpoch(keras.callbacks.Callback):
-    """Stops `fit` after one epoch."""
+    """A callback that stops `fit` after one epoch."""
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.model.stop_training = True

@@ -21,7 +21,7 @@ PLAIN_POLICIES = ("float32", "mixed_bfloat16")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One row of the table before it is measured.
+    """One case to measure, which gives one row of the table.
 
     Attributes:
         backend: "tensorflow" or "jax": the library's step; "torch": the plain PyTorch

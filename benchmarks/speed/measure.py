@@ -35,7 +35,7 @@ SETTINGS = (
 
 
 class FailedError(Exception):
-    """A case cannot be measured."""
+    """The error for a case that cannot be measured."""
 
 
 class Process:

@@ -137,7 +137,7 @@ def export(model: keras.Model, about: About, name: str, path: pathlib.Path) -> N
 
     Args:
         model: A model from `models.load`.
-        about: The note; its digest is computed anew.
+        about: The note; its digest is computed again.
         name: Name of a registered format.
         path: A path that `check` accepts; its folder is created.
 

@@ -345,7 +345,7 @@ def save(model: keras.Model, path: pathlib.Path, about: About) -> None:
     Args:
         model: A model from `networks.inference_model` or `load`.
         path: Ends in .keras or .h5; its folder exists; an old file is replaced.
-        about: The note. Its digest is ignored and computed anew.
+        about: The note. Its digest is ignored and computed again.
     """
     about = dataclasses.replace(about, digest=digest(model))
     save_with_note(model, path, NOTE, about.to_json())

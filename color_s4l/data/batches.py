@@ -81,10 +81,10 @@ class StepBatches:
         """Returns the images of one step.
 
         If there are fewer images than a batch holds, they are repeated. The rest of a
-        pass that does not fill a batch is dropped; the next pass is shuffled anew.
+        pass that does not fill a batch is dropped; the next pass is shuffled again.
 
         Args:
-            step: Number of the step, counted from 0 over the whole run.
+            step: Index of the step, counted from 0 over the whole run.
 
         Returns:
             With G = `groups`:

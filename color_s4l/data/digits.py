@@ -35,7 +35,7 @@ class Look:
         side: Side of the enlarged digit in pixels.
         top: Row of its upper edge.
         left: Column of its left edge.
-        photograph: Number of the photograph, 0 or 1.
+        photograph: Index of the photograph, 0 or 1.
         window: Side of the crop in pixels of the photograph.
         row: The crop's upper edge, as a share of the free rows, in [0, 1).
         column: The crop's left edge, as a share of the free columns, in [0, 1).

@@ -76,7 +76,7 @@ def _read(
 def _present(
     listing: Listing, labels: np.ndarray, test_labels: np.ndarray
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Returns the classes that have a training image, and labels numbered by them."""
+    """Returns the classes that have a training image, and labels as their indices."""
     has = np.isin(np.arange(len(listing.classes)), labels)
     empty = [name for name, some in zip(listing.classes, has, strict=True) if not some]
     tested = [name for k, name in enumerate(listing.classes) if k in test_labels]

@@ -82,7 +82,7 @@ class LazyImages(abc.ABC):
 
     @abc.abstractmethod
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the rows with these numbers: distinct, ascending, at least one."""
+        """Returns the rows with these indices: distinct, ascending, at least one."""
 
 
 Images = np.ndarray | LazyImages
@@ -133,7 +133,7 @@ class Subset(LazyImages):
 
     Args:
         images: The other images; an array may be mapped from a file.
-        index: Numbers of the rows, int64 `(n,)`, in any order.
+        index: Indices of the rows, int64 `(n,)`, in any order.
         checksums: CRC-32 of these rows, if they are known.
     """
 
@@ -244,7 +244,7 @@ def read_images(
 def _log_unreadable(
     paths: Sequence[pathlib.Path], reasons: Sequence[str]
 ) -> np.ndarray:
-    """Logs the files that cannot be decoded; returns the numbers of the others."""
+    """Logs the files that cannot be decoded; returns the indices of the others."""
     for path, reason in zip(paths, reasons, strict=True):
         if reason:
             logger.warning("cannot read %s: %s", path, reason)

@@ -35,12 +35,12 @@ Labelled = list[tuple[pathlib.Path, int]]
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """Files with the numbers of their classes.
+    """Files with the indices of their classes.
 
     Attributes:
         root: Folder of the data set.
         classes: Names of the classes, sorted as text.
-        training: Training images; number -1 for an image without a label.
+        training: Training images; class index -1 for an image without a label.
         test: Test images.
         added: Training images whose labels a table adds to those of class folders.
             They may be guesses, and so are never held out as test images.

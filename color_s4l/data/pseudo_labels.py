@@ -32,7 +32,7 @@ def save_pseudo_labels(
     Args:
         path: An NPZ file: `index`, `probabilities`, `crc32` (of each image's bytes).
         dataset: The data set of the images.
-        index: Numbers of the images in `dataset.images`, integers `(k,)`.
+        index: Indices of the images in `dataset.images`, integers `(k,)`.
         probabilities: Class probabilities, float `(k, classes)`; each row sums to 1.
     """
     arrays: dict[str, np.ndarray] = {
@@ -49,7 +49,7 @@ class PseudoLabels:
 
     Attributes:
         source: Name of the file, for error messages.
-        index: Numbers of the images, int64 `(k,)`, all different.
+        index: Indices of the images, int64 `(k,)`, all different.
         probabilities: Class probabilities, float32 `(k, classes)`; rows sum to 1.
         crc32: CRC-32 of each image's bytes, int64 `(k,)`.
     """
@@ -69,7 +69,7 @@ class PseudoLabels:
 
         Args:
             dataset: The data set of the images.
-            wanted: Numbers of the images, integers `(u,)`.
+            wanted: Indices of the images, integers `(u,)`.
 
         Returns:
             float32 `(u, classes)`.

@@ -30,7 +30,7 @@ COLUMNS = ("index", "label", *_PARTS, "crc32")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Numbers of training images (positions in `Data.images`), each array ascending.
+    """Indices of training images in `Data.images`, in ascending arrays.
 
     Attributes:
         labeled: int64 `(l,)`: images used with their labels.
@@ -223,7 +223,7 @@ def _read_table(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def _integers(path: str | os.PathLike, column: pd.Series, highest: int) -> np.ndarray:
-    """Returns the numbers of a column, int64, each in [0, highest]."""
+    """Returns a column as integers, int64, each in [0, highest]."""
     # At most 18 digits, so that the comparison does not overflow 64 bits.
     wrong = ~column.str.fullmatch("[0-9]{1,18}").astype(bool)
     if not wrong.any():

@@ -14,7 +14,7 @@ import numpy as np
 class Purpose(enum.IntEnum):
     """Purposes of the streams.
 
-    The values are part of every saved run: never change one or use one again.
+    The values are part of every saved run: never change or reuse a value.
     """
 
     CLASS_ORDER = 0
@@ -40,7 +40,7 @@ def permutation(length: int, seed: int, purpose: Purpose, number: int) -> np.nda
 
 
 class Stream:
-    """An endless sequence of the numbers 0 ... n - 1, shuffled anew for each pass.
+    """An endless sequence of the numbers 0 ... n - 1, shuffled again for each pass.
 
     Position p holds `permutation(n, seed, purpose, p // n)[p % n]`.
 

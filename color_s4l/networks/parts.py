@@ -91,8 +91,8 @@ def adapted(
 ) -> keras.Model:
     """Returns a trunk made from a model of `keras.applications`.
 
-    The layers are built again with changed settings in the same graph, so that width 1
-    has exactly the original's parameters.
+    The layers are built again with changed settings and connected as in the original,
+    so that width 1 has exactly the original's parameters.
 
     Args:
         original: A model built with `include_top=False, weights=None`.

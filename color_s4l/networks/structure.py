@@ -14,7 +14,7 @@ from keras import layers
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 
-# The number of frozen blocks that means the whole trunk.
+# The value of `count` with which `freeze` freezes the whole trunk.
 ALL = -1
 
 

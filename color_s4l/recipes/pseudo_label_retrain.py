@@ -177,7 +177,7 @@ def averaged(model: keras.Model, images: np.ndarray, *, views: int) -> np.ndarra
 
 
 def _crop(images: np.ndarray, top: int, left: int) -> np.ndarray:
-    """Returns a crop of the images with mirrored margins, as the training shift."""
+    """Returns a crop of the images with mirrored margins, like a training shift."""
     height, width = images.shape[1:3]
     margins = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
     padded = np.pad(images, margins, mode="symmetric")

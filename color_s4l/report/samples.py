@@ -152,7 +152,7 @@ def _mistakes(
 
 
 def _views(samples: Mapping[str, np.ndarray]) -> dict:
-    """Returns rows of images and columns of views, with the proxy head's guesses."""
+    """Returns rows of images and columns of views, with the proxy head's answers."""
     tasks = [str(task).replace("_", " ") for task in samples["tasks"]]
     probabilities = samples["proxy_probabilities"]
     guesses = probabilities.argmax(axis=2)

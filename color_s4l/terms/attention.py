@@ -31,7 +31,7 @@ class AttentionDistance(Term):
     Attributes:
         weight: Factor on the loss; 1: the distance is added to the loss.
         threshold: Smallest probability of the weak view's class; 0.95. The report also
-            tries 0.75 and 0.6. Above 1, no image counts.
+            tries 0.75 and 0.6. Above 1: no image is used.
         bn_stats: Whether the passes, shared with `FixMatch`, update the moving
             statistics.
     """

@@ -26,7 +26,7 @@ class FixMatch(Term):
 
     Attributes:
         weight: Factor on the loss; 1.
-        threshold: Smallest probability of a pseudo-label; 0.95. Above 1, none counts.
+        threshold: Smallest probability of a pseudo-label; 0.95. Above 1: none.
         bn_stats: Whether the passes update the moving statistics; "both" as published,
             where labelled, weak and strong images are one batch.
     """

@@ -107,7 +107,8 @@ def pseudo_labels(
     Args:
         network: The student.
         outputs: Outputs of a training pass.
-        threshold: Smallest probability of a label that counts; above 1, none does.
+        threshold: Smallest probability of a label that is used; above 1: no label is
+            used.
 
     Returns:
         Labels, int32 `(batch,)`, and a mask, float `(batch,)`: 1 where the label's

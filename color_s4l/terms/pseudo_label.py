@@ -25,7 +25,7 @@ class PseudoLabel(Term):
 
     Attributes:
         weight: Factor at the end of the ramp; 1.
-        threshold: Smallest probability of a pseudo-label; 0.95. Above 1, none counts.
+        threshold: Smallest probability of a pseudo-label; 0.95. Above 1: none.
         ramp: "linear" as in USB, or "sigmoid".
         ramp_share: Length of the ramp as a share of the run; 0.4.
         bn_stats: Whether the pass updates the moving statistics; "supervised" as

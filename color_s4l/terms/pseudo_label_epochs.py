@@ -20,7 +20,7 @@ from color_s4l.terms.memory import Memory
 from color_s4l.terms.passes import Batch, BnStats, pseudo_labels, student_pass
 from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 
-# Pseudo-label of an image that has none.
+# Value for an image without a pseudo-label.
 NONE = -1
 
 
@@ -37,7 +37,7 @@ class PseudoLabelEpochs(Term):
         weight: Factor on the loss; 1: a pseudo-labelled image counts like a labelled
             one.
         threshold: Smallest probability of a pseudo-label; 0.95. The report also tries
-            0.75 and 0.6. Above 1, none counts.
+            0.75 and 0.6. Above 1: no pseudo-labels.
         warm_up: Share of the run on labels alone; 10 of 300 epochs.
         bn_stats: Whether the pass updates the moving statistics.
     """

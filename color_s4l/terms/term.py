@@ -139,8 +139,8 @@ class Term:
                 `(groups, images per group, height, width, 3)`.
 
         Returns:
-            Nested arrays with `groups` as first axis, or None. `loss` finds its
-            device's groups of them in `batch["draws"][self]`.
+            Nested arrays with `groups` as first axis, or None. `loss` reads the draws
+            of its device's groups from `batch["draws"][self]`.
         """
         return None
 

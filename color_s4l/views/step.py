@@ -51,9 +51,9 @@ class View(typing.NamedTuple):
     """The origin and the size of a view.
 
     Attributes:
-        source: "labeled" or "unlabeled": the images of the step it is made from.
-        copies: Number of images in the view for each image of the source, one after
-            another; 0 if the view contains no images.
+        source: "labeled" or "unlabeled": the images that the view is made from.
+        copies: Number of images in the view for each image of the source, in adjacent
+            rows; 0 if the view contains no images.
     """
 
     source: str

@@ -30,7 +30,7 @@ def test_keras_reads_every_batch_once_and_in_order(batches):
         assert (model.predict(fed, verbose=0) == 2 * batches.array).all()
 
 
-def test_nothing_is_held_once_it_is_read():
+def test_no_batch_is_kept_after_it_is_read():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0)])
     batches = Slices(np.zeros((12, 2), "uint8"), 4)
     seen = weakref.ref(batches)
