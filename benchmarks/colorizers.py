@@ -74,7 +74,9 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
     fields.check(flags)
     counts = sorted(origin.numbers("epochs", flags.epochs))
     if not counts[0]:
-        raise InputError(f"Expected `epochs` from 1. Received: {flags.epochs!r}.")
+        raise InputError(
+            f"Expected `epochs` of at least 1. Received: {flags.epochs!r}."
+        )
     images = data.load(part(flags, DataSettings))
     pathlib.Path(flags.output).mkdir(parents=True, exist_ok=True)
     for count in counts:

@@ -128,7 +128,7 @@ def ranked(
         names: Names of n files.
         probabilities: Float `(n, classes)`.
         classes: Names of the classes.
-        top: Number of classes in a row; all classes if there are fewer.
+        top: Number of classes per image; all classes if there are fewer.
 
     Returns:
         Columns `filename`, `label`, `probability`, then `label_2`, `probability_2`,

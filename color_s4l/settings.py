@@ -115,7 +115,7 @@ class TrainingSettings(DataSettings):
         "Run, model file or colorizer whose trunk weights are loaded at the start.",
     )
     init_heads: bool = option(
-        False, "Load the heads of --init_from too, where both runs have them."
+        False, "Also load the heads of --init_from that both runs have."
     )
     freeze_blocks: Annotated[int, AtLeast(-1)] = option(
         0, "Number of first blocks of the trunk that are frozen; -1: all."
@@ -288,8 +288,8 @@ def part(record: typing.Any, kind: type[Part]) -> Part:
     """Returns a small record with values from a record that has the same fields.
 
     Args:
-        record: For example a `Run`.
-        kind: For example `DataSettings`.
+        record: A record, for example a `Run`.
+        kind: Class of the small record, for example `DataSettings`.
     """
     names = [field.name for field in dataclasses.fields(kind)]
     return kind(**{name: getattr(record, name) for name in names})

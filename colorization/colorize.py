@@ -36,7 +36,7 @@ class Colorize:
 
 
 def find(source: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the images in a folder and its subfolders, or the one file.
+    """Returns the images in a folder and its subfolders, or the given file.
 
     Raises:
         InputError: The path does not exist, or the folder has no image.

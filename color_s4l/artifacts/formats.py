@@ -11,7 +11,7 @@ A format is a function that is registered with `register_format`:
 
 It receives the model, the path to write to and the note. `suffix` is the ending of the
 file's name; "" means that the function creates a folder. `needs` are the packages that
-it imports besides Keras; with "tensorflow" among them, Keras must run on TensorFlow.
+it imports besides Keras; if they include "tensorflow", Keras must run on TensorFlow.
 """
 
 import contextlib

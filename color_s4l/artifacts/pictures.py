@@ -81,7 +81,7 @@ def sheet(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
     Args:
         rows: Name of a row to its images, uint8 `(k, height, width, 3)`, k up to
             `columns`.
-        columns: Number of places in a row.
+        columns: Number of places in each row.
     """
     figure = Figure(figsize=(columns, 1.25 * len(rows)))
     axes = _grid(figure, list(rows.values()), columns)

@@ -1,4 +1,4 @@
-"""Image files of every kind as square 8-bit RGB images."""
+"""Reading image files of any kind as square 8-bit RGB images."""
 
 import collections
 import concurrent.futures

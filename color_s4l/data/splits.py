@@ -116,7 +116,7 @@ def _per_class(name: str, count: int, classes: Sequence[str]) -> int:
 def _class_orders(
     labels: np.ndarray, classes: Sequence[str], shown: int, held_out: int, seed: int
 ) -> list[np.ndarray]:
-    """Returns for each class its image numbers in an order drawn from (seed, class)."""
+    """Returns for each class its image indices in an order drawn from (seed, class)."""
     orders = []
     for label, name in enumerate(classes):
         members = np.flatnonzero(labels == label)

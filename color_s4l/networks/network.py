@@ -204,8 +204,8 @@ def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Mod
 
     Returns:
         A functional model `classifier` from uint8 `(batch, height, width, 3)` to
-        float32 `(batch, classes)` with sum 1. For a network without a class head
-        (rotations alone, for example) a model `encoder` to the pooled features.
+        float32 `(batch, classes)` with sum 1. For a network without a class head (for
+        example, trained on rotations only) a model `encoder` to the pooled features.
     """
     images = keras.Input(network.trunk.input_shape[1:], dtype="uint8", name="images")
     features = trunk_features = network.trunk(preprocessing(images), training=False)

@@ -101,7 +101,7 @@ def resnet_v2(
     the last convolution of a block (published: 0). Images need 32 pixels.
 
     Args:
-        input_shape: As for every trunk, like the other arguments.
+        input_shape: As for every trunk; so are `width`, `dropout` and `synchronized`.
         depth: 50, 101 or 152 layers.
 
     Raises:

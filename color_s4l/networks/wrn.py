@@ -39,7 +39,7 @@ def wrn(
     residual block (published: 0). Images need 4 pixels.
 
     Args:
-        input_shape: As for every trunk, like the other arguments.
+        input_shape: As for every trunk; so are `width`, `dropout` and `synchronized`.
         depth: Number of convolutions one after another, 6 n + 4.
         widening: The paper's k.
 

@@ -4,9 +4,9 @@ Rebuffi et al., "Semi-supervised learning with scarce annotations"
 (https://arxiv.org/abs/1905.08845), algorithm 1. A network is pre-trained without
 labels. Then, in cycles: phase one trains only the class layer on the labels, and its
 classifier labels the images. Phase two starts again from the pre-trained weights and
-trains on these labels, and on its own predictions of the epoch before, on a random two
-thirds of the images. Phase one passes only labels to phase two; phase two passes only
-weights back.
+trains on these labels, and on its own predictions of the previous epoch, on a random
+two thirds of the images. Phase one passes only labels to phase two; phase two passes
+only weights back.
 
 `refine` is the same loop, started from a run of any method (section 4.3): soft labels,
 and all images in every cycle.

@@ -63,7 +63,8 @@ def swapped(tensor: Tensor) -> Tensor:
     """Returns the rows in the order 1, 0, 3, 2, ...: each row's partner.
 
     Args:
-        tensor: `(batch, ...)`. The last of an odd number of rows is its own partner.
+        tensor: `(batch, ...)`. If the number of rows is odd, the last row is its own
+            partner.
     """
     count = tensor.shape[0]
     return ops.take(tensor, np.minimum(np.arange(count) ^ 1, count - 1), axis=0)

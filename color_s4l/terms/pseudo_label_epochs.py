@@ -1,6 +1,6 @@
 """Pseudo-labels for one epoch: confident predictions are labels in the next epoch.
 
-Lee 2013, in the form of a student report: first a warm-up on labels alone; then every
+Lee 2013, in the form of a student report: first a warm-up on labels only; then every
 unlabelled image whose most probable class reaches a threshold is trained on with that
 class in the next epoch. The pseudo-labels are replaced in every epoch.
 """
@@ -38,7 +38,7 @@ class PseudoLabelEpochs(Term):
             one.
         threshold: Smallest probability of a pseudo-label; 0.95. The report also tries
             0.75 and 0.6. Above 1: no pseudo-labels.
-        warm_up: Share of the run on labels alone; 10 of 300 epochs.
+        warm_up: Share of the run on labels only; 10 of 300 epochs.
         bn_stats: Whether the pass updates the moving statistics.
     """
 

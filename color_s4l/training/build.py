@@ -69,7 +69,7 @@ def build_network(
 
     Args:
         settings: Trunk, width, dropout and number of frozen blocks.
-        terms: The terms whose heads the network gets.
+        terms: The terms; the network gets their heads.
         image_shape: `(height, width, channels)`.
         num_classes: Number of classes.
         synchronized: Whether batch statistics are shared by TensorFlow replicas.
@@ -204,7 +204,7 @@ def build_learner(
         preprocessing: A built layer.
         terms: The loss is their sum.
         batches: The step batches of the run.
-        step: Flips and seed.
+        step: The settings for flips, and the seed.
         optimization: Epochs, learning rate, schedule and weight decay.
         runtime: How the step is compiled.
     """
@@ -260,8 +260,8 @@ def steps_per_execution(wanted: int, steps: int) -> int:
 def images_per_step(terms: Sequence[Term], batches: data.StepBatches) -> int:
     """Returns the number of images in all views of one step.
 
-    Each view counts once, however often it goes through the trunk: the further passes
-    of ICT, VAT and the mixtures are not counted.
+    Each view counts once, even if it goes through the trunk several times: the further
+    passes of ICT, VAT and the mixtures are not counted.
     """
     labeled = methods.copies_of(terms, LABELED)
     unlabeled = methods.copies_of(terms, UNLABELED)

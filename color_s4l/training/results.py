@@ -69,8 +69,8 @@ def selections(log: pd.DataFrame) -> Result:
 
     Returns:
         `best`: epoch and test error of the lowest test error, "selected on test"; with
-        a validation set also `selected`: those of the lowest validation error. If
-        errors are equal, the first epoch is used.
+        a validation set also `selected`: epoch and test error of the lowest validation
+        error. If errors are equal, the first epoch is used.
     """
     found: Result = {}
     for name, column, note in (

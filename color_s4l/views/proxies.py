@@ -48,7 +48,7 @@ class Proxy:
 
     Attributes:
         function: Maps images, float `(batch, height, width, 3)`, to images of the same
-            shape. Its second argument, if `sample` is given, are the random draws. The
+            shape. If `sample` is given, its second argument is the random draws. The
             images are preprocessed in training; for pictures they are RGB in [0, 255].
         sample: Maps a SeedGenerator and the number of images to nested arrays of draws
             with first axis `batch`. None: the transformation is not random.
@@ -151,7 +151,7 @@ def affine(images: Tensor, positions: Tensor) -> Tensor:
 
 
 def _draw_translated(seed: keras.random.SeedGenerator, batch: int) -> Tensor:
-    """Draws direction (the sign) and length of the moves; 0 is the shortest move."""
+    """Draws moves in [-1, 1): the sign is the direction, 0 is the shortest length."""
     return keras.random.uniform((batch, 2), -1.0, 1.0, seed=seed)
 
 

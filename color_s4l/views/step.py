@@ -64,8 +64,8 @@ class View(typing.NamedTuple):
 class Family:
     """Views of one source that share the random draws of an image.
 
-    The defaults are those of a family with one view of the unlabelled images, which
-    has the name of the family and is augmented like a labelled image.
+    By default, a family has one view of the unlabelled images. The view has the name of
+    the family and is augmented like a labelled image.
 
     Attributes:
         source: "labeled" or "unlabeled".
@@ -229,7 +229,7 @@ class Weak(Family):
 
 
 def own_first(registry: Registry) -> list[str]:
-    """Returns the names in a registry, the library's own before those of plug-ins.
+    """Returns the names in a registry: the library's first, then those of plug-ins.
 
     Views are drawn in this order, so that a plug-in does not change the other draws.
     """
