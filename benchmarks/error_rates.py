@@ -106,7 +106,7 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
 
 
 def _runs(flags: ErrorRates) -> list[Run]:
-    """Returns the runs, all checked: an error in the last one must show now."""
+    """Returns the runs; checks all of them before the first one is trained."""
     from benchmarks.grid import grid
     from color_s4l.recipes.procedure import check
 

@@ -81,7 +81,7 @@ def jobs(flags: Gpu) -> Iterator[Job]:
 
 
 def _jobs_of_row(row: str, seed: int, folder: pathlib.Path, flags: Gpu) -> list[Job]:
-    """Returns the training of a row, after the training of the colorizer it needs."""
+    """Returns the jobs of a row: the colorizer's training, if needed, and the run."""
     name, _, labels = row.partition(":")
     path = FLAGS / f"{name}.cfg"
     if not path.is_file():

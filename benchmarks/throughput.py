@@ -88,7 +88,7 @@ def throughput(flags: Throughput) -> pd.DataFrame:
     methods = words("methods", flags.methods)
     policies = words("dtype_policies", flags.dtype_policies)
     groups = list(itertools.product(words("networks", flags.networks), policies))
-    for group in groups:  # an error in the last case must show now
+    for group in groups:  # finds errors before the first measurement
         for method in methods:
             _cases(flags, *group, method, backends)
     about = origin.columns(flags, ["CPU"])
@@ -143,7 +143,7 @@ def _cases(
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns the columns for reading, without empty ones."""
+    """Returns the table with the columns to print, without empty ones."""
     shown = table.reindex(columns=SHOWN)
     return shown.loc[:, shown.replace("", None).notna().any()]
 

@@ -98,7 +98,7 @@ class Reader:
     def _readable(
         self, pool: concurrent.futures.Executor
     ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
-        """Yields the readable files; the next `AHEAD` images are decoded ahead."""
+        """Yields the readable files; the next `AHEAD` images are decoded in advance."""
         waiting: collections.deque[concurrent.futures.Future] = collections.deque()
         remaining = iter(self.paths)
         for path in self.paths:

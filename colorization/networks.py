@@ -146,7 +146,7 @@ def encoder_decoder(shape: Shape) -> Parts:
 def _fuse(
     features: keras.KerasTensor, embedded: keras.KerasTensor, width: float
 ) -> keras.KerasTensor:
-    """Applies the 1x1 convolution of the features beside the tiled embedding.
+    """Applies a 1x1 convolution to the features and the tiled embedding together.
 
     A 1x1 convolution of a tiled vector has the same value everywhere, so it is computed
     by one dense layer and added. This saves a tile of 1,000 channels. Both kernels are

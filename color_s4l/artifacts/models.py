@@ -219,7 +219,7 @@ def _spelled(entry: dict) -> str:
 
 
 def _known(entry: dict, registered: Mapping[str, typing.Any]) -> bool:
-    """Returns whether all objects that Keras could take for an entry are harmless.
+    """Returns whether all objects that Keras could build from an entry are harmless.
 
     `.keras` files are resolved by `registered_name`, then by `module` and `class_name`;
     H5 files by `class_name` alone. A file may contain both kinds of entries, so both

@@ -249,7 +249,7 @@ def _to_values(field: str, given: npt.ArrayLike, count: int) -> list[Value]:
 def _numbers_of(
     values: list[Value], names: Sequence[str] | None
 ) -> tuple[dict[Value, int], tuple[str, ...]]:
-    """Returns the number of each value in `labels`, and the names of the classes."""
+    """Returns the class index of each value in `values`, and the class names."""
     found: list = sorted({value for value in values if value is not None})
     if not found and names is None:
         raise InputError("Expected a label in `labels`, or `class_names`.")
@@ -269,7 +269,7 @@ def _numbers_of(
 
 
 def _numbered(field: str, values: list[Value], numbers: dict[Value, int]) -> np.ndarray:
-    """Returns the number of each value, int32 `(n,)`."""
+    """Returns the class index of each value, int32 `(n,)`."""
     unknown = sorted({str(value) for value in values if value not in numbers})
     if unknown:
         known = ", ".join(str(v) for v in list(numbers)[:10] if v is not None)

@@ -167,7 +167,7 @@ class Network(keras.Model):
 
     @contextlib.contextmanager
     def replaced(self, values: Values) -> Iterator[None]:
-        """Assigns other values to variables inside the `with` block.
+        """Assigns other values to variables for the duration of the `with` block.
 
         Used to evaluate and save a model with, for example, averaged weights.
 

@@ -28,7 +28,7 @@ from color_s4l.training import evaluation
 logger = logging.getLogger(__name__)
 
 # Width of the mirrored margin in pixels, and positions of the crops in the enlarged
-# image: four corners and the centre. Training shifts images as far.
+# image: four corners and the centre. The width is the largest shift in training.
 MARGIN = 2
 CROPS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))
 

@@ -1,8 +1,9 @@
-"""Attention distance: the weak and the strong view attend to the same places.
+"""Attention distance: both views should have the same attention map.
 
 A student report's extension of FixMatch: an attention module after the trunk
-(`color_s4l.networks.attention`) weights the places of the feature maps. For confident
-images the maps of both views, as distributions over the places, should agree.
+(`color_s4l.networks.attention`) weights the positions of the feature maps. For
+confident images the maps of both views, as distributions over the positions, should
+agree.
 """
 
 import dataclasses
@@ -59,6 +60,6 @@ class AttentionDistance(Term):
 
 
 def _flat(outputs: dict[str, Tensor]) -> Tensor:
-    """Returns the attention maps as rows of places, float32 `(batch, places)`."""
+    """Returns the flattened attention maps, float32 `(batch, rows * columns)`."""
     maps = ops.cast(outputs["attention"], "float32")
     return ops.reshape(maps, (maps.shape[0], -1))

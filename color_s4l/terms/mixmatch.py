@@ -124,7 +124,7 @@ def sharpened(probabilities: Tensor, temperature: float) -> Tensor:
 
 
 def _logits(network: Network, images: Tensor) -> Tensor:
-    """Returns logits of images `(groups, members, ...)` in the same groups."""
+    """Returns the logits `(groups, members, classes)` of images in groups."""
     groups, members = images.shape[:2]
     flat = ops.reshape(images, (groups * members, *images.shape[2:]))
     return _by_group(network(flat, training=True)["class"], groups)

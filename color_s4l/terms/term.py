@@ -97,8 +97,8 @@ class Term:
         reads: Names of the views that the loss reads, unless `views` is overridden.
         class_weighted: Whether the loss multiplies each labelled image's loss by
             `batch["label_weights"]` where the batch has it (`balance`).
-        one_pass: Whether the loss is computed from one forward pass over all its
-            views that no other term needs. Terms with this property can run in
+        one_pass: Whether the loss needs exactly one forward pass, over all its views,
+            and no other term needs this pass. Terms with this property can run in
             parallel.
 
     Raises:

@@ -170,7 +170,7 @@ def _prepare(
     directory: RunDirectory,
     scope: Scope,
 ) -> Prepared:
-    """Creates the directory and everything that the training needs."""
+    """Creates the directory and returns the parts of the run."""
     image_shape = inputs.data.images.shape[1:]
     policy, zca, statistics = settings.runtime.dtype_policy, settings.model.zca, None
     seed_initialisers(settings.step.seed)

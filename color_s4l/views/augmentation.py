@@ -116,7 +116,7 @@ def shift(images: Tensor, pixels: Tensor) -> Tensor:
 
 
 def _mirrored(position: Tensor, size: int) -> Tensor:
-    """Reflects positions outside [0, size) at the edge, which is repeated."""
+    """Reflects positions outside [0, size) at the edge; the edge pixel is repeated."""
     position = ops.where(position < 0, -position - 1, position)
     return ops.where(position >= size, 2 * size - 1 - position, position)
 
