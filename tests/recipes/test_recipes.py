@@ -61,7 +61,9 @@ def test_every_recipe_trains_its_stages(name, trained, content, arrays, base):
         assert not any(same[::6])  # the kernels
 
 
-def test_the_directory_is_that_of_a_run(trained, content, small, tmp_path, capsys):
+def test_a_recipe_directory_is_a_run_directory(
+    trained, content, small, tmp_path, capsys
+):
     folder = trained("rotnet_linear")
     result = content(folder)
     assert result["stages"][0]["error"] is None
@@ -246,7 +248,7 @@ def test_refine_starts_from_a_run_with_its_classes(trained, finished, content, a
         assert stored["probabilities"].max(axis=-1).min() < 1
 
 
-def test_refine_takes_no_other_labels_than_those_of_its_run(finished, base, tmp_path):
+def test_refine_refuses_labels_of_another_run(finished, base, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     for part in ("config.json", "result.json"):

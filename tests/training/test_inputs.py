@@ -63,7 +63,7 @@ def test_a_resumed_run_has_the_same_initial_weights(
     monkeypatch.setattr(inputs, "read_initial", changed)
     values = json.loads((folder / "config.json").read_text())["run"]
     run = dataclasses.replace(from_json(values), run_dir=str(folder), resume=True)
-    text = r"`init_from`=.*/pretraining has another content than at the start"
+    text = r"`init_from`=.*/pretraining has changed since the start"
     with pytest.raises(InputError, match=text):
         session.train(run)
 

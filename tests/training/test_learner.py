@@ -74,7 +74,7 @@ def test_learning_rate_decays_by_the_square_root(make_learner):
     assert (optimizer.momentum, optimizer.nesterov) == (0.9, True)
 
 
-def test_one_step_is_nesterovs(make_learner, gradients):
+def test_one_step_is_a_nesterov_step(make_learner, gradients):
     # Velocity 0: v = -lr g; the step of Nesterov is 0.9 v - lr g = -1.9 lr g.
     learner, batches = make_learner(method="supervised", learning_rate=0.01)
     state = learner.draws_seed.state

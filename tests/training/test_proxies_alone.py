@@ -18,7 +18,7 @@ def rotnet(rotnet_linear):
     return rotnet_linear / "pretraining"
 
 
-def test_its_error_is_that_of_the_proxy_task(rotnet):
+def test_the_error_is_that_of_the_proxy_task(rotnet):
     result = json.loads((rotnet / "result.json").read_text())
     log = pd.read_csv(rotnet / "log.csv")
     assert {"proxy_loss", "proxy_error", "test_proxy_error"} <= set(log)
@@ -30,7 +30,7 @@ def test_its_error_is_that_of_the_proxy_task(rotnet):
     assert "best" not in result
 
 
-def test_its_model_is_an_encoder(rotnet, small):
+def test_the_model_is_an_encoder(rotnet, small):
     model = keras.models.load_model(rotnet / "model.keras")
     features = model.predict(small.test_images, verbose=0)
     assert features.shape == (32, model.get_layer("trunk").output_shape[-1])
@@ -40,7 +40,7 @@ def test_its_model_is_an_encoder(rotnet, small):
     assert shapes == {"proxy/0": (features.shape[1], 4), "proxy/1": (4,)}
 
 
-def test_it_is_no_classifier(rotnet, refused):
+def test_the_run_has_no_classifier(rotnet, refused):
     text = "was trained without classes: start another run from it with `init_from`"
     with pytest.raises(color_s4l.InputError, match=text):
         color_s4l.load(rotnet)

@@ -84,7 +84,7 @@ def test_a_run_announces_its_plan_and_trains_its_own_colorizer(
     assert kept.read_bytes() == before
 
 
-def test_imbalanced_labels_are_worth_a_warning(tiny, small, tmp_path, stopped):
+def test_imbalanced_labels_give_a_warning(tiny, small, tmp_path, stopped):
     labels = np.repeat([0, 1, 2, 3], [2, 2, 2, 42]).astype("int32")
     run = dataclasses.replace(
         tiny,
