@@ -192,23 +192,35 @@ def start_keras() -> None:
 
 
 class _Printer(logging.Handler):
-    """A log handler that prints: information on stdout, warnings on stderr."""
+    """A log handler that prints: information on stdout, warnings on stderr.
+
+    Args:
+        flagged: The command's dataclass, for names of flags in messages.
+    """
+
+    def __init__(self, flagged: type):
+        super().__init__()
+        self.flagged = flagged
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one message. The streams are looked up now: tests replace them."""
         warning = record.levelno >= logging.WARNING
         stream = sys.stderr if warning else sys.stdout
-        print(self.format(record), file=stream, flush=True)
+        text = with_flags(self.format(record), self.flagged)
+        print(text, file=stream, flush=True)
 
 
 def _show_messages(record: type) -> None:
     """Shows the library's log messages and warnings on the terminal."""
     logger = logging.getLogger("color_s4l")
-    if not any(isinstance(handler, _Printer) for handler in logger.handlers):
-        logger.addHandler(_Printer())
-        logger.setLevel(logging.INFO)
-        # Other packages add handlers to the root logger, which would print twice.
-        logger.propagate = False
+    # One command may have run before in this process.
+    printers = [each for each in logger.handlers if isinstance(each, _Printer)]
+    for printer in printers:
+        logger.removeHandler(printer)
+    logger.addHandler(_Printer(record))
+    logger.setLevel(logging.INFO)
+    # Other packages add handlers to the root logger, which would print twice.
+    logger.propagate = False
 
     def show(message, category, filename, lineno, file=None, line=None):
         print(f"warning: {with_flags(str(message), record)}", file=sys.stderr)

@@ -128,14 +128,14 @@ def test_wrong_flags_are_refused():
 
 def test_messages_name_flags(capsys):
     def action(record):
-        logging.getLogger("color_s4l.part").info("epoch      %s", 1)
+        logging.getLogger("color_s4l.part").info("set `labels` to %s", 1)
         logging.getLogger("color_s4l.part").warning("slow")
         raise InputError("`labels` is no `lobels`.")
 
     assert run(action) == 2
     assert run(lambda record: None) == 0  # adds no second handler
     captured = capsys.readouterr()
-    assert captured.out == "epoch      1\n"
+    assert captured.out == "set --labels to 1\n"
     assert captured.err == "slow\nerror: --labels is no `lobels`.\n"
 
 
