@@ -1,14 +1,18 @@
-"""Step batches that are read ahead are the batches of their steps."""
+"""Batches that are read ahead, and what Keras gets of them."""
 
+import gc
 import threading
 import time
+import weakref
 
+import keras
 import numpy as np
 import pytest
 
+from color_s4l import backend
 from color_s4l.data import StepBatches, draw_split
 from color_s4l.errors import InputError
-from color_s4l.training.feeding import Feed
+from color_s4l.training.feeding import Feed, Slices
 
 
 class Watched(StepBatches):
@@ -80,3 +84,20 @@ def test_other_errors_are_not_replaced(batches):
     with pytest.raises(ZeroDivisionError), feed.failing_as_itself():
         raise ZeroDivisionError
     assert np.isclose(feed.reading, 0)
+
+
+def test_keras_reads_every_slice_once_and_in_order():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Rescaling(2.0)])
+    array = np.arange(24, dtype="uint8").reshape(12, 2)
+    slices = Slices(array, 4)
+    kept = weakref.ref(slices)
+    with backend.fed(slices) as fed:
+        if keras.backend.backend() == "tensorflow":
+            assert fed.options().autotune.enabled is False
+            assert fed.element_spec[0].shape == (4, 2)
+            assert int(fed.cardinality()) == 3
+        assert (model.predict(fed, verbose=0) == 2 * array).all()
+    # Nothing holds the array afterwards.
+    del slices, fed
+    gc.collect()
+    assert kept() is None
