@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadfile \
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup \
 		--cov=color_s4l --cov=colorization --cov-report=term:skip-covered --durations=10
 
 bench: $(INSTALLED)

@@ -32,6 +32,16 @@ CLASSES = ("0", "1", "2", "3")
 TRAIN_PER_CLASS, TEST_PER_CLASS = 12, 8
 
 
+def pytest_collection_modifyitems(items):
+    """Keeps the tests of a file on one process, because they share trained runs.
+
+    The contract tests share nothing and are many, so they run on any process.
+    """
+    for item in items:
+        if "contract" not in item.path.name and "trunks" not in item.path.name:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_home(tmp_path_factory):
     """A cache directory for this suite and the processes that it starts."""
