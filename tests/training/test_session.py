@@ -41,13 +41,12 @@ def lines(caplog):
     return lambda: "\n".join(caplog.messages)
 
 
-def test_a_split_file_is_used_unchanged(finished, tiny, tmp_path, stopped):
+def test_a_split_file_is_used_unchanged(finished, base, tmp_path, stopped):
     split_file = pathlib.Path(finished.run_dir) / "split.csv"
     run = dataclasses.replace(
-        tiny,
+        base,
         method="supervised",
         labels=None,
-        validation=0,
         unlabeled=None,
         seed=9,
         split_file=str(split_file),
@@ -84,13 +83,12 @@ def test_a_run_announces_its_plan_and_trains_its_own_colorizer(
     assert kept.read_bytes() == before
 
 
-def test_imbalanced_labels_are_worth_a_warning(tiny, small, tmp_path, stopped):
+def test_imbalanced_labels_are_worth_a_warning(base, small, tmp_path, stopped):
     labels = np.repeat([0, 1, 2, 3], [2, 2, 2, 42]).astype("int32")
     run = dataclasses.replace(
-        tiny,
+        base,
         method="supervised",
         labels=None,
-        validation=0,
         run_dir=str(tmp_path / "run"),
     )
     images = dataclasses.replace(small, labels=labels)
@@ -111,9 +109,9 @@ def test_labeled_only_uses_no_other_image(small, tmp_path):
     assert len(found.split.labeled) == 16
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run(base, tmp_path):
     run = dataclasses.replace(
-        tiny, learning_rate=1e30, method="sesemi", run_dir=str(tmp_path / "run")
+        base, learning_rate=1e30, method="sesemi", run_dir=str(tmp_path / "run")
     )
     text = r"not finite at step 1 \(terms: .*proxy_loss.*\); no checkpoint yet"
     with pytest.raises(InputError, match=text):
