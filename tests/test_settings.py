@@ -56,12 +56,6 @@ def test_both_passes_are_equally_large():
     assert resolved(labeled_batch=5).step.labeled_batch == 5
 
 
-def test_milestones_are_epochs():
-    found = resolved(schedule="steps", milestones="14,16.5")
-    assert found.optimization.milestones == (14, 16.5)
-    assert resolved().optimization.milestones is None
-
-
 def test_a_run_is_read_back_from_json():
     run = Run(labels=100, set=("vat.weight=2",), zca=False)
     values = settings.to_json(run)
