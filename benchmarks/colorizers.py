@@ -51,7 +51,7 @@ class Colorizers(DataSettings):
     learning_rate: float = option(1e-3, "As in colorization.train.")
     seed: int = option(1, "As in colorization.train.")
     samples: Count = option(10, "Number of test images in the picture.")
-    output: str = option("colorizers", "Folder of everything it writes.")
+    output: str = option("colorizers", "Folder for all output.")
     verbosity: int = option(2, "As in colorization.train.")
 
 
@@ -74,7 +74,9 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
     fields.check(flags)
     counts = sorted(origin.numbers("epochs", flags.epochs))
     if not counts[0]:
-        raise InputError(f"Expected `epochs` from 1. Received: {flags.epochs!r}.")
+        raise InputError(
+            f"Expected `epochs` of at least 1. Received: {flags.epochs!r}."
+        )
     images = data.load(part(flags, DataSettings))
     pathlib.Path(flags.output).mkdir(parents=True, exist_ok=True)
     for count in counts:

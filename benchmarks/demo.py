@@ -18,7 +18,7 @@ from color_s4l.fields import option
 class Demo:
     """The flags of the command."""
 
-    output: str = option("demo", "Folder of everything it writes.")
+    output: str = option("demo", "Folder for all output.")
     epochs: int = option(4, "Passes over the 1,397 training images.")
     seeds: str = option("1,2,3", "Comma-separated.")
     width: float = option(0.125, "Factor on the number of filters of the ConvNet.")

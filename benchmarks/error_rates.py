@@ -35,14 +35,18 @@ class ErrorRates(TrainingSettings):
         None, f"Comma-separated (default: {METHODS}; none with --recipes)."
     )
     recipes: str = option("", "Comma-separated; in addition to --methods, if given.")
-    stages: bool = option(False, "A row for each stage of a recipe, too.")
+    stages: bool = option(False, "Also write a row for each stage of a recipe.")
     networks: str = option("convnet", "Comma-separated.")
     seeds: str = option("1,5,10,15", "Comma-separated; default: as in the report.")
     runs: str = option("runs", "Directory of the run directories.")
-    output: str = option("error_rates.csv", "One row per run; .md, .tex, .png beside.")
-    processes: Annotated[int, AtLeast(1)] = option(1, "Runs trained at a time.")
+    output: str = option(
+        "error_rates.csv", "Table, one row per run; also as .md, .tex, .png."
+    )
+    processes: Annotated[int, AtLeast(1)] = option(
+        1, "Number of runs trained at the same time."
+    )
     joblib_backend: Annotated[str, OneOf(*work.BACKENDS)] = option(
-        "loky", "Runs several processes: on this machine, or on a dask cluster."
+        "loky", "Where --processes run: loky (this machine) or dask (cluster)."
     )
     cluster: str | None = option(
         None, "Address of a dask scheduler (default: this machine)."
@@ -102,7 +106,7 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
 
 
 def _runs(flags: ErrorRates) -> list[Run]:
-    """Returns the runs, all checked: an error in the last one must show now."""
+    """Returns the runs; checks all of them before the first one is trained."""
     from benchmarks.grid import grid
     from color_s4l.recipes.procedure import check
 

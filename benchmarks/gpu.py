@@ -31,9 +31,9 @@ class Gpu:
     """The flags of the command."""
 
     minutes: Annotated[float, Above(0)] = option(
-        60.0, "Time limit; a run may be interrupted."
+        60.0, "Time limit in minutes; a run may be interrupted."
     )
-    output: str = option("bench_gpu", "Folder of everything it writes.")
+    output: str = option("bench_gpu", "Folder for all output.")
     data_dir: str | None = option(None, "As in color_s4l.train.")
     rows: str = option(
         ROWS, "FLAGFILE:LABELS, comma-separated; the files in flags/ without .cfg."
@@ -45,13 +45,13 @@ class Gpu:
     steps_per_execution: int = option(100, "As in color_s4l.train.")
     throughput: str = option(
         "--batch_size=32 --steps=100 --repeats=5 --steps_per_execution=100",
-        "Flags of benchmarks.throughput; empty: it is not measured.",
+        "Flags of benchmarks.throughput; empty: no throughput.",
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One command.
+    """One command to run.
 
     Attributes:
         name: Name for messages.
@@ -81,7 +81,7 @@ def jobs(flags: Gpu) -> Iterator[Job]:
 
 
 def _jobs_of_row(row: str, seed: int, folder: pathlib.Path, flags: Gpu) -> list[Job]:
-    """Returns the training of a row, after the training of the colorizer it needs."""
+    """Returns the jobs of a row: the colorizer's training, if needed, and the run."""
     name, _, labels = row.partition(":")
     path = FLAGS / f"{name}.cfg"
     if not path.is_file():
@@ -131,7 +131,7 @@ def gpu(flags: Gpu) -> None:
             continue
         print(f"begins     {job.name}, {left / 60:.0f} minutes left", flush=True)
         try:
-            # A killed training loses at most the epoch that it is in.
+            # A killed training loses at most the current epoch.
             command = [sys.executable, "-m", *job.words]
             subprocess.run(command, timeout=max(0, left))
         except subprocess.TimeoutExpired:

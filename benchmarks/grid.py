@@ -37,8 +37,8 @@ def grid(
     """Returns a run for every combination of values; the seeds vary fastest.
 
     Args:
-        shared: The settings of all runs. Of `set` and `stage` each run gets the ones
-            that its terms, recipe and stages have.
+        shared: The settings of all runs. Each run only gets the entries of `set` and
+            `stage` that exist in its terms, recipe and stages.
         labels: Comma-separated numbers of labels; "all" for every label.
         networks: Comma-separated names.
         methods: Comma-separated names or sums; may be empty.
@@ -78,7 +78,7 @@ def _count(word: str) -> int | None:
 
 
 def _check_continued(runs: Sequence[Run]) -> None:
-    """Raises an error if a recipe that continues a run stands beside other runs."""
+    """Raises an error if a recipe that continues a run is combined with other runs."""
     continued = [run for run in runs if run.recipe and RECIPES[run.recipe]().continues]
     if 0 < len(continued) < len(runs):
         raise InputError(
@@ -88,7 +88,7 @@ def _check_continued(runs: Sequence[Run]) -> None:
 
 
 def _with_own_settings(runs: Sequence[Run]) -> list[Run]:
-    """Leaves each run those of the shared `set` and `stage` that it can use."""
+    """Removes from each run the entries of `set` and `stage` that it cannot use."""
     usable = [procedure.settable(run) for run in runs]
     for field, kind in (("set", "term"), ("stage", "stage")):
         known = sorted({name for names in usable for name in names[field]})

@@ -64,9 +64,9 @@ class Throughput:
     devices: Count = option(1, "As in color_s4l.train.")
     jit_compile: bool | None = option(None, "As in color_s4l.train.")
     steps_per_execution: Count = option(1, "As in color_s4l.train.")
-    costs: bool = option(True, "Measure supervised too, for the costs of a method.")
-    parts: bool = option(True, "Measure data, views and gradient separately, too.")
-    output: str = option("throughput.csv", "The table; a .md file is written beside.")
+    costs: bool = option(True, "Also measure supervised, to give the cost of a method.")
+    parts: bool = option(True, "Also measure data, views and gradient separately.")
+    output: str = option("throughput.csv", "The table; also written as .md.")
 
 
 def throughput(flags: Throughput) -> pd.DataFrame:
@@ -88,7 +88,7 @@ def throughput(flags: Throughput) -> pd.DataFrame:
     methods = words("methods", flags.methods)
     policies = words("dtype_policies", flags.dtype_policies)
     groups = list(itertools.product(words("networks", flags.networks), policies))
-    for group in groups:  # an error in the last case must show now
+    for group in groups:  # finds errors before the first measurement
         for method in methods:
             _cases(flags, *group, method, backends)
     about = origin.columns(flags, ["CPU"])
@@ -129,7 +129,7 @@ def _rows(
 def _cases(
     flags: Throughput, network: str, policy: str, method: str, backends: Sequence[str]
 ) -> dict[str, Case]:
-    """Returns one case for each backend that has such a step."""
+    """Returns one case for each backend that supports the settings."""
     shared = {
         field.name: getattr(flags, field.name)
         for field in dataclasses.fields(Run)
@@ -143,7 +143,7 @@ def _cases(
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns the columns for reading, without empty ones."""
+    """Returns the table with the columns to print, without empty ones."""
     shown = table.reindex(columns=SHOWN)
     return shown.loc[:, shown.replace("", None).notna().any()]
 

@@ -24,7 +24,7 @@ TRAIN = ("-m", "color_s4l.train")
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The end of a run.
+    """The outcome of one training.
 
     Attributes:
         run_dir: Its run directory.
@@ -104,7 +104,7 @@ def _train(run: Run) -> Outcome:
         procedure.fit(run)
     except InputError as error:
         failure = command_line.with_flags(str(error), Run)
-    except Exception as error:  # a bug must not cost the other runs
+    except Exception as error:  # a bug must not stop the other runs
         traceback.print_exc(file=sys.stderr)
         failure = f"{type(error).__name__}: {error}".splitlines()[0]
     # Many runs share this process: compiled steps must not accumulate in memory.
@@ -116,7 +116,7 @@ def _train(run: Run) -> Outcome:
 def _train_in_new_process(
     run: Run, processes: int, program: Sequence[str] = TRAIN
 ) -> Outcome:
-    """Trains by the command, so that a killed process costs only this run."""
+    """Trains by the command, so that a killed process stops only this run."""
     # Each process gets its share of the cores; TensorFlow would use all of them.
     threads = max(1, (os.cpu_count() or 1) // processes)
     words = command_line.spelled(dataclasses.replace(run, verbosity=0))

@@ -25,7 +25,8 @@ class Classifier:
         hflip: Whether left-right flips keep the class (for test-time augmentation).
         resize: How image files become squares, "crop" or "pad", as in training.
         trunk: Name of the trunk; empty if the model file does not contain it.
-        plugin: Module of the plug-in that registered the trunk; None: this library.
+        plugin: Module of the plug-in that registered the trunk; None for a trunk of
+            this library.
     """
 
     network: keras.Model

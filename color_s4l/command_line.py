@@ -1,8 +1,8 @@
 """Command lines: dataclasses become flags, and errors become one line.
 
 The flags of a command are the fields of one frozen dataclass made of `option(...)`.
-This is the only module that knows flags: the library's messages name parameters in
-backticks, and `run` replaces `name` by --name. absl's global FLAGS are not used.
+Flags are used in this module only: the library's messages name parameters in backticks,
+and `run` replaces `name` by --name. absl's global FLAGS are not used.
 """
 
 import dataclasses
@@ -128,7 +128,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
 
 
 def _closest_choice(text: str) -> str:
-    """Returns the suggestion that absl's message on a wrong choice does not have."""
+    """Returns a suggestion for a wrong choice; absl's message has none."""
     found = re.fullmatch(r"flag --\w+=(.*): value should be one of <(.*)>", text)
     return suggestion(found[1], found[2].split("|")) if found else ""
 
@@ -192,7 +192,7 @@ def start_keras() -> None:
 
 
 class _Printer(logging.Handler):
-    """Prints the library's log: information on stdout, warnings on stderr.
+    """A log handler that prints: information on stdout, warnings on stderr.
 
     Args:
         flagged: The command's dataclass, for names of flags in messages.
@@ -211,7 +211,7 @@ class _Printer(logging.Handler):
 
 
 def _show_messages(record: type) -> None:
-    """Lets the library's log messages and warnings appear on the terminal."""
+    """Shows the library's log messages and warnings on the terminal."""
     logger = logging.getLogger("color_s4l")
     # One command may have run before in this process.
     printers = [each for each in logger.handlers if isinstance(each, _Printer)]
@@ -273,7 +273,7 @@ def run(
 
 
 def _again(record: type) -> str:
-    """Returns how to continue a stopped command, if it can be continued."""
+    """Returns a hint on continuing a stopped command; "" without a flag --resume."""
     if not any(field.name == "resume" for field in dataclasses.fields(record)):
         return ""
     return ": the same command with --resume continues after the last complete epoch"

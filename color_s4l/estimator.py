@@ -110,7 +110,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
             The estimator itself.
 
         Raises:
-            InputError: The arrays do not fit together, or a setting is wrong.
+            InputError: The arrays have inconsistent shapes, or a setting is wrong.
         """
         labels = _flat(y)
         known = labels != UNLABELED
@@ -173,7 +173,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         return super().score(np.asarray(X)[known], labels[known], weight)
 
     def __getstate__(self) -> dict[str, typing.Any]:
-        """Returns the state for pickling; the model becomes the bytes of its file."""
+        """Returns the state for pickling, with the model as the bytes of its file."""
         state = dict(super().__getstate__())
         classifier = state.pop("classifier_", None)
         if classifier is not None:

@@ -45,8 +45,8 @@ def evaluate(flags: Evaluate) -> None:
         flags: The command's flags.
 
     Raises:
-        InputError: Not exactly one of `run` and `model` is given, it cannot be read,
-            or it has other classes than the data set.
+        InputError: Both or neither of `run` and `model` are given, the model cannot be
+            read, or its classes are not those of the data set.
     """
     fields.check(flags)
     if (flags.run is None) == (flags.model is None):
@@ -61,7 +61,7 @@ def evaluate(flags: Evaluate) -> None:
     if flags.run and flags.data_dir:  # the images of the run were moved
         settings = dataclasses.replace(settings, data_dir=flags.data_dir)
     if flags.model and trained.classes:
-        # The file of a classifier says how its images were resized.
+        # The value of `resize` is stored in the classifier's file.
         size = settings.image_size or trained.image_size
         settings = dataclasses.replace(settings, resize=trained.resize, image_size=size)
     if flags.model and not trained.classes:

@@ -1,6 +1,6 @@
 """Fields of settings and hyper-parameters: their ranges, and values given as text.
 
-A range stands in the type hint, so that a field is declared in one place:
+A range is part of the type hint, so that a field is declared in one place:
 
     weight: Annotated[float, AtLeast(0)] = 1.0
     ramp: Annotated[str, OneOf("sigmoid", "linear")] = "sigmoid"
@@ -69,7 +69,7 @@ def option(default: typing.Any, text: str) -> typing.Any:
 
 
 def operands(name: str, text: str) -> typing.Any:
-    """Returns a dataclass field for the arguments of a command that are no flags.
+    """Returns a dataclass field for the arguments of a command that are not flags.
 
     Args:
         name: Name of one argument in `--help`: "RUN".

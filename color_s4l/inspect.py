@@ -164,7 +164,7 @@ def duplicates(dataset: data.Data) -> pd.DataFrame:
         for i, k in pairs.itertuples(index=False)
         if np.array_equal(dataset.test_images[i], dataset.images[k])
     ]
-    classes = [*dataset.classes, ""]  # label -1, unlabelled: the last one
+    classes = [*dataset.classes, ""]  # label -1 (unlabelled): the last name
     files = dataset.files
     rows = [
         {
@@ -202,7 +202,8 @@ def sizes(paths: Sequence[str]) -> pd.DataFrame:
 def contact_sheet(dataset: data.Data) -> "Figure":
     """Draws the first training images of each class, and those without a label.
 
-    Of more than 20 classes, 20 are drawn, evenly spaced. There is one row per class.
+    If there are more than 20 classes, 20 of them are drawn, evenly spaced. There is one
+    row per class.
     """
     from color_s4l.artifacts import pictures
 

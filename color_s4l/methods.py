@@ -31,8 +31,8 @@ from color_s4l.terms.term import Term
 from color_s4l.terms.vat import Vat
 from color_s4l.views.step import view
 
-# In passes over all images: the published average's half-life is one pass over the
-# labelled 10 % of them.
+# Half-life in passes over all images. The published half-life is one pass over the
+# labelled images, which are 10 % of all images.
 MOAM_HALF_LIFE = 0.1
 
 register_method("supervised", (Supervised(),))
@@ -96,12 +96,12 @@ def terms_of(
     """Returns the terms of a method or of a sum of methods.
 
     Args:
-        method: "color_s4l", or a sum "color_s4l+mean_teacher". A summand is the name
-            of a method or, if there is no such method, of a term, which has its
-            default values then. A term that occurs in several methods counts once.
+        method: "color_s4l", or a sum "color_s4l+mean_teacher". A summand is the name of
+            a method or of a term with its default values; a method has priority. A term
+            that occurs in several methods counts once.
         changes: Hyper-parameters as TERM.FIELD=VALUE: "proxies.weight=2".
-        bn_stats: Value for all terms with a field of this name; None: each term keeps
-            its own.
+        bn_stats: Value of the field `bn_stats` of all terms that have it; None: the
+            values of the method.
 
     Returns:
         The terms in the order of the sum.
@@ -163,7 +163,7 @@ def views_of(terms: Sequence[Term]) -> frozenset[str]:
 
 
 def copies_of(terms: Sequence[Term], source: str) -> int:
-    """Returns the number of images that all views make of one image of a source.
+    """Returns the number of images in all views made from one image of a source.
 
     Args:
         terms: Result of `terms_of`.
@@ -206,7 +206,7 @@ def _differing(method: str, first: Term, second: Term) -> InputError:
 
 
 def _text(value: object) -> str:
-    """Returns a value as `with_text` reads it."""
+    """Returns a value as text that `with_text` can read."""
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

@@ -42,7 +42,9 @@ class Predict:
         None, "Crop the centre square, or pad to a square (default: as trained)."
     )
     output: str = option("predictions.csv", "The table; must not exist yet.")
-    top_k: Annotated[int, AtLeast(1)] = option(3, "Number of classes in a row.")
+    top_k: Annotated[int, AtLeast(1)] = option(
+        3, "Number of most probable classes per image."
+    )
     sheet: str | None = option(None, "A picture (PNG) of the least certain images.")
     least_certain: Annotated[int, AtLeast(1)] = option(
         24, "Number of images in the picture."

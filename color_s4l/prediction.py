@@ -98,7 +98,7 @@ class Reader:
     def _readable(
         self, pool: concurrent.futures.Executor
     ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
-        """Yields the readable files; the next `AHEAD` images are decoded ahead."""
+        """Yields the readable files; the next `AHEAD` images are decoded in advance."""
         waiting: collections.deque[concurrent.futures.Future] = collections.deque()
         remaining = iter(self.paths)
         for path in self.paths:
@@ -128,11 +128,11 @@ def ranked(
         names: Names of n files.
         probabilities: Float `(n, classes)`.
         classes: Names of the classes.
-        top: Number of classes in a row; all classes if there are fewer.
+        top: Number of classes per image; all classes if there are fewer.
 
     Returns:
         Columns `filename`, `label`, `probability`, then `label_2`, `probability_2`,
-        and so on. Of classes with equal probability the first comes first.
+        and so on. Classes with equal probability are in the order of their indices.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     columns: dict[str, typing.Any] = {"filename": list(names)}
@@ -196,7 +196,8 @@ def least_certain(*tables: pd.DataFrame | None, count: int) -> pd.DataFrame:
         count: Largest number of rows to return.
 
     Returns:
-        The rows, lowest probability first; of equal ones the earlier first.
+        The rows, lowest probability first; rows with equal probability keep their
+        order.
     """
     return pd.concat(tables).nsmallest(count, "probability", keep="first")
 

@@ -87,7 +87,7 @@ class Lines(keras.callbacks.Callback):
         self.epoch_started = self.started
 
     def on_epoch_begin(self, epoch: int, logs: Mapping | None = None) -> None:
-        """Notes the time."""
+        """Stores the start time of the epoch."""
         self.epoch_started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Mapping | None = None) -> None:

@@ -1,6 +1,6 @@
 """Registries of terms, trunks, sources, formats, recipes, methods, views and proxies.
 
-A thing is registered by a decorator next to its definition:
+An object is registered by a decorator next to its definition:
 
     @register_term("vat")
     @dataclasses.dataclass(frozen=True)
@@ -35,12 +35,13 @@ _loaded: dict[str, str] = {}
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A registered thing.
+    """A registered object.
 
     Attributes:
-        value: What was registered: a class, a function or an instance.
+        value: The object: a class, a function or an instance.
         options: Further keyword arguments of the decorator.
-        plugin: Name of the module that registered it; None for the library's own.
+        plugin: Name of the module that registered it; None for an object of the
+            library.
     """
 
     value: typing.Any
@@ -49,11 +50,11 @@ class Entry:
 
 
 class Registry(Mapping):
-    """A mapping from names to registered things, in the order of registration.
+    """A mapping from names to registered objects, in the order of registration.
 
     Args:
-        kind: What the things are, as a noun for error messages: "term".
-        package: Package whose modules register the library's own things.
+        kind: Kind of the objects, as a noun for error messages: "term".
+        package: Package whose modules register the library's own objects.
     """
 
     def __init__(self, kind: str, package: str):
@@ -70,15 +71,15 @@ class Registry(Mapping):
     def register(self, name: str, value: Value, **options: typing.Any) -> Value: ...
 
     def register(self, name, value=None, **options):
-        """Registers a thing; used as a decorator, or called with the thing itself.
+        """Registers an object; used as a decorator, or called with the object.
 
         Args:
             name: Its name, unique in this registry.
-            value: The thing; None returns a decorator.
+            value: The object; None returns a decorator.
             **options: Kept with it and returned by `options`.
 
         Raises:
-            InputError: Another thing has this name.
+            InputError: Another object has this name.
         """
         module = sys._getframe(1).f_globals["__name__"]
         if value is None:
@@ -88,7 +89,7 @@ class Registry(Mapping):
     def _add(self, name, value, options, module):
         plugin = None if module.startswith("color_s4l.") else module
         known = self._entries.get(name)
-        # A notebook cell that is run again defines the same thing anew.
+        # A notebook cell that is run again defines the same object again.
         if known is not None and (known.plugin is None or known.plugin != plugin):
             raise InputError(
                 f"The {self.kind} {name!r} is registered twice: by "
@@ -98,7 +99,7 @@ class Registry(Mapping):
         return value
 
     def __getitem__(self, name: str) -> typing.Any:
-        """Returns the thing with this name.
+        """Returns the object with this name.
 
         Raises:
             InputError: There is none; the message suggests the closest name.
@@ -106,7 +107,7 @@ class Registry(Mapping):
         return self.entry(name).value
 
     def __contains__(self, name: object) -> bool:
-        """Returns whether something has this name."""
+        """Returns whether an object has this name."""
         return name in self._all()
 
     def __iter__(self) -> Iterator[str]:
@@ -114,7 +115,7 @@ class Registry(Mapping):
         return iter(self._all())
 
     def __len__(self) -> int:
-        """Returns the number of things."""
+        """Returns the number of objects."""
         return len(self._all())
 
     def entry(self, name: str) -> Entry:
@@ -129,14 +130,14 @@ class Registry(Mapping):
         return entries[name]
 
     def options(self, name: str) -> Mapping[str, typing.Any]:
-        """Returns the keyword arguments with which a thing was registered."""
+        """Returns the keyword arguments with which an object was registered."""
         return self.entry(name).options
 
     def name_of(self, value: object) -> str:
-        """Returns the name of a registered thing.
+        """Returns the name of a registered object.
 
         Raises:
-            KeyError: The thing is not registered.
+            KeyError: The object is not registered.
         """
         for name, entry in self._all().items():
             if entry.value is value:
@@ -144,7 +145,7 @@ class Registry(Mapping):
         raise KeyError(value)
 
     def _all(self) -> dict[str, Entry]:
-        """Returns all entries, after importing the library's own and the installed."""
+        """Returns all entries; imports the package and installed plug-ins first."""
         if not self._complete:
             # Set first, because the modules may read the registry.
             self._complete = True
@@ -210,7 +211,7 @@ def _failing_in_one_line(name: str) -> Iterator[None]:
 
 def _import(stem: str, key: str) -> None:
     if not key.endswith(".py"):
-        # A module beside the command's working directory, as `python -m` finds it.
+        # Modules in the working directory are found too, as by `python -m`.
         with _on_path(str(pathlib.Path.cwd())):
             importlib.import_module(key)
         return

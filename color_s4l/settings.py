@@ -1,9 +1,9 @@
 """Settings of a training run, from the user's flags to checked, resolved records.
 
-`Run` is what a user writes: a flat record whose fields are the flags of
-`python -m color_s4l.train`, with None for "choose for me". `check` refuses values that
-no run can have. `resolve` replaces every None by its value and divides the fields into
-the small records that the rest of the library takes.
+`Run` holds the user's settings: a flat record whose fields are the flags of
+`python -m color_s4l.train`. None means that the library chooses the value. `check`
+refuses values that no run can have. `resolve` replaces every None by its value and
+divides the fields into the small records that the rest of the library takes.
 
 The defaults are the published settings of Color-S4L (Chen 2020, appendix 6.2 of the
 report), except the data set, the labels and the seed.
@@ -34,26 +34,26 @@ LARGEST_WHITENED = 48
 # Milestones of the schedule "steps" as shares of all epochs: RotNet's 60, 120 and 160
 # of 200 epochs (Rebuffi et al. 2019, section 4.6).
 MILESTONES = (0.3, 0.6, 0.8)
-# Labelled images per unlabelled one, for a method that reads no unlabelled images: as
-# many as Color-S4L's, so that the baseline sees as many labelled images per step.
+# Labelled images per unlabelled one, for a method that reads no unlabelled images: the
+# ratio of Color-S4L, so that the baseline has as many labelled images per step.
 BASELINE_LABELED = 7
 
 # Fields that do not affect the result: paths, verbosity, resume.
 FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
 # Fields that change the result only by rounding or by where dropout is drawn.
 ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
-# Fields that name a file or folder; relative and absolute names are the same run.
+# Fields that name a file or folder; relative and absolute names mean the same run.
 PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
-# Fields that name an input file whose content counts, not its name.
+# Fields that name an input file. Its content affects the result, its name does not.
 CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels"})
-# Fields that may differ when a run is resumed. Images and plug-ins may have been moved:
-# the split file recognises the images and their labels.
+# Fields that may differ when a run is resumed. Images and plug-ins may have been moved;
+# the split file contains the checksums and labels of the images.
 RESUMABLE = FREE | {"data_dir", "labels_csv", "plugins"}
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
-    """Which images are read, and how. These are flags of several commands."""
+    """The data set and how its images are read: flags that several commands share."""
 
     dataset: str = option(
         "digits",
@@ -81,7 +81,7 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings(DataSettings):
-    """All settings of a run except the ones that vary inside a table of error rates."""
+    """All settings of a run except those that vary inside a table of error rates."""
 
     unlabeled: Count | None = option(
         None, "Number of images used without labels (default: all training images)."
@@ -119,7 +119,7 @@ class TrainingSettings(DataSettings):
         "Run, model file or colorizer whose trunk weights are loaded at the start.",
     )
     init_heads: bool = option(
-        False, "Load the heads of `init_from` too, where both runs have them."
+        False, "Also load the heads of `init_from` that both runs have."
     )
     freeze_blocks: Annotated[int, AtLeast(-1)] = option(
         0, "Number of first blocks of the trunk that are frozen; -1: all."
@@ -133,7 +133,7 @@ class TrainingSettings(DataSettings):
     schedule: Annotated[str, OneOf("polynomial", "cosine", "steps", "constant")] = (
         option(
             "polynomial",
-            "Learning-rate schedule: (1-x)^(1/2), cos(7/16 pi x), /10 at steps, 1.",
+            "Learning rate: (1-x)^(1/2), cos(7/16 pi x), /10 at steps, constant.",
         )
     )
     warmup_epochs: NotNegative = option(
@@ -168,7 +168,7 @@ class TrainingSettings(DataSettings):
     )
     steps_per_execution: Count = option(1, "Steps per call of the compiled function.")
     devices: Count = option(1, "GPUs (or logical CPU devices) that share each batch.")
-    deterministic: bool = option(False, "Bit-equal repetition; slower.")
+    deterministic: bool = option(False, "Make repeated runs bit-equal; slower.")
     verbosity: int = option(1, "0: no progress; 1: a bar, on a terminal; 2: lines.")
 
 
@@ -195,7 +195,7 @@ class Run(TrainingSettings):
 
 @dataclasses.dataclass(frozen=True)
 class SplitSettings:
-    """How the training images are divided; fields as in `Run`."""
+    """The split of the training images; fields as in `Run`."""
 
     labels: int | None
     unlabeled: int | None
@@ -257,7 +257,7 @@ class StepSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeSettings:
-    """How the steps are computed; fields as in `Run`."""
+    """Settings of the computation of steps; fields as in `Run`."""
 
     dtype_policy: str
     jit_compile: bool | None
@@ -287,18 +287,18 @@ class Settings:
 
 
 def part(record: typing.Any, kind: type[Part]) -> Part:
-    """Returns the fields of a small record, taken from a record that has them all.
+    """Returns a small record with values from a record that has the same fields.
 
     Args:
-        record: For example a `Run`.
-        kind: For example `DataSettings`.
+        record: A record, for example a `Run`.
+        kind: Class of the small record, for example `DataSettings`.
     """
     names = [field.name for field in dataclasses.fields(kind)]
     return kind(**{name: getattr(record, name) for name in names})
 
 
 def is_digits(dataset: str) -> bool:
-    """Returns whether the images are digits, which flips and rotations change."""
+    """Returns whether the images are digits; flips and rotations change their class."""
     return dataset == "digits" or dataset.startswith("svhn")
 
 
@@ -315,7 +315,7 @@ def check(run: Run) -> None:
     given = [name for name in counts if getattr(run, name)]
     if run.split_file and given:
         raise InputError(
-            f"`split_file` already says which images are used: remove `{given[0]}`."
+            f"`split_file` already determines the images: remove `{given[0]}`."
         )
     if run.labeled_only and run.unlabeled:
         raise InputError("`labeled_only` uses no other images: remove `unlabeled`.")
@@ -442,7 +442,7 @@ def from_json(values: Mapping[str, typing.Any]) -> Run:
 
 
 def portable(values: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
-    """Returns JSON settings for a result table: without folders and free fields.
+    """Returns JSON settings for a result table, without folders and `FREE` fields.
 
     Absolute paths are cut to the file name, also inside STAGE.FLAG=VALUE.
     """
@@ -464,10 +464,10 @@ def _without_folder(value: typing.Any) -> typing.Any:
 def identity(
     values: Mapping[str, typing.Any], digests: Mapping[str, str | None], backend: str
 ) -> dict[str, typing.Any]:
-    """Returns what must be equal for two runs to have the same result.
+    """Returns the values that must be equal for two runs to have the same result.
 
     Args:
-        values: Of `to_json`.
+        values: Result of `to_json`.
         digests: Name of an input file's field -> digest of its content.
         backend: Name of the Keras backend.
     """
@@ -484,7 +484,7 @@ def differences(
     now: Mapping[str, typing.Any],
     ignored: Collection[str] = RESUMABLE,
 ) -> str:
-    """Returns the fields in which two runs differ, in words; empty if in none.
+    """Returns the differences of two runs in words; "" if there are none.
 
     Args:
         before: JSON values of the earlier run.

@@ -1,4 +1,4 @@
-"""Colourises grey images: a small library of its own, and its three commands.
+"""Colourises grey images: a small library with three commands.
 
 The order of the pipeline: lab -> embedding -> networks -> colorizer -> training ->
 metrics. These modules work on arrays of images; the commands train, evaluate and

@@ -29,14 +29,14 @@ class Colorize:
 
     colorizer: str = option("", "File of colorization.train.")
     input: str = option("", "An image, or a folder (its subfolders included).")
-    output: str = option("", "Folder for the results, which keep their names.")
+    output: str = option("", "Folder for the results; file names stay the same.")
     longest: Annotated[int, AtLeast(8)] = option(
-        1024, "Longest side in pixels at which colours are predicted; L* stays whole."
+        1024, "Longest side in pixels for the colours; the lightness keeps its size."
     )
 
 
 def find(source: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the images in a folder and its subfolders, or the one file.
+    """Returns the images in a folder and its subfolders, or the given file.
 
     Raises:
         InputError: The path does not exist, or the folder has no image.
@@ -106,7 +106,7 @@ def write(path: pathlib.Path, image: "np.ndarray") -> None:
 
 
 def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
-    """Returns image -> result; refuses all images if a file would be overwritten."""
+    """Returns image -> result; raises an error if a file would be overwritten."""
     found = find(source)
     plan = {path: target(path, source, output) for path in found}
     if len(set(plan.values())) < len(plan):

@@ -45,7 +45,7 @@ class Origin:
         network: A name of `colorization.networks.NETWORKS`.
         width: Factor on the numbers of filters.
         batch_size: Images per step.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam.
         seed: Seed of the weights and of the order of the images.
         embedding_weights: As given at training; None for networks without embedding.
         embedding_size: Side in pixels; None for networks without embedding.
@@ -266,7 +266,7 @@ def _resized(channel: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def check_suffix(path: str | os.PathLike) -> None:
-    """Refuses a file name without the ending of a format.
+    """Raises an error for a file name with another ending than .h5 and .keras.
 
     Raises:
         InputError: The name ends neither with .h5 nor with .keras.

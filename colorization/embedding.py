@@ -135,7 +135,7 @@ def compute(embedder: keras.Model, images: np.ndarray, verbosity: int) -> np.nda
     """Embeds images.
 
     Args:
-        embedder: From `build`.
+        embedder: A model from `build`.
         images: uint8 `(n, height, width, 3)`, sRGB.
         verbosity: As in Keras: 0 silent, 1 progress bar, 2 one line.
 
@@ -151,7 +151,7 @@ def cached(embedder: keras.Model, images: np.ndarray, verbosity: int = 0) -> np.
     """Embeds images, or reads their embeddings from the cache.
 
     Args:
-        embedder: From `build`.
+        embedder: A model from `build`.
         images: uint8 `(n, height, width, 3)`, sRGB.
         verbosity: As in Keras: 0 silent, 1 progress bar, 2 one line.
 

@@ -73,7 +73,7 @@ def squared_error(true: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def argmax_agreement(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Returns the share of pixels with the same larger one of a*, b*; ties go to a*.
+    """Returns the share of pixels with the same argmax(a*, b*); a tie counts as a*.
 
     The chance level is not 1/2: most pixels of natural photographs have b* above a*.
     """
@@ -91,7 +91,7 @@ def peak_ratio(true: np.ndarray, images: np.ndarray) -> float:
 
 
 def similarity(true: np.ndarray, images: np.ndarray) -> float:
-    """Returns the structural similarity of uint8 `(n, height, width, 3)`, from 7 px."""
+    """Returns the structural similarity of uint8 `(n, h, w, 3)`; h and w at least 7."""
     values = [
         structural_similarity(first, second, channel_axis=-1, data_range=255)
         for first, second in zip(true, images, strict=True)

@@ -44,8 +44,8 @@ class Shape:
         width: Factor on the numbers of filters; 1 is the published network.
         embedding_weights: `inception_fusion` only: "imagenet", "none" (random) or the
             path of a weights file.
-        embedding_size: `inception_fusion` only: side in pixels of the images that
-            Inception-ResNet-v2 sees, at least 75.
+        embedding_size: `inception_fusion` only: side in pixels of the input of
+            Inception-ResNet-v2, at least 75.
     """
 
     width: float = 1.0
@@ -146,7 +146,7 @@ def encoder_decoder(shape: Shape) -> Parts:
 def _fuse(
     features: keras.KerasTensor, embedded: keras.KerasTensor, width: float
 ) -> keras.KerasTensor:
-    """Applies the 1x1 convolution of the features beside the tiled embedding.
+    """Applies a 1x1 convolution to the features and the tiled embedding together.
 
     A 1x1 convolution of a tiled vector has the same value everywhere, so it is computed
     by one dense layer and added. This saves a tile of 1,000 channels. Both kernels are
@@ -161,7 +161,8 @@ def _fuse(
         kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
         name="fuse_features",
     )
-    # Its own initialiser: one that is used twice would draw the same numbers.
+    # A separate initialiser, because one that is used twice draws the same numbers
+    # twice.
     everywhere = layers.Dense(
         filters,
         use_bias=False,

@@ -37,7 +37,7 @@ class Settings:
     Attributes:
         epochs: Passes over the images. The report's colorizers had 50 to 300.
         batch_size: Images per step.
-        learning_rate: Of Adam, constant.
+        learning_rate: Learning rate of Adam, constant.
         seed: Seed of the weights and of the order of the images.
         network: A name of `networks.NETWORKS`.
         shape: The network's sizes.
@@ -107,8 +107,8 @@ class Task(keras.Model):
     ) -> dict:
         """Adds "agreement": the share of pixels with the same argmax(a*, b*).
 
-        Keras calls it "accuracy" on two channels. The report prints it as the accuracy
-        of its colorizers, 79 to 84 %.
+        It is the metric "accuracy" of Keras on two channels. The Color-S4L report gives
+        it as the accuracy of its colorizers, 79 to 84 %.
         """
         true, predicted = (
             ops.argmax(y_pred[k], axis=-1) for k in ("true", "predicted")
@@ -213,7 +213,7 @@ def _task(parts: Parts, settings: Settings) -> Task:
 def _identity(settings: Settings, images: np.ndarray) -> dict[str, typing.Any]:
     """Returns everything that an interrupted run and its continuation must share."""
     values = dataclasses.asdict(settings)
-    # More epochs or another display do not change the epochs before.
+    # More epochs or another display do not change the earlier epochs.
     del values["epochs"], values["verbosity"]
     shape = values.pop("shape")
     return {
@@ -257,7 +257,7 @@ def _inputs(parts: Parts, images: np.ndarray, verbosity: int) -> dict[str, np.nd
 
 
 class _OneEpoch(keras.callbacks.Callback):
-    """Stops `fit` after one epoch."""
+    """A callback that stops `fit` after one epoch."""
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.model.stop_training = True

@@ -11,13 +11,9 @@ from color_s4l.settings import Run
 OTHER = {str: "other", int: 7, float: 0.125, bool: True, tuple: ("a.b=1",)}
 
 
-def resolved(size=32, labeled_views=1, unlabeled_views=7, **changes):
-    return settings.resolve(
-        Run(**changes),
-        image_size=size,
-        labeled_views=labeled_views,
-        unlabeled_views=unlabeled_views,
-    )
+def resolved(size=32, views=(1, 7), **changes):
+    views = dict(zip(("labeled_views", "unlabeled_views"), views, strict=True))
+    return settings.resolve(Run(**changes), image_size=size, **views)
 
 
 @pytest.mark.parametrize(
@@ -36,24 +32,7 @@ def test_defaults_depend_on_the_images(changes, size, zca, hflip, dropout):
     found = resolved(size, **changes)
     assert (found.model.zca, found.step.hflip) == (zca, hflip)
     assert found.model.trunk_dropout == dropout
-    assert found.data.image_size == size
-    assert found.values["zca"] == zca
-
-
-@pytest.mark.parametrize(
-    ("views", "batch"),
-    [
-        ((1, 7), 32 * 7),
-        ((5, 21), 32 * 4),
-        ((3, 1), 32),
-        ((1, 0), 32 * 7),  # the baseline sees as many labelled images as Color-S4L
-        ((0, 4), 32),
-    ],
-)
-def test_both_passes_are_equally_large(views, batch):
-    found = resolved(labeled_views=views[0], unlabeled_views=views[1])
-    assert found.step.labeled_batch == batch
-    assert resolved(labeled_batch=5).step.labeled_batch == 5
+    assert (found.data.image_size, found.values["zca"]) == (size, zca)
 
 
 def test_milestones_are_epochs():
@@ -68,6 +47,15 @@ def test_large_images_are_not_whitened():
         resolved(49, zca=True)
 
 
+def test_both_passes_are_equally_large():
+    # Numbers of labelled and unlabelled views -> labelled images per unlabelled one.
+    # Without unlabelled views: as many as Color-S4L has, for comparison.
+    shares = {(1, 7): 7, (5, 21): 4, (3, 1): 1, (1, 0): 7, (0, 4): 1}
+    for views, share in shares.items():
+        assert resolved(views=views).step.labeled_batch == 32 * share
+    assert resolved(labeled_batch=5).step.labeled_batch == 5
+
+
 def test_a_run_is_read_back_from_json():
     run = Run(labels=100, set=("vat.weight=2",), zca=False)
     values = settings.to_json(run)
@@ -76,8 +64,8 @@ def test_a_run_is_read_back_from_json():
     assert settings.from_json({"labels": 100}) == Run(labels=100)
 
 
-def identity(run):
-    return settings.identity(settings.to_json(run), {}, "tensorflow")
+def identity(run, digests=(), backend="tensorflow"):
+    return settings.identity(settings.to_json(run), dict(digests), backend)
 
 
 @pytest.mark.parametrize("field", dataclasses.fields(Run), ids=lambda f: f.name)
@@ -92,15 +80,11 @@ def test_every_field_counts_except_the_free_ones(field):
 
 
 def test_the_content_of_files_and_the_backend_count():
-    values = settings.to_json(Run())
-
-    def of(digests, backend="jax"):
-        return settings.identity(values, digests, backend)
-
-    assert of({"colorizer": "abc", "init_from": None}) == of({"colorizer": "abc"})
-    assert of({"colorizer": "abc"}) != of({"colorizer": "abd"})
-    assert of({"colorizer": "abc"}) != of({"init_from": "abc"})
-    assert of({"colorizer": "abc"}) != of({"colorizer": "abc"}, "tensorflow")
+    first = identity(Run(), {"colorizer": "abc"})
+    assert first == identity(Run(), {"colorizer": "abc", "init_from": None})
+    for digests in ({"colorizer": "abd"}, {"init_from": "abc"}, {}):
+        assert first != identity(Run(), digests)
+    assert first != identity(Run(), {"colorizer": "abc"}, "jax")
 
 
 def test_tables_get_no_folders():

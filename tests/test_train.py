@@ -116,13 +116,6 @@ def test_train_refuses_a_missing_split_file(train_refuses, tmp_path):
     train_refuses(r"no\.csv: No such file", **apart, split_file=path)
 
 
-def test_train_refuses_heads_of_another_size(rotnet_linear, train_refuses):
-    for path in ("", "/model.h5"):
-        run = f"{rotnet_linear}/pretraining{path}"
-        text = "the head 'proxy' of .* has 4 classes; expected 6"
-        train_refuses(text, method="sesemi", init_from=run, init_heads=True)
-
-
 def test_train_refuses_directories_that_it_cannot_use(
     tiny, finished, flags, tmp_path, refused
 ):

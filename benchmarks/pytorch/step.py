@@ -1,8 +1,8 @@
 """The training step of `supervised`, `sesemi` and `color_s4l` in PyTorch.
 
-The step does the same work as ours: contrast normalisation, whitening, shift, flip,
-noise, proxy views, two passes with separate batch statistics, two cross-entropies, the
-sum of squared kernels, and SGD with Nesterov momentum.
+The step does the same work as the library's: contrast normalisation, whitening, shift,
+flip, noise, proxy views, two passes with separate batch statistics, two
+cross-entropies, the sum of squared kernels, and SGD with Nesterov momentum.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ class Network(nn.Module):
 
     @property
     def kernels(self) -> list[torch.Tensor]:
-        """The weights of convolutions and heads, which decay."""
+        """The weights of convolutions and heads, which have weight decay."""
         layers = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
         return [layer.weight for layer in layers]
 

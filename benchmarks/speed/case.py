@@ -21,10 +21,11 @@ PLAIN_POLICIES = ("float32", "mixed_bfloat16")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One row of the table before it is measured.
+    """One case to measure, which gives one row of the table.
 
     Attributes:
-        backend: "tensorflow" or "jax": our step; "torch": the plain PyTorch step.
+        backend: "tensorflow" or "jax": the library's step; "torch": the plain PyTorch
+            step.
         values: The resolved settings of the run in JSON types.
         tasks: Proxy tasks of the method.
         steps: Training steps of one measurement.
@@ -56,10 +57,10 @@ class Case:
 
 
 def make_case(backend: str, run: Run, steps: int) -> Case | None:
-    """Returns a case, or None if PyTorch has no such step.
+    """Returns a case, or None if PyTorch's step does not support the settings.
 
     Args:
-        backend: As in `Case`.
+        backend: As for `Case`.
         run: The settings, with `image_size`; the data set is replaced by noise.
         steps: Training steps of one measurement.
 
@@ -87,7 +88,7 @@ def make_case(backend: str, run: Run, steps: int) -> Case | None:
 
 
 class FakeColorizer:
-    """A stand-in for a colorizer, which has done its work before the first step."""
+    """A stand-in for a colorizer; a colorizer is only used before the first step."""
 
     digest = "fake"
 

@@ -1,6 +1,6 @@
 """Measurements: one process per case, compared cases in alternation.
 
-Alternation makes a busy machine equally busy for all cases that are compared.
+With alternation, other work on the machine slows all compared cases equally.
 """
 
 import concurrent.futures
@@ -35,7 +35,7 @@ SETTINGS = (
 
 
 class FailedError(Exception):
-    """A case cannot be measured."""
+    """The error for a case that cannot be measured."""
 
 
 class Process:
@@ -129,7 +129,7 @@ class Measured:
 
     @property
     def speed(self) -> float:
-        """Images and views that go through the trunk in a second, by the median."""
+        """Images and views that go through the trunk per second, from the median."""
         return self.images_per_step / self.step
 
     @property
@@ -198,9 +198,10 @@ def row(
     """Returns one row of the table.
 
     Args:
-        ours: The measured case; may be PyTorch's own.
+        ours: The measured case; may be the one of PyTorch.
         plain: PyTorch's step, measured in alternation; None if there is none.
-        supervised: The method `supervised`, likewise.
+        supervised: The method `supervised`, measured in alternation; None if it was not
+            measured.
         parts: Part of a step -> seconds; empty if the parts were not measured.
 
     Returns:

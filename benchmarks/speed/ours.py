@@ -1,4 +1,4 @@
-"""Our training step on the active Keras backend, built as a run builds it."""
+"""The library's training step on the active Keras backend, built as in a run."""
 
 import statistics
 import time

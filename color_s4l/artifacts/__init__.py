@@ -1,1 +1,1 @@
-"""A classifier's files: what stands in them is checked before anything is built."""
+"""Files of runs and classifiers: atomic writing and safe reading."""

@@ -40,7 +40,7 @@ def cached(
     """Returns the result of `compute`, computed once for the same parts.
 
     If the file in the cache is damaged, the result is computed again. If the cache
-    cannot be written, a log message says so.
+    cannot be written, a warning is logged.
 
     Args:
         name: Beginning of the file's name, such as "whitening".

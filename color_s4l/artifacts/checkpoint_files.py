@@ -1,6 +1,7 @@
 """Checkpoints: the values of variables and a note, in one NPZ file without pickles.
 
-Reading a file runs no code. A kill while a file is written leaves the old file intact.
+Reading a file runs no code. If the process is killed while it writes a file, the old
+file stays intact.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ import numpy as np
 from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.errors import InputError
 
-# Names of the file's entries. A variable's value is called by its position.
+# Names of the file's entries. The name of a variable's value is its position.
 _NOTE, _NAMES, _EXTRA = "note", "names", "extra_"
 
 
@@ -41,7 +42,7 @@ class Checkpoint:
         """Assigns the values to variables.
 
         Args:
-            variables: As many as were saved, in the same order.
+            variables: The variables that were saved, in the same order.
 
         Raises:
             ValueError: The names or shapes differ; no variable was changed.

@@ -60,7 +60,7 @@ def save_atomically(path: pathlib.Path, save: Callable[[str], object]) -> None:
 
 @contextlib.contextmanager
 def h5_wanted() -> Iterator[None]:
-    """Suppresses Keras' warning that H5 is an old format: it is chosen on purpose."""
+    """Suppresses Keras' warning about the old format H5, which is used on purpose."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -115,8 +115,8 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is damaged, is not an NPZ file, or contains something
-            else than arrays.
+        ValueError: The file is damaged, is not an NPZ file, or contains other objects
+            than arrays.
     """
     try:
         # Opened here, because np.load does not close a damaged file.
@@ -175,7 +175,7 @@ def check_names(content: object, names: Sequence[str]) -> None:
     """Checks that a JSON value is an object with at least these names.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The value is not an object, or a name is missing.
     """
     if not isinstance(content, dict):
         raise ValueError(f"expected an object, not {type(content).__name__}")

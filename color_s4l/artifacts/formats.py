@@ -11,7 +11,7 @@ A format is a function that is registered with `register_format`:
 
 It receives the model, the path to write to and the note. `suffix` is the ending of the
 file's name; "" means that the function creates a folder. `needs` are the packages that
-it imports besides Keras; with "tensorflow" among them, Keras must run on TensorFlow.
+it imports besides Keras; if they include "tensorflow", Keras must run on TensorFlow.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ from color_s4l.registry import FORMATS, register_format
 
 
 def _exact(model: keras.Model) -> keras.Model:
-    """Returns a float32 copy of a model of mixed precision, else the model itself.
+    """Returns the model in float32: a copy if the model has mixed precision.
 
     ONNX Runtime and LiteRT have no bfloat16 convolutions.
     """
@@ -102,15 +102,15 @@ def write_litert(model: keras.Model, path: pathlib.Path, about: About) -> None:
 
 
 def check(name: str, path: pathlib.Path) -> None:
-    """Refuses an export that cannot succeed, before anything is loaded.
+    """Raises an error for an export that cannot succeed, before anything is loaded.
 
     Args:
         name: Name of a registered format.
         path: Where the exported model will be written.
 
     Raises:
-        InputError: There is no such format, a package is missing, the path has another
-            ending or exists.
+        InputError: The format does not exist, a package is missing, the path has the
+            wrong ending, or the path exists.
     """
     options = FORMATS.options(name)
     missing = [p for p in options.get("needs", ()) if not importlib.util.find_spec(p)]
@@ -136,13 +136,14 @@ def export(model: keras.Model, about: About, name: str, path: pathlib.Path) -> N
     """Writes a model in another format, atomically.
 
     Args:
-        model: From `models.load`.
-        about: The note; its digest is computed anew.
+        model: A model from `models.load`.
+        about: The note; its digest is computed again.
         name: Name of a registered format.
         path: A path that `check` accepts; its folder is created.
 
     Raises:
-        InputError: As `check`; or the format needs TensorFlow and Keras runs on JAX.
+        InputError: As for `check`; or the format needs TensorFlow and Keras runs on
+            JAX.
     """
     check(name, path)
     write, options = FORMATS[name], FORMATS.options(name)

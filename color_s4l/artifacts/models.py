@@ -5,7 +5,7 @@ text with a name: an attribute of a `.h5` file, a member `NAME.json` of a `.kera
 archive. Keras' safe mode refuses Python code in Lambda layers, but it still looks up
 and calls any other object that a configuration names. The configuration is therefore
 read as JSON first, and a class that is not known to be harmless is refused before Keras
-sees it.
+reads it.
 
 The second half is about classifiers: the note `About`, and the file of all heads beside
 the model, which contains the class head only.
@@ -47,7 +47,8 @@ SUFFIXES = (".h5", ".keras")
 NOTE, COLORIZER_NOTE = "color_s4l", "colorization_origin"
 
 _CONFIGURATION = "config.json"
-# A configuration of 152 layers has 400 kB; an archive may claim to contain gigabytes.
+# The configuration of a network with 152 layers has 400 kB. A malicious archive can
+# expand to gigabytes.
 _LONGEST = 64 * 2**20
 
 # Public namespaces of Keras whose classes occur in model files, and the modules that
@@ -83,7 +84,7 @@ _HARMLESS = tuple(
 _OPERATIONS = tuple(
     f"keras.src.ops.{name}" for name in ("image", "linalg", "math", "nn", "numpy")
 )
-# Values that JSON has no notation for; Keras turns them into plain data.
+# Values that JSON cannot represent; Keras stores them as plain data.
 _DATA = {"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__"}
 
 
@@ -180,12 +181,13 @@ def refused_classes(
 ) -> list[str]:
     """Returns the classes in a configuration that are not known to be harmless.
 
-    Known are the layers and values of Keras that only compute, and every class and
-    function that is registered with Keras (`register_keras_serializable`): its module
-    has been imported, by this library, as a plug-in or by the user.
+    The known classes are the layers and values of Keras that only compute, and every
+    class and function that is registered with Keras (`register_keras_serializable`). A
+    registered class is in a module that this library, a plug-in or the user has
+    imported.
 
     Args:
-        configuration: From `read_note`.
+        configuration: Configuration from `read_note`.
         custom_objects: Further known classes by name.
 
     Returns:
@@ -201,7 +203,7 @@ def refused_classes(
 
 
 def _entries(configuration: object) -> Iterator[dict]:
-    """Yields all dictionaries, at any depth, that Keras takes for a class."""
+    """Yields all dictionaries, at any depth, that Keras interprets as a class."""
     children: list = configuration if isinstance(configuration, list) else []
     if isinstance(configuration, dict):
         children = list(configuration.values())
@@ -217,11 +219,11 @@ def _spelled(entry: dict) -> str:
 
 
 def _known(entry: dict, registered: Mapping[str, typing.Any]) -> bool:
-    """Returns whether all objects that Keras could take for an entry are harmless.
+    """Returns whether all objects that Keras could build from an entry are harmless.
 
     `.keras` files are resolved by `registered_name`, then by `module` and `class_name`;
-    H5 files by `class_name` alone. A file may contain both kinds of entries, so that
-    neither way may lead to another class.
+    H5 files by `class_name` alone. A file may contain both kinds of entries, so both
+    names must be those of harmless classes.
     """
     name, module = entry["class_name"], entry.get("module")
     if name == "function":
@@ -257,14 +259,15 @@ def _is_operation(module: str, name: str) -> bool:
 
 @contextlib.contextmanager
 def refused(sentence: Callable[[str], str], otherwise: str) -> Iterator[None]:
-    """Turns every exception inside into an InputError of one line.
+    """Turns every exception in the `with` block into an InputError of one line.
 
     Args:
-        sentence: Returns the line for a reason without a full stop.
+        sentence: Function that returns the line; its argument is the reason, without a
+            full stop.
         otherwise: Describes the file if it is not damaged: "not a colorizer".
 
     Raises:
-        InputError: Always with the text that `sentence` returns.
+        InputError: The block raised an exception. The text is the result of `sentence`.
     """
     try:
         yield
@@ -283,7 +286,8 @@ class About:
     """The note in a classifier's file.
 
     Attributes:
-        classes: Their names, in the order of the probabilities; empty: unknown.
+        classes: Names of the classes, in the order of the probabilities; empty:
+            unknown.
         hflip: Whether left-right flips keep the class.
         resize: How images that are not square became squares: "crop" or "pad".
         network: Name of the trunk; empty: not recorded.
@@ -313,7 +317,7 @@ class About:
         """Reads a note that `to_json` wrote; fields of later versions are ignored.
 
         Raises:
-            ValueError: The text is no JSON object, or a value is not allowed.
+            ValueError: The text is not a JSON object, or a value is not allowed.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         values = {k: v for k, v in dict(json.loads(text)).items() if k in known}
@@ -339,9 +343,9 @@ def save(model: keras.Model, path: pathlib.Path, about: About) -> None:
     """Writes a classifier's file atomically.
 
     Args:
-        model: From `networks.inference_model`, or loaded by `load`.
+        model: A model from `networks.inference_model` or `load`.
         path: Ends in .keras or .h5; its folder exists; an old file is replaced.
-        about: The note. Its digest is ignored and computed anew.
+        about: The note. Its digest is ignored and computed again.
     """
     about = dataclasses.replace(about, digest=digest(model))
     save_with_note(model, path, NOTE, about.to_json())
@@ -354,7 +358,8 @@ def load(path: str | os.PathLike) -> tuple[keras.Model, About]:
         path: `*.h5` or `*.keras`.
 
     Returns:
-        The model and its note; an empty note if Keras alone wrote the file.
+        The model and its note. The note is empty if the file was written with Keras
+        only.
 
     Raises:
         InputError: The file is missing, damaged or not a classifier of this library, it
@@ -367,8 +372,8 @@ def load(path: str | os.PathLike) -> tuple[keras.Model, About]:
     def sentence(reason: str) -> str:
         return f"{path} is no classifier of this library: {reason}."
 
-    # Keras knows a class once its module is imported. Reading a registry imports the
-    # modules of its package and the installed plug-ins.
+    # Keras finds a class only after its module is imported. Reading a registry imports
+    # the modules of its package and the installed plug-ins.
     for package in (registry.TRUNKS, registry.VIEWS):
         len(package)
     with refused(sentence, "something else"):
@@ -386,7 +391,7 @@ def load(path: str | os.PathLike) -> tuple[keras.Model, About]:
 
 def _read_about(path: pathlib.Path) -> tuple[dict, About]:
     if path.suffix not in SUFFIXES:
-        raise InputError(f"its name ends in none of {', '.join(SUFFIXES)}")
+        raise InputError(f"its name does not end with {' or '.join(SUFFIXES)}")
     if is_colorizer(path):
         raise InputError("it is a colorizer (see `colorizer`)")
     configuration, note = read_note(path, NOTE)
@@ -396,7 +401,7 @@ def _read_about(path: pathlib.Path) -> tuple[dict, About]:
 
 
 def _check_model(model: keras.Model, about: About) -> None:
-    """Refuses other models, and weights that differ from the saved ones."""
+    """Raises an error for another kind of model and for changed weights."""
     taken, given = model.input_shape, model.output_shape
     images = isinstance(taken, tuple) and len(taken) == 4 and taken[-1] == 3
     parts = {"preprocessing", "trunk"} <= {layer.name for layer in model.layers}
@@ -426,7 +431,7 @@ def save_heads(network: "Network", path: pathlib.Path) -> None:
     """Writes the weights of all heads: `class/0` is a kernel, `class/1` its bias.
 
     Args:
-        network: Built.
+        network: A built network.
         path: An NPZ file, replaced atomically; its folder exists.
     """
     arrays = {

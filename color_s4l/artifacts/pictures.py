@@ -81,7 +81,7 @@ def sheet(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
     Args:
         rows: Name of a row to its images, uint8 `(k, height, width, 3)`, k up to
             `columns`.
-        columns: Number of places in a row.
+        columns: Number of places in each row.
     """
     figure = Figure(figsize=(columns, 1.25 * len(rows)))
     axes = _grid(figure, list(rows.values()), columns)
@@ -159,7 +159,7 @@ def _with_spaces(name: str) -> str:
 def confusion(
     labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
 ) -> Figure:
-    """Draws the share of each class (row) taken for each class (column), in percent.
+    """Draws the confusion matrix: true classes in rows, in percent of the row.
 
     Args:
         labels: True classes, integers `(n,)`.

@@ -132,7 +132,8 @@ def claim(values: Mapping[str, typing.Any], backend: str) -> RunDirectory:
         The directory.
 
     Raises:
-        InputError: It exists, or belongs to another run or to something else.
+        InputError: The directory exists without `resume`, belongs to another run, or is
+            not a run directory.
     """
     directory = RunDirectory(pathlib.Path(values["run_dir"] or default_path(values)))
     if not directory.path.exists():
@@ -152,7 +153,7 @@ def claim(values: Mapping[str, typing.Any], backend: str) -> RunDirectory:
 
 
 def _only_leftovers(directory: RunDirectory) -> bool:
-    """Returns whether everything there may come from a run killed at its beginning."""
+    """Returns whether all files may come from a run that was killed at its start."""
     known = {directory.checkpoints, directory.pictures}
     return (
         not set(directory.path.iterdir())
@@ -185,7 +186,7 @@ def create(directory: RunDirectory, *, inner: bool = True) -> None:
         inner: Also create the directories of checkpoints and pictures.
 
     Raises:
-        InputError: It cannot be written to.
+        InputError: The directory is not writable.
     """
     others = (directory.checkpoints, directory.pictures) if inner else ()
     try:

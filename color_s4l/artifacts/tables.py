@@ -30,7 +30,7 @@ SETTINGS = [
     "batch_size",
 ]
 MEASURES = ("error", "error_augmented", "averaged_error", "best_error")
-# Columns that must be equal, beside the settings, for two runs to be repetitions.
+# Columns that, like the settings, must be equal for two runs to be repetitions.
 _REPETITION = ["labels", "unlabeled", "test_images", "colorizer", "backend", "stage"]
 
 
@@ -118,7 +118,7 @@ def settings_text(values: Mapping[str, typing.Any]) -> str:
 
 
 def _unlabeled(result: Result) -> int:
-    """Returns the number of unlabelled images; of a recipe that of its first stage.
+    """Returns the number of unlabelled images; for a recipe, in its first stage.
 
     In a later stage the number depends on chance and differs between seeds: labelled
     images are added if they were not among the unlabelled ones.
@@ -127,7 +127,7 @@ def _unlabeled(result: Result) -> int:
 
 
 def _averaged(result: Result) -> float | None:
-    """Returns the error of the first further weights: of a teacher or an average."""
+    """Returns the error of a teacher or an average; None if the run has neither."""
     further = [errors["error"] for errors in result.get("further", {}).values()]
     return further[0] if further else None
 
@@ -136,9 +136,9 @@ def repetitions(table: pd.DataFrame) -> pd.Series:
     """Returns a key for each row, equal for runs that differ only by their seed.
 
     Args:
-        table: Of `rows`, or such a table read from a CSV file.
+        table: Result of `rows`, or the same table read from a CSV file.
     """
-    # The column `colorizer` says what the colorizer was trained on; its name differs.
+    # The column `colorizer` describes the colorizer; its file name may differ.
     ignored = {*run_settings.ROUNDING, "seed", "colorizer"}
     plain = [
         json.dumps({k: v for k, v in json.loads(text).items() if k not in ignored})
@@ -152,7 +152,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Returns the mean and standard deviation of the error rates over the seeds.
 
     Args:
-        table: Of `rows`; measures may be missing.
+        table: Result of `rows`; measures may be missing.
 
     Returns:
         One row per setting: the columns that its runs share, `n` (number of runs),

@@ -69,7 +69,7 @@ class TrainStep:
         optimizer_variables=(),
         metrics=(),
     ):
-        """Returns a scope with these values; a group left empty keeps its own."""
+        """Returns a scope with these values; an empty group changes nothing."""
         pairs = (
             (self.trainable_variables, trainable),
             (self.non_trainable_variables, non_trainable),
@@ -85,12 +85,12 @@ def _values(scope: keras.StatelessScope, variables: Sequence) -> list:
 
 
 def share_of(draws: Tensor) -> Tensor:
-    """Returns the draws: a JAX step sees the whole batch on any number of devices."""
+    """Returns the draws unchanged: a JAX step always contains the whole batch."""
     return draws
 
 
 def gathered(tensors: Tensor) -> Tensor:
-    """Returns the tensors: they already hold the whole batch."""
+    """Returns the tensors unchanged: they already hold the whole batch."""
     return tensors
 
 

@@ -106,12 +106,12 @@ def _split_the_cpu(devices: int) -> None:
 
 
 def share_cores(passes: int) -> None:
-    """Lets each forward pass use one core, if there are as many passes as cores.
+    """Limits each forward pass to one core, if there are as many passes as cores.
 
     The passes of a step run in parallel. Splitting each operation over the same cores
     as well is slower (benchmarks/results/README.md). The setting holds for the whole
-    process, whose other computations become slower. It has no effect once TensorFlow
-    is running or the environment variable TF_NUM_INTRAOP_THREADS is set.
+    process and makes its other computations slower. It has no effect once TensorFlow is
+    running or the environment variable TF_NUM_INTRAOP_THREADS is set.
 
     Args:
         passes: Number of independent forward passes of equal size in a step.

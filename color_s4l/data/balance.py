@@ -16,7 +16,7 @@ def counts(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
 
 
 def described(labels: np.ndarray, classes: Sequence[str]) -> str:
-    """Returns one line: the images of every class, or a summary of many classes.
+    """Returns one line: images of each class, or a summary if there are many classes.
 
     Args:
         labels: Labels of the labelled images of a run, int32 `(n,)`.
@@ -42,7 +42,7 @@ def imbalanced(labels: np.ndarray, classes: Sequence[str]) -> bool:
 
 
 def class_weights(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """Returns weights with which all classes count equally, whatever their size.
+    """Returns class weights that compensate for different class sizes.
 
     n / (k * n_c), as scikit-learn's "balanced". The mean weight of the n images is 1,
     so the loss keeps its size relative to other terms.

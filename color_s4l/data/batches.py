@@ -1,11 +1,11 @@
 """Step batches: the images of step t are a pure function of (seed, t).
 
-The labelled batch is L separate draws from the labelled images, the unlabelled batch B
-images; an epoch is one pass over the unlabelled images (Tran 2019,
-https://arxiv.org/abs/1906.10343, and its published code: L = V x B for V views of
-an unlabelled image). The images of a step form gcd(L, B) equal groups, so that they
-can be divided over devices. No state is kept between steps, so a resumed run sees the
-same images as an uninterrupted one, on every backend.
+The labelled batch consists of L separate draws from the labelled images, the unlabelled
+batch of B images. An epoch is one pass over the unlabelled images (Tran 2019,
+https://arxiv.org/abs/1906.10343, and its published code: L = V x B for V views of an
+unlabelled image). The images of a step form gcd(L, B) equal groups, so that they can be
+divided over devices. No state is kept between steps, so a resumed run sees the same
+images as an uninterrupted one, on every backend.
 """
 
 import math
@@ -38,7 +38,7 @@ class StepBatches:
         class_weights: float32 `(classes,)`: weight of each class's labelled images in
             the class loss; None for equal weights.
         targets: float32 `(len(split.unlabeled), classes)`: class probabilities that an
-            earlier training gave these images. None: not in the batches.
+            earlier training predicted for these images. None: not in the batches.
 
     Raises:
         ValueError: A size is not positive, a part of the split is empty, a
@@ -81,10 +81,10 @@ class StepBatches:
         """Returns the images of one step.
 
         If there are fewer images than a batch holds, they are repeated. The rest of a
-        pass that does not fill a batch is dropped; the next pass is shuffled anew.
+        pass that does not fill a batch is dropped; the next pass is shuffled again.
 
         Args:
-            step: Number of the step, counted from 0 over the whole run.
+            step: Index of the step, counted from 0 over the whole run.
 
         Returns:
             With G = `groups`:

@@ -1,4 +1,4 @@
-"""A data set: what every source returns and every later stage reads."""
+"""The data set class: every source returns it, every later stage reads it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -103,10 +103,10 @@ class Data:
             test_images: Like `images`, of the same size; None for no test set.
             test_labels: Like `labels`, each with a class; None without `test_images`.
             class_names: Name of each class. The class of label i is `class_names[i]`;
-                if some label is not an index of `class_names`, the names belong to
-                the different labels in ascending order. For labels that are names,
-                `class_names` determines their order. Default: the different labels
-                as text, sorted.
+                if some label is not an index of `class_names`, the names belong to the
+                distinct labels in ascending order. For labels that are names,
+                `class_names` determines their order. Default: the distinct labels as
+                text, sorted.
             name: Name of the data set in messages.
 
         Returns:
@@ -249,7 +249,7 @@ def _to_values(field: str, given: npt.ArrayLike, count: int) -> list[Value]:
 def _numbers_of(
     values: list[Value], names: Sequence[str] | None
 ) -> tuple[dict[Value, int], tuple[str, ...]]:
-    """Returns the number of each value in `labels`, and the names of the classes."""
+    """Returns the class index of each value in `values`, and the class names."""
     found: list = sorted({value for value in values if value is not None})
     if not found and names is None:
         raise InputError("Expected a label in `labels`, or `class_names`.")
@@ -269,7 +269,7 @@ def _numbers_of(
 
 
 def _numbered(field: str, values: list[Value], numbers: dict[Value, int]) -> np.ndarray:
-    """Returns the number of each value, int32 `(n,)`."""
+    """Returns the class index of each value, int32 `(n,)`."""
     unknown = sorted({str(value) for value in values if value not in numbers})
     if unknown:
         known = ", ".join(str(v) for v in list(numbers)[:10] if v is not None)

@@ -35,7 +35,7 @@ class Look:
         side: Side of the enlarged digit in pixels.
         top: Row of its upper edge.
         left: Column of its left edge.
-        photograph: Number of the photograph, 0 or 1.
+        photograph: Index of the photograph, 0 or 1.
         window: Side of the crop in pixels of the photograph.
         row: The crop's upper edge, as a share of the free rows, in [0, 1).
         column: The crop's left edge, as a share of the free columns, in [0, 1).
@@ -70,7 +70,8 @@ def load(settings: DataSettings) -> Data:
         InputError: `data_dir` is given.
     """
     if settings.data_dir is not None:
-        # Otherwise a forgotten `dataset`=folder would train on the digits.
+        # Without this error, a command that lacks `dataset`=folder would use the
+        # digits.
         raise InputError(
             "`dataset`=digits is built in and does not use `data_dir`. "
             "For your own images set `dataset`=folder."
@@ -181,7 +182,7 @@ def _stroke(pixels: np.ndarray, look: Look) -> np.ndarray:
     covered = np.zeros((SIZE, SIZE))
     rows = slice(look.top, look.top + look.side)
     columns = slice(look.left, look.left + look.side)
-    # Steeper than the enlarged image, or the strokes of an 8 and a 9 would merge.
+    # With less contrast, the strokes of an 8 or a 9 would merge.
     covered[rows, columns] = np.clip(np.asarray(large) / 255 * 1.7 - 0.5, 0, 1)
     return covered
 
@@ -190,7 +191,7 @@ def _color(look: Look, ground_luma: float) -> np.ndarray:
     """Returns the tint mixed with black or white so that its luma differs, `(3,)`."""
     lighter = ground_luma + look.contrast
     darker = ground_luma - look.contrast
-    # If the background leaves no room on the drawn side, take the other side.
+    # If the luma on the drawn side would be outside [0, 1], use the other side.
     take_lighter = lighter <= 1 if look.lighter else darker < 0
     target = lighter if take_lighter else darker
     target = min(max(target, 0.0), 1.0)

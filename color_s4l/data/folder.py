@@ -76,7 +76,7 @@ def _read(
 def _present(
     listing: Listing, labels: np.ndarray, test_labels: np.ndarray
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Returns the classes that have a training image, and labels numbered by them."""
+    """Returns the classes that have a training image, and labels as their indices."""
     has = np.isin(np.arange(len(listing.classes)), labels)
     empty = [name for name, some in zip(listing.classes, has, strict=True) if not some]
     tested = [name for k, name in enumerate(listing.classes) if k in test_labels]
@@ -91,7 +91,7 @@ def _present(
     if empty:
         names = ", ".join(repr(name) for name in empty)
         warnings.warn(f"Classes without an image are left out: {names}", stacklevel=2)
-    # The last number is for UNLABELED = -1.
+    # The label UNLABELED = -1 indexes the last number.
     numbers = np.append(np.cumsum(has) - 1, UNLABELED).astype(np.int32)
     classes = tuple(np.array(listing.classes, dtype=object)[has])
     return classes, numbers[labels], numbers[test_labels]

@@ -1,4 +1,4 @@
-"""Image files of every kind as square 8-bit RGB images."""
+"""Reading image files of any kind as square 8-bit RGB images."""
 
 import collections
 import concurrent.futures
@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 logger = logging.getLogger(__name__)
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-# Only these decoders are used, whatever a file is called: Pillow would pass PostScript
-# to Ghostscript, which executes it. (Pillow's JPEG also reads the MPO of cameras.)
+# Only these decoders are used, for every file name: Pillow would pass PostScript to
+# Ghostscript, which executes it. (Pillow's JPEG also reads the MPO of cameras.)
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 # A JPEG is decoded at an eighth, a quarter or half its size if the result is at least
 # this many times as large as needed: no difference is visible after resizing.
@@ -66,7 +66,7 @@ def strict() -> Iterator[None]:
 
 
 def decode(path: str | os.PathLike, size: int | None = None) -> Image.Image:
-    """Reads an image file as RGB, upright as its EXIF orientation says.
+    """Reads an image file as RGB, rotated according to its EXIF orientation.
 
     Transparent pixels are shown over white; 16-bit values are scaled to 8 bits.
 
@@ -150,7 +150,7 @@ def load_many(
         resize: As for `square`.
 
     Returns:
-        For each file the reason why it cannot be decoded, one line; else "".
+        One text per file: the reason why it cannot be decoded, or "".
     """
 
     def read_one(number: int) -> str:

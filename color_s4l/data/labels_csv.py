@@ -16,7 +16,7 @@ from color_s4l.errors import InputError
 
 COLUMNS = ("filename", "label")
 _SEPARATORS = ",;\t"
-# UTF-32 first: its byte order mark begins like UTF-16's.
+# UTF-32 comes first, because its byte order mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -27,7 +27,7 @@ _MARKS = {
 
 
 def composed(name: str) -> str:
-    """Returns a name with composed accents (macOS stores letter and accent apart)."""
+    """Returns a name with composed accents (macOS separates letter and accent)."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -84,7 +84,7 @@ def _text(path: pathlib.Path) -> str:
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
             raise InputError(
-                f"{path} begins like {encoding} but is not ({error.reason})."
+                f"{path} begins like {encoding} but is not valid ({error.reason})."
             ) from error
     warnings.warn(f"{path} is not UTF-8 and was read as Latin-1.", stacklevel=2)
     return content.decode("latin-1")

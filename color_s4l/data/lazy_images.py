@@ -1,7 +1,7 @@
 """Images that need not fit in memory, with the interface of an array.
 
-All code that reads images uses rows (`images[numbers]`) and the shape, and so accepts
-an array in memory and a `LazyImages` alike. Image files are decoded into memory, into
+All code that reads images uses only rows (`images[numbers]`) and the shape, so it
+accepts an array in memory and a `LazyImages`. Image files are decoded into memory, into
 a file on disk, or each time they are read; the bytes are the same in all three cases.
 Files that cannot be decoded are found before anything else is done, by decoding each
 file once; the result is cached.
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 MEMORY_SHARE = 0.25
 # Share of the free disk space that images may take.
 DISK_SHARE = 0.5
-# Rows per chunk when all rows are read in turn: 80 MB at 224 px, twice.
+# Rows per chunk when all rows are read. Two chunks are in memory, 80 MB each at 224 px.
 CHUNK = 512
 # Memory for decoded images that `FileImages` keeps: the few labelled images are needed
 # in every step.
@@ -81,7 +81,7 @@ class LazyImages(abc.ABC):
 
     @abc.abstractmethod
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the rows of different, ascending numbers, at least one."""
+        """Returns the rows with these indices: distinct, ascending, at least one."""
 
 
 Images = np.ndarray | LazyImages
@@ -109,7 +109,8 @@ class FileImages(LazyImages):
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
         kept = max(1, RECENT_BYTES // (3 * size * size))
         self._recent = functools.lru_cache(maxsize=kept)(self._decoded)
-        # Never removed: filters belong to the process, and threads may read any time.
+        # The filter is never removed: filters are global, and threads can read at any
+        # time.
         warnings.filterwarnings("ignore", module="PIL")
 
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
@@ -131,7 +132,7 @@ class Subset(LazyImages):
 
     Args:
         images: The other images; an array may be mapped from a file.
-        index: Numbers of the rows, int64 `(n,)`, in any order.
+        index: Indices of the rows, int64 `(n,)`, in any order.
         checksums: CRC-32 of these rows, if they are known.
     """
 
@@ -165,7 +166,7 @@ def checksums(images: Images) -> np.ndarray:
 
 
 def content(images: Images) -> str:
-    """Returns a cache key of the images, the same wherever they are stored."""
+    """Returns a cache key of the images, independent of where they are stored."""
     return cache.digest(str(images.shape), checksums(images))
 
 
@@ -190,7 +191,8 @@ def choose_cache(count: int, size: int) -> str:
         size: Their side in pixels.
 
     Returns:
-        "memory", else "disk" (the cache folder's), else "none".
+        "memory" if there is enough space, else "disk" (the disk of the cache folder) if
+        there is enough space, else "none".
     """
     needed = count * size * size * 3
     if needed <= MEMORY_SHARE * psutil.virtual_memory().available:
@@ -216,7 +218,7 @@ def read_images(
 
     Returns:
         The images that can be decoded, uint8 `(k, size, size, 3)`, in the order of
-        the paths; and for every path the reason why it cannot be decoded, else "".
+        the paths; and for every path the reason why it cannot be decoded, or "".
     """
     if where == "memory":
         images = np.empty((len(paths), size, size, 3), np.uint8)
@@ -242,7 +244,7 @@ def read_images(
 def _log_unreadable(
     paths: Sequence[pathlib.Path], reasons: Sequence[str]
 ) -> np.ndarray:
-    """Logs the files that cannot be decoded; returns the numbers of the others."""
+    """Logs the files that cannot be decoded; returns the indices of the others."""
     for path, reason in zip(paths, reasons, strict=True):
         if reason:
             logger.warning("cannot read %s: %s", path, reason)
@@ -258,8 +260,8 @@ def on_disk(
         name: Beginning of the file's name, such as "colorized".
         parts: Everything that the images depend on.
         shape: `(n, size, size, 3)`.
-        rows: The images in arrays uint8 `(k, size, size, 3)`; only read if the file
-            does not exist.
+        rows: Iterable of arrays uint8 `(k, size, size, 3)` that contain all images in
+            order; only read if the file does not exist.
 
     Raises:
         OSError: The cache cannot be written.
@@ -276,7 +278,7 @@ def on_disk(
 
 
 def _digest(paths: Sequence[pathlib.Path], size: int, resize: str) -> str:
-    """Returns a digest of names, sizes and dates: reading all bytes would be slow."""
+    """Returns a digest of names, sizes and dates, because reading all bytes is slow."""
     parts = [PIL.__version__, str(size), resize]
     for path in paths:
         parts.append(f"{os.path.abspath(path)}|{_status(path)}")
@@ -294,7 +296,7 @@ def _status(path: pathlib.Path) -> str:
 def _write_decoded(
     path: pathlib.Path, paths: Sequence[pathlib.Path], size: int, resize: str
 ) -> dict[str, np.ndarray]:
-    """Decodes into a file of the cache; returns as `_decode`, but {} on failure."""
+    """Decodes into a cache file; returns the result of `_decode`, or {} on failure."""
     found: dict[str, np.ndarray] = {}
 
     def write(file: typing.BinaryIO) -> None:

@@ -1,6 +1,6 @@
-"""The files of a folder data set: which are for training or testing, with which label.
+"""The training and test files of a folder data set, with their labels.
 
-By class folders, DIR being `data_dir`:
+Class folders in DIR (`data_dir`):
 
     DIR/train/<class>/...    labelled training images
     DIR/test/<class>/...     test images; or `test_fraction` holds out training images
@@ -35,12 +35,12 @@ Labelled = list[tuple[pathlib.Path, int]]
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """Files with the numbers of their classes.
+    """Files with the indices of their classes.
 
     Attributes:
         root: Folder of the data set.
         classes: Names of the classes, sorted as text.
-        training: Training images; number -1 for an image without a label.
+        training: Training images; class index -1 for an image without a label.
         test: Test images.
         added: Training images whose labels a table adds to those of class folders.
             They may be guesses, and so are never held out as test images.
@@ -62,8 +62,8 @@ def list_files(settings: DataSettings) -> Listing:
             to the table's own folder, or absolute.
 
     Returns:
-        The listing, with test images; files in the order of their paths, in class
-        folders those without a label last.
+        The listing, with test images; files in the order of their paths. With class
+        folders, files without a label come last.
 
     Raises:
         InputError: A folder or table is missing or wrong, or there is no image to
@@ -99,7 +99,7 @@ def no_images(root: pathlib.Path, kind: str) -> InputError:
 
 
 def _folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns the folders in a folder by their composed names, sorted; none hidden."""
+    """Returns the visible folders in a folder by their composed names, sorted."""
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
     found: dict[str, pathlib.Path] = {}
@@ -139,7 +139,7 @@ def _of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
     unknown = [name for name in present if name not in set(classes)]
     if unknown:
         raise InputError(
-            f"{folder} has classes that train has not: {', '.join(unknown)}. "
+            f"{folder} has classes that are not in train: {', '.join(unknown)}. "
             f"train has: {', '.join(classes)}."
         )
     loose = [p for p in folder.iterdir() if p.suffix.lower() in image_files.ENDINGS]
@@ -165,7 +165,7 @@ def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
     labels |= in_folders
     classes = tuple(sorted(set(labels.values()) - {""}))
     if not classes:
-        raise InputError(f"{path} gives no image a label.")
+        raise InputError(f"{path} has no label for any image.")
     _check_folders(path, root, set(classes), labels)
     numbers = {name: number for number, name in enumerate(classes)} | {"": UNLABELED}
     test = root / "test"
@@ -230,7 +230,7 @@ def _elsewhere(name: str, root: pathlib.Path, files: Iterable[str]) -> str:
 def _of_train_folders(
     train: pathlib.Path, files: Mapping[str, pathlib.Path], labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns labels by folders below `train`, {} if the table lists a file there."""
+    """Returns the labels of files in `train`; {} if the table lists one of them."""
     below = {name: file for name, file in files.items() if train in file.parents}
     if not below or labels.keys() & below.keys():
         return {}
@@ -242,7 +242,7 @@ def _of_train_folders(
 def _check_folders(
     path: pathlib.Path, root: pathlib.Path, classes: set[str], labels: Mapping[str, str]
 ) -> None:
-    """Checks that no label contradicts a class folder: it may be a guess."""
+    """Raises an error if a label, perhaps a guess, contradicts a class folder."""
     wrong, whole = [], _absolute(root) + os.sep
     for part in ("train", "test"):
         beginning = whole + part + os.sep
@@ -264,7 +264,7 @@ def _test_of_table(
     files: Mapping[str, pathlib.Path],
     labels: Mapping[str, str],
 ) -> Labelled:
-    """Returns the test images, by class folders if the table lists none of them."""
+    """Returns the test images; class folders label them if the table lists none."""
     if not files:
         return []
     if not labels.keys() & files.keys():
@@ -279,15 +279,15 @@ def _test_of_table(
 
 
 def _with_test(listing: Listing, fraction: float | None) -> Listing:
-    """Returns the listing with the images of the test folder, or a share held out.
+    """Returns the listing with test images: the test folder's, or a held-out share.
 
-    The share depends on the files' names only: all runs are tested on the same images,
-    whatever their seed.
+    The held-out images depend on the file names only, so all runs have the same test
+    images for every seed.
 
     Args:
         listing: Without test images if there is no test folder.
         fraction: Share of each class's labelled images, in (0, 1); at least one image
-            is held out and at least one stays. None if there is a test folder.
+            is held out and at least one remains. None if there is a test folder.
     """
     if fraction is None:
         if listing.test:
@@ -323,7 +323,7 @@ def _held_out(listing: Listing, fraction: float) -> set[int]:
     added = listing.added
     labels = np.array([UNLABELED if p in added else k for p, k in listing.training])
     names = [os.path.relpath(path, listing.root) for path, _ in listing.training]
-    # Checksums of names are a random order that no seed changes.
+    # The checksums of the names give a random order that is the same for every seed.
     order = np.array([zlib.crc32(os.fsencode(name)) for name in names])
     chosen: set[int] = set()
     for label in set(labels.tolist()) - {UNLABELED}:

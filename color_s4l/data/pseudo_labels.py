@@ -1,7 +1,7 @@
-"""Files of pseudo-labels, which hold the checksums of their images.
+"""Files of pseudo-labels, with the checksums of their images.
 
-One training passes them to the next: class probabilities of training images. Images
-whose label is known have probability 1 for their class.
+Pseudo-labels are class probabilities of training images, passed from one training to
+the next. Images with a known label have probability 1 for their class.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ def save_pseudo_labels(
     Args:
         path: An NPZ file: `index`, `probabilities`, `crc32` (of each image's bytes).
         dataset: The data set of the images.
-        index: Numbers of the images in `dataset.images`, integers `(k,)`.
+        index: Indices of the images in `dataset.images`, integers `(k,)`.
         probabilities: Class probabilities, float `(k, classes)`; each row sums to 1.
     """
     arrays: dict[str, np.ndarray] = {
@@ -49,7 +49,7 @@ class PseudoLabels:
 
     Attributes:
         source: Name of the file, for error messages.
-        index: Numbers of the images, int64 `(k,)`, all different.
+        index: Indices of the images, int64 `(k,)`, all different.
         probabilities: Class probabilities, float32 `(k, classes)`; rows sum to 1.
         crc32: CRC-32 of each image's bytes, int64 `(k,)`.
     """
@@ -69,7 +69,7 @@ class PseudoLabels:
 
         Args:
             dataset: The data set of the images.
-            wanted: Numbers of the images, integers `(u,)`.
+            wanted: Indices of the images, integers `(u,)`.
 
         Returns:
             float32 `(u, classes)`.
@@ -137,7 +137,7 @@ def read_pseudo_labels(path: str | os.PathLike) -> PseudoLabels:
 def _faults(
     index: np.ndarray, probabilities: np.ndarray, crc32: np.ndarray
 ) -> Iterator[tuple[bool, str]]:
-    """Yields whether a check fails and its text; each needs the checks before it."""
+    """Yields whether a check fails, and its text; a check assumes the earlier ones."""
     integers = index.dtype.kind in "iu" and crc32.dtype.kind in "iu"
     yield (
         not integers or index.ndim != 1 or crc32.shape != index.shape,

@@ -5,7 +5,7 @@ A source is a function `load(settings: DataSettings) -> Data`, registered by
     @register_source("my_source", options=("test_fraction",))
 
 `options` names the fields of `DataSettings` that it reads beside `dataset`, `data_dir`
-and `image_size`. Names that no source has are read from tensorflow-datasets.
+and `image_size`. All other names are read from tensorflow-datasets.
 """
 
 import dataclasses
@@ -54,7 +54,7 @@ def _check_options(settings: DataSettings, read: tuple[str, ...]) -> None:
             continue
         users = [n for n in SOURCES if field.name in _options(n)]
         raise InputError(
-            f"`{field.name}`={value} is for `dataset`={' or '.join(users)}. "
+            f"`{field.name}`={value} needs `dataset`={' or '.join(users)}. "
             f"Received: `dataset`={settings.dataset}."
         )
 

@@ -6,8 +6,8 @@ class is drawn from (seed, class), not from one stream over all classes, and val
 images come from the other end of that order, so that holding some out does not change
 the labelled images.
 
-A split is saved as a table that holds the images' checksums. It can be used again
-exactly, and is refused for other images, another order or other labels.
+A split is saved as a table that holds the images' checksums. The table reproduces the
+split exactly, and raises an error for other images, another order or other labels.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ COLUMNS = ("index", "label", *_PARTS, "crc32")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Numbers of training images (positions in `Data.images`), each array ascending.
+    """Indices of training images in `Data.images`, in ascending arrays.
 
     Attributes:
         labeled: int64 `(l,)`: images used with their labels.
@@ -116,7 +116,7 @@ def _per_class(name: str, count: int, classes: Sequence[str]) -> int:
 def _class_orders(
     labels: np.ndarray, classes: Sequence[str], shown: int, held_out: int, seed: int
 ) -> list[np.ndarray]:
-    """Returns for each class its image numbers in an order drawn from (seed, class)."""
+    """Returns for each class its image indices in an order drawn from (seed, class)."""
     orders = []
     for label, name in enumerate(classes):
         members = np.flatnonzero(labels == label)
@@ -190,7 +190,7 @@ def read_split(path: str | os.PathLike, dataset: Data) -> Split:
     different = int((expected != checksums(subset(dataset.images, index))).sum())
     if different:
         raise InputError(
-            f"{path} was saved with other images than these of {dataset.name!r}, or "
+            f"{path} was saved with other images than those of {dataset.name!r}, or "
             f"with another order or size of them ({different} of {len(index)} differ)."
         )
     used = flags["labeled"] | flags["validation"]
@@ -199,7 +199,7 @@ def read_split(path: str | os.PathLike, dataset: Data) -> Split:
 
 
 def _names(dataset: Data, index: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Returns the class names `(k,)` of the images at `index`, empty if not used."""
+    """Returns the class names `(k,)` of the images at `index`; "" if unlabelled."""
     labels = np.where(used, dataset.labels[index], UNLABELED)
     return np.array([*dataset.classes, ""], dtype=object)[labels]
 
@@ -223,7 +223,7 @@ def _read_table(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def _integers(path: str | os.PathLike, column: pd.Series, highest: int) -> np.ndarray:
-    """Returns the numbers of a column, int64, each in [0, highest]."""
+    """Returns a column as integers, int64, each in [0, highest]."""
     # At most 18 digits, so that the comparison does not overflow 64 bits.
     wrong = ~column.str.fullmatch("[0-9]{1,18}").astype(bool)
     if not wrong.any():

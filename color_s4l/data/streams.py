@@ -1,7 +1,7 @@
 """Independent streams of random orders, one per purpose, all from one seed.
 
-Each draw is a function of (seed, purpose, number) only. Drawing more, or resuming in
-the middle of a run, therefore changes no other draw.
+Each draw is a function of (seed, purpose, number) only. Further draws, or a resume in
+the middle of a run, therefore change no other draw.
 """
 
 import enum
@@ -14,7 +14,7 @@ import numpy as np
 class Purpose(enum.IntEnum):
     """Purposes of the streams.
 
-    The values are part of every saved run: never change one or use one again.
+    The values are part of every saved run: never change or reuse a value.
     """
 
     CLASS_ORDER = 0
@@ -40,7 +40,7 @@ def permutation(length: int, seed: int, purpose: Purpose, number: int) -> np.nda
 
 
 class Stream:
-    """An endless sequence of the numbers 0 ... n - 1, shuffled anew for each pass.
+    """An endless sequence of the numbers 0 ... n - 1, shuffled again for each pass.
 
     Position p holds `permutation(n, seed, purpose, p // n)[p % n]`.
 
@@ -76,9 +76,8 @@ class Stream:
 def seed_initialisers(seed: int) -> None:
     """Seeds the weight initialisers and dropout layers that are created afterwards.
 
-    Keras draws a seed from Python's generator for every initialiser or layer that has
-    none of its own. `keras.utils.set_random_seed` would import TensorFlow on every
-    backend.
+    Keras draws a seed from Python's generator for every initialiser or layer without a
+    seed. `keras.utils.set_random_seed` would import TensorFlow on every backend.
 
     Args:
         seed: Integer, at least 0.

@@ -32,7 +32,7 @@ def load(settings: DataSettings) -> Data:
             "cifar10_corrupted/fog_1". `data_dir` has the prepared data, and nothing is
             downloaded; None for the directory of tensorflow-datasets. `image_size` is
             the side in pixels to which images are resized, after cropping the centre
-            square; None for the size stored.
+            square; None for the stored size.
 
     Returns:
         The splits "train" and "test" ("validation" if a set has no test labels), and
@@ -56,7 +56,7 @@ def load(settings: DataSettings) -> Data:
     test_images, test_labels = _read_test(name, builder, size)
     return Data(
         name=name,
-        # Only now: some sets (CIFAR, STL-10) read the names from the downloaded files.
+        # After the download: some sets (CIFAR, STL-10) read the names from its files.
         classes=tuple(builder.info.features["label"].names),
         images=images,
         labels=labels,
@@ -90,7 +90,7 @@ def _line(error: Exception) -> str:
 
 
 def _unknown(name: str) -> InputError:
-    """Returns the error for a name that no source has; it suggests the closest."""
+    """Returns the error for an unknown name; it suggests the closest names."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets import image_classification
 
@@ -98,7 +98,7 @@ def _unknown(name: str) -> InputError:
     known = [to_name(c) for c in dir(image_classification) if c[0].isupper()]
     known = [*SOURCES, *known]
     close = difflib.get_close_matches(name.lower(), known, n=3)
-    # The letters of "svhn" are far from those of "svhn_cropped".
+    # "svhn" is not a close match for "svhn_cropped", so beginnings are compared too.
     close = close or [other for other in known if other.startswith(name.lower())]
     named = " or ".join(repr(other) for other in close[:3])
     suggestion = f" Did you mean {named}?" if close else ""
@@ -179,7 +179,7 @@ def _download(name: str, builder: typing.Any) -> None:
         return
     try:
         builder.download_and_prepare()
-    except Exception as error:  # network, disk, checksum, terms of use
+    except Exception as error:  # network, disk, checksum, terms of use, ...
         raise InputError(
             f"Cannot download {name!r}: {_line(error)} "
             "(Data that were prepared elsewhere are read from `data_dir`.)"

@@ -2,7 +2,7 @@
 
 He et al. 2016 (https://arxiv.org/abs/1512.03385), with the stem for ImageNet: a 7x7
 convolution and a pooling, strides of 2 each. The Color-S4L report trains it on images
-of 32 px, of which one pixel of features remains.
+of 32 px, for which the last feature map has one pixel.
 
 Simonyan & Zisserman 2015 (https://arxiv.org/abs/1409.1556): thirteen convolutions,
 five max-poolings, no batch normalisation; here without the dense layers.

@@ -1,8 +1,8 @@
-"""An attention gate: a map of the weights of the places of a feature map.
+"""An attention gate: a map with one weight for each position of a feature map.
 
-The module of a student report for FixMatch: two 1x1 convolutions, each with batch
-normalisation and ReLU, added. Open choice: each convolution has one output channel,
-which the report does not say.
+The attention module of a student report for FixMatch: the sum of two 1x1 convolutions,
+each with batch normalisation and ReLU. Open choice: each convolution has one output
+channel; the report does not give the number.
 """
 
 import keras

@@ -2,7 +2,7 @@
 
 Baldassarre et al. 2017 (https://arxiv.org/abs/1712.03400, table 1): eight 3x3
 convolutions with ReLU, three of them with strides, no normalisation. A colorizer is
-trained on unlabelled images alone, as in Larsson et al. 2017
+trained on unlabelled images only, as in Larsson et al. 2017
 (https://arxiv.org/abs/1703.04044), who fine-tune the whole network afterwards.
 """
 

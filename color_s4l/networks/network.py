@@ -148,7 +148,7 @@ class Network(keras.Model):
 
     @contextlib.contextmanager
     def apart(self, values: Values = ()) -> Iterator[None]:
-        """Lets passes inside the `with` block change no moving statistics.
+        """Keeps the moving statistics unchanged by passes inside the `with` block.
 
         Random states advance as in any pass, except those given in `values`: dropout
         masks are then drawn from the given states, and the network's own states stay
@@ -167,7 +167,7 @@ class Network(keras.Model):
 
     @contextlib.contextmanager
     def replaced(self, values: Values) -> Iterator[None]:
-        """Assigns other values to variables inside the `with` block.
+        """Assigns other values to variables for the duration of the `with` block.
 
         Used to evaluate and save a model with, for example, averaged weights.
 
@@ -199,13 +199,13 @@ def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Mod
     It shares the weights of the network and of the preprocessing.
 
     Args:
-        network: Built.
-        preprocessing: Built.
+        network: A built network.
+        preprocessing: A built layer.
 
     Returns:
         A functional model `classifier` from uint8 `(batch, height, width, 3)` to
-        float32 `(batch, classes)` with sum 1. For a network without a class head
-        (rotations alone, for example) a model `encoder` to the pooled features.
+        float32 `(batch, classes)` with sum 1. For a network without a class head (for
+        example, trained on rotations only) a model `encoder` to the pooled features.
     """
     images = keras.Input(network.trunk.input_shape[1:], dtype="uint8", name="images")
     features = trunk_features = network.trunk(preprocessing(images), training=False)

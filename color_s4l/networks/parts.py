@@ -1,4 +1,4 @@
-"""Pieces that several trunks are made of."""
+"""Building blocks that several trunks share."""
 
 import re
 from collections.abc import Mapping
@@ -91,11 +91,11 @@ def adapted(
 ) -> keras.Model:
     """Returns a trunk made from a model of `keras.applications`.
 
-    The layers are built again with changed settings in the same graph, so that width 1
-    has exactly the original's parameters.
+    The layers are built again with changed settings and connected as in the original,
+    so that width 1 has exactly the original's parameters.
 
     Args:
-        original: Built with `include_top=False, weights=None`.
+        original: A model built with `include_top=False, weights=None`.
         names: Regular expression -> replacement, applied to the names of the layers.
         width: Factor on every number of filters.
         dropout: Drop rate of the last feature map.

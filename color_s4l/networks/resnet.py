@@ -101,7 +101,7 @@ def resnet_v2(
     the last convolution of a block (published: 0). Images need 32 pixels.
 
     Args:
-        input_shape: As for every trunk, like the other arguments.
+        input_shape: As for every trunk; so are `width`, `dropout` and `synchronized`.
         depth: 50, 101 or 152 layers.
 
     Raises:
@@ -130,7 +130,7 @@ for _depth in UNITS:
 
 
 def _bottleneck(shortcut, filters, strides, name, dropout, synchronized):
-    """Adds 1x1, 3x3 and 1x1 convolutions, to four times the filters, to the input."""
+    """Adds 1x1, 3x3 and 1x1 convolutions to the input; the last has 4 * filters."""
     features = parts.normalize_and_activate(shortcut, f"{name}_first", synchronized)
     if name.endswith("_1"):
         shortcut = parts.convolve(

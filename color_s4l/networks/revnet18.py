@@ -1,16 +1,16 @@
 """RevNet-18: the layout of ResNet-18 with reversible residual blocks.
 
 Gomez et al. 2017, "The reversible residual network" (https://arxiv.org/abs/1707.04585),
-and Rebuffi et al., who made theirs "to match the ResNet-18: four main blocks and the
-same type of downsampling".
+and Rebuffi et al., whose network is built "to match the ResNet-18: four main blocks and
+the same type of downsampling".
 
 The channels of a reversible stage are two streams. Each branch computes a change of one
 stream from the other stream:
 
     kept, changed  ->  changed + branch(kept), kept
 
-The backward pass recomputes the change and subtracts it, so that no activation but the
-last has to be kept in memory.
+The backward pass recomputes the change and subtracts it, so that only the last
+activation has to be kept in memory.
 """
 
 import typing
@@ -42,9 +42,9 @@ def revnet18(
     """Builds the trunk: 512 * width channels; 4 x 4 features for 32 pixels.
 
     A stage has `units` blocks, 2 or more; the memory for activations does not grow with
-    them. The first block of stages 2 to 4 halves the resolution, which cannot be
-    reversed: it is ResNet-18's. All others are reversible. Open choice: both streams
-    together have as many channels as ResNet-18.
+    them. The first block of stages 2 to 4 halves the resolution, which is not
+    reversible; it is the block of ResNet-18. All other blocks are reversible. Open
+    choice: both streams together have as many channels as ResNet-18.
 
     Dropout is applied after each reversible stage (published: 0), because a branch that
     is computed twice must give the same result twice. Images need 8 pixels.
@@ -211,8 +211,8 @@ class ReversibleStage(layers.Layer):
         groups = list(self._split(weights))
         found, newest = [], []
         for branch, own in zip(reversed(self.branches), reversed(groups), strict=True):
-            # Without this barrier the backends recompute all streams at once, long
-            # before the gradients are ready, and fill the memory that is to be saved.
+            # Without this barrier the backends recompute the streams of all branches
+            # before the gradients are ready, and keep all of them in memory.
             kept, changed = backend.after([kept, changed], [*upstream, *newest])
 
             def change_of(stream, *own, branch=branch):
@@ -234,7 +234,8 @@ class ReversibleStage(layers.Layer):
             kept, changed, moved = self._forward([kept, changed], weights, training)
 
             def gradient(*upstream):
-                # The gradients of the moved statistics follow; they are not used.
+                # The further gradients are those of the moved statistics; they are not
+                # used.
                 upstream = keras.tree.flatten(upstream)[:2]
                 return tuple(
                     self._backward([kept, changed], weights, upstream, training)

@@ -49,7 +49,7 @@ def shake_wrn(
 
 
 def shake(first: Tensor, second: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
-    """Returns a mixture whose gradient is that of another mixture.
+    """Returns a mixture of two tensors, with other weights in the gradient.
 
     Args:
         first: Float `(batch, ...)`.
@@ -131,9 +131,10 @@ def _unit(features, filters, strides, name, dropout, synchronized):
 
 
 def _halve(activated, filters, name, synchronized):
-    """Halves the resolution: half of the filters read one pixel in each 2 x 2 square.
+    """Halves the resolution without reading all pixels.
 
-    These are every second pixel, and the lower right neighbours of these pixels.
+    In each 2 x 2 square, half of the filters read the upper left pixel, the other half
+    the lower right pixel.
     """
     here = layers.AveragePooling2D(1, strides=2, name=f"{name}_here")(activated)
     here = parts.convolve(here, filters // 2, 1, f"{name}_here")

@@ -14,7 +14,7 @@ from keras import layers
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 
-# The number of frozen blocks that means the whole trunk.
+# The value of `count` with which `freeze` freezes the whole trunk.
 ALL = -1
 
 
@@ -67,7 +67,7 @@ def freeze(trunk: keras.Model, count: int) -> None:
 def release(trunk: keras.Model) -> None:
     """Makes all layers trainable, so that a saved model contains no frozen layer."""
     trunk.trainable = True
-    # If the trunk itself was trainable, Keras has not passed the change on to them.
+    # If the trunk itself was trainable already, Keras has not changed its layers.
     for layer in trunk.layers:
         layer.trainable = True
 
@@ -92,7 +92,7 @@ def stages(trunk: keras.Model) -> tuple[keras.Model, ...]:
 
 
 def _bottlenecks(trunk: keras.Model) -> list[Tensor]:
-    """Returns the tensors on which all later ones depend alone, in graph order."""
+    """Returns the tensors that alone determine all later ones, in graph order."""
     steps = [
         (keras.tree.flatten(operation.input), keras.tree.flatten(operation.output))
         for operation in trunk.operations
@@ -181,7 +181,7 @@ def receptive_field(trunk: keras.Model) -> int:
 def _window(operation: keras.Operation) -> tuple[int, int]:
     """Returns the side of the window and the strides, in positions of the input.
 
-    A layer made of several convolutions says its window in an attribute `window`.
+    A layer made of several convolutions has its window in an attribute `window`.
     """
     if hasattr(operation, "pool_size"):
         return operation.pool_size[0], operation.strides[0]

@@ -39,7 +39,7 @@ def wrn(
     residual block (published: 0). Images need 4 pixels.
 
     Args:
-        input_shape: As for every trunk, like the other arguments.
+        input_shape: As for every trunk; so are `width`, `dropout` and `synchronized`.
         depth: Number of convolutions one after another, 6 n + 4.
         widening: The paper's k.
 
@@ -86,7 +86,7 @@ def units_per_stage(depth: int) -> int:
 
 
 def _expand(features, filters, name, synchronized):
-    """Adds two convolutions to a 1x1 one; the input is already activated."""
+    """Adds a branch of two convolutions to a 1x1 convolution of the activated input."""
     shortcut = parts.convolve(features, filters, 1, f"{name}_shortcut")
     features = parts.convolve(features, filters, 3, f"{name}_first")
     features = parts.normalize_and_activate(features, f"{name}_second", synchronized)
@@ -95,7 +95,7 @@ def _expand(features, filters, name, synchronized):
 
 
 def _residual(shortcut, filters, name, dropout, synchronized):
-    """Adds to the input: normalisation, ReLU and convolution, twice."""
+    """Adds a branch to the input: normalisation, ReLU and convolution, twice."""
     features = parts.normalize_and_activate(shortcut, f"{name}_first", synchronized)
     features = parts.convolve(features, filters, 3, f"{name}_first")
     features = layers.Dropout(dropout, name=f"{name}_dropout")(features)

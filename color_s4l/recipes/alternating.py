@@ -4,9 +4,9 @@ Rebuffi et al., "Semi-supervised learning with scarce annotations"
 (https://arxiv.org/abs/1905.08845), algorithm 1. A network is pre-trained without
 labels. Then, in cycles: phase one trains only the class layer on the labels, and its
 classifier labels the images. Phase two starts again from the pre-trained weights and
-trains on these labels, and on its own predictions of the epoch before, on a random two
-thirds of the images. Phase one passes only labels to phase two; phase two passes only
-weights back.
+trains on these labels, and on its own predictions of the previous epoch, on a random
+two thirds of the images. Phase one passes only labels to phase two; phase two passes
+only weights back.
 
 `refine` is the same loop, started from a run of any method (section 4.3): soft labels,
 and all images in every cycle.
@@ -40,17 +40,17 @@ Share = Annotated[float, Range("above 0, at most 1", lambda share: 0 < share <= 
 class Alternating(Recipe):
     """RotNet, then cycles of two phases.
 
-    The numbers of cycles and epochs are not published and chosen here.
+    The paper does not give the numbers of cycles and epochs; they are chosen here.
 
     Attributes:
         method: Method of the pre-training.
         rate: Learning rate of the pre-training, as a multiple of `learning_rate`:
             0.1 / 0.05.
         cycles: Number of cycles; their second phases have `epochs` epochs together.
-        whole: Number of last cycles that use all images.
-        share: Share of the images used in the cycles before; two thirds.
-        hard: Whether only the most probable class is the label; otherwise all
-            probabilities are.
+        whole: Number of cycles at the end that use all images.
+        share: Share of the images used in each earlier cycle; two thirds.
+        hard: True: the label is the most probable class. False: the label is the
+            distribution of all classes.
         frozen: Number of first blocks of the trunk that are frozen in phase two; 2.
         first_phase: Epochs of phase one, with `batch_size` labelled images per step.
     """
@@ -127,8 +127,8 @@ class Refine(Alternating):
 
     Attributes:
         cycles: Number of cycles; their second phases have `epochs` epochs together.
-        share: Share of the images used; all.
-        hard: Whether labels are hard; no.
+        share: Share of the images used in each cycle; 1: all images.
+        hard: Whether labels are hard; False: soft labels.
     """
 
     continues: typing.ClassVar[bool] = True

@@ -5,11 +5,11 @@ code, in three steps. Its epochs over 10 % of ImageNet, counted as passes over a
 images, are 20, 18 and 2. The classifier of the first two steps is the Polyak average.
 
 1. All losses together; warm-up over 10 of 200 epochs, learning rate divided by 10 after
-   100, 150 and 190; weight decay 2e-4 (1e-4 in our units).
+   100, 150 and 190; weight decay 2e-4 (`weight_decay` 1e-4).
 2. Every image gets a pseudo-label, averaged over crops and rotations; all losses again,
    from the weights of step 1; rate divided by 10 after 6 and 12 of 18 epochs.
 3. Only the true labels, from the weights of step 2: rate 5e-4, divided by 10 every 5 of
-   20 epochs; weight decay 3e-3 (1.5e-3 in our units).
+   20 epochs; weight decay 3e-3 (`weight_decay` 1.5e-3).
 
 Differs from the paper: in step 2 the class loss is on upright images only; steps 2 and
 3 start from the average; VAT and entropy are applied to unlabelled images only.

@@ -3,7 +3,8 @@
 Zhai et al. 2019 (S4L, section 4.3: "Self-sup. Rotation + Linear", "+ Fine-tune", and
 the same with exemplars). The first stage has RotNet's schedule (Gidaris et al. 2018:
 rate 0.1, divided by 10 after 60, 120 and 160 of 200 epochs), the probe S4L's rate 0.1
-and weight decay 1e-4 (5e-5 in our units), fine-tuning the settings of a supervised run.
+and weight decay 1e-4 (`weight_decay` 5e-5), fine-tuning the settings of a supervised
+run.
 """
 
 import dataclasses

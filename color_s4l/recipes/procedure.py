@@ -29,7 +29,7 @@ from color_s4l.training import inputs, results, session
 
 logger = logging.getLogger(__name__)
 
-# Files of the last stage that are copied, so that the recipe's directory is a run's.
+# Files of the last stage that are copied, so that the directory is also that of a run.
 COPIED = ("split.csv", "log.csv", "samples.npz", "model*", "heads*", "pictures/*")
 _FLAGS = [field.name for field in dataclasses.fields(Run)]
 # Settings that all stages share: the images, which are read once, and the directory.
@@ -37,7 +37,7 @@ _SHARED = (
     *(field.name for field in dataclasses.fields(DataSettings)),
     *("run_dir", "resume", "recipe", "stage", "plugins"),
 )
-# Used if no directory is known yet: paths inside it are named but not opened.
+# Placeholder for an unknown directory: paths inside it are not opened.
 _NOWHERE = pathlib.Path()
 
 
@@ -56,8 +56,8 @@ def fit(
 
     Returns:
         The content of result.json: the path `run_dir`, `error` in percent, ...; for a
-        recipe that of its last stage, with the results of all stages in `stages`. A
-        run that is complete is not run again.
+        recipe, the content for its last stage, with the results of all stages in
+        `stages`. A run that is complete is not run again.
 
     Raises:
         InputError: A setting is wrong, the run directory exists, or the loss is not
@@ -104,7 +104,7 @@ def _begin(
     directory: RunDirectory,
     images: data.Data | None,
 ) -> data.Data:
-    """Reads what all stages share, and checks that a resumed recipe reads the same."""
+    """Reads the images of all stages; checks the inputs of a resumed recipe."""
     terms = terms_of([stage_run for _, stage_run in stages])
     settings = part(run, InputSettings)
     files = inputs.read_files(settings, colorizer=inputs.needs_colorizer(terms))
@@ -147,7 +147,7 @@ def check(run: Run) -> None:
     """Checks a run, or all stages of its recipe, before anything is read.
 
     Raises:
-        InputError: A setting is wrong; for a stage its name is part of the message.
+        InputError: A setting is wrong; for a stage, the message contains its name.
     """
     if run.recipe is None:
         session.checked_terms(run)
@@ -227,7 +227,7 @@ def settable(run: Run) -> dict[str, set[str]]:
     """Returns the names that `set` and `stage` of a run may start with.
 
     The runs of a table of error rates share both settings; each run uses the entries
-    that it knows.
+    that apply to it.
 
     Args:
         run: Its own `set` and `stage` may contain unknown names.

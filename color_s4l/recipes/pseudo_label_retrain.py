@@ -3,7 +3,7 @@
 Zhai et al. 2019 (S4L, section 4.2) and its published code. The predictions of the
 supervised model, averaged over crops and rotations, become the labels of all training
 images, without a threshold; true labels stay. The second network starts from random
-weights: weight decay 1e-4 (5e-5 in our units), warm-up over 5 of 100 epochs, learning
+weights: weight decay 1e-4 (`weight_decay` 5e-5), warm-up over 5 of 100 epochs, learning
 rate divided by 10 after 30, 60 and 90 epochs.
 """
 
@@ -28,7 +28,8 @@ from color_s4l.training import evaluation
 
 logger = logging.getLogger(__name__)
 
-# Crops at the corners and in the centre, as far apart as training shifts images (px).
+# Width of the mirrored margin in pixels, and positions of the crops in the enlarged
+# image: four corners and the centre. The width is the largest shift in training.
 MARGIN = 2
 CROPS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))
 
@@ -177,7 +178,7 @@ def averaged(model: keras.Model, images: np.ndarray, *, views: int) -> np.ndarra
 
 
 def _crop(images: np.ndarray, top: int, left: int) -> np.ndarray:
-    """Returns a crop of the images with mirrored margins, as the training shift."""
+    """Returns a crop of the images with mirrored margins, like a training shift."""
     height, width = images.shape[1:3]
     margins = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
     padded = np.pad(images, margins, mode="symmetric")

@@ -23,7 +23,7 @@ class Stage:
     """One run of a recipe.
 
     Attributes:
-        kind: What the stage does; `--stage=KIND.FLAG=VALUE` changes its settings.
+        kind: Purpose of the stage; `--stage=KIND.FLAG=VALUE` changes its settings.
         changes: Fields of `Run` in which it differs from the run of the recipe.
         afterwards: Function of the stage's directory and the images, called after the
             stage is complete to write files for later stages. May be called again.
@@ -46,8 +46,8 @@ class Recipe:
     """A procedure with several stages. Its fields are hyper-parameters.
 
     Attributes:
-        continues: Whether the recipe starts from the run of `init_from`, and so from
-            the labels of that run.
+        continues: Whether the recipe starts from the run of `init_from` and uses the
+            labels of that run.
 
     Raises:
         InputError: A field is outside its range.
@@ -66,7 +66,7 @@ class Recipe:
             folder: Directory that contains the directories of the stages.
 
         Raises:
-            InputError: The run lacks something that the recipe needs.
+            InputError: The run lacks a setting that the recipe needs.
         """
         raise NotImplementedError
 

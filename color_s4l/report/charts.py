@@ -1,7 +1,8 @@
 """Learning curves as SVG, and images as `data:` URLs, inside the page's HTML.
 
 Matplotlib draws the curves. Their colours are placeholders that are replaced by CSS
-variables, so that a curve changes with the page's dark mode. Text stays text.
+variables, so that a curve changes with the page's dark mode. Text is stored as text,
+not as shapes.
 """
 
 import base64
@@ -48,7 +49,7 @@ _LARGEST_PNG = 48
 
 
 def curves(records: Sequence[Record]) -> list[dict]:
-    """Draws the learning curves of all columns of all logs, the runs over each other.
+    """Draws one chart for each column of the logs, with one curve per run.
 
     Args:
         records: The runs; their order gives their colours.

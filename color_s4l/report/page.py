@@ -90,7 +90,7 @@ def _percent(error: float | None) -> str:
 
 
 def _repeated(records: Sequence[Record]) -> list[dict]:
-    """Returns mean and deviation if some of the runs differ only in the seed."""
+    """Returns means and deviations of the runs that differ only in the seed."""
     rows = pd.DataFrame([tables.row(one.config, one.result) for one in records])
     summary = tables.summary(rows)
     if (summary["n"] == 1).all():

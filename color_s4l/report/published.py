@@ -53,7 +53,7 @@ def comparable(dataset: str, labels: int) -> pd.DataFrame:
 
 
 def published_method_of(settings: Mapping[str, typing.Any]) -> str:
-    """Returns the name that published.csv has for the method of a run.
+    """Returns the name of a run's method in published.csv.
 
     A run of a recipe has the recipe's name. SESEMI with `labeled_only` is called ASL.
 

@@ -17,8 +17,8 @@ from color_s4l.artifacts.run_directory import (
 )
 from color_s4l.errors import InputError
 
-# Arrays of samples.npz that belong together. The first group is always there; of each
-# other group all arrays are there, or none.
+# Groups of arrays in samples.npz. The first group always exists. Another group exists
+# completely or not at all.
 SAMPLES = (
     ("labels", "predicted", "confidence", "mistakes", "mistake_images"),
     ("tasks", "views", "proxy_probabilities"),

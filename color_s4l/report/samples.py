@@ -50,7 +50,7 @@ def percent_of_rows(matrix: np.ndarray) -> np.ndarray:
     """Returns a confusion matrix in percent of each row; an empty row stays 0.
 
     Args:
-        matrix: Number of images of each class (row) that were taken for each class
+        matrix: Number of images of each class (row) that were predicted as each class
             (column), integers `(classes, classes)`.
     """
     return 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -152,7 +152,7 @@ def _mistakes(
 
 
 def _views(samples: Mapping[str, np.ndarray]) -> dict:
-    """Returns rows of images and columns of views, with the proxy head's guesses."""
+    """Returns rows of images and columns of views, with the proxy head's answers."""
     tasks = [str(task).replace("_", " ") for task in samples["tasks"]]
     probabilities = samples["proxy_probabilities"]
     guesses = probabilities.argmax(axis=2)

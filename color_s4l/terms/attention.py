@@ -1,8 +1,9 @@
-"""Attention distance: the weak and the strong view attend to the same places.
+"""Attention distance: both views should have the same attention map.
 
 A student report's extension of FixMatch: an attention module after the trunk
-(`color_s4l.networks.attention`) weights the places of the feature maps. For confident
-images the maps of both views, as distributions over the places, should agree.
+(`color_s4l.networks.attention`) weights the positions of the feature maps. For
+confident images the maps of both views, as distributions over the positions, should
+agree.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ class AttentionDistance(Term):
     Attributes:
         weight: Factor on the loss; 1: the distance is added to the loss.
         threshold: Smallest probability of the weak view's class; 0.95. The report also
-            tries 0.75 and 0.6. Above 1, no image counts.
+            tries 0.75 and 0.6. Above 1: no image is used.
         bn_stats: Whether the passes, shared with `FixMatch`, update the moving
             statistics.
     """
@@ -49,7 +50,7 @@ class AttentionDistance(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `attention_loss`."""
+        """Computes `attention_loss`."""
         weak = student_pass(network, batch, "weak", self.bn_stats).outputs
         strong = student_pass(network, batch, "strong", self.bn_stats).outputs
         _, confident = pseudo_labels(network, weak, self.threshold)
@@ -59,6 +60,6 @@ class AttentionDistance(Term):
 
 
 def _flat(outputs: dict[str, Tensor]) -> Tensor:
-    """Returns the attention maps as rows of places, float32 `(batch, places)`."""
+    """Returns the flattened attention maps, float32 `(batch, rows * columns)`."""
     maps = ops.cast(outputs["attention"], "float32")
     return ops.reshape(maps, (maps.shape[0], -1))

@@ -1,8 +1,8 @@
 """Conditional entropy minimisation: confident predictions for unlabelled images.
 
 Grandvalet & Bengio 2004; with VAT in Miyato et al. 2018 (section 4.1,
-https://arxiv.org/abs/1704.03976). Alone it only makes the network more confident of
-whatever it predicts (Zhai et al. 2019, section 3).
+https://arxiv.org/abs/1704.03976). Alone it only makes the network more confident in its
+own predictions (Zhai et al. 2019, section 3).
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ class Entropy(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `entropy_loss`. Watch: `entropy`, in nats."""
+        """Computes `entropy_loss`; also logs `entropy`, in nats."""
         logits = student_pass(network, batch, "weak", self.bn_stats).outputs["class"]
         entropy = ops.mean(losses.entropy(logits))
         weight = self.weight * progress.ramp(self.ramp, self.ramp_share)

@@ -30,10 +30,10 @@ class Exemplar(Term):
     """Class cross-entropy of the labelled crops, and the triplet loss of all crops.
 
     The triplet loss is computed for the labelled and for the unlabelled images
-    separately, and averaged. Negative examples come from the same device, as
-    published: with several devices there are fewer of them. A labelled image that is
-    drawn twice for a step counts as two images. Without the class loss no labelled
-    image is read (the self-supervised baseline): all images are among the unlabelled.
+    separately, and averaged. Negative examples come from the same device, as published,
+    so there are fewer of them with several devices. A labelled image that is drawn
+    twice for a step counts as two images. Without the class loss (the self-supervised
+    baseline) no labelled images are read, because the unlabelled images include them.
 
     Attributes:
         weight: Factor on the triplet loss; 1.
@@ -57,7 +57,7 @@ class Exemplar(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `crops_loss`, `exemplar_loss`."""
+        """Computes `crops_loss` and `exemplar_loss`."""
         labeled = None
         if self.class_weight:
             labeled = network(batch["labeled_crops"], training=True)

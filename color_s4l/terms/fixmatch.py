@@ -26,7 +26,7 @@ class FixMatch(Term):
 
     Attributes:
         weight: Factor on the loss; 1.
-        threshold: Smallest probability of a pseudo-label; 0.95. Above 1, none counts.
+        threshold: Smallest probability of a pseudo-label; 0.95. Above 1: none.
         bn_stats: Whether the passes update the moving statistics; "both" as published,
             where labelled, weak and strong images are one batch.
     """
@@ -40,7 +40,7 @@ class FixMatch(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `fixmatch_loss`. Watch: `fixmatch_labeled`, the share used, in %."""
+        """Computes `fixmatch_loss`; also logs `fixmatch_labeled`, share used in %."""
         weak = student_pass(network, batch, "weak", self.bn_stats).outputs
         strong = student_pass(network, batch, "strong", self.bn_stats).outputs
         labels, confident = pseudo_labels(network, weak, self.threshold)

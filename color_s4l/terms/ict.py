@@ -1,4 +1,4 @@
-"""Interpolation consistency: predict the mixture of predictions for a mixture.
+"""Interpolation consistency: mixtures of images get mixtures of predictions.
 
 Verma et al. 2019 (ICT, https://arxiv.org/abs/1903.03825): a Mean Teacher predicts two
 unlabelled images, the student predicts their mixture.
@@ -55,7 +55,7 @@ class InterpolationConsistency(MeanTeacher):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `ict_loss`. Watch: `ict_weight`."""
+        """Computes `ict_loss`; also logs `ict_weight`."""
         images, share = batch["weak"], ops.reshape(batch["draws"][self], (-1,))
         with network.apart(state.values(network)):
             teacher = ops.softmax(network(images, training=True)["class"])

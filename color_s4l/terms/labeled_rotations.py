@@ -47,9 +47,9 @@ class LabeledRotations(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `class_rotations_loss`, `labeled_proxy_loss`.
+        """Computes `class_rotations_loss` and `labeled_proxy_loss`.
 
-        Watch: `rotations_error`, the share of rotated images misclassified, in %.
+        Also logs `rotations_error`, the share of misclassified rotated images, in %.
         """
         views = [batch[name] for name in self.reads]
         outputs = network(ops.concatenate(views, axis=0), training=True)

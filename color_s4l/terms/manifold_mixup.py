@@ -1,8 +1,8 @@
 """Manifold mixup: mixup of the features before a random stage of the trunk.
 
-Verma et al. 2019 (https://arxiv.org/abs/1806.05236). Eligible are the images
-themselves and the features between the trunk's stages, where the resolution changes.
-The term replaces the class loss on plain images.
+Verma et al. 2019 (https://arxiv.org/abs/1806.05236). The mixed layer is drawn from the
+images themselves and the features between the trunk's stages, where the resolution
+changes. The term replaces the class loss on plain images.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ class ManifoldMixup(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `manifold_mixup_loss`."""
+        """Computes `manifold_mixup_loss`."""
         share, stage = batch["draws"][self]
         share = ops.reshape(share, (-1,))
         features = _features(network, batch["labeled"], share, stage[0, 0])

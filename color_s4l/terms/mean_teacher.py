@@ -33,11 +33,11 @@ class MeanTeacher(Term):
 
     Differs from the paper: the weight. The paper's 100 x labels / images is for one
     batch of labelled and unlabelled images, where the class loss has the factor
-    labels / images too. Relative to our class loss, a mean over labelled images, it is
-    100, for Adam. With our SGD the class loss of a short run has no effect beside it
-    (built-in digits, 100 labels, 10 epochs, one seed: 48 % error; supervised 42 %;
-    weight 10: 21 %). Also, the teacher's batch statistics are averaged like the
-    weights; the paper's come from the teacher's own passes.
+    labels / images too. Relative to this library's class loss, a mean over labelled
+    images, it is 100, chosen for Adam. With SGD, as here, the class loss of a short run
+    has no effect beside it (built-in digits, 100 labels, 10 epochs, one seed: 48 %
+    error; supervised 42 %; weight 10: 21 %). Also, the teacher's batch statistics are
+    averaged like the weights; the paper's come from the teacher's own passes.
 
     Attributes:
         weight: Factor at the end of the ramp, for a mean over classes;
@@ -67,7 +67,7 @@ class MeanTeacher(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `mean_teacher_loss`. Watch: `mean_teacher_weight`."""
+        """Computes `mean_teacher_loss`; also logs `mean_teacher_weight`."""
         student = student_pass(network, batch, "weak", self.bn_stats)
         with network.apart(state.values(network)):
             teacher = network(batch["weak_2"], training=True)["class"]

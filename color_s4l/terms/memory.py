@@ -19,7 +19,7 @@ class Memory(keras.layers.Layer):
         self, num_examples: int, shape: tuple[int, ...] = (), initial: float = 0.0
     ):
         super().__init__(name="memory", dtype="float32")
-        # Also labels are floats: TensorFlow has no int32 variables on GPUs.
+        # Labels are stored as floats too: TensorFlow has no int32 variables on GPUs.
         self.rows = self.add_weight(
             name="rows",
             shape=(num_examples, *shape),
@@ -43,7 +43,7 @@ class Memory(keras.layers.Layer):
         """Replaces the rows of some images.
 
         Args:
-            index: int32 `(batch,)`; of an image that occurs twice, one row is kept.
+            index: int32 `(batch,)`; if an image occurs twice, one of its rows is kept.
             rows: Numbers `(batch, *shape)`.
         """
         rows = ops.cast(rows, "float32")

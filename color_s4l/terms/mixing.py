@@ -1,9 +1,9 @@
 """Mixtures of images, or of other tensors, in random proportions.
 
 Mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412) draws the proportion from a
-Beta distribution and mixes a batch with a permutation of itself. The images of our
-steps are in random order already, so each image is mixed with its neighbour: this
-needs no draw, and both images of a pair are on the same device.
+Beta distribution and mixes a batch with a permutation of itself. Here the images of a
+step are already in random order, so each image is mixed with its neighbour: this needs
+no draw, and both images of a pair are on the same device.
 """
 
 import functools
@@ -63,7 +63,8 @@ def swapped(tensor: Tensor) -> Tensor:
     """Returns the rows in the order 1, 0, 3, 2, ...: each row's partner.
 
     Args:
-        tensor: `(batch, ...)`. The last of an odd number of rows is its own partner.
+        tensor: `(batch, ...)`. If the number of rows is odd, the last row is its own
+            partner.
     """
     count = tensor.shape[0]
     return ops.take(tensor, np.minimum(np.arange(count) ^ 1, count - 1), axis=0)

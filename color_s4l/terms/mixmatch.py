@@ -23,7 +23,7 @@ from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 @register_term("mixmatch")
 @dataclasses.dataclass(frozen=True)
 class MixMatch(Term):
-    """Class cross-entropy of mixed labelled, squared distance of mixed other images.
+    """Cross-entropy of mixed labelled images, squared distance of mixed others.
 
     The partner of an image is drawn from all labelled and unlabelled images of the
     neighbouring group of the step (`StepBatches`). Differs from the paper: there, the
@@ -32,8 +32,9 @@ class MixMatch(Term):
     Attributes:
         weight: Factor on the loss of the unlabelled images at the end of the ramp; 100
             as in USB (150 for CIFAR-100; the paper: 75 for CIFAR-10). Their ramps last
-            hundreds of thousands of steps. In runs of some hundred steps, at our
-            learning rate, 100 leads to one prediction for all images; 10 works well.
+            hundreds of thousands of steps. In runs of some hundred steps, at this
+            library's learning rate, 100 leads to one prediction for all images; 10
+            works well.
         temperature: Temperature of the sharpening; 0.5. 1: no sharpening.
         alpha: Parameter of the Beta distribution of the proportions; 0.5 as in USB
             (the paper: 0.75).
@@ -43,11 +44,11 @@ class MixMatch(Term):
         ramp_share: Length of the ramp as a share of the run; 0.4 as in USB (1/64 in
             the defaults of its code).
         bn_stats: Passes that update the moving statistics. "supervised": only
-            the mixed labelled images, which are then a pass of their own. "both": all
-            passes, also those that predict the targets.
-            Differs from the paper: in its code, and in USB, the mixed images are
-            divided into parts of the size of the labelled batch, with labelled and
-            unlabelled images interleaved, and only the first part updates them.
+            the mixed labelled images, which then have a separate pass. "both": all
+            passes, also those that predict the targets. Differs from the paper: in its
+            code, and in USB, the mixed images are divided into parts of the size of the
+            labelled batch, with labelled and unlabelled images interleaved, and only
+            the first part updates the moving statistics.
     """
 
     weight: Annotated[float, AtLeast(0)] = 100.0
@@ -70,7 +71,7 @@ class MixMatch(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `mixmatch_loss` (labelled), `mixmatch_distance` (unlabelled)."""
+        """Computes `mixmatch_loss` (labelled) and `mixmatch_distance` (unlabelled)."""
         share, order = batch["draws"][self]
         groups = order.shape[0]
         guess = self._guess(network, batch)
@@ -123,7 +124,7 @@ def sharpened(probabilities: Tensor, temperature: float) -> Tensor:
 
 
 def _logits(network: Network, images: Tensor) -> Tensor:
-    """Returns logits of images `(groups, members, ...)` in the same groups."""
+    """Returns the logits `(groups, members, classes)` of images in groups."""
     groups, members = images.shape[:2]
     flat = ops.reshape(images, (groups * members, *images.shape[2:]))
     return _by_group(network(flat, training=True)["class"], groups)

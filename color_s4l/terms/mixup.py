@@ -1,4 +1,4 @@
-"""Mixup: the class of a mixture of two labelled images is the mixture of theirs.
+"""Mixup: the label of a mixture of two images is the mixture of their labels.
 
 Zhang et al. 2018 (https://arxiv.org/abs/1710.09412). The term replaces the class loss
 on plain images.
@@ -46,7 +46,7 @@ class Mixup(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `mixup_loss`."""
+        """Computes `mixup_loss`."""
         images, share = batch["labeled"], ops.reshape(batch["draws"][self], (-1,))
         mixed = mixing.mix(images, mixing.swapped(images), share)
         logits = network(mixed, training=True)["class"]

@@ -1,6 +1,6 @@
 """Forward passes of the student over the views of a step, and pseudo-labels from them.
 
-Terms that read the same view share one pass: its cost is paid once.
+Terms that read the same view share one pass, so it is computed once.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def student_pass(
         batch: The views by name. Passes are shared between terms if it is a
             `StepBatch`.
         view: Name of the view.
-        bn_stats: As of `moving_statistics`.
+        bn_stats: As for `moving_statistics`.
 
     Returns:
         The pass; gradient flows through its outputs.
@@ -85,8 +85,8 @@ def moving_statistics(
 def target_logits(network: Network, outputs: Mapping[str, Tensor]) -> Tensor:
     """Returns class logits of a pass for use as a target, without head dropout.
 
-    The published networks have no dropout before the class head. With ours, targets
-    would be noisier than published.
+    The published networks have no dropout before the class head. With dropout there,
+    targets would be noisier than published.
 
     Args:
         network: The student.
@@ -102,12 +102,13 @@ def target_logits(network: Network, outputs: Mapping[str, Tensor]) -> Tensor:
 def pseudo_labels(
     network: Network, outputs: Mapping[str, Tensor], threshold: float
 ) -> tuple[Tensor, Tensor]:
-    """Returns the most probable classes, and where they are probable enough.
+    """Returns the most probable classes, and a mask of the confident predictions.
 
     Args:
         network: The student.
         outputs: Outputs of a training pass.
-        threshold: Smallest probability of a label that counts; above 1, none does.
+        threshold: Smallest probability of a label that is used; above 1: no label is
+            used.
 
     Returns:
         Labels, int32 `(batch,)`, and a mask, float `(batch,)`: 1 where the label's

@@ -24,11 +24,11 @@ class PiModel(Term):
 
     Differs from the paper: the weight. The paper's 100 x labels / images is for one
     batch of labelled and unlabelled images, where the class loss has the factor
-    labels / images too. Relative to our class loss, a mean over labelled images, it is
-    100, for Adam and 300 epochs. With our SGD the class loss of a short run has no
-    effect beside it (built-in digits, 100 labels, 10 epochs, one seed: 63 % error;
-    supervised 42 %; weight 10: 26 %). USB's 10 is for SGD with Nesterov momentum and a
-    class loss like ours.
+    labels / images too. Relative to this library's class loss, a mean over labelled
+    images, it is 100, chosen for Adam and 300 epochs. With SGD, as here, the class loss
+    of a short run has no effect beside it (built-in digits, 100 labels, 10 epochs, one
+    seed: 63 % error; supervised 42 %; weight 10: 26 %). USB's 10 is for SGD with
+    Nesterov momentum and the same class loss as here.
 
     Attributes:
         weight: Factor at the end of the ramp, for a mean over classes; USB's 10. The
@@ -52,7 +52,7 @@ class PiModel(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `pi_model_loss`. Watch: `pi_model_weight`."""
+        """Computes `pi_model_loss`; also logs `pi_model_weight`."""
         passes = [student_pass(network, batch, v, self.bn_stats) for v in self.reads]
         first, second = (ops.softmax(made.outputs["class"]) for made in passes)
         if not self.both_sides:

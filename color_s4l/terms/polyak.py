@@ -25,11 +25,11 @@ from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 class Averages(keras.layers.Layer):
     """Exponential moving averages of a network's weights and moving statistics.
 
-    Not a second network: passes with the averaged weights are made by the student,
-    with the averages in place of its own weights (`Network.apart`, `replaced`).
+    There is no second network: a pass with averaged weights is a pass of the student
+    with its weights replaced (`Network.apart`, `replaced`).
 
     Args:
-        network: Built; the averages start at its current values.
+        network: A built network; the averages start at its current values.
     """
 
     def __init__(self, network: Network):

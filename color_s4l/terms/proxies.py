@@ -1,8 +1,8 @@
 """Cross-entropy of proxy labels: which transformation was applied to an image.
 
 The second term of Color-S4L's loss (Chen 2020, equation 1): rotations, flips and
-colourising again, one label each, in the order of `tasks`. The paper writes the colour
-label as 7; counted from 0 it is 6.
+recolouring, one label each, in the order of `tasks`. The paper writes the colour label
+as 7; counted from 0 it is 6.
 """
 
 import dataclasses
@@ -64,7 +64,7 @@ class Proxies(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `proxy_loss`. Watch: `proxy_error`, the share misclassified, in %."""
+        """Computes `proxy_loss`; also logs `proxy_error`, share of errors in %."""
         views = [batch[task] for task in self.tasks]
         with moving_statistics(network, self.bn_stats):
             logits = network(ops.concatenate(views, axis=0), training=True)["proxy"]

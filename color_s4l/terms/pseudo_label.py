@@ -25,7 +25,7 @@ class PseudoLabel(Term):
 
     Attributes:
         weight: Factor at the end of the ramp; 1.
-        threshold: Smallest probability of a pseudo-label; 0.95. Above 1, none counts.
+        threshold: Smallest probability of a pseudo-label; 0.95. Above 1: none.
         ramp: "linear" as in USB, or "sigmoid".
         ramp_share: Length of the ramp as a share of the run; 0.4.
         bn_stats: Whether the pass updates the moving statistics; "supervised" as
@@ -43,7 +43,7 @@ class PseudoLabel(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `pseudo_label_loss`. Watch: `pseudo_labeled`, the share used, in %."""
+        """Computes `pseudo_label_loss`; also logs `pseudo_labeled`, share used in %."""
         outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
         labels, confident = pseudo_labels(network, outputs, self.threshold)
         entropy = losses.label_entropy(labels, outputs["class"])

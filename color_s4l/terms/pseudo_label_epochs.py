@@ -1,6 +1,6 @@
 """Pseudo-labels for one epoch: confident predictions are labels in the next epoch.
 
-Lee 2013, in the form of a student report: first a warm-up on labels alone; then every
+Lee 2013, in the form of a student report: first a warm-up on labels only; then every
 unlabelled image whose most probable class reaches a threshold is trained on with that
 class in the next epoch. The pseudo-labels are replaced in every epoch.
 """
@@ -20,7 +20,7 @@ from color_s4l.terms.memory import Memory
 from color_s4l.terms.passes import Batch, BnStats, pseudo_labels, student_pass
 from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 
-# Pseudo-label of an image that has none.
+# Value for an image without a pseudo-label.
 NONE = -1
 
 
@@ -37,8 +37,8 @@ class PseudoLabelEpochs(Term):
         weight: Factor on the loss; 1: a pseudo-labelled image counts like a labelled
             one.
         threshold: Smallest probability of a pseudo-label; 0.95. The report also tries
-            0.75 and 0.6. Above 1, none counts.
-        warm_up: Share of the run on labels alone; 10 of 300 epochs.
+            0.75 and 0.6. Above 1: no pseudo-labels.
+        warm_up: Share of the run on labels only; 10 of 300 epochs.
         bn_stats: Whether the pass updates the moving statistics.
     """
 
@@ -56,7 +56,7 @@ class PseudoLabelEpochs(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `pseudo_epochs_loss`. Watch: `pseudo_epochs_labeled`, in %."""
+        """Computes `pseudo_epochs_loss`; also logs `pseudo_epochs_labeled`, in %."""
         outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
         labels = ops.cast(state.read(batch["index"]), "int32")
         known = ops.cast(labels != NONE, "float32")

@@ -1,4 +1,4 @@
-"""Cross-entropy with the labels that an earlier training gave the unlabelled images.
+"""Cross-entropy of unlabelled images with labels from an earlier training.
 
 Zhai et al. 2019 (S4L, section 4.2) retrain on the predictions for all images, without
 a threshold; the second phase of Rebuffi et al. 2019 (L_pseudo) fits hard or soft
@@ -25,8 +25,8 @@ class Relabeled(Term):
 
     Attributes:
         weight: Factor on the loss.
-        hard: Whether the label is the most probable class; else all probabilities are
-            the target.
+        hard: True: the target is the most probable class. False: the target is the
+            distribution of all classes.
         bn_stats: Whether the pass updates the moving statistics.
     """
 
@@ -39,7 +39,7 @@ class Relabeled(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `relabeled_loss`. Watch: `relabeled_error`, disagreement in %."""
+        """Computes `relabeled_loss`; also logs `relabeled_error`, disagreement in %."""
         logits = student_pass(network, batch, "weak", self.bn_stats).outputs["class"]
         targets = batch["targets"]
         labels = ops.argmax(targets, axis=-1)

@@ -39,7 +39,7 @@ class Supervised(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `class_loss`. Watch: `train_error`, the share misclassified, in %."""
+        """Computes `class_loss`; also logs `train_error`, share of errors in %."""
         logits = student_pass(network, batch, "labeled").outputs["class"]
         entropy = losses.label_entropy(batch["labels"], logits)
         if WEIGHTS in batch:

@@ -22,7 +22,7 @@ from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 class TemporalConsistency(Term):
     """KL(last epoch || now), averaged over the unlabelled images.
 
-    In the first epoch an image has no last prediction and counts as 0.
+    In the first epoch an image has no earlier prediction; its divergence is 0.
 
     Attributes:
         weight: Factor on the loss.
@@ -41,7 +41,7 @@ class TemporalConsistency(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `temporal_loss`."""
+        """Computes `temporal_loss`."""
         student = student_pass(network, batch, "weak", self.bn_stats)
         now = ops.log_softmax(student.outputs["class"])
         last = state.read(batch["index"])

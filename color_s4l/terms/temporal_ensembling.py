@@ -57,7 +57,7 @@ class Ensemble(keras.layers.Layer):
         """Adds new predictions to the averages.
 
         Args:
-            index: int32 `(batch,)`; of an image that occurs twice, one row counts.
+            index: int32 `(batch,)`; if an image occurs twice, one of its rows is used.
             predictions: Float `(batch, classes)`.
             decay: Decay of the averages.
         """
@@ -72,11 +72,11 @@ class Ensemble(keras.layers.Layer):
 class TemporalEnsembling(Term):
     """Squared distance from the average prediction, averaged over classes and images.
 
-    In the first epoch an image has no prediction yet and counts as distance 0.
+    In the first epoch an image has no average yet; its distance is 0.
 
     The published weight is 30 x labels / images in one batch of labelled and
     unlabelled images, where the class loss has the factor labels / images too.
-    Relative to our class loss, a mean over labelled images, it is 30.
+    Relative to this library's class loss, a mean over labelled images, it is 30.
 
     Attributes:
         weight: Factor at the end of the ramp, for a mean over classes; 30 (see above).
@@ -103,7 +103,7 @@ class TemporalEnsembling(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `ensembling_loss`. Watch: `ensembling_weight`."""
+        """Computes `ensembling_loss`; also logs `ensembling_weight`."""
         student = student_pass(network, batch, "weak", self.bn_stats)
         predictions = ops.softmax(student.outputs["class"])
         targets, known = state.targets(batch["index"], self.decay)

@@ -97,8 +97,9 @@ class Term:
         reads: Names of the views that the loss reads, unless `views` is overridden.
         class_weighted: Whether the loss multiplies each labelled image's loss by
             `batch["label_weights"]` where the batch has it (`balance`).
-        one_pass: Whether the loss is computed from one forward pass over all its
-            views that no other term needs. Such terms can run in parallel.
+        one_pass: Whether the loss needs exactly one forward pass, over all its views,
+            and no other term needs this pass. Terms with this property can run in
+            parallel.
 
     Raises:
         InputError: A hyper-parameter is outside its range.
@@ -126,7 +127,7 @@ class Term:
         return {"class": num_classes}
 
     def proxy_tasks(self) -> tuple[str, ...]:
-        """Returns the views that the head "proxy" tells apart, in label order."""
+        """Returns the views that the head "proxy" distinguishes, in label order."""
         return ()
 
     def draw(self, seed: SeedGenerator, shapes: Shapes) -> typing.Any:
@@ -138,8 +139,8 @@ class Term:
                 `(groups, images per group, height, width, 3)`.
 
         Returns:
-            Nested arrays with `groups` as first axis, or None. `loss` finds its
-            device's groups of them in `batch["draws"][self]`.
+            Nested arrays with `groups` as first axis, or None. `loss` reads the draws
+            of its device's groups from `batch["draws"][self]`.
         """
         return None
 

@@ -1,9 +1,8 @@
 """Virtual adversarial training: consistency under the worst small change.
 
 Miyato et al. 2018 (https://arxiv.org/abs/1704.03976); Zhai et al. 2019 (S4L, section
-3). Among the changes of an image of a fixed length, the one that changes the prediction
-most is found by power iteration: the gradient of the divergence at a tiny change in a
-random direction.
+3). Power iteration finds the change of an image, of a fixed length, that changes the
+prediction most: the gradient of the divergence at a tiny change in a random direction.
 """
 
 import dataclasses
@@ -24,7 +23,8 @@ from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass
 from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 
-# Over 3,072 values: 0.18 each, well above the rounding of bfloat16 near 1.
+# Smallest `xi` in half precision. It is 0.18 for each of 3,072 values, well above the
+# rounding of bfloat16 near 1.
 SMALLEST_HALF = 10.0
 
 
@@ -40,16 +40,17 @@ class Vat(Term):
     Attributes:
         weight: Factor at the end of the ramp; 1. S4L: 0.5; MOAM, realistic-ssl: 0.3.
         epsilon: Euclidean length of the change over all values of an image; 8, the
-            authors' value for whitened, augmented CIFAR-10, whose images have the
-            same length as ours: 55, at any size (authors, without augmentation: 10;
-            SVHN: 3.5). USB: 6, student report: 10, both at this scale. S4L's 40 is for
-            150,528 values in [-1, 1], which have a length of about 200.
+            authors' value for CIFAR-10 with whitening and augmentation, where images
+            have the length 55, as here at any size. Authors, without augmentation: 10;
+            SVHN: 3.5. USB: 6, student report: 10, both at this scale. S4L's 40 is for
+            150,528 values in [-1, 1], with a length of about 200.
         xi: Length of the change at which the gradient is taken; 1e-6 as in the
-            authors' code and S4L. In float32 the divergence at this length is
-            rounding error: after one iteration the direction is as good as with 0.01
-            (measured by the divergence at `epsilon`), after five it is not (cosine
-            with the exact direction 0.60 and 0.97); use 0.01 then. Student report: 10.
-        iterations: Number of power iterations; 1. 0: the direction stays as drawn.
+            authors' code and S4L. In float32 the divergence at this length consists of
+            rounding errors. After one iteration the direction is as good as with 0.01
+            (measured by the divergence at `epsilon`). After five iterations it is worse
+            (cosine with the exact direction 0.60; with 0.01: 0.97), so use 0.01 then.
+            Student report: 10.
+        iterations: Number of power iterations; 1. 0: the drawn direction is used.
             Student report: 5.
         ramp: "sigmoid", or USB's "linear".
         ramp_share: Length of the ramp as a share of the run; 0 as published: the full
@@ -87,7 +88,7 @@ class Vat(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Terms: `vat_loss`. Watch: `vat_divergence`, in nats."""
+        """Computes `vat_loss`; also logs `vat_divergence`, in nats."""
         clean = student_pass(network, batch, "weak", self.bn_stats)
         target = ops.stop_gradient(clean.outputs["class"])
 

@@ -1,1 +1,1 @@
-"""The training step, on TensorFlow and on JAX, and what a run leaves behind."""
+"""The training step on TensorFlow and JAX, and the files of a run."""

@@ -37,13 +37,13 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """Everything that a run consists of before its first step.
+    """The parts of a run before its first step.
 
     Attributes:
-        settings: Resolved.
+        settings: The resolved settings.
         data: The images.
         batches: The step batches, with the split.
-        learner: Compiled.
+        learner: The compiled learner.
         classifier: Raw images to probabilities; shares the learner's weights.
         colorizer: One line about the colorizer; None if there is none.
     """
@@ -65,11 +65,11 @@ def build_network(
     synchronized: bool = False,
     initial: InitialWeights | None = None,
 ) -> Network:
-    """Returns the network before its first step, with frozen blocks frozen.
+    """Returns the network before its first step, with its first blocks frozen.
 
     Args:
         settings: Trunk, width, dropout and number of frozen blocks.
-        terms: The terms whose heads the network gets.
+        terms: The terms; the network gets their heads.
         image_shape: `(height, width, channels)`.
         num_classes: Number of classes.
         synchronized: Whether batch statistics are shared by TensorFlow replicas.
@@ -154,7 +154,7 @@ def whitening_statistics(
         return read_arrays(directory.statistics)
     started = time.perf_counter()
     images, validation = inputs.data.images, inputs.split.validation
-    if len(validation):  # they stand for images that training has not seen
+    if len(validation):  # they represent unknown images
         rest = np.setdiff1d(np.arange(len(images)), validation)
         images = data.subset(images, rest)
     fitted = cache.cached(
@@ -177,7 +177,7 @@ def build_preprocessing(
     Args:
         zca: Whether it whitens.
         image_shape: `(height, width, channels)`.
-        statistics: Of `whitening_statistics`; None leaves the identity matrix.
+        statistics: Result of `whitening_statistics`; None leaves the identity matrix.
     """
     layer = Preprocessing(zca=zca)
     layer.build((None, *image_shape))
@@ -200,11 +200,11 @@ def build_learner(
     The optimizer is SGD with Nesterov momentum 0.9 (Tran 2019).
 
     Args:
-        network: Built.
-        preprocessing: Built.
+        network: A built network.
+        preprocessing: A built layer.
         terms: The loss is their sum.
         batches: The step batches of the run.
-        step: Flips and seed.
+        step: The settings for flips, and the seed.
         optimization: Epochs, learning rate, schedule and weight decay.
         runtime: How the step is compiled.
     """
@@ -240,7 +240,7 @@ def build_learner(
 def steps_per_execution(wanted: int, steps: int) -> int:
     """Returns the largest number up to `wanted` that divides the steps of an epoch.
 
-    Otherwise Keras would run over the end of the epoch and read images of the next.
+    Otherwise Keras would run past the end of the epoch and read images of the next one.
 
     Args:
         wanted: Largest number allowed, at least 1.
@@ -253,8 +253,8 @@ def steps_per_execution(wanted: int, steps: int) -> int:
 def images_per_step(terms: Sequence[Term], batches: data.StepBatches) -> int:
     """Returns the number of images in all views of one step.
 
-    Each view counts once, however often it goes through the trunk: the further passes
-    of ICT, VAT and the mixtures are not counted.
+    Each view counts once, even if it goes through the trunk several times: the further
+    passes of ICT, VAT and the mixtures are not counted.
     """
     labeled = methods.copies_of(terms, LABELED)
     unlabeled = methods.copies_of(terms, UNLABELED)

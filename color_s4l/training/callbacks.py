@@ -84,11 +84,11 @@ class EpochErrors(keras.callbacks.Callback):
         self.started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Starts the clock."""
+        """Stores the start time of the epoch."""
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Evaluates and adds the numbers."""
+        """Measures the error rates and adds all values to the logs."""
         seconds = time.perf_counter() - self.started
         images = self.images_per_step * self.model.plan.steps_per_epoch
         logs["images_per_second"] = images / seconds
@@ -117,7 +117,7 @@ class LoadingSpeed(keras.callbacks.Callback):
         self.started, self.reading = time.perf_counter(), self.feed.reading
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Adds both numbers."""
+        """Adds both values to the logs."""
         seconds = time.perf_counter() - self.started
         reading = self.feed.reading - self.reading
         logs["loading_images_per_second"] = self.feed.read / self.feed.reading
@@ -139,7 +139,7 @@ class LogFile(keras.callbacks.Callback):
         self.rows = old[old["epoch"] <= complete].to_dict("records")
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
-        """Adds the row of the epoch."""
+        """Writes the row of the epoch."""
         self.rows.append({"epoch": epoch + 1, **logs})
         table = pd.DataFrame(self.rows).to_csv(index=False).encode()
         write_atomically(self.path, lambda file: file.write(table))

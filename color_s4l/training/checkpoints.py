@@ -37,7 +37,7 @@ def save(
     """Writes a checkpoint and deletes all but the last two.
 
     Args:
-        learner: Compiled.
+        learner: A compiled learner.
         folder: Exists.
         epochs: Number of complete epochs.
         split: Stored in the checkpoint; `restore` compares it.
@@ -67,7 +67,7 @@ def restore(
     """Loads the last checkpoint that can be read.
 
     Args:
-        learner: Compiled, with the same settings.
+        learner: A compiled learner, with the same settings.
         folder: Directory of the checkpoints; may be empty.
         split: Must equal the split in the checkpoint.
 

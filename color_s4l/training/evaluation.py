@@ -37,7 +37,7 @@ def probabilities(
     """Returns the class probabilities of any number of images.
 
     Args:
-        model: From uint8 `(batch, height, width, 3)` to `(batch, classes)`.
+        model: A model from uint8 `(batch, height, width, 3)` to `(batch, classes)`.
         images: uint8 `(n, height, width, 3)`, n at least 1.
         devices: Number of devices that share a batch; the batch size is the largest
             multiple of it up to 128.
@@ -79,7 +79,7 @@ def augmented_probabilities(
     """Returns the class probabilities averaged over the published test-time views.
 
     Args:
-        classifier: Of `networks.inference_model`, or such a model loaded.
+        classifier: A model from `networks.inference_model`, or loaded from a file.
         images: uint8 `(n, height, width, 3)`.
         hflip: Whether left-right flips keep the class.
         devices: As for `probabilities`.
@@ -96,11 +96,12 @@ class AugmentedClassifier(keras.Model):
 
     The views of Tran 2019's published code: the image, a shifted copy (both axes drawn
     from -2, -1, 1, 2), noisy copies of both, and, if flips keep the class, left-right
-    flips of the clean two, clean and noisy: 8 views, or 4. Use a new instance for each
-    pass over a test set: the draws depend on `seed` and on the order of the images.
+    flips of the two clean copies, without and with noise: 8 views, or 4 without flips.
+    Use a new instance for each pass over a test set: the draws depend on `seed` and on
+    the order of the images.
 
     Args:
-        classifier: Of `networks.inference_model`, or such a model loaded.
+        classifier: A model from `networks.inference_model`, or loaded from a file.
         hflip: Whether flipped views are used.
         seed: Seed of the shifts and the noise.
     """
@@ -218,7 +219,7 @@ class Evaluation:
         )
 
     def _with(self, name: str, error: Measure) -> Measure:
-        """Returns the same error rate, with further weights of a term."""
+        """Returns a function that measures `error` with further weights of a term."""
 
         def measured() -> float:
             with self.learner.network.replaced(self.learner.evaluated()[name]):

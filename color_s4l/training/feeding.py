@@ -19,9 +19,9 @@ AHEAD = 2
 class Feed(keras.utils.PyDataset):
     """A data set of the batches of a range of steps, read ahead by one thread.
 
-    The batches are numbered and not generated: under `tf.distribute`, `fit` opens its
-    data twice, and a generator would silently lose the batches read the first time.
-    There is one Keras worker: with several, Keras starts at number 0 in every epoch.
+    Batches are read by index, not from a generator: under `tf.distribute`, `fit` opens
+    its data twice, and a generator would silently lose the batches of the first time.
+    There is one Keras worker: with several, Keras starts at index 0 in every epoch.
 
     Args:
         batches: The step batches of the run.
@@ -62,7 +62,7 @@ class Feed(keras.utils.PyDataset):
 
     @contextlib.contextmanager
     def failing_as_itself(self) -> Iterator[None]:
-        """Raises an error of reading itself instead of the backend's replacement.
+        """Raises the original reading error instead of the backend's exception.
 
         Otherwise a deleted image file would look like an error in TensorFlow.
         """

@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 # the mean colour for every pixel.
 COLORIZER_EPOCHS = 10
 FEW_IMAGES, SMALL_BATCH, LARGE_BATCH = 5000, 20, 100
-# Its training images are all in memory: 13,000 images of 224 px. A constant, so that
-# the colorizer does not depend on the machine.
+# Largest size of the colorizer's training images, which are all in memory: 13,000
+# images of 224 px. A constant, so that the colorizer does not depend on the machine.
 COLORIZER_BYTES = 2 * 10**9
 
 
@@ -64,7 +64,7 @@ class InitialWeights:
         """Assigns the weights to a network.
 
         Args:
-            network: Built. Heads with other names keep their weights.
+            network: A built network. Heads with other names keep their weights.
 
         Raises:
             InputError: Its trunk has another shape, or a head has another size.
@@ -118,9 +118,9 @@ class InputFiles:
     """The input files of a run other than the images; None for a file not needed.
 
     Attributes:
-        colorizer: Of `colorizer`.
-        initial: Of `init_from`.
-        pseudo_labels: Of `pseudo_labels`.
+        colorizer: The colorizer of the setting `colorizer`.
+        initial: The weights of the setting `init_from`.
+        pseudo_labels: The content of the setting `pseudo_labels`.
     """
 
     colorizer: Colorizer | None
@@ -174,14 +174,14 @@ def check_unchanged(
     for name, digest in files.digests.items():
         if config["digests"].get(name) != digest:
             raise InputError(
-                f"`{name}`={getattr(settings, name)} has another content than at the "
+                f"`{name}`={getattr(settings, name)} has changed since the "
                 "start of this run."
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Everything that a run reads. The same after a resume.
+    """All inputs of a run, the same after a resume.
 
     Attributes:
         data: The images.
@@ -209,7 +209,7 @@ def read_inputs(
     terms: Sequence[Term],
     directory: RunDirectory,
 ) -> Inputs:
-    """Reads the small files first, so that an error in them shows at once.
+    """Reads all inputs; small files first, so that an error in them appears at once.
 
     Args:
         images: The data set's settings, or the data set itself.
@@ -295,7 +295,7 @@ def _train_colorizer(
 
 
 def _colorizer_images(inputs: Inputs) -> np.ndarray:
-    """Returns the unlabelled images, evenly thinned if they would not fit in memory."""
+    """Returns the unlabelled images, or an even selection that fits in memory."""
     images, unlabeled = inputs.data.images, inputs.split.unlabeled
     _, height, width, channels = images.shape
     present = len(unlabeled)

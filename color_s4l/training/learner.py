@@ -43,7 +43,7 @@ class Learner(backend.TrainStep, keras.Model):
     """A model that trains a network on the sum of its terms.
 
     Args:
-        network: Built.
+        network: A built network.
         views: The views that the terms read.
         terms: The terms of the method.
         plan: Sizes and constants.
@@ -91,8 +91,8 @@ class Learner(backend.TrainStep, keras.Model):
     def _begin_draws(self) -> None:
         """Sets the random state to a function of seed and step only.
 
-        The labelled images are drawn for first, so that their draws are the same in
-        all methods with equally many labelled images.
+        The draws for labelled images come first, so that they are the same in all
+        methods with the same number of labelled images.
         """
         state = self.draws_seed.state
         first = DRAWS_PER_STEP * ops.cast(self.optimizer.iterations, state.dtype)

@@ -70,8 +70,8 @@ def selections(log: pd.DataFrame) -> Result:
 
     Returns:
         `best`: epoch and test error of the lowest test error, "selected on test"; with
-        a validation set also `selected`: those of the lowest validation error. Of
-        equal errors the first counts.
+        a validation set also `selected`: epoch and test error of the lowest validation
+        error. If errors are equal, the first epoch is used.
     """
     found: Result = {}
     for name, column, note in (
@@ -98,8 +98,8 @@ def write(
 
     Args:
         prepared: The trained run.
-        result: Of `measure`.
-        probabilities: Of `measure`.
+        result: Result of `measure`.
+        probabilities: Probabilities from `measure`.
         directory: The run directory.
     """
     release(prepared.learner.network.trunk)
@@ -164,7 +164,7 @@ def _portable(prepared: Prepared) -> keras.Model:
 
 
 def _samples(prepared: Prepared, probabilities: np.ndarray | None) -> dict:
-    """Returns the arrays of samples.npz, which a report shows without data or model.
+    """Returns the arrays of samples.npz; a report reads them instead of data and model.
 
     `labels`, `predicted` (integers), `confidence` and `true_probability` (float32),
     each `(n,)` over the test images; `mistakes`, the indices `(k,)` of the most

@@ -53,7 +53,7 @@ def train(
         images: The images; None: read as the settings say.
         extra_callbacks: Further Keras callbacks for `fit`.
         shared_process: Whether other trainings run in this process, as the stages of a
-            recipe do; then the number of threads is left alone.
+            recipe do; then the number of threads is not changed.
 
     Returns:
         The content of result.json. A run that is complete is not run again.
@@ -169,7 +169,7 @@ def _prepare(
     directory: RunDirectory,
     scope: Scope,
 ) -> Prepared:
-    """Creates the directory and everything that the training needs."""
+    """Creates the directory and returns the parts of the run."""
     image_shape = inputs.data.images.shape[1:]
     policy, zca, statistics = settings.runtime.dtype_policy, settings.model.zca, None
     seed_initialisers(settings.step.seed)
@@ -190,7 +190,8 @@ def _prepare(
         data.save_split(inputs.split, inputs.data, directory.split)
     colorizer = inputs.files.colorizer
     if run_inputs.needs_colorizer(terms) and not colorizer:
-        # Outside the scope: the colorizer is trained on one device, in float32.
+        # Outside the scope for devices: the colorizer is trained on one device, in
+        # float32.
         colorizer = run_inputs.own_colorizer(
             inputs,
             directory,
@@ -293,7 +294,7 @@ def _announce(
 
 
 def _initial(settings: Settings) -> str:
-    """Returns in words which weights are loaded and which blocks are frozen."""
+    """Returns the loaded weights and the frozen blocks in words."""
     source, blocks = settings.inputs.init_from, settings.model.freeze_blocks
     text = f", weights of {source}" if source else ""
     if not blocks:

@@ -48,7 +48,7 @@ class Augmentation:
         """Returns the random draws for images `(batch, height, width, channels)`.
 
         Args:
-            seed: Advanced in place.
+            seed: SeedGenerator, advanced in place.
             shape: Shape of the images.
         """
         return Draws(
@@ -62,7 +62,7 @@ def draw_shift(seed: keras.random.SeedGenerator, batch: int, limit: int) -> Tens
     """Returns random shifts, int32 `(batch, 2)`: pixels down and to the right.
 
     Args:
-        seed: Advanced in place.
+        seed: SeedGenerator, advanced in place.
         batch: Number of images.
         limit: Largest shift in pixels, at least 0. Shifts are uniform in
             [-limit, limit].
@@ -74,7 +74,7 @@ def draw_flip(seed: keras.random.SeedGenerator, batch: int) -> Tensor:
     """Returns which images to flip, boolean `(batch,)`, true with probability 1/2.
 
     Args:
-        seed: Advanced in place.
+        seed: SeedGenerator, advanced in place.
         batch: Number of images.
     """
     return keras.random.uniform((batch,), seed=seed) < 0.5
@@ -85,7 +85,7 @@ def apply(images: Tensor, draws: Draws) -> Tensor:
 
     Args:
         images: Float `(batch, height, width, channels)`.
-        draws: For the same number of images.
+        draws: The draws for the same number of images.
 
     Returns:
         Float of the same shape.
@@ -116,7 +116,7 @@ def shift(images: Tensor, pixels: Tensor) -> Tensor:
 
 
 def _mirrored(position: Tensor, size: int) -> Tensor:
-    """Reflects positions outside [0, size) at the edge, which is repeated."""
+    """Reflects positions outside [0, size) at the edge; the edge pixel is repeated."""
     position = ops.where(position < 0, -position - 1, position)
     return ops.where(position >= size, 2 * size - 1 - position, position)
 

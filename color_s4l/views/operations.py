@@ -31,8 +31,8 @@ def nearest(images: Tensor, matrix: Tensor, fill: float = 0.0) -> Tensor:
     _, height, width, channels = images.shape
     x = (ops.arange(width, dtype="float32") + 0.5 - width / 2)[None, None, :]
     y = (ops.arange(height, dtype="float32") + 0.5 - height / 2)[None, :, None]
-    # Reshaped, not indexed by None: TensorFlow 2.21's graph optimiser loses the new
-    # axes of a slice of a stack.
+    # Reshaped, not indexed with None: TensorFlow 2.21's graph optimiser drops the new
+    # axes if the indexed tensor is a slice of stacked tensors.
     m = [ops.reshape(matrix[:, i], (-1, 1, 1)) for i in range(6)]
     # 1e-4 keeps rounding errors from pushing the middle of a pixel over its edge.
     columns = ops.floor(m[0] * x + m[1] * y + m[2] + width / 2 + 1e-4)

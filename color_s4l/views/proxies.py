@@ -3,10 +3,10 @@
 Tran 2019: rotations by multiples of 90 degrees (counter-clockwise) and two flips.
 Chen 2020: the image colourised again from its lightness. Chen's report also tried
 affine and translated images and found "huge fluctuations"; its numbers are not
-published. Ours: an affine image is rotated by up to 30 degrees and sheared along both
-axes by up to 0.3, like RandAugment's operations; a translated image is moved along both
-axes by 15 to 30 % of its side, more than augmentation moves it. Uncovered pixels are 0,
-the mean of a preprocessed image.
+published. Chosen here: an affine image is rotated by up to 30 degrees and sheared along
+both axes by up to 0.3, like RandAugment's operations; a translated image is moved along
+both axes by 15 to 30 % of its side, more than augmentation moves it. Uncovered pixels
+are 0, the mean of a preprocessed image.
 
 A plug-in adds a proxy view by one function; its name can then be a task of the term
 `proxies` (`--set=proxies.tasks=identity,negative`):
@@ -48,7 +48,7 @@ class Proxy:
 
     Attributes:
         function: Maps images, float `(batch, height, width, 3)`, to images of the same
-            shape. Its second argument, if `sample` is given, are the random draws. The
+            shape. If `sample` is given, its second argument is the random draws. The
             images are preprocessed in training; for pictures they are RGB in [0, 255].
         sample: Maps a SeedGenerator and the number of images to nested arrays of draws
             with first axis `batch`. None: the transformation is not random.
@@ -83,7 +83,7 @@ class Proxy:
         """Returns the random draws for a batch of images, or None.
 
         Args:
-            seed: Advanced in place, if the transformation is random.
+            seed: SeedGenerator, advanced in place, if the transformation is random.
             batch: Number of images.
         """
         return None if self.sample is None else self.sample(seed, batch)
@@ -151,7 +151,7 @@ def affine(images: Tensor, positions: Tensor) -> Tensor:
 
 
 def _draw_translated(seed: keras.random.SeedGenerator, batch: int) -> Tensor:
-    """Draws direction (the sign) and length of the moves; 0 is the shortest move."""
+    """Draws moves in [-1, 1): the sign is the direction, 0 is the shortest length."""
     return keras.random.uniform((batch, 2), -1.0, 1.0, seed=seed)
 
 

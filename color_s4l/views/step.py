@@ -1,9 +1,9 @@
 """The views of one training step, made from its raw images.
 
 A view is a named batch of changed images that terms read: "labeled", "weak",
-"rotated_90". A family makes the views that share the random draws of an image; it draws
-only if one of its views is needed, and independently of other families. Everything runs
-inside the compiled step; a view is computed once, even if several terms read it.
+"rotated_90". A family makes the views that share the random draws of an image. Families
+draw independently of each other, and only if one of their views is needed. Everything
+runs inside the compiled step; a view is computed once, even if several terms read it.
 
 A family is registered next to its definition, here or in a plug-in:
 
@@ -51,9 +51,9 @@ class View(typing.NamedTuple):
     """The origin and the size of a view.
 
     Attributes:
-        source: "labeled" or "unlabeled": the images of the step it is made from.
-        copies: Number of images in the view for each image of the source, one after
-            another; 0 if the view contains no images.
+        source: "labeled" or "unlabeled": the images that the view is made from.
+        copies: Number of images in the view for each image of the source, in adjacent
+            rows; 0 if the view contains no images.
     """
 
     source: str
@@ -64,8 +64,8 @@ class View(typing.NamedTuple):
 class Family:
     """Views of one source that share the random draws of an image.
 
-    The defaults are those of a family with one view of the unlabelled images, which
-    has the name of the family and is augmented like a labelled image.
+    By default, a family has one view of the unlabelled images. The view has the name of
+    the family and is augmented like a labelled image.
 
     Attributes:
         source: "labeled" or "unlabeled".
@@ -99,7 +99,7 @@ class Family:
         """Returns the random draws for a whole step, all devices together.
 
         Args:
-            seed: Advanced in place.
+            seed: SeedGenerator, advanced in place.
             shape: Shape of the source's images, `(images, height, width, 3)`.
 
         Returns:
@@ -161,11 +161,11 @@ class ProxyDraws(typing.NamedTuple):
 
 @register_view(UNLABELED)
 class ProxyViews(Family):
-    """The proxy views of an unlabelled image, with one shift and one noise for all.
+    """The proxy views of an unlabelled image, all with the same shift and noise.
 
-    Tran 2019 for the six geometric views. The colourised view is made from raw RGB and
-    then treated like the others (Chen 2020). The views are those of the registry
-    `PROXIES` (`color_s4l.views.proxies`).
+    The six geometric views are those of Tran 2019. The colourised view is made from raw
+    RGB and then treated like the others (Chen 2020). The views are those of the
+    registry `PROXIES` (`color_s4l.views.proxies`).
     """
 
     augmented_as = UNLABELED
@@ -229,7 +229,7 @@ class Weak(Family):
 
 
 def own_first(registry: Registry) -> list[str]:
-    """Returns the names in a registry, the library's own before those of plug-ins.
+    """Returns the names in a registry: the library's first, then those of plug-ins.
 
     Views are drawn in this order, so that a plug-in does not change the other draws.
     """
@@ -271,7 +271,8 @@ class StepViews:
     Attributes:
         names: Names from `view_names()`.
         preprocessing: Layer for raw images.
-        labeled: Augmentation of the labelled images and of all but the proxy views.
+        labeled: Augmentation of the labelled images and of all views except the proxy
+            views.
         unlabeled: Augmentation of the proxy views.
 
     Raises:
@@ -291,7 +292,7 @@ class StepViews:
         """Returns the random draws for a whole step, all devices together.
 
         Args:
-            seed: Advanced in place.
+            seed: SeedGenerator, advanced in place.
             shapes: Shape of the step's images, by source ("labeled", "unlabeled"):
                 `(groups, images per group, height, width, 3)`.
 

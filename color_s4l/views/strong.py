@@ -24,8 +24,9 @@ COPIES = 8
 SMALLEST_AREA = 0.05
 # Width by height of a crop of a square image.
 RATIO = (3 / 4, 4 / 3)
-# Largest changes of a colour: added to the hue; exponents of two for the exponent and
-# the factor of saturation and value; added to saturation and value.
+# Largest changes of a colour. HUE is added to the hue. Saturation and value are raised
+# to the power 2**-POWER to 2**POWER, multiplied by 2**-FACTOR to 2**FACTOR, and changed
+# by up to ADDEND.
 HUE, POWER, FACTOR, ADDEND = 0.1, 2.0, 0.5, 0.1
 
 
@@ -157,7 +158,7 @@ class CropDraws(typing.NamedTuple):
 
 @register_view("crops")
 class Crops(Family):
-    """Eight crops of each image, those of one image after another.
+    """Eight crops of each image; the crops of one image are adjacent.
 
     Zhai et al. 2019 (S4L-Exemplar) and its published code, after Dosovitskiy et al.
     2014: Inception's crops (5 to 100 % of the area, sides in a ratio of 3/4 to 4/3,

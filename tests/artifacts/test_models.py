@@ -211,7 +211,7 @@ def test_models_of_another_kind(files, colorizer_file, tmp_path):
     with pytest.raises(InputError, match=r"maps \(None, 4\) to \(None, 2\)"):
         models.load(tmp_path / "other.keras")
     (tmp_path / "model.pt").touch()
-    with pytest.raises(InputError, match=r"ends in none of \.h5, \.keras"):
+    with pytest.raises(InputError, match=r"does not end with \.h5 or \.keras"):
         models.load(tmp_path / "model.pt")
 
 

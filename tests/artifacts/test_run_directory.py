@@ -50,10 +50,11 @@ def test_leftovers_of_a_run_killed_at_its_beginning_are_removed(tmp_path):
     ("changes", "text"),
     [
         ({"resume": False}, "exists: continue with `resume`, or choose another `run_d"),
-        ({"learning_rate": 0.1}, r"`learning_rate`: 0.05 before, 0.1 now"),
         ({"seed": 3, "epochs": 4}, r"`epochs`: 2 before, 4 now, `seed`: 1 before, 3"),
-        ({"set": ["vat.xi=2"]}, r"`set`: \[\] before, \['vat.xi=2'\] now"),
-        ({"method": "sesemi"}, "belongs to another run .`method`: color_s4l before"),
+        (
+            {"set": ["vat.xi=2"]},
+            r"another run \(`set`: \[\] before, \['vat.xi=2'\] now",
+        ),
     ],
 )
 def test_the_directory_of_another_run_is_refused(finished, changes, text):
@@ -73,12 +74,10 @@ def test_another_backend_is_refused(finished):
     [
         ("config.json", None, "is not a run directory: it has no readable config"),
         ("config.json", "{", r"config\.json is damaged"),
-        ("config.json", {"digests": []}, r"config\.json is damaged"),
         ("config.json", {"settings": {}}, r"config\.json is damaged: .*dataset"),
         ("result.json", None, "has no result yet: continue the run with `resume`"),
         ("result.json", "[]", r"result\.json is damaged"),
         ("result.json", {"best": {}}, r"result\.json is damaged: .*epoch"),
-        ("result.json", {"further": []}, r"result\.json is damaged"),
         ("result.json", {"stages": [{}]}, r"result\.json is damaged: .*stage"),
     ],
 )

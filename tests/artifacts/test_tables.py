@@ -134,7 +134,7 @@ def recipe(finished, tmp_path):
     return make
 
 
-def test_seeds_of_a_recipe_are_repetitions_whatever_its_stages_train_on(recipe):
+def test_seeds_of_a_recipe_are_repetitions_for_any_images_of_its_stages(recipe):
     # Labelled images that were not among the 24 are added: 9 for one seed, 11 for
     # the other.
     folders = [recipe(1, first=24, last=33), recipe(2, first=24, last=35)]

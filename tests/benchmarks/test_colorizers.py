@@ -79,7 +79,7 @@ def test_files_of_other_settings_are_refused(compared):
     ("wrong", "text"),
     [
         ("--epochs=1,x", "--epochs to be whole numbers"),
-        ("--epochs=0", "--epochs from 1"),
+        ("--epochs=0", "--epochs of at least 1"),
         ("--samples=0", "--samples to be 1 or more"),
         ("--dataset=folder", "data_dir"),
         ("--epoch=1", "epoch"),

@@ -115,7 +115,7 @@ def test_numbers_of_a_line_by_hand():
     assert {name: line[name] for name in expected} == expected
 
 
-def test_supervised_costs_what_it_costs():
+def test_supervised_has_the_cost_1():
     line = measure.row(of(case(method="supervised")), None, None, {})
     assert line["step_to_supervised"] == line["memory_to_supervised"] == 1
     assert line["ratio_to_torch"] is None

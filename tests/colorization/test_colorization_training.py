@@ -61,7 +61,7 @@ def test_order_is_a_function_of_seed_and_epoch():
     assert training.steps_per_epoch(101, 100) == 2
 
 
-def test_resumed_is_uninterrupted(settings, tmp_path, crops):
+def test_resumed_equals_uninterrupted(settings, tmp_path, crops):
     images = crops(60, 24)
     whole = dataclasses.replace(settings, epochs=3)
     kept = training.checkpoint_path(tmp_path / "run.h5")

@@ -13,12 +13,12 @@ def images():
     return draws.integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
 
 
-def test_forward_is_scikit_images(images):
+def test_forward_equals_scikit_image(images):
     ours = np.asarray(lab.rgb_to_lab(images / np.float32(255)))
     assert np.abs(ours - color.rgb2lab(images)).max() < 1e-3
 
 
-def test_backward_is_scikit_images(images):
+def test_backward_equals_scikit_image(images):
     colors = color.rgb2lab(images).astype("float32")
     ours = np.asarray(lab.lab_to_rgb(colors))
     assert np.abs(ours - color.lab2rgb(colors)).max() < 1e-4

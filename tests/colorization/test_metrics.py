@@ -24,7 +24,7 @@ def test_squared_error_and_agreement():
     assert metrics.argmax_agreement(true, other) == 0.5
 
 
-def test_image_against_itself(crops):
+def test_scores_of_an_image_with_itself(crops):
     images = crops(3)
     scores = metrics.scores(images, images, metrics.colors(images))
     assert scores == metrics.Scores(mse=0.0, psnr=100.0, ssim=1.0, agreement=1.0)

@@ -161,9 +161,9 @@ def test_refuses_empty_trees(tmp_path, load, folders, text):
     assert "\n" not in str(raised.value)
 
 
-def test_refuses_a_test_class_that_train_has_not(root, put, load):
+def test_refuses_a_test_class_that_is_not_in_train(root, put, load):
     put("test/cow/a.png", "red")
-    with pytest.raises(InputError, match=r"not: cow\. train has: cat, dog"):
+    with pytest.raises(InputError, match=r"not in train: cow\. train has: cat, dog"):
         load()
 
 

@@ -169,9 +169,9 @@ def test_refuses_one_class_in_two_spellings(tmp_path, load):
         (TABLE + "a,b,c,d\n", "not a table of labels: .*Expected 2 fields in line 6"),
         ("filename,label\n1.png,cat,x\n", "as many values in every row"),
         ("filename,label, label\n1.png,cat,x\n", "each once"),
-        ("filename,label\n1.png,\n", "gives no image a label"),
+        ("filename,label\n1.png,\n", "has no label for any image"),
         ('filename,label\n"1.png,cat\n', "is not a table of labels"),
-        (b"\xff\xfef", "begins like utf-16 but is not"),
+        (b"\xff\xfef", "begins like utf-16 but is not valid"),
         (b"\x00\x01\x02\x80", "expected the columns"),
     ],
 )

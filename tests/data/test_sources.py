@@ -36,9 +36,9 @@ def test_returns_images_of_the_size_asked_for(name, arguments):
 
 
 def test_a_parameter_of_another_source_is_refused():
-    with pytest.raises(InputError, match=r"^`resize`=pad is for `dataset`=folder\. "):
+    with pytest.raises(InputError, match=r"^`resize`=pad needs `dataset`=folder\. "):
         data.load(DataSettings("digits", resize="pad"))
-    with pytest.raises(InputError, match=r"`cache`=disk is for .*`dataset`=cifar10"):
+    with pytest.raises(InputError, match=r"`cache`=disk needs .*`dataset`=cifar10"):
         data.load(DataSettings("cifar10", cache="disk"))
     with pytest.raises(InputError, match=r"`image_size` to be 1 or more. Received: 0"):
         data.load(DataSettings(image_size=0))
@@ -54,7 +54,7 @@ def test_a_source_in_a_users_file(tmp_path, monkeypatch):
     assert dataset.name == "0.5"
     assert dataset.images.shape == (4, 8, 8, 3)
     assert dataset.labels.dtype == np.int32
-    with pytest.raises(InputError, match="`cache`=none is for `dataset`=folder"):
+    with pytest.raises(InputError, match="`cache`=none needs `dataset`=folder"):
         data.load(DataSettings("my_source", cache="none"))
-    with pytest.raises(InputError, match="for `dataset`=folder or my_source"):
+    with pytest.raises(InputError, match="needs `dataset`=folder or my_source"):
         data.load(DataSettings("digits", test_fraction=0.1))

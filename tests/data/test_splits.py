@@ -43,7 +43,7 @@ def test_all_labels_leave_out_validation(toy):
     assert draw(toy, labels=15, validation=3).labeled.tolist() == split.labeled.tolist()
 
 
-def test_fewer_are_part_of_more(toy):
+def test_smaller_counts_give_subsets(toy):
     assert set(draw(toy, labels=3).labeled) < set(draw(toy, labels=9).labeled)
     few, many = draw(toy, unlabeled=5).unlabeled, draw(toy, unlabeled=9).unlabeled
     assert len(few) == 5

@@ -60,7 +60,7 @@ def outcome(kind, inputs, gradients, **changes):
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 2e-2)]
 )
-def test_fused_normalisation_is_keras_own(dtype, tolerance, maps, gradients):
+def test_fused_normalisation_equals_keras(dtype, tolerance, maps, gradients):
     ours, theirs = (outcome(kind, maps, gradients, dtype=dtype) for kind in KINDS)
     assert len(ours) == 6
     assert all(np.abs(array).max() > 0.1 for array in theirs)

@@ -57,7 +57,7 @@ def value_and_gradients(layer, images, training):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_gradient_is_the_plain_one(training):
+def test_gradient_equals_the_plain_gradient(training):
     reversible, plain = pair()
     found = value_and_gradients(reversible, normal(SHAPE, 8), training)
     expected = value_and_gradients(plain, normal(SHAPE, 8), training)
@@ -68,7 +68,7 @@ def test_gradient_is_the_plain_one(training):
         np.testing.assert_allclose(ours / scale, theirs / scale, atol=1e-4)
 
 
-def test_moving_statistics_are_the_plain_ones_unless_frozen():
+def test_moving_statistics_equal_the_plain_ones_unless_frozen():
     reversible, plain = pair()
     before = [ops.convert_to_numpy(v) for v in reversible.non_trainable_variables]
     reversible(normal(SHAPE, 8), training=True)

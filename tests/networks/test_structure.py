@@ -162,7 +162,7 @@ def test_parameters_without_classifier(name, whole, features, classes):
 
 
 @pytest.mark.parametrize("name", ["resnet50", "vgg16"])
-def test_applications_are_keras_own(name):
+def test_applications_have_the_parameters_of_keras(name):
     build = {"resnet50": "ResNet50", "vgg16": "VGG16"}[name]
     original = getattr(keras.applications, build)(
         include_top=False, weights=None, input_shape=SHAPE

@@ -56,7 +56,7 @@ def test_features_are_finite_maps_that_differ_between_images(trunk, images):
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (40, 40, 3), (36, 44, 3)])
-def test_says_the_shape_it_gives_at_any_image_size(name, shape):
+def test_declared_shape_is_the_output_shape_at_any_image_size(name, shape):
     trunk = narrow(name, shape)
     features = trunk(np.ones((2, *shape), "float32"))
     assert trunk.output_shape[1:] == tuple(features.shape[1:])

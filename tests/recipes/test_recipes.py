@@ -19,17 +19,12 @@ from color_s4l.registry import RECIPES
 from color_s4l.report import __main__ as report
 from color_s4l.training import callbacks, session
 
-NAMES = [
-    "preparation",
-    "cycle_1_phase_one",
-    "cycle_1_phase_two",
-    "cycle_2_phase_one",
-    "cycle_2_phase_two",
-]
+CYCLES = [f"cycle_{n}_phase_{phase}" for n in (1, 2) for phase in ("one", "two")]
+NAMES = ["preparation", *CYCLES]
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_trains_its_stages(name, trained, content, arrays, base):
+def test_every_recipe_trains_its_stages(name, trained, content, arrays):
     folder = trained(name)
     result = content(folder)
     run = color_s4l.settings.from_json(content(folder, "config.json")["run"])
@@ -46,9 +41,6 @@ def test_every_recipe_trains_its_stages(name, trained, content, arrays, base):
     for stage, stage_run in stages:
         stored = content(folder / stage.name, "config.json")
         assert stored["run"]["method"] == stage_run.method
-        assert f"--method={stage_run.method}" in stored["command"] or (
-            stage_run.method == base.method
-        )
         assert np.isfinite(pd.read_csv(folder / stage.name / "log.csv")["loss"]).all()
         if stage_run.init_from:
             assert stored["digests"]["init_from"]
@@ -61,7 +53,9 @@ def test_every_recipe_trains_its_stages(name, trained, content, arrays, base):
         assert not any(same[::6])  # the kernels
 
 
-def test_the_directory_is_that_of_a_run(trained, content, small, tmp_path, capsys):
+def test_a_recipe_directory_is_a_run_directory(
+    trained, content, small, tmp_path, capsys
+):
     folder = trained("rotnet_linear")
     result = content(folder)
     assert result["stages"][0]["error"] is None
@@ -130,36 +124,31 @@ def test_retraining_has_labels_for_all_images_and_keeps_the_true_ones(
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def _after_the_first_epoch(patch):
+class Interrupted(callbacks.Checkpoints):
     """Stops inside the second stage, after its checkpoint."""
 
-    class Interrupted(callbacks.Checkpoints):
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            if "retraining" in str(self.folder):
-                raise KeyboardInterrupt
-
-    patch.setattr(callbacks, "Checkpoints", Interrupted)
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if "retraining" in str(self.folder):
+            raise KeyboardInterrupt
 
 
-def _before_the_labels(patch):
+def _before_the_labels(*arguments, train=session.train, **options):
     """Stops between the stages, before the labels of the first one are written."""
-    train = session.train
-
-    def interrupted(*arguments, **options):
-        train(*arguments, **options)
-        raise KeyboardInterrupt
-
-    patch.setattr(session, "train", interrupted)
+    train(*arguments, **options)
+    raise KeyboardInterrupt
 
 
-def _before_the_result(patch):
+def _before_the_result(*_):
     """Stops when all stages are complete."""
+    raise KeyboardInterrupt
 
-    def interrupted(*_):
-        raise KeyboardInterrupt
 
-    patch.setattr(procedure, "_copy", interrupted)
+MOMENTS = (
+    (session, "train", _before_the_labels),
+    (callbacks, "Checkpoints", Interrupted),
+    (procedure, "_copy", _before_the_result),
+)
 
 
 def test_a_stopped_recipe_has_the_result_of_an_uninterrupted_one(
@@ -169,9 +158,9 @@ def test_a_stopped_recipe_has_the_result_of_an_uninterrupted_one(
     folder = tmp_path / "run"
     run = recipe_run("pseudo_label_retrain")
     run = dataclasses.replace(run, run_dir=str(folder))
-    for stop in (_before_the_labels, _after_the_first_epoch, _before_the_result):
+    for place, name, replacement in MOMENTS:
         with pytest.MonkeyPatch.context() as patch:
-            stop(patch)
+            patch.setattr(place, name, replacement)
             with pytest.raises(KeyboardInterrupt):
                 procedure.fit(run)
         assert not (folder / "result.json").exists()
@@ -246,7 +235,7 @@ def test_refine_starts_from_a_run_with_its_classes(trained, finished, content, a
         assert stored["probabilities"].max(axis=-1).min() < 1
 
 
-def test_refine_takes_no_other_labels_than_those_of_its_run(finished, base, tmp_path):
+def test_refine_refuses_labels_of_another_run(finished, base, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     for part in ("config.json", "result.json"):

@@ -10,32 +10,33 @@ import pytest
 SCRIPT = pathlib.Path(__file__).parent / "one_run.py"
 
 
-def _weights(run_dir, epoch: int) -> dict[str, np.ndarray]:
-    """Returns the floating-point arrays of a checkpoint: all but the random states."""
-    path = pathlib.Path(run_dir) / "checkpoints" / f"epoch_{epoch:05d}.npz"
-    with np.load(path) as stored:
-        arrays = {name: stored[name] for name in stored.files if name != "names"}
-    return {name: a for name, a in arrays.items() if a.dtype.kind == "f"}
-
-
 @pytest.fixture(scope="session")
 def weights():
-    """A function of run directory and epoch: the arrays of the checkpoint."""
-    return _weights
+    """A function of run directory and epoch: the float arrays of the checkpoint.
 
+    The random states are integers.
+    """
 
-def _gap(first, second) -> float:
-    """Returns the largest difference, relative to the largest value of each array."""
-    assert first.keys() == second.keys()
-    assert len(first) > 40
-    sizes = {name: max(1.0, float(np.abs(a).max())) for name, a in first.items()}
-    return max(np.abs(first[n] - second[n]).max() / sizes[n] for n in first)
+    def read(run_dir, epoch):
+        path = pathlib.Path(run_dir) / "checkpoints" / f"epoch_{epoch:05d}.npz"
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        return {name: a for name, a in arrays.items() if a.dtype.kind == "f"}
+
+    return read
 
 
 @pytest.fixture(scope="session")
 def gap():
-    """A function of the arrays of two checkpoints: their largest difference."""
-    return _gap
+    """A function of two checkpoints' arrays: the largest relative difference."""
+
+    def largest(first, second):
+        assert first.keys() == second.keys()
+        assert len(first) > 40
+        sizes = {name: max(1.0, float(np.abs(a).max())) for name, a in first.items()}
+        return max(np.abs(first[n] - second[n]).max() / sizes[n] for n in first)
+
+    return largest
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ def test_another_split_is_refused(learner, small, tmp_path):
 
 def test_another_networks_state_is_refused(learner, make_learner, tmp_path):
     checkpoints.save(make_learner(method="sesemi")[0], tmp_path, 1)
-    text = r"Expected .* variables of this network and method in .*epoch_00001\.npz"
+    text = r"Expected .* variables of this model and optimizer in .*epoch_00001\.npz"
     with pytest.raises(ValueError, match=text):
         checkpoints.restore(learner, tmp_path)
 

@@ -37,7 +37,7 @@ def batches(small):
 
 
 @pytest.mark.parametrize("ahead", [0, 1, 5])
-def test_batches_are_those_of_their_steps(batches, ahead):
+def test_batches_belong_to_their_steps(batches, ahead):
     feed = Feed(batches, first=3, last=12, ahead=ahead)
     assert feed.num_batches == 9
     # Keras reads the first batches twice, to see their shapes.
@@ -64,7 +64,7 @@ def test_reads_ahead_and_no_further(batches):
     assert 0 < feed.reading < 10
 
 
-def test_an_error_of_reading_is_raised_itself(batches):
+def test_a_reading_error_is_raised_unchanged(batches):
     batches.bad = 1
     feed = Feed(batches, first=0, last=5)
 

@@ -132,7 +132,7 @@ def before(beginnings, weights):
 
 @pytest.mark.parametrize("epoch", LIMITS)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_two_devices_are_one(backend, epoch, after, before, gap):
+def test_two_devices_equal_one(backend, epoch, after, before, gap):
     one = after[backend, "one", epoch]
     difference = gap(one, after[backend, "two", epoch])
     moved = gap(one, before[METHOD])
@@ -148,7 +148,7 @@ def test_two_devices_are_one(backend, epoch, after, before, gap):
     ("kind", "method", "limits"),
     [("plain", METHOD, LIMITS), ("main", MAIN, STRICT)],
 )
-def test_tensorflow_is_jax(kind, method, limits, epoch, after, before, gap):
+def test_tensorflow_equals_jax(kind, method, limits, epoch, after, before, gap):
     one = after["tensorflow", kind, epoch]
     assert gap(one, before[method]) > 1e-2
     assert gap(one, after["jax", kind, epoch]) < limits[epoch]

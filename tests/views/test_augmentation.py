@@ -93,7 +93,7 @@ def test_apply_shifts_then_flips_then_adds_noise():
     assert numpy_of(augmentation.apply(images, draws)).ravel().tolist() == [12, 21, 31]
 
 
-def test_equal_seeds_draw_alike_and_successive_draws_differ():
+def test_equal_seeds_give_equal_draws_and_successive_draws_differ():
     first, second = keras.random.SeedGenerator(7), keras.random.SeedGenerator(7)
     draws = [Augmentation().draw(s, (4, 6, 6, 3)) for s in (first, second, first)]
     one, same, other = (numpy_of(each.noise) for each in draws)

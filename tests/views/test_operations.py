@@ -45,7 +45,7 @@ def images(small):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operation_is_pillows(name, images):
+def test_operation_equals_pillow(name, images):
     operation = OPERATIONS[name]
     positions = np.linspace(0.03, 0.97, len(images), dtype="float32")
     values = keras.ops.convert_to_tensor(operation.value(positions))
@@ -72,7 +72,7 @@ def test_operation_is_pillows(name, images):
         assert (expected != images).any()
 
 
-def test_there_are_fourteen():
+def test_there_are_fourteen_operations():
     assert len(OPERATIONS) == 14 == len(PILLOW)
 
 
@@ -82,7 +82,7 @@ def row_of(*values):
     return np.broadcast_to(row, (1, 4, len(values), 3)).copy()
 
 
-def test_the_whole_image_cropped_is_itself():
+def test_a_crop_of_the_whole_image_is_the_image():
     image = np.random.default_rng(1).uniform(0, 255, (2, 5, 7, 3)).astype("float32")
     zero, one = np.zeros(2, "float32"), np.ones(2, "float32")
     found = keras.ops.convert_to_numpy(cropped(image, zero, zero, one, one))

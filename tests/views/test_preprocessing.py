@@ -50,7 +50,7 @@ def test_contrast_and_brightness_of_an_image_do_not_matter():
     assert normalised(3 * image + 20) == pytest.approx(normalised(image), abs=1e-4)
 
 
-def test_whitening_is_that_of_the_reference(images, monkeypatch):
+def test_whitening_equals_the_reference(images, monkeypatch):
     mean, matrix = reference(images)
     for chunk in (preprocessing.CHUNK, 7):
         monkeypatch.setattr(preprocessing, "CHUNK", chunk)
@@ -85,7 +85,7 @@ def test_without_zca_only_the_contrast_is_normalised(images):
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 @pytest.mark.parametrize("zca", [True, False])
-def test_a_saved_model_preprocesses_alike(images, layer, zca, suffix, tmp_path):
+def test_a_saved_model_preprocesses_equally(images, layer, zca, suffix, tmp_path):
     layer = layer if zca else Preprocessing(zca=False)
     inputs = keras.Input(images.shape[1:], dtype="uint8")
     with h5_wanted():

@@ -43,7 +43,7 @@ def test_proxy_labels_are_in_the_published_order():
 
 
 @pytest.mark.parametrize("name", GEOMETRIC)
-def test_geometric_view_is_numpys(name):
+def test_geometric_view_equals_numpy(name):
     images = np.random.default_rng(0).random((3, 5, 5, 3), dtype="float32")
     expected = np.array([EXPECTED[name](image) for image in images])
     assert applied(name, images) == pytest.approx(expected, abs=0)
@@ -60,7 +60,7 @@ def test_a_translated_image_moves_both_ways():
     assert np.argwhere(found[1, :, :, 0]).tolist() == [[4, 16]]
 
 
-def test_an_affine_image_in_the_middle_of_its_ranges_is_the_image():
+def test_an_affine_image_at_the_middle_of_its_ranges_is_unchanged():
     image = np.random.default_rng(1).uniform(0, 1, (1, 9, 9, 3)).astype("float32")
     middle, turned = np.full((1, 3), 0.5, "float32"), np.array([[1, 0.5, 0.5]], "f4")
     assert (applied("affine", image, middle) == image).all()

@@ -115,7 +115,7 @@ def test_a_view_by_hand(name, array, family, made, batch, preprocessing):
         assert views[name][i * each + j] == pytest.approx(expected, abs=1e-3)
 
 
-def test_geometric_views_undone_are_one_image(made):
+def test_geometric_views_transformed_back_are_one_image(made):
     views, _ = made
     for name in GEOMETRIC:
         assert (undone(name, views[name]) == views["identity"]).all(), name
