@@ -35,7 +35,7 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 --labels=9999 => --labels=9999, but there are only
 --unlabeled=9999 => --unlabeled=9999, but there are only
 --validation=9999 => --validation=9999, but there are only
---split_file=no.csv => --split_file already .* used: remove --labels
+--split_file=no.csv => --split_file already .*images: remove --labels
 --labeled_only => uses no other images: remove --unlabeled
 
 --method=color_s4 => no method 'color_s4'. Did you mean 'color_s4l'
