@@ -67,7 +67,7 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
 
     Raises:
         InputError: A value is wrong, the data set cannot be read, or a file belongs to
-            a training with other settings.
+            a training run with other settings.
     """
     from color_s4l import data
 

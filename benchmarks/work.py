@@ -65,7 +65,7 @@ def outcomes(
         processes: Runs at a time. One run at a time is trained in this process.
         backend: One of `BACKENDS`.
         cluster: Address of a dask scheduler; None uses this machine only.
-        program: Arguments of Python that start a training in a new process.
+        program: Arguments of Python that start a training run in a new process.
     """
     if processes == 1 and not cluster:
         yield from map(_train, runs)

@@ -1,4 +1,4 @@
-"""Progress of a training: one bar on a terminal, a log line per epoch, or nothing."""
+"""Progress of training: one bar on a terminal, a log line per epoch, or nothing."""
 
 import contextlib
 import dataclasses
@@ -35,7 +35,7 @@ _HIDDEN = (
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """The length of a training.
+    """The length of a training run.
 
     Attributes:
         epochs: Number of all epochs, including those of earlier sessions.
@@ -52,7 +52,7 @@ class Span:
 
 @contextlib.contextmanager
 def shown(verbosity: int, span: Span) -> Iterator[list[keras.callbacks.Callback]]:
-    """Shows the progress of a training while the context is open.
+    """Shows the progress of a training run while the context is open.
 
     Args:
         verbosity: 0: nothing. 1: one bar over all epochs on stderr if that is a

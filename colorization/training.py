@@ -32,7 +32,7 @@ from colorization.networks import Parts, Shape
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings of a training; the defaults are the published ones.
+    """The settings of a training run; the defaults are the published ones.
 
     Attributes:
         epochs: Passes over the images. The report's colorizers had 50 to 300.

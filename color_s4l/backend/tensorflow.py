@@ -99,8 +99,8 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
 def _split_the_cpu(devices: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * devices
-    # TensorFlow raises RuntimeError if it is already running; `distributed` then counts
-    # the devices it has.
+    # TensorFlow raises RuntimeError if its devices are already initialized; then
+    # `distributed` checks that there are enough of them.
     with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(cpu, logical)
 

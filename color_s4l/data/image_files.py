@@ -71,9 +71,10 @@ def decode(path: str | os.PathLike, size: int | None = None) -> Image.Image:
     Transparent pixels are shown over white; 16-bit values are scaled to 8 bits.
 
     Args:
-        path: A file of one of `FORMATS`; of several frames the first is read.
-        size: Side in pixels that is needed in the end. A JPEG that is much larger is
-            decoded at a smaller size, which is several times faster. None: full size.
+        path: An image file in one of `FORMATS`. Only the first frame is read.
+        size: Side in pixels to which the caller will resize the image. A much larger
+            JPEG is decoded at a reduced size, which is several times faster. None:
+            full size.
 
     Raises:
         Exception: Pillow's decoders raise many types for a broken file.

@@ -1,10 +1,10 @@
 """Splits: the images whose labels are used, and the images that are held out.
 
-Balanced over the classes, as in the published code of SESEMI
-(https://github.com/vuptran/sesemi, `utils.py`). Differs from it: the order of each
-class is drawn from (seed, class), not from one stream over all classes, and validation
-images come from the other end of that order, so that holding some out does not change
-the labelled images.
+Labelled images are balanced over the classes, as in the published code of SESEMI
+(https://github.com/vuptran/sesemi, `utils.py`). Differs from the published code: the
+order of each class is drawn from (seed, class), not from one stream over all classes.
+Validation images are taken from the end of this order and labelled images from its
+beginning, so the number of validation images does not change the labelled images.
 
 A split is saved as a table that holds the images' checksums. The table reproduces the
 split exactly, and raises an error for other images, another order or other labels.

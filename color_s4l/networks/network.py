@@ -16,7 +16,7 @@ from color_s4l.views.preprocessing import Preprocessing
 
 # Name of the head for the classes.
 CLASSES = "class"
-# Name of the inference model of a network without this head.
+# Name of the inference model of a network without the head `CLASSES`.
 ENCODER = "encoder"
 
 # Pairs of a variable of the network and a value for it.

@@ -165,7 +165,8 @@ def receptive_field(trunk: keras.Model) -> int:
 
     A window of k positions that lie `step` pixels apart adds (k - 1) * step pixels.
     """
-    # Tensor -> (side of its field, pixels of the image between its neighbours).
+    # id of a tensor -> (side of the receptive field, distance of two adjacent
+    # positions), both in pixels of the image.
     fields = {id(tensor): (1, 1) for tensor in trunk.inputs}
     for operation in trunk.operations:
         if isinstance(operation, layers.InputLayer):

@@ -52,11 +52,12 @@ def curves(records: Sequence[Record]) -> list[dict]:
     """Draws one chart for each column of the logs, with one curve per run.
 
     Args:
-        records: The runs; their order gives their colours.
+        records: The runs. Run i is drawn in colour i modulo `COLOURS`.
 
     Returns:
-        For each group of charts `name` and `charts`; for each chart `name`, `svg` and
-        `last`: (number of the colour, text) of each run's last value.
+        One dictionary per group of charts, with the keys `name` and `charts`. Each
+        chart is a dictionary with the keys `name`, `svg` and `last`; `last` is a list
+        with a pair (number of the colour, last value as text) for each run.
     """
     logged = [name for record in records for name in record.log]
     names = dict.fromkeys([*(n for n in _FIRST if n in logged), *logged])

@@ -67,7 +67,8 @@ class InitialWeights:
             network: A built network. Heads with other names keep their weights.
 
         Raises:
-            InputError: Its trunk has another shape, or a head has another size.
+            InputError: The network's trunk has other shapes than the weights, or a head
+                of the same name has another number of outputs.
         """
         expected = [tuple(weight.shape) for weight in network.trunk.weights]
         if [array.shape for array in self.trunk] != expected:

@@ -70,4 +70,6 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict:
         """Raises an error: config.json holds the schedule's settings."""
-        raise NotImplementedError("The schedule is stored in config.json.")
+        raise NotImplementedError(
+            "A schedule cannot be serialized; config.json holds its settings."
+        )
