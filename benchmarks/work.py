@@ -61,7 +61,7 @@ def outcomes(
     """Trains the runs and yields each outcome as soon as it is known, in any order.
 
     Args:
-        runs: With their run directories.
+        runs: The runs, each with its `run_dir`.
         processes: Runs at a time. One run at a time is trained in this process.
         backend: One of `BACKENDS`.
         cluster: Address of a dask scheduler; None uses this machine only.

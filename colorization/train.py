@@ -23,7 +23,9 @@ with its origin into one self-contained Keras file.
 
   python -m colorization.train --dataset=cifar100 --epochs=100 --output=cifar100_100.h5
 """
-_WATCHED = 500  # test images in the progress display; nothing is selected with them
+# Number of test images for the loss in the progress display. No setting or epoch is
+# selected by this loss.
+_WATCHED = 500
 
 
 @dataclasses.dataclass(frozen=True)

@@ -147,7 +147,7 @@ class Step:
     """A training step; calling it updates the network once.
 
     Attributes:
-        network: On its device, channels last.
+        network: The network, on its device, in the channels-last format.
         optimizer: Updates the parameters of the network.
         tasks: Proxy tasks of the method.
         whitening: Mean `(d,)` and matrix `(d, d)`; empty without whitening.

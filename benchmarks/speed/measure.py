@@ -39,7 +39,7 @@ class FailedError(Exception):
 
 
 class Process:
-    """A new process that measures one case, warmed up.
+    """A new process in which one case is warmed up and measured.
 
     Args:
         case: The case to measure.

@@ -95,7 +95,8 @@ def save_with_note(
 
     Args:
         model: The model.
-        path: Ends in one of `SUFFIXES`; its folder exists; an old file is replaced.
+        path: A file that ends in one of `SUFFIXES`, in an existing folder; replaced if
+            it exists.
         name: Name of the note.
         note: JSON text.
     """
@@ -114,14 +115,14 @@ def _write(model: keras.Model, path: pathlib.Path, name: str, note: str) -> None
 
 
 def read_note(path: pathlib.Path, name: str) -> tuple[dict | None, str | None]:
-    """Reads a model's configuration and its note; builds nothing from them.
+    """Reads a model's configuration and its note without building the model.
 
     Args:
-        path: Ends in one of `SUFFIXES`.
+        path: A file that ends in one of `SUFFIXES`.
         name: Name of the note.
 
     Returns:
-        The configuration and the text of the note; None for a missing one.
+        The configuration and the text of the note; each is None if it is missing.
 
     Raises:
         Exception: Any exception of h5py, zipfile and json, if the file is damaged.
@@ -344,7 +345,7 @@ def save(model: keras.Model, path: pathlib.Path, about: About) -> None:
 
     Args:
         model: A model from `networks.inference_model` or `load`.
-        path: Ends in .keras or .h5; its folder exists; an old file is replaced.
+        path: A .keras or .h5 file in an existing folder; replaced if it exists.
         about: The note. Its digest is ignored and computed again.
     """
     about = dataclasses.replace(about, digest=digest(model))

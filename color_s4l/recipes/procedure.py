@@ -125,7 +125,7 @@ def _begin(
 
 
 def _end(found: list[Result], directory: RunDirectory) -> Result:
-    """Copies the files of the last stage, and writes the result last."""
+    """Copies the last stage's files, then writes result.json."""
     last = directory.path / found[-1]["stage"]
     for pattern in COPIED:
         for path in last.glob(pattern):
@@ -194,7 +194,7 @@ def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
     """Returns the stages of a recipe with their runs, all settings checked.
 
     Args:
-        run: With `recipe`.
+        run: A run with a `recipe`.
         folder: Directory of the recipe.
 
     Raises:

@@ -139,7 +139,7 @@ class ProxyClassifier(keras.Model):
     """The proxy head's probabilities for the deterministic proxy views of each image.
 
     Args:
-        network: With a head "proxy".
+        network: A network with a head "proxy".
         preprocessing: Applied before the views, as in training.
         tasks: All tasks of the head. Random views and the colourised one are left out;
             there are no colourised test images.
@@ -176,7 +176,7 @@ class Evaluation:
     """The evaluation of a learner during and after its training.
 
     Attributes:
-        learner: In training.
+        learner: The learner that is trained.
         classifier: Raw images to probabilities; shares the learner's weights.
         data: The images. Without test images there are no test errors.
         validation: Indices of the validation images, integers `(v,)`.
