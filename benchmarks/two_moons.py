@@ -60,8 +60,9 @@ def solve(
     """Draws the points of a seed and trains a method on them.
 
     Returns:
-        The points; test errors in percent: `error`, and `teacher_error` of a teacher;
-        the probability of class 1 on a grid, float32 `(UP, ACROSS)`.
+        The points; the test errors in percent, `error` and, if the method has a
+        teacher, `teacher_error`; the probability of class 1 on a grid, float32
+        `(UP, ACROSS)`.
     """
     from benchmarks import points
     from color_s4l import methods

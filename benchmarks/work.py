@@ -24,12 +24,12 @@ TRAIN = ("-m", "color_s4l.train")
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The outcome of one training.
+    """The outcome of one training run.
 
     Attributes:
-        run_dir: Its run directory.
-        failure: Why it failed, in one line; None if it is complete.
-        seconds: Duration of the training.
+        run_dir: The run directory.
+        failure: Reason for the failure, in one line; None if the run is complete.
+        seconds: Duration of the training run.
     """
 
     run_dir: str
@@ -116,7 +116,7 @@ def _train(run: Run) -> Outcome:
 def _train_in_new_process(
     run: Run, processes: int, program: Sequence[str] = TRAIN
 ) -> Outcome:
-    """Trains by the command, so that a killed process stops only this run."""
+    """Trains in a new process, so that killing the process stops only this run."""
     # Each process gets its share of the cores; TensorFlow would use all of them.
     threads = max(1, (os.cpu_count() or 1) // processes)
     words = command_line.spelled(dataclasses.replace(run, verbosity=0))

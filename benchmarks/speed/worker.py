@@ -39,7 +39,7 @@ def parts() -> dict[str, float]:
 
 
 def memory() -> dict[str, int | None]:
-    """Returns the peak bytes of the "process" and of the "device" (None on a CPU)."""
+    """Returns the peak memory in bytes of "process" and "device" (None on a CPU)."""
     # Linux counts in KiB.
     process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"process": process, "device": _steps.device_memory()}

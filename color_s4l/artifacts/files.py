@@ -18,7 +18,7 @@ import numpy.typing as npt
 def write_atomically(
     path: pathlib.Path, write: Callable[[typing.BinaryIO], object]
 ) -> None:
-    """Writes a file; if the process is killed, the old or the new file exists.
+    """Writes a file; a killed process leaves either the old or the new file.
 
     Args:
         path: The file; its folder must exist.

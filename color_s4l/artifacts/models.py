@@ -80,7 +80,8 @@ _HARMLESS = tuple(
     )
 )
 # Operations on symbolic tensors (`x + y`, `keras.ops.mean(x)`) are stored by the module
-# that defines them. The other modules of keras.ops take functions.
+# that defines them. The other modules of keras.ops are left out: some of their
+# operations take a function as an argument.
 _OPERATIONS = tuple(
     f"keras.src.ops.{name}" for name in ("image", "linalg", "math", "nn", "numpy")
 )

@@ -1,7 +1,7 @@
 """Files of pseudo-labels, with the checksums of their images.
 
-Pseudo-labels are class probabilities of training images, passed from one training to
-the next. Images with a known label have probability 1 for their class.
+Pseudo-labels are class probabilities of training images, passed from one training
+run to the next. Images with a known label have probability 1 for their class.
 """
 
 import dataclasses

@@ -89,7 +89,7 @@ def draw_split(
     )
     if not len(labeled):
         raise InputError(
-            f"No labelled image is left: `validation`={validation_count} of {known}."
+            f"`validation`={validation_count} leaves no labelled image for training."
         )
     unlabeled = _unlabeled(len(labels), validation, unlabeled_count, seed)
     return Split(labeled, unlabeled, validation)

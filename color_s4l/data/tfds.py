@@ -204,7 +204,8 @@ def _read_test(name: str, builder: typing.Any, size: int) -> _Arrays:
         if (labels != UNLABELED).all():
             if split != "test":
                 warnings.warn(
-                    f"{name} has no labelled test split: {split!r} is the test set.",
+                    f"{name} has no labelled test split: "
+                    f"{split!r} is used as the test set.",
                     stacklevel=2,
                 )
             return images, labels

@@ -23,7 +23,7 @@ from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 @register_term("mixmatch")
 @dataclasses.dataclass(frozen=True)
 class MixMatch(Term):
-    """Cross-entropy of mixed labelled images, squared distance of mixed others.
+    """Cross-entropy of mixed labelled, squared distance of mixed unlabelled images.
 
     The partner of an image is drawn from all labelled and unlabelled images of the
     neighbouring group of the step (`StepBatches`). Differs from the paper: there, the
@@ -31,15 +31,15 @@ class MixMatch(Term):
 
     Attributes:
         weight: Factor on the loss of the unlabelled images at the end of the ramp; 100
-            as in USB (150 for CIFAR-100; the paper: 75 for CIFAR-10). Their ramps last
-            hundreds of thousands of steps. In runs of some hundred steps, at this
-            library's learning rate, 100 leads to one prediction for all images; 10
-            works well.
+            as in USB (150 for CIFAR-100; the paper: 75 for CIFAR-10). The ramps of
+            USB and the paper last hundreds of thousands of steps. In runs of some
+            hundred steps, at this library's learning rate, 100 leads to one prediction
+            for all images; 10 works well.
         temperature: Temperature of the sharpening; 0.5. 1: no sharpening.
         alpha: Parameter of the Beta distribution of the proportions; 0.5 as in USB
             (the paper: 0.75).
-        per_image: Whether each image has its own proportion, as in the paper's code,
-            instead of one for the step, as in USB.
+        per_image: True: each image has its own proportion, as in the paper's code.
+            False: all images of a step have the same proportion, as in USB.
         ramp: "linear" as in USB, or "sigmoid".
         ramp_share: Length of the ramp as a share of the run; 0.4 as in USB (1/64 in
             the defaults of its code).

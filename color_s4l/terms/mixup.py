@@ -28,8 +28,8 @@ class Mixup(Term):
         weight: Factor on the loss; 1 as published.
         alpha: Parameter of the Beta distribution of the proportions; 1 as published
             for CIFAR. Close to 0, images are hardly mixed.
-        per_image: Whether each image has its own proportion, instead of one for the
-            step as in the published code.
+        per_image: True: each image has its own proportion. False: all images of a
+            step have the same proportion, as in the published code.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0

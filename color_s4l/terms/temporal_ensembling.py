@@ -44,8 +44,9 @@ class Ensemble(keras.layers.Layer):
             decay: Decay of the averages.
 
         Returns:
-            Distributions, float `(batch, classes)`, 0 where there is no prediction
-            yet; and a mask, float `(batch,)`: 1 where there is one, else 0.
+            Distributions, float `(batch, classes)`, 0 for images without a
+            prediction; and a mask, float `(batch,)`: 1 for images with a prediction,
+            else 0.
         """
         updates = self.updates.read(index)
         known = ops.cast(updates > 0, "float32")

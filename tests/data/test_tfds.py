@@ -135,7 +135,7 @@ def test_validation_replaces_a_missing_or_unlabelled_test(store):
     directory = store(
         {"train": examples(4), "validation": examples(2), "test": unlabelled}
     )
-    with pytest.warns(match="no labelled test split: 'validation' is the test set"):
+    with pytest.warns(match="no labelled test split: 'validation' is used as the test"):
         dataset = load("small", directory)
     assert sorted(dataset.test_images[:, 0, 0, 0]) == [0, 1]
 
