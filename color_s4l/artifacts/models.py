@@ -327,11 +327,11 @@ class About:
 
 
 def digest(model: keras.Model, architecture: str = "") -> str:
-    """Returns 64 hexadecimal digits that depend on the weights and their shapes.
+    """Returns the SHA-256 digest of a model's weights and their shapes, as hex digits.
 
     Args:
         model: The model.
-        architecture: A further text that the digits depend on.
+        architecture: Text that is included in the digest.
     """
     content = hashlib.sha256(architecture.encode())
     for weight in model.weights:

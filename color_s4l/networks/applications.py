@@ -34,7 +34,8 @@ def resnet50(
     """Builds Keras' ResNet-50: 2048 * width channels; 1 x 1 features for 32 pixels.
 
     Width 1 has Keras' 23,534,592 trainable parameters and 53,120 moving statistics.
-    Dropout is applied to the last feature map (published: 0). Images need 32 pixels.
+    Dropout is applied to the last feature map (published: 0).
+    Images need sides of at least 32 pixels.
     """
     parts.check_size("ResNet-50", input_shape, 32)
     original = keras.applications.ResNet50(
@@ -58,8 +59,8 @@ def vgg16(
 
     Width 1 has Keras' 14,714,688 trainable parameters. Dropout is applied to the last
     feature map (published: only in the dense layers, which the trunk does not have).
-    `synchronized` has no effect, as there are no batch statistics. Images need 32
-    pixels.
+    `synchronized` has no effect, as there are no batch statistics. Images
+    need sides of at least 32 pixels.
     """
     parts.check_size("VGG-16", input_shape, 32)
     original = keras.applications.VGG16(

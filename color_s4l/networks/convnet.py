@@ -35,7 +35,7 @@ def convnet(
 
     Width 1 has 3,122,560 trainable parameters and 4,096 moving statistics. Dropout is
     applied after both max-poolings (0.5 on SVHN, else 0); `slope` is the slope of
-    LeakyReLU below 0. Images need 12 pixels.
+    LeakyReLU below 0. Images need sides of at least 12 pixels.
     """
     parts.check_size("The ConvNet", input_shape, 12)
     inputs = features = keras.Input(input_shape)

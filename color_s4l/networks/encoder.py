@@ -32,7 +32,7 @@ def encoder(
 
     Width 1 has 5,828,352 trainable parameters. Dropout is applied to the last feature
     map (published: 0). `synchronized` has no effect, as there are no batch statistics.
-    Images need 8 pixels.
+    Images need sides of at least 8 pixels.
     """
     parts.check_size("The encoder", input_shape, 8)
     inputs = features = keras.Input(input_shape)

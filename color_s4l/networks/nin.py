@@ -30,7 +30,8 @@ def nin(
     """Builds the trunk: 192 * width channels; 8 x 8 features for 32 pixels.
 
     Width 1 has 1,005,312 trainable parameters and 3,200 moving statistics. Dropout is
-    applied after both max-poolings (published: 0). Images need 4 pixels.
+    applied after both max-poolings (published: 0).
+    Images need sides of at least 4 pixels.
     """
     parts.check_size("NIN", input_shape, 4)
     inputs = features = keras.Input(input_shape)

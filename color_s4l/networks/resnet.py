@@ -98,7 +98,8 @@ def resnet_v2(
     He et al. 2016, "Identity mappings" (https://arxiv.org/abs/1603.05027): bottlenecks
     with normalisation and ReLU before every convolution. The trunk of S4L (Zhai et al.
     2019), there for ImageNet at 224 px in widths 1, 2 and 4. Dropout is applied before
-    the last convolution of a block (published: 0). Images need 32 pixels.
+    the last convolution of a block (published: 0).
+    Images need sides of at least 32 pixels.
 
     Args:
         input_shape: As for every trunk; so are `width`, `dropout` and `synchronized`.

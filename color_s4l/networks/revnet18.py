@@ -47,7 +47,8 @@ def revnet18(
     choice: both streams together have as many channels as ResNet-18.
 
     Dropout is applied after each reversible stage (published: 0), because a branch that
-    is computed twice must give the same result twice. Images need 8 pixels.
+    is computed twice must give the same result twice.
+    Images need sides of at least 8 pixels.
     """
     parts.check_size("RevNet-18", input_shape, 8)
     inputs = keras.Input(input_shape)

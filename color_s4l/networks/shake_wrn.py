@@ -32,7 +32,7 @@ def shake_wrn(
 
     Width 1 has branches of 32 filters in the first stage ("2x32d"), width 3 of 96.
     Dropout is applied before the second convolution of every branch (published: 0).
-    Images need 8 pixels.
+    Images need sides of at least 8 pixels.
     """
     parts.check_size("The Shake-WRN", input_shape, 8)
     inputs = keras.Input(input_shape)

@@ -36,7 +36,7 @@ def wrn(
 
     At width 1, WRN-28-2 has 1,466,320 trainable parameters and 3,616 moving statistics,
     WRN-28-4 has 5,846,480 and 7,200. Dropout is applied between the convolutions of a
-    residual block (published: 0). Images need 4 pixels.
+    residual block (published: 0). Images need sides of at least 4 pixels.
 
     Args:
         input_shape: As for every trunk; so are `width`, `dropout` and `synchronized`.

@@ -1,6 +1,6 @@
 """Attention distance: both views should have the same attention map.
 
-A student report's extension of FixMatch: an attention module after the trunk
+An extension of FixMatch from a student report: an attention module after the trunk
 (`color_s4l.networks.attention`) weights the positions of the feature maps. For
 confident images the maps of both views, as distributions over the positions, should
 agree.

@@ -40,7 +40,10 @@ class FixMatch(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Computes `fixmatch_loss`; also logs `fixmatch_labeled`, share used in %."""
+        """Computes `fixmatch_loss`.
+
+        Also logs `fixmatch_labeled`, the percentage of pseudo-labels that are used.
+        """
         weak = student_pass(network, batch, "weak", self.bn_stats).outputs
         strong = student_pass(network, batch, "strong", self.bn_stats).outputs
         labels, confident = pseudo_labels(network, weak, self.threshold)

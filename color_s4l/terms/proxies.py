@@ -64,7 +64,7 @@ class Proxies(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Computes `proxy_loss`; also logs `proxy_error`, share of errors in %."""
+        """Computes `proxy_loss`; also logs the error rate `proxy_error` in %."""
         views = [batch[task] for task in self.tasks]
         with moving_statistics(network, self.bn_stats):
             logits = network(ops.concatenate(views, axis=0), training=True)["proxy"]

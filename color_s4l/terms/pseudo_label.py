@@ -43,7 +43,10 @@ class PseudoLabel(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Computes `pseudo_label_loss`; also logs `pseudo_labeled`, share used in %."""
+        """Computes `pseudo_label_loss`.
+
+        Also logs `pseudo_labeled`, the percentage of pseudo-labels that are used.
+        """
         outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
         labels, confident = pseudo_labels(network, outputs, self.threshold)
         entropy = losses.label_entropy(labels, outputs["class"])

@@ -39,7 +39,7 @@ class Supervised(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Computes `class_loss`; also logs `train_error`, share of errors in %."""
+        """Computes `class_loss`; also logs the error rate `train_error` in %."""
         logits = student_pass(network, batch, "labeled").outputs["class"]
         entropy = losses.label_entropy(batch["labels"], logits)
         if WEIGHTS in batch:

@@ -121,8 +121,9 @@ class Term:
 
         Returns:
             Name of each head -> its number of outputs, or a `Gate`: a function that
-            builds a model from feature maps to a map. The map multiplies the features
-            before they are pooled, and is an output of the network with this name.
+            builds a model. The model maps the features to one map, which multiplies
+            the features before they are pooled. The map is also an output of the
+            network, with the name of the head.
         """
         return {"class": num_classes}
 
