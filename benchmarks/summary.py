@@ -71,7 +71,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _name(row: pd.Series) -> str:
-    """Returns the method, or the recipe and the stage if the row is about one."""
+    """Returns the method, or the recipe and, for a row of one stage, the stage."""
     recipe, stage = json.loads(row["settings"])["recipe"], row.get("stage")
     if isinstance(stage, str):
         return f"recipe {recipe}, {stage}"

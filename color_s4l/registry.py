@@ -102,7 +102,7 @@ class Registry(Mapping):
         """Returns the object with this name.
 
         Raises:
-            InputError: There is none; the message suggests the closest name.
+            InputError: The name is unknown; the message suggests the closest name.
         """
         return self.entry(name).value
 
@@ -122,7 +122,7 @@ class Registry(Mapping):
         """Returns the entry with this name, options and plug-in included.
 
         Raises:
-            InputError: There is none; the message suggests the closest name.
+            InputError: The name is unknown; the message suggests the closest name.
         """
         entries = self._all()
         if name not in entries:

@@ -345,10 +345,10 @@ def _check_devices(run: Run) -> None:
 
 
 def milestones_of(run: Run) -> tuple[float, ...] | None:
-    """Returns the epochs in `milestones`; None if there are none.
+    """Returns the epochs in `milestones`; None if it is not set.
 
     Raises:
-        InputError: One is not a number above 0.
+        InputError: An epoch is not a number above 0.
     """
     if run.milestones is None:
         return None

@@ -211,7 +211,7 @@ def read_config(directory: RunDirectory) -> Config:
         `versions`, `hardware`, `date`.
 
     Raises:
-        InputError: It is not a run directory, or the file is damaged.
+        InputError: `directory` is not a run directory, or config.json is damaged.
     """
     try:
         config = read_json(directory.config, _CONFIG)

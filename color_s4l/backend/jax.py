@@ -101,11 +101,11 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
         devices: Number of GPUs; on a machine without GPUs, of logical CPU devices.
 
     Raises:
-        InputError: There are fewer devices, or JAX already runs with fewer.
+        InputError: The machine has fewer devices, or JAX was initialized with fewer.
     """
     if devices == 1:
         return contextlib.nullcontext
-    # JAX raises RuntimeError if it is already running; its devices are counted below.
+    # JAX raises RuntimeError if it is already initialized; the check is below.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", devices)
     found = keras.distribution.list_devices()

@@ -80,7 +80,8 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
         devices: Number of GPUs; on a machine without GPUs, of logical CPU devices.
 
     Raises:
-        InputError: There are fewer devices, or TensorFlow already runs with fewer.
+        InputError: The machine has fewer devices, or TensorFlow was initialized with
+            fewer.
     """
     if devices == 1:
         return contextlib.nullcontext

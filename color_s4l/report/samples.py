@@ -172,7 +172,8 @@ def _views(samples: Mapping[str, np.ndarray]) -> dict:
         "rows": rows,
         "right": int((guesses == np.arange(len(tasks))).sum()),
         "count": guesses.size,
-        # One view in `len(tasks)` is right by chance: one per image.
+        # A random guess is right for one of an image's `len(tasks)` views, so for as
+        # many views as there are images.
         "chance": len(samples["views"]),
     }
 

@@ -149,7 +149,7 @@ class Learner(backend.TrainStep, keras.Model):
             term.after_update(self.network, state, kept, progress)
 
     def evaluated(self) -> dict[str, list]:
-        """Returns further weights of the terms: name -> pairs of variable and value."""
+        """Returns the results of `Term.evaluated` of all terms, in one dictionary."""
         found: dict[str, list] = {}
         for term, state in zip(self.terms, self.states, strict=True):
             own = term.evaluated(self.network, state)

@@ -133,14 +133,14 @@ def start(run: Run, terms: Sequence[Term] = ()) -> Scope:
     """Configures backend and process before anything is computed.
 
     Args:
-        run: Number of devices, and whether results must be bit-equal.
-        terms: The terms of the method, if nothing else is trained in this process.
+        run: The settings of the run.
+        terms: The terms of the method; empty if this process trains several runs.
 
     Returns:
         A function that opens the scope in which networks are built and trained.
 
     Raises:
-        InputError: There are fewer devices.
+        InputError: The machine has fewer devices than `run.devices`.
     """
     if run.deterministic:
         backend.make_deterministic()
