@@ -71,5 +71,5 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict:
         """Raises an error: config.json holds the schedule's settings."""
         raise NotImplementedError(
-            "A schedule cannot be serialized; config.json holds its settings."
+            "A schedule has no config; its settings are stored in config.json."
         )
