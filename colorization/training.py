@@ -285,18 +285,10 @@ def _epochs(
 
 
 def _origin(settings: Settings, dataset: str, images: np.ndarray) -> Origin:
-    embedded = settings.network == "inception_fusion"
-    shape = settings.shape
-    return Origin(
-        dataset=dataset,
-        epochs=settings.epochs,
-        image_size=int(images.shape[1]),
-        images=len(images),
-        network=settings.network,
-        width=shape.width,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        seed=settings.seed,
-        embedding_weights=shape.embedding_weights if embedded else None,
-        embedding_size=shape.embedding_size if embedded else None,
-    )
+    values = dataclasses.asdict(settings)
+    values |= values.pop("shape")
+    del values["verbosity"]
+    if settings.network != "inception_fusion":
+        values |= {"embedding_weights": None, "embedding_size": None}
+    size = int(images.shape[1])
+    return Origin(dataset=dataset, image_size=size, images=len(images), **values)

@@ -64,31 +64,19 @@ _NAMESPACES = (
     "keras.dtype_policies",
     "keras.random",
 )
-_HARMLESS = (
-    "keras.src.layers.activations.",
-    "keras.src.layers.attention.",
-    "keras.src.layers.convolutional.",
-    "keras.src.layers.core.dense.",
-    "keras.src.layers.core.einsum_dense.",
-    "keras.src.layers.core.embedding.",
-    "keras.src.layers.core.identity.",
-    "keras.src.layers.core.input_layer.",
-    "keras.src.layers.core.masking.",
-    "keras.src.layers.merging.",
-    "keras.src.layers.normalization.",
-    "keras.src.layers.pooling.",
-    "keras.src.layers.preprocessing.image_preprocessing.",
-    "keras.src.layers.preprocessing.normalization.",
-    "keras.src.layers.preprocessing.rescaling.",
-    "keras.src.layers.regularization.",
-    "keras.src.layers.reshaping.",
-    "keras.src.layers.rnn.",
-    "keras.src.models.sequential.",
-    "keras.src.initializers.",
-    "keras.src.regularizers.",
-    "keras.src.constraints.",
-    "keras.src.dtype_policies.",
-    "keras.src.random.seed_generator.",
+_HARMLESS = tuple(
+    f"keras.src.{name}."
+    for name in (
+        *("constraints", "dtype_policies", "initializers", "regularizers"),
+        *("models.sequential", "random.seed_generator"),
+        *("layers.activations", "layers.attention", "layers.convolutional"),
+        *("layers.core.dense", "layers.core.einsum_dense", "layers.core.embedding"),
+        *("layers.core.identity", "layers.core.input_layer", "layers.core.masking"),
+        *("layers.merging", "layers.normalization", "layers.pooling"),
+        *("layers.preprocessing.image_preprocessing", "layers.regularization"),
+        *("layers.preprocessing.normalization", "layers.preprocessing.rescaling"),
+        *("layers.reshaping", "layers.rnn"),
+    )
 )
 # Operations on symbolic tensors (`x + y`, `keras.ops.mean(x)`) are stored by the module
 # that defines them. The other modules of keras.ops take functions.

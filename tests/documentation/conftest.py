@@ -33,7 +33,9 @@ class Block(typing.NamedTuple):
 
     def commands(self):
         """Returns module and arguments of each `python -m` line, made smaller."""
-        found = []
+        found: list[tuple[str, list[str]]] = []
+        if self.language != "bash":
+            return found
         for line in self.text.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words[:2] == ["python", "-m"]:

@@ -49,9 +49,10 @@ def test_tutorial(photographs, blocks, monkeypatch, capsys):
             exec(block.text, {})
     assert capsys.readouterr().out.strip() in CLASSES
     assert "12 labelled, 28 unlabelled" in printed["color_s4l.train"]
-    assert "8 test images of folder" in printed["color_s4l.evaluate"]
+    assert "8 test images of photos" in printed["color_s4l.evaluate"]
     page = pathlib.Path("photos.html").read_text(encoding="utf-8")
-    assert "color_s4l on folder, 12 labels" in page
+    assert "12 labels" in page
+    assert "red fox" in page
     table = pd.read_csv("new_photos.csv")
     names = sorted(pathlib.Path(name).name for name in table["filename"])
     assert names == ["one.jpg", "two.jpg"]

@@ -47,10 +47,7 @@ def test_page_works_as_written(page, blocks, repository, tmp_path):
             assert not path.exists()
             path.write_text(block.text, encoding="utf-8")
     commands = [
-        (module, *words)
-        for block in shown
-        if block.language == "bash"
-        for module, words in block.commands()
+        (module, *words) for block in shown for module, words in block.commands()
     ]
     plugins = {w[10:] for c in commands for w in c if w.startswith("--plugins=")}
     outside = [c for c in commands if "-p" in c or any("--plugins" in w for w in c)]

@@ -1,5 +1,7 @@
 """Contract of every registered trunk, and of one that a plug-in adds."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -207,6 +209,7 @@ def test_a_plugin_adds_a_trunk_of_keras_layers(images, tmp_path, monkeypatch):
     path = tmp_path / "plugin_with_a_trunk.py"
     path.write_text(PLUGIN)
     registry.load_plugins([str(path)])
+    del sys.modules["plugin_with_a_trunk"]
     assert TRUNKS.entry("my_net").plugin == "plugin_with_a_trunk"
     trunk = narrow("my_net", (32, 32, 3))
     assert list(blocks(trunk)) == ["block1", "block2"]

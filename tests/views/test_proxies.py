@@ -1,5 +1,7 @@
 """Proxy views: geometric ones against NumPy, random ones by hand, and a plug-in's."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -133,6 +135,8 @@ def plugin(tmp_path, monkeypatch):
     path = tmp_path / "plugin_with_views.py"
     path.write_text(PLUGIN)
     registry.load_plugins([str(path)])
+    yield
+    del sys.modules["plugin_with_views"]
 
 
 def test_a_plugin_adds_proxy_views_and_views(plugin):
