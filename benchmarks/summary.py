@@ -167,7 +167,7 @@ def write(rows: pd.DataFrame, path: pathlib.Path) -> str:
     origin.write_csv(rows, path)
     shown = summary(rows)
     facts = {
-        name: "; ".join(rows[name].astype(str).unique())
+        name: "; ".join(rows[name].dropna().astype(str).unique())
         for name in ("seed", "backend", "colorizer", "hardware", "versions", "date")
         if name in rows and rows[name].notna().any()
     }

@@ -151,7 +151,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
 def _write(table: pd.DataFrame, path: pathlib.Path) -> None:
     origin.write_csv(table, path)
     facts = [
-        f"* {name}: {'; '.join(table[name].astype(str).unique())}"
+        f"* {name}: {'; '.join(table[name].dropna().astype(str).unique())}"
         for name in ("n", "steps", "settings", "hardware", "versions", "date")
         if name in table
     ]

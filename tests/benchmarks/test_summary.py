@@ -102,10 +102,14 @@ def test_the_plot_has_a_line_for_each_method_and_settings(table):
 
 def test_files(table, tmp_path):
     awkward = {**SMALL, "dataset": "50%_of_a&b", "method": "sesemi"}
-    rows = table((50.0, SMALL), (40.0, {**SMALL, "method": "pi_model"}), (3.0, awkward))
+    colored = {**SMALL, "method": "color_s4l", "colorizer": "8 epochs"}
+    rows = table(
+        (50.0, colored), (40.0, {**SMALL, "method": "pi_model"}), (3.0, awkward)
+    )
     text = summary.write(rows, tmp_path / "one.csv")
     assert text == (tmp_path / "one.md").read_text(encoding="utf-8")
     assert "* hardware: 2 cores" in text
+    assert "* colorizer: 8 epochs" in text
     latex = (tmp_path / "one.tex").read_text(encoding="utf-8")
     assert r"pi\_model" in latex
     assert r"50\%\_of\_a\&b" in latex
