@@ -126,11 +126,18 @@ class TrainingSettings(DataSettings):
         None, "Labelled images per step (default: as many as unlabelled views)."
     )
     learning_rate: Positive = option(0.05, "Learning rate before the schedule.")
-    schedule: Annotated[str, OneOf("polynomial", "cosine", "steps", "constant")] = (
-        option(
-            "polynomial",
-            "Learning-rate schedule: (1-x)^(1/2), cos(7/16 pi x), /10 at steps, 1.",
-        )
+    optimizer: Annotated[str, OneOf("sgd", "adamw", "muon")] = option(
+        "sgd", "Optimizer: SGD with Nesterov momentum, AdamW, or Muon."
+    )
+    momentum: Annotated[float, Below(1)] = option(0.9, "Momentum of sgd and muon.")
+    bias_rate: Positive = option(
+        1.0, "Factor on the learning rate of biases (sgd; airbench: 64)."
+    )
+    schedule: Annotated[
+        str, OneOf("polynomial", "cosine", "steps", "constant", "triangular")
+    ] = option(
+        "polynomial",
+        "Learning-rate schedule (docs/methods.md).",
     )
     warmup_epochs: NotNegative = option(
         0.0, "Epochs in which the learning rate rises linearly from 0."
@@ -146,8 +153,17 @@ class TrainingSettings(DataSettings):
     trunk_dropout: DropRate | None = option(
         None, "Dropout rate in the trunk (default: as published)."
     )
+    normalization: Annotated[str, OneOf("contrast", "channels")] = option(
+        "contrast", "Normalise the contrast of each image, or each colour channel."
+    )
     zca: bool | None = option(
         None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
+    )
+    shift: Annotated[int, AtLeast(0)] = option(
+        2, "Largest random shift of training images in pixels."
+    )
+    noise: NotNegative = option(
+        0.15, "Standard deviation of the noise added to training images."
     )
     hflip: bool | None = option(
         None, "Flip labelled images left-right (default: not for SVHN and digits)."
@@ -159,6 +175,15 @@ class TrainingSettings(DataSettings):
     dtype_policy: Annotated[
         str, OneOf("float32", "mixed_bfloat16", "mixed_float16")
     ] = option("float32", "Precision of the network.")
+    final_weights: str | None = option(
+        None, "Weights of a term that become the result: average, teacher, ..."
+    )
+    evaluate_every: Count = option(
+        1, "Epochs between two evaluations; the last epoch is always evaluated."
+    )
+    test_views: Annotated[str, OneOf("published", "flips", "shifts")] = option(
+        "published", "Views of test-time augmentation (docs/methods.md)."
+    )
     jit_compile: bool | None = option(
         None, "Compile the step with XLA (default: Keras decides)."
     )
@@ -219,6 +244,7 @@ class ModelSettings:
     width: float
     dropout: float
     trunk_dropout: float | None
+    normalization: str
     zca: bool
     freeze_blocks: int
 
@@ -233,6 +259,9 @@ class OptimizationSettings:
     """
 
     epochs: int
+    optimizer: str
+    momentum: float
+    bias_rate: float
     learning_rate: float
     schedule: str
     warmup_epochs: float
@@ -248,7 +277,20 @@ class StepSettings:
     labeled_batch: int
     balance: bool
     hflip: bool
+    shift: int
+    noise: float
     seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """How the test images are evaluated; fields as in `Run`."""
+
+    hflip: bool
+    final_weights: str | None
+    evaluate_every: int
+    test_views: str
+    devices: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,6 +322,7 @@ class Settings:
     model: ModelSettings
     optimization: OptimizationSettings
     step: StepSettings
+    evaluation: EvaluationSettings
     runtime: RuntimeSettings
     values: Mapping[str, typing.Any]
 
@@ -388,10 +431,12 @@ def resolve(
             f"`zca` whitens images of up to {LARGEST_WHITENED} px; these have "
             f"{image_size} px. Set `zca` to false, or a smaller `image_size`."
         )
-    digits = is_digits(run.dataset)
+    digits, channels = is_digits(run.dataset), run.normalization == "channels"
+    if run.zca and channels:
+        raise InputError("`zca` needs `normalization`=contrast.")
     # A colorizer's filters have never seen whitened images.
     whitened = image_size <= LARGEST_WHITENED and not digits
-    whitened = whitened and run.network != "encoder"
+    whitened = whitened and run.network != "encoder" and not channels
     svhn = run.dataset.startswith("svhn") and run.network.startswith("convnet")
     full = dataclasses.replace(
         run,
@@ -413,6 +458,7 @@ def resolve(
         model=part(full, ModelSettings),
         optimization=dataclasses.replace(optimization, milestones=milestones_of(run)),
         step=part(full, StepSettings),
+        evaluation=part(full, EvaluationSettings),
         runtime=part(full, RuntimeSettings),
         values=to_json(full),
     )
