@@ -29,7 +29,7 @@ from color_s4l.terms.temporal_consistency import TemporalConsistency
 from color_s4l.terms.temporal_ensembling import TemporalEnsembling
 from color_s4l.terms.term import Term
 from color_s4l.terms.vat import Vat
-from color_s4l.views.step import view
+from color_s4l.views.step import UNLABELED, view
 
 # Half-life in passes over all images. The published half-life is one pass over the
 # labelled images, which are 10 % of all images.
@@ -163,14 +163,17 @@ def views_of(terms: Sequence[Term]) -> frozenset[str]:
 
 
 def copies_of(terms: Sequence[Term], source: str) -> int:
-    """Returns the number of images in all views made from one image of a source.
+    """Returns the number of images that terms read of one image of a source.
 
     Args:
         terms: Result of `terms_of`.
         source: "labeled" or "unlabeled".
     """
     views = (view(name) for name in views_of(terms))
-    return sum(each.copies for each in views if each.source == source)
+    copies = sum(each.copies for each in views if each.source == source)
+    if source == UNLABELED:
+        copies -= sum(term.unread_views() for term in terms)
+    return copies
 
 
 def _summands(method: str) -> list[Term]:

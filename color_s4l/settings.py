@@ -130,11 +130,18 @@ class TrainingSettings(DataSettings):
         None, "Labelled images per step (default: as many as unlabelled views)."
     )
     learning_rate: Positive = option(0.05, "Learning rate before the schedule.")
-    schedule: Annotated[str, OneOf("polynomial", "cosine", "steps", "constant")] = (
-        option(
-            "polynomial",
-            "Learning rate: (1-x)^(1/2), cos(7/16 pi x), /10 at steps, constant.",
-        )
+    optimizer: Annotated[str, OneOf("sgd", "adamw", "muon")] = option(
+        "sgd", "Optimizer: SGD with Nesterov momentum, AdamW, or Muon."
+    )
+    momentum: Annotated[float, Below(1)] = option(0.9, "Momentum of sgd and muon.")
+    bias_rate: Positive = option(
+        1.0, "Factor on the learning rate of biases (sgd; airbench: 64)."
+    )
+    schedule: Annotated[
+        str, OneOf("polynomial", "cosine", "steps", "constant", "triangular")
+    ] = option(
+        "polynomial",
+        "Learning rate over the steps: polynomial (1 - x)^(1/2), cosine, ...",
     )
     warmup_epochs: NotNegative = option(
         0.0, "Epochs in which the learning rate rises linearly from 0."
@@ -150,8 +157,17 @@ class TrainingSettings(DataSettings):
     trunk_dropout: DropRate | None = option(
         None, "Dropout rate in the trunk (default: as published)."
     )
+    normalization: Annotated[str, OneOf("contrast", "channels")] = option(
+        "contrast", "Normalise the contrast of each image, or each colour channel."
+    )
     zca: bool | None = option(
         None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
+    )
+    shift: Annotated[int, AtLeast(0)] = option(
+        2, "Largest random shift of training images in pixels."
+    )
+    noise: NotNegative = option(
+        0.15, "Standard deviation of the noise added to training images."
     )
     hflip: bool | None = option(
         None, "Flip labelled images left-right (default: not for SVHN and digits)."
@@ -163,6 +179,15 @@ class TrainingSettings(DataSettings):
     dtype_policy: Annotated[
         str, OneOf("float32", "mixed_bfloat16", "mixed_float16")
     ] = option("float32", "Precision of the network.")
+    final_weights: str | None = option(
+        None, "Weights of a term that become the result: average, teacher, ..."
+    )
+    evaluate_every: Count = option(
+        1, "Epochs between two evaluations; the last epoch is always evaluated."
+    )
+    test_views: Annotated[str, OneOf("published", "flips", "shifts")] = option(
+        "published", "Views of test-time augmentation (docs/methods.md)."
+    )
     jit_compile: bool | None = option(
         None, "Compile the step with XLA (default: Keras decides)."
     )
@@ -223,6 +248,7 @@ class ModelSettings:
     width: float
     dropout: float
     trunk_dropout: float | None
+    normalization: str
     zca: bool
     freeze_blocks: int
 
@@ -237,6 +263,9 @@ class OptimizationSettings:
     """
 
     epochs: int
+    optimizer: str
+    momentum: float
+    bias_rate: float
     learning_rate: float
     schedule: str
     warmup_epochs: float
@@ -252,7 +281,20 @@ class StepSettings:
     labeled_batch: int
     balance: bool
     hflip: bool
+    shift: int
+    noise: float
     seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """How the test images are evaluated; fields as in `Run`."""
+
+    hflip: bool
+    final_weights: str | None
+    evaluate_every: int
+    test_views: str
+    devices: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,6 +324,7 @@ class Settings:
     model: ModelSettings
     optimization: OptimizationSettings
     step: StepSettings
+    evaluation: EvaluationSettings
     runtime: RuntimeSettings
     values: Mapping[str, typing.Any]
 
@@ -390,9 +433,12 @@ def resolve(
             f"`zca` whitens images of up to {LARGEST_WHITENED} px; these have "
             f"{image_size} px. Set `zca` to false, or a smaller `image_size`."
         )
-    digits = is_digits(run.dataset)
+    digits, channels = is_digits(run.dataset), run.normalization == "channels"
+    if run.zca and channels:
+        raise InputError("`zca` needs `normalization`=contrast.")
     trunk = TRUNKS.options(run.network)
-    whitened = image_size <= LARGEST_WHITENED and not digits and trunk.get("zca", True)
+    whitened = image_size <= LARGEST_WHITENED and not (digits or channels)
+    whitened = whitened and trunk.get("zca", True)
     dropout = trunk.get("svhn_dropout") if run.dataset.startswith("svhn") else None
     full = dataclasses.replace(
         run,
@@ -412,6 +458,7 @@ def resolve(
         model=part(full, ModelSettings),
         optimization=dataclasses.replace(optimization, milestones=milestones),
         step=part(full, StepSettings),
+        evaluation=part(full, EvaluationSettings),
         runtime=part(full, RuntimeSettings),
         values=to_json(full),
     )

@@ -47,7 +47,7 @@ class Steps:
                 synchronized=build.is_synchronized(run.devices),
             )
             # The identity takes the same time as a fitted matrix.
-            preprocessing = build.build_preprocessing(settings.model.zca, shape)
+            preprocessing = build.build_preprocessing(settings.model, shape)
             self.learner = build.build_learner(
                 network,
                 preprocessing,

@@ -25,6 +25,7 @@ share_cores = _module.share_cores
 share_of = _module.share_of
 # Fused kernels and gradients inside the step.
 after = _module.after
+gelu = _module.gelu
 leaky = _module.leaky
 normalized = _module.normalized
 pullback = _module.pullback

@@ -51,7 +51,7 @@ class TrainStep:
         gradient = jax.value_and_grad(loss_of, has_aux=True)
         (_, (outcome, loss, non_trainable)), gradients = gradient(trainable)
         trainable, optimizer_variables = self.optimizer.stateless_apply(
-            optimizer_variables, gradients, trainable
+            optimizer_variables, self.scaled(gradients), trainable
         )
         with self._scope(
             trainable, non_trainable, optimizer_variables, metrics
@@ -181,6 +181,18 @@ def leaky(features: Tensor, slope: float) -> Tensor:
         Float, the shape of `features`.
     """
     return ops.leaky_relu(features, slope)
+
+
+def gelu(features: Tensor) -> Tensor:
+    """Applies x * sigmoid(1.702 x).
+
+    Args:
+        features: Float, any shape.
+
+    Returns:
+        Float, the shape of `features`.
+    """
+    return features * ops.sigmoid(1.702 * features)
 
 
 def pullback(

@@ -34,7 +34,7 @@ class TrainStep:
             shared = loss / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = self.optimizer.scale_loss(shared)
         gradients = tape.gradient(scaled, self.trainable_variables)
-        self.optimizer.apply(gradients, self.trainable_variables)
+        self.optimizer.apply(self.scaled(gradients), self.trainable_variables)
         self.after_update(outcome)
         return self.record(outcome, loss)
 
@@ -193,6 +193,31 @@ def leaky(features: Tensor, slope: float) -> Tensor:
             return tf.raw_ops.LeakyReluGrad(
                 gradients=upstream, features=outputs, alpha=slope
             )
+
+        return outputs, gradient
+
+    return activated(tf.convert_to_tensor(features))
+
+
+def gelu(features: Tensor) -> Tensor:
+    """Applies x * sigmoid(1.702 x).
+
+    The gradient is computed from inputs and sigmoid, which are the only tensors kept.
+
+    Args:
+        features: Float, any shape.
+
+    Returns:
+        Float, the shape of `features`.
+    """
+
+    @tf.custom_gradient
+    def activated(features):
+        gate = tf.sigmoid(1.702 * features)
+        outputs = features * gate
+
+        def gradient(upstream):
+            return upstream * (gate + 1.702 * outputs * (1 - gate))
 
         return outputs, gradient
 

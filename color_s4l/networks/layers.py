@@ -35,8 +35,9 @@ class BatchNormalization(layers.BatchNormalization):
         if not (training and self.trainable and mask is None and self._fusible(inputs)):
             return super().call(inputs, training=training, mask=mask)
         inputs = ops.cast(inputs, self.compute_dtype)
+        scale = self.gamma if self.scale else ops.ones_like(self.beta)
         outputs, mean, variance = backend.normalized(
-            inputs, self.gamma, self.beta, self.epsilon
+            inputs, scale, self.beta, self.epsilon
         )
         for moving, new in (
             (self.moving_mean, mean),
@@ -47,7 +48,7 @@ class BatchNormalization(layers.BatchNormalization):
 
     def _fusible(self, inputs) -> bool:
         maps = len(inputs.shape) == 4 and self.axis in (-1, 3)
-        return maps and self.scale and self.center and not self.synchronized
+        return maps and self.center and not self.synchronized
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
@@ -67,3 +68,27 @@ class LeakyReLU(layers.LeakyReLU):
         if training and self.negative_slope >= 0:
             return backend.leaky(inputs, self.negative_slope)
         return super().call(inputs)
+
+
+@keras.saving.register_keras_serializable(package="color_s4l")
+class GELU(layers.Layer):
+    """GELU in its sigmoid form, x * sigmoid(1.702 x), with a short gradient.
+
+    Hendrycks & Gimpel 2016 (https://arxiv.org/abs/1606.08415), section 2. It differs
+    from the exact form by less than 0.021 and needs half as many operations.
+    """
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Applies the activation.
+
+        Args:
+            inputs: Float, any shape.
+
+        Returns:
+            Float, the shape of `inputs`.
+        """
+        return backend.gelu(inputs)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Returns the shape of the inputs."""
+        return input_shape

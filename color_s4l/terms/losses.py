@@ -6,16 +6,22 @@ from keras import ops
 from color_s4l.backend import Tensor
 
 
-def label_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+def label_entropy(labels: Tensor, logits: Tensor, smoothing: float = 0.0) -> Tensor:
     """Returns the cross-entropy of predictions with class labels, in nats.
 
     Args:
         labels: Integers `(batch,)`.
         logits: Float `(batch, classes)`.
+        smoothing: Probability that is shared equally by all classes, in [0, 1).
 
     Returns:
         Float `(batch,)`, at least 0.
     """
+    if smoothing:
+        classes = logits.shape[-1]
+        targets = ops.one_hot(labels, classes, dtype="float32")
+        targets = (1 - smoothing) * targets + smoothing / classes
+        return cross_entropy(targets, logits)
     return keras.losses.sparse_categorical_crossentropy(
         labels, logits, from_logits=True
     )

@@ -183,6 +183,10 @@ class Term:
             progress: `step` is the number of updates so far, from 1.
         """
 
+    def unread_views(self) -> int:
+        """Returns how many views of an unlabelled image are not read in every step."""
+        return 0
+
     def evaluated(self, network: Network, state: State) -> Mapping[str, Values]:
         """Returns further weights to evaluate and save beside the student's.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+from keras import ops
 
 from color_s4l import data, methods
 from color_s4l.artifacts import cache
@@ -28,11 +29,18 @@ from color_s4l.training.learner import Learner, Plan
 from color_s4l.training.schedules import Schedule
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
-from color_s4l.views.preprocessing import Preprocessing, whitening
+from color_s4l.views.preprocessing import (
+    Preprocessing,
+    channel_statistics,
+    whitening,
+)
 from color_s4l.views.step import LABELED, UNLABELED, StepViews
 from colorization.colorizer import Colorizer
 
 logger = logging.getLogger(__name__)
+
+# Number of training images on which the layers of a trunk are fitted.
+ADAPTED_IMAGES = 5000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,55 +142,59 @@ def build_batches(
     )
 
 
-def whitening_statistics(
-    inputs: Inputs, directory: RunDirectory
-) -> dict[str, np.ndarray]:
-    """Returns the whitening's mean and matrix, fitted once and kept on disk.
+def preprocessing_statistics(
+    settings: ModelSettings, inputs: Inputs, directory: RunDirectory
+) -> dict[str, np.ndarray] | None:
+    """Returns the statistics of the preprocessing, fitted once and kept on disk.
 
     They are fitted on all training images except the validation images. A resumed run
     reads its own statistics again.
 
     Args:
+        settings: Normalisation and whitening.
         inputs: Images and split.
         directory: The run directory; the statistics are written to it.
 
     Returns:
-        `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, where d is the number
-        of values of an image.
+        For whitening `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, where d
+        is the number of values of an image; for channels `mean` and `deviation`,
+        float32 `(3,)`; None if neither is used.
     """
+    if not settings.zca and settings.normalization != "channels":
+        return None
     if directory.statistics.exists():
         return read_arrays(directory.statistics)
     started = time.perf_counter()
+    name, compute = ("channels", channel_statistics)
+    if settings.zca:
+        name, compute = ("whitening", whitening)
     images, validation = inputs.data.images, inputs.split.validation
     if len(validation):  # they represent unknown images
         rest = np.setdiff1d(np.arange(len(images)), validation)
         images = data.subset(images, rest)
-    fitted = cache.cached(
-        "whitening",
-        [data.content(images)],
-        lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
-    )
-    logger.info("whitening  ready after %.1f s", time.perf_counter() - started)
+    fitted = cache.cached(name, [data.content(images)], lambda: compute(images))
+    seconds = time.perf_counter() - started
+    logger.info("%-10s ready after %.1f s", name, seconds)
     write_arrays(directory.statistics, fitted)
     return fitted
 
 
 def build_preprocessing(
-    zca: bool,
+    settings: ModelSettings,
     image_shape: tuple[int, ...],
     statistics: dict[str, np.ndarray] | None = None,
 ) -> Preprocessing:
     """Returns the preprocessing layer, built.
 
     Args:
-        zca: Whether it whitens.
+        settings: Normalisation and whitening.
         image_shape: `(height, width, channels)`.
-        statistics: Result of `whitening_statistics`; None leaves the identity matrix.
+        statistics: Result of `preprocessing_statistics`; None leaves the initial values.
     """
-    layer = Preprocessing(zca=zca)
+    layer = Preprocessing(settings.zca, settings.normalization)
     layer.build((None, *image_shape))
     if statistics:
-        layer.set_statistics(**statistics)
+        layer.set_statistics(statistics)
     return layer
 
 
@@ -197,7 +209,7 @@ def build_learner(
 ) -> Learner:
     """Returns the compiled learner, with its metrics.
 
-    The optimizer is SGD with Nesterov momentum 0.9 (Tran 2019).
+    By default the optimizer is SGD with Nesterov momentum 0.9 (Tran 2019).
 
     Args:
         network: A built network.
@@ -211,8 +223,8 @@ def build_learner(
     views = StepViews(
         names=methods.views_of(terms),
         preprocessing=preprocessing,
-        labeled=Augmentation(flip=step.hflip),
-        unlabeled=Augmentation(),
+        labeled=Augmentation(step.shift, step.hflip, step.noise),
+        unlabeled=Augmentation(step.shift, False, step.noise),
     )
     plan = Plan(
         groups=batches.groups,
@@ -220,13 +232,14 @@ def build_learner(
         steps_per_epoch=batches.steps_per_epoch,
         num_examples=len(batches.split.unlabeled),
         weight_decay=optimization.weight_decay,
+        bias_rate=optimization.bias_rate,
         seed=step.seed,
     )
     learner = Learner(network, views, terms, plan)
     schedule = Schedule(optimization, batches.steps_per_epoch)
     jit_compile = "auto" if runtime.jit_compile is None else runtime.jit_compile
     learner.compile(
-        optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
+        optimizer=_optimizer(optimization, schedule),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution(
             runtime.steps_per_execution, batches.steps_per_epoch
@@ -235,6 +248,36 @@ def build_learner(
     learner.optimizer.build(learner.trainable_variables)
     learner.build_metrics(batches.batch(0))
     return learner
+
+
+def _optimizer(
+    settings: OptimizationSettings, schedule: Schedule
+) -> keras.optimizers.Optimizer:
+    # Weight decay is part of the loss: the optimizers' own is off.
+    if settings.optimizer == "adamw":
+        return keras.optimizers.AdamW(schedule, weight_decay=0.0)
+    if settings.optimizer == "muon":
+        return keras.optimizers.Muon(
+            schedule, momentum=settings.momentum, weight_decay=0.0
+        )
+    return keras.optimizers.SGD(schedule, momentum=settings.momentum, nesterov=True)
+
+
+def adapt(
+    trunk: keras.Model, preprocessing: Preprocessing, images: data.Images
+) -> None:
+    """Fits the layers of a trunk that have a method `adapt`, in the order of the data.
+
+    Args:
+        trunk: Built. Layers without `adapt` are left alone.
+        preprocessing: Applied to the images first.
+        images: Training images; the first 5,000 are used.
+    """
+    for layer in trunk.layers:
+        if hasattr(layer, "adapt"):
+            sample = ops.convert_to_numpy(preprocessing(images[:ADAPTED_IMAGES]))
+            before = keras.Model(trunk.inputs[0], layer.input)
+            layer.adapt(ops.convert_to_numpy(before(sample)))
 
 
 def steps_per_execution(wanted: int, steps: int) -> int:

@@ -74,13 +74,18 @@ class EpochErrors(keras.callbacks.Callback):
     Args:
         measures: Name -> function that returns an error rate in percent.
         images_per_step: Number of images in all views of a step.
+        every: Epochs between two evaluations; the last epoch is always evaluated.
     """
 
     def __init__(
-        self, measures: Mapping[str, Callable[[], float]], images_per_step: int
+        self,
+        measures: Mapping[str, Callable[[], float]],
+        images_per_step: int,
+        every: int = 1,
     ):
         super().__init__()
         self.measures, self.images_per_step = measures, images_per_step
+        self.every = every
         self.started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -93,7 +98,9 @@ class EpochErrors(keras.callbacks.Callback):
         images = self.images_per_step * self.model.plan.steps_per_epoch
         logs["images_per_second"] = images / seconds
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        logs.update({name: measure() for name, measure in self.measures.items()})
+        complete = epoch + 1
+        if complete % self.every == 0 or complete == self.model.plan.epochs:
+            logs.update({name: measure() for name, measure in self.measures.items()})
         logs["seconds"] = time.perf_counter() - self.started
 
 

@@ -15,6 +15,7 @@ from color_s4l import backend, data
 from color_s4l.data import Data, Images
 from color_s4l.networks.network import CLASSES, Network
 from color_s4l.registry import PROXIES
+from color_s4l.settings import EvaluationSettings
 from color_s4l.training.feeding import Slices
 from color_s4l.training.learner import Learner
 from color_s4l.views import augmentation
@@ -74,48 +75,69 @@ def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def augmented_probabilities(
-    classifier: keras.Model, images: data.Images, *, hflip: bool, devices: int = 1
+    classifier: keras.Model,
+    images: data.Images,
+    *,
+    hflip: bool,
+    views: str = "published",
+    devices: int = 1,
 ) -> np.ndarray:
-    """Returns the class probabilities averaged over the published test-time views.
+    """Returns the class probabilities averaged over several views of each image.
 
     Args:
         classifier: A model from `networks.inference_model`, or loaded from a file.
         images: uint8 `(n, height, width, 3)`.
         hflip: Whether left-right flips keep the class.
+        views: As for `AugmentedClassifier`.
         devices: As for `probabilities`.
 
     Returns:
         Float32 `(n, classes)`.
     """
-    model = AugmentedClassifier(classifier, hflip=hflip, seed=SEED)
+    model = AugmentedClassifier(classifier, hflip=hflip, views=views, seed=SEED)
     return probabilities(model, images, devices=devices)
 
 
 class AugmentedClassifier(keras.Model):
     """The mean of a classifier's probabilities over several views of each image.
 
-    The views of Tran 2019's published code: the image, a shifted copy (both axes drawn
-    from -2, -1, 1, 2), noisy copies of both, and, if flips keep the class, left-right
-    flips of the two clean copies, without and with noise: 8 views, or 4 without flips.
-    Use a new instance for each pass over a test set: the draws depend on `seed` and on
-    the order of the images.
+    "published": the views of Tran 2019's published code: the image, a shifted copy
+    (both axes drawn from -2, -1, 1, 2), noisy copies of both, and, if flips keep the
+    class, left-right flips of the two clean copies, without and with noise: 8 views, or
+    4 without flips. "flips": the image and its left-right flip. "shifts": these two,
+    and the image moved by one pixel up and left and by one pixel down and right, each
+    with its flip; the unmoved views count twice (airbench,
+    https://arxiv.org/abs/2404.00498, section 3.5).
+
+    Use a new instance for each pass over a test set: the draws of "published" depend
+    on `seed` and on the order of the images.
 
     Args:
         classifier: A model from `networks.inference_model`, or loaded from a file.
         hflip: Whether flipped views are used.
+        views: "published", "flips" or "shifts".
         seed: Seed of the shifts and the noise.
     """
 
-    def __init__(self, classifier: keras.Model, *, hflip: bool, seed: int):
+    def __init__(
+        self,
+        classifier: keras.Model,
+        *,
+        hflip: bool,
+        views: str = "published",
+        seed: int,
+    ):
         super().__init__(name="test_time_augmentation")
         self.preprocessing = classifier.get_layer("preprocessing")
         self.rest = keras.Model(self.preprocessing.output, classifier.output)
-        self.hflip = hflip
+        self.hflip, self.views = hflip, views
         self.seed = keras.random.SeedGenerator(seed)
 
     def call(self, images: backend.Tensor, training: bool = False) -> backend.Tensor:
         """Maps uint8 `(batch, height, width, 3)` to float32 `(batch, classes)`."""
         clean = self.preprocessing(images)
+        if self.views != "published":
+            return self._mean(self._fixed_views(clean))
         draws = keras.random.randint(
             (images.shape[0], 2), 0, len(SHIFTS), seed=self.seed
         )
@@ -125,8 +147,21 @@ class AugmentedClassifier(keras.Model):
         views = [clean, shifted]
         if self.hflip:
             views += [ops.flip(view, axis=2) for view in views]
-        views += [self._with_noise(view) for view in views]
+        return self._mean([*views, *(self._with_noise(view) for view in views)])
+
+    def _mean(self, views):
         return sum(self.rest(view, training=False) for view in views) / len(views)
+
+    def _fixed_views(self, clean):
+        """Returns the views without random draws; the image itself counts twice."""
+        views = [clean]
+        if self.views == "shifts":
+            both = ops.ones((clean.shape[0], 2), "int32")
+            moved = [augmentation.shift(clean, step * both) for step in (-1, 1)]
+            views = [clean, clean, *moved]
+        if self.hflip:
+            views += [ops.flip(view, axis=2) for view in views]
+        return views
 
     def _with_noise(self, images):
         noise = keras.random.normal(
@@ -180,16 +215,14 @@ class Evaluation:
         classifier: Raw images to probabilities; shares the learner's weights.
         data: The images. Without test images there are no test errors.
         validation: Indices of the validation images, integers `(v,)`.
-        hflip: Whether left-right flips keep the class.
-        devices: Number of devices that share a batch.
+        settings: Test-time augmentation and devices.
     """
 
     learner: Learner
     classifier: keras.Model
     data: Data
     validation: np.ndarray
-    hflip: bool
-    devices: int
+    settings: EvaluationSettings
 
     @property
     def _has_classes(self) -> bool:
@@ -215,7 +248,8 @@ class Evaluation:
 
     def _error(self, images: Images, labels: np.ndarray) -> Measure:
         return lambda: error_rate(
-            probabilities(self.classifier, images, devices=self.devices), labels
+            probabilities(self.classifier, images, devices=self.settings.devices),
+            labels,
         )
 
     def _with(self, name: str, error: Measure) -> Measure:
@@ -236,10 +270,22 @@ class Evaluation:
                     learner.network, learner.preprocessing, term.proxy_tasks()
                 )
                 error = functools.partial(
-                    model.error_rate, images, devices=self.devices
+                    model.error_rate, images, devices=self.settings.devices
                 )
                 return {"proxy_error": error}
         return {}
+
+    def assign_final_weights(self) -> None:
+        """Assigns the further weights that become the result, if there are any.
+
+        Raises:
+            InputError: No term of the method has weights with this name.
+        """
+        name = self.settings.final_weights
+        if name is None:
+            return
+        for variable, value in self.learner.evaluated()[name]:
+            variable.assign(value)
 
     def final(self) -> tuple[dict, np.ndarray | None]:
         """Returns the error rates for result.json and the test images' probabilities.
@@ -265,9 +311,14 @@ class Evaluation:
     def _errors(self) -> tuple[dict[str, float], np.ndarray]:
         model, images = self.classifier, self.data.test_images
         labels = self.data.test_labels
-        clean = probabilities(model, images, devices=self.devices)
+        settings = self.settings
+        clean = probabilities(model, images, devices=settings.devices)
         augmented = augmented_probabilities(
-            model, images, hflip=self.hflip, devices=self.devices
+            model,
+            images,
+            hflip=settings.hflip,
+            views=settings.test_views,
+            devices=settings.devices,
         )
         errors = {
             "error": error_rate(clean, labels),

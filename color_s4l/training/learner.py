@@ -28,6 +28,8 @@ class Plan:
         num_examples: Number of unlabelled images.
         weight_decay: Factor on the sum of squares of the kernels. The published
             5e-4 is Keras' `l2(5e-4)`, gradient 1e-3 times the weight.
+        bias_rate: Factor on the gradients of biases, which under SGD is a factor on
+            their learning rate.
         seed: Seed of all random draws in the step.
     """
 
@@ -36,6 +38,7 @@ class Plan:
     steps_per_epoch: int
     num_examples: int
     weight_decay: float
+    bias_rate: float
     seed: int
 
 
@@ -141,6 +144,23 @@ class Learner(backend.TrainStep, keras.Model):
     def _progress(self) -> Progress:
         steps = self.plan.epochs * self.plan.steps_per_epoch
         return Progress(self.optimizer.iterations, steps, self.plan.steps_per_epoch)
+
+    def scaled(self, gradients: Sequence) -> list:
+        """Returns gradients in which those of biases are multiplied by their rate.
+
+        Args:
+            gradients: One for each of `trainable_variables`.
+        """
+        if self.plan.bias_rate == 1:
+            return list(gradients)
+        return [
+            self.plan.bias_rate * gradient
+            if variable.name in ("bias", "beta")
+            else gradient
+            for gradient, variable in zip(
+                gradients, self.trainable_variables, strict=True
+            )
+        ]
 
     def after_update(self, outcome: Outcome) -> None:
         """Updates the state of every term."""

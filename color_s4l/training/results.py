@@ -157,7 +157,7 @@ def _portable(prepared: Prepared) -> keras.Model:
         settings.model, learner.terms, image_shape, len(prepared.data.classes)
     )
     release(network.trunk)
-    preprocessing = build.build_preprocessing(settings.model.zca, image_shape)
+    preprocessing = build.build_preprocessing(settings.model, image_shape)
     model = inference_model(network, preprocessing)
     model.set_weights(prepared.classifier.get_weights())
     return model

@@ -4,6 +4,8 @@ polynomial: (1 - t / T)^(1/2) (Tran 2019's published code).
 cosine: cos(7 pi t / 16 T) (FixMatch, https://arxiv.org/abs/2001.07685, and USB).
 steps: divided by 10 at each milestone (Gidaris et al. 2018's RotNet; S4L).
 constant: 1.
+triangular: from 0.2 up to 1 at 23 % of the steps, then down to 0.07, both linear
+    (airbench, https://arxiv.org/abs/2404.00498, and its published code).
 """
 
 import math
@@ -15,6 +17,8 @@ from keras import ops
 from color_s4l.settings import OptimizationSettings
 
 DIVISOR = 10.0
+# Start, peak position and end of the triangular schedule.
+START, PEAK, END = 0.2, 0.23, 0.07
 
 
 def _polynomial(step, steps, milestones):
@@ -34,11 +38,19 @@ def _constant(step, steps, milestones):
     return ops.ones_like(step)
 
 
+def _triangular(step, steps, milestones):
+    done = ops.minimum(step / steps, 1.0)
+    rising = START + (1 - START) * done / PEAK
+    falling = 1 - (1 - END) * (done - PEAK) / (1 - PEAK)
+    return ops.where(done < PEAK, rising, falling)
+
+
 FACTORS = {
     "polynomial": _polynomial,
     "cosine": _cosine,
     "steps": _steps,
     "constant": _constant,
+    "triangular": _triangular,
 }
 
 

@@ -80,11 +80,14 @@ def train(
         prepared.classifier,
         prepared.data,
         inputs.split.validation,
-        settings.step.hflip,
-        settings.runtime.devices,
+        settings.evaluation,
     )
+    final, offered = settings.evaluation.final_weights, prepared.learner.evaluated()
+    if final is not None and final not in offered:
+        raise unknown("set of final weights", final, offered)
     with scope(), _precision(settings.runtime.dtype_policy):
         _fit(prepared, evaluation, directory, extra_callbacks)
+        evaluation.assign_final_weights()
         result, probabilities = results.measure(prepared, evaluation, directory)
     with _precision(settings.runtime.dtype_policy):
         results.write(prepared, result, probabilities, directory)
@@ -171,7 +174,7 @@ def _prepare(
 ) -> Prepared:
     """Creates the directory and returns the parts of the run."""
     image_shape = inputs.data.images.shape[1:]
-    policy, zca, statistics = settings.runtime.dtype_policy, settings.model.zca, None
+    policy = settings.runtime.dtype_policy
     seed_initialisers(settings.step.seed)
     with scope(), _precision(policy):
         network = build.build_network(
@@ -199,10 +202,13 @@ def _prepare(
             verbosity=settings.runtime.verbosity,
         )
     batches = build.build_batches(settings.step, inputs, colorizer)
-    if zca:
-        statistics = build.whitening_statistics(inputs, directory)
+    statistics = build.preprocessing_statistics(settings.model, inputs, directory)
     with scope(), _precision(policy):
-        preprocessing = build.build_preprocessing(zca, image_shape, statistics)
+        preprocessing = build.build_preprocessing(
+            settings.model, image_shape, statistics
+        )
+        if not inputs.files.initial:
+            build.adapt(network.trunk, preprocessing, inputs.data.images)
         learner = build.build_learner(
             network,
             preprocessing,
@@ -311,6 +317,7 @@ def _fit(
 ) -> None:
     """Trains from the last complete epoch to the end."""
     learner, batches = prepared.learner, prepared.batches
+    every = prepared.settings.evaluation.evaluate_every
     epochs = prepared.settings.optimization.epochs
     complete = checkpoints.restore(learner, directory.checkpoints, split=batches.split)
     if complete:
@@ -336,7 +343,7 @@ def _fit(
             callbacks=[
                 callbacks.StopWhenNotFinite(directory.checkpoints),
                 callbacks.LoadingSpeed(feed),
-                callbacks.EpochErrors(evaluation.measures(), images),
+                callbacks.EpochErrors(evaluation.measures(), images, every),
                 callbacks.LogFile(directory.log, complete),
                 callbacks.TensorBoard(directory.tensorboard),
                 callbacks.Checkpoints(directory.checkpoints, batches.split),

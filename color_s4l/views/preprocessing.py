@@ -1,10 +1,11 @@
-"""Global contrast normalisation and ZCA whitening, as one layer with its statistics.
+"""Normalisation and ZCA whitening of images, as one layer with its statistics.
 
 Data preparation of Tran 2019 (SESEMI); constants as in its published code: scale 55,
 ZCA regularisation 0.1, epsilon 1e-10.
 """
 
 import typing
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -42,7 +43,7 @@ def _size(images: Tensor) -> int:
     return int(np.prod(images.shape[1:]))
 
 
-def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
+def whitening(images: data.Images) -> dict[str, np.ndarray]:
     """Returns mean and ZCA matrix of contrast-normalised images.
 
     With the covariance C = U S U^T of the normalised images (n in the
@@ -53,7 +54,7 @@ def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
             and unlabelled.
 
     Returns:
-        Mean, float32 `(d,)`, and matrix, float32 `(d, d)`, symmetric, with
+        `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, symmetric, with
         d = height * width * 3. The computation needs a few times d * d * 8 bytes.
     """
     size = _size(images)
@@ -70,7 +71,25 @@ def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
     # Rounding can make an eigenvalue that should be 0 slightly negative.
     scale = 1 / np.sqrt(np.maximum(values, 0) + ZCA_REGULARISATION + ZCA_EPSILON)
     matrix = (vectors * scale) @ vectors.T
-    return mean.astype("float32"), matrix.astype("float32")
+    return {"mean": mean.astype("float32"), "matrix": matrix.astype("float32")}
+
+
+def channel_statistics(images: data.Images) -> dict[str, np.ndarray]:
+    """Returns the mean and the standard deviation of each colour channel.
+
+    Args:
+        images: uint8 `(n, height, width, 3)`.
+
+    Returns:
+        `mean` and `deviation`, float32 `(3,)`, in [0, 255].
+    """
+    total = np.zeros((2, images.shape[-1]))
+    for chunk in data.chunks(images, CHUNK):
+        values = chunk.reshape(-1, chunk.shape[-1]).astype("float64")
+        total += [values.sum(axis=0), np.square(values).sum(axis=0)]
+    mean, square = total / (len(images) * images.shape[1] * images.shape[2])
+    deviation = np.sqrt(np.maximum(square - np.square(mean), 1.0))
+    return {"mean": mean.astype("float32"), "deviation": deviation.astype("float32")}
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
@@ -83,6 +102,8 @@ class Preprocessing(keras.layers.Layer):
 
     Args:
         zca: Whether to whiten after the contrast normalisation.
+        normalization: "contrast", or "channels": subtract the mean of each colour
+            channel over the training images and divide by its standard deviation.
         name: Name of the layer.
         dtype: Only float32 is accepted.
 
@@ -93,6 +114,7 @@ class Preprocessing(keras.layers.Layer):
     def __init__(
         self,
         zca: bool = True,
+        normalization: str = "contrast",
         *,
         name: str = "preprocessing",
         dtype: typing.Any = "float32",
@@ -100,21 +122,30 @@ class Preprocessing(keras.layers.Layer):
         super().__init__(name=name, dtype=dtype, trainable=False)
         if self.compute_dtype != "float32":
             raise ValueError(f"Expected dtype float32. Received: {self.compute_dtype}.")
-        self.zca = zca
+        self.zca, self.normalization = zca, normalization
 
     def build(self, input_shape: tuple) -> None:
         """Creates the statistics, initially mean 0 and the identity matrix."""
-        if self.zca:
+        if self.normalization == "channels":
+            shape = input_shape[-1:]
+            self.mean = self.add_weight(shape, "zeros", name="mean", trainable=False)
+            self.deviation = self.add_weight(
+                shape, "ones", name="deviation", trainable=False
+            )
+        elif self.zca:
             size = int(np.prod(input_shape[1:]))
             self.mean = self.add_weight((size,), "zeros", name="mean", trainable=False)
             self.matrix = self.add_weight(
                 (size, size), "identity", name="matrix", trainable=False
             )
 
-    def set_statistics(self, mean: np.ndarray, matrix: np.ndarray) -> None:
-        """Assigns the result of `whitening`; the layer must be built."""
-        self.mean.assign(mean)
-        self.matrix.assign(matrix)
+    def set_statistics(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Assigns the result of `whitening` or `channel_statistics`, by name.
+
+        The layer must be built.
+        """
+        for name, value in statistics.items():
+            getattr(self, name).assign(value)
 
     def call(self, images: Tensor) -> Tensor:
         """Preprocesses a batch.
@@ -125,6 +156,8 @@ class Preprocessing(keras.layers.Layer):
         Returns:
             Float32 of the same shape.
         """
+        if self.normalization == "channels":
+            return (ops.cast(images, "float32") - self.mean) / self.deviation
         images = normalise_contrast(images)
         if not self.zca:
             return images
@@ -137,4 +170,8 @@ class Preprocessing(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {"name": self.name, "zca": self.zca}
+        return {
+            "name": self.name,
+            "zca": self.zca,
+            "normalization": self.normalization,
+        }
