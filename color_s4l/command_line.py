@@ -15,7 +15,7 @@ import shlex
 import sys
 import typing
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import flags
 
@@ -23,6 +23,7 @@ from color_s4l import registry
 from color_s4l.errors import InputError, suggestion
 from color_s4l.fields import ranges_of
 
+_PRESET = "Set several flags at once; flags on the command line have priority."
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 # The disk is full, the user's quota is used up, or the file would be too large.
@@ -73,6 +74,8 @@ def _define(record: type, values: flags.FlagValues) -> None:
         else:
             define, default = _DEFINE[value_type], field.default
         define(field.name, default, text, flag_values=values)
+    if presets := getattr(record, "presets", {}):
+        flags.DEFINE_enum("preset", None, [*presets], _PRESET, flag_values=values)
 
 
 def _help(record: type, description: str) -> str:
@@ -88,6 +91,8 @@ def _help(record: type, description: str) -> str:
             shown = f" {'|'.join(choices)}{shown}"
         text = with_flags(field.metadata["text"], record)
         lines.append(f"  --{field.name:<21} {text}{shown}")
+    if presets := getattr(record, "presets", {}):
+        lines.append(f"  --{'preset':<21} {_PRESET} {'|'.join(presets)}")
     return "\n".join(lines)
 
 
@@ -120,11 +125,28 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     flagged, others = _split_fields(record)
     if rest and not others:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
-    found = {field.name: values[field.name].value for field in flagged}
+    names = {field.name for field in flagged}
+    if values.get("preset") and values.preset:
+        preset = record.presets[values.preset]
+        _set_absent(values, {k: v for k, v in preset.items() if k in names})
+    found = {name: values[name].value for name in names}
     found |= {field.name: rest for field in others}
     return record(
         **{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     )
+
+
+def _set_absent(values: flags.FlagValues, preset: Mapping) -> None:
+    """Gives flags that are not on the command line the values of a preset.
+
+    Values of a flag that may be repeated come before those on the command line.
+    """
+    for name, value in preset.items():
+        flag = values[name]
+        if isinstance(value, tuple):
+            flag.value = [*value, *flag.value]
+        elif not flag.present:
+            flag.value = value
 
 
 def _closest_choice(text: str) -> str:

@@ -8,6 +8,7 @@ from color_s4l.errors import InputError, unknown
 from color_s4l.fields import with_text
 from color_s4l.networks.network import Gate
 from color_s4l.registry import METHODS, TERMS, register_method
+from color_s4l.terms.adaptive import AdaMatch, FreeMatch, SoftMatch
 from color_s4l.terms.attention import AttentionDistance
 from color_s4l.terms.entropy import Entropy
 from color_s4l.terms.exemplar import Exemplar
@@ -55,6 +56,9 @@ register_method("mixmatch", (MixMatch(),))
 register_method("pseudo_label", (Supervised(), PseudoLabel()))
 register_method("pseudo_label_epochs", (Supervised(), PseudoLabelEpochs()))
 register_method("fixmatch", (Supervised(), FixMatch()))
+register_method("freematch", (Supervised(), FreeMatch()))
+register_method("softmatch", (Supervised(), SoftMatch()))
+register_method("adamatch", (Supervised(), AdaMatch()))
 register_method("fixmatch_attention", (Supervised(), FixMatch(), AttentionDistance()))
 register_method(
     "s4l_rotation", (LabeledRotations(), Proxies(tasks=ROTATIONS, weight=0.5))

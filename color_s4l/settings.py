@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from color_s4l import fields
-from color_s4l.errors import InputError
+from color_s4l.errors import InputError, unknown
 from color_s4l.fields import Above, AtLeast, Below, OneOf, option
 from color_s4l.registry import TRUNKS
 
@@ -37,6 +37,29 @@ MILESTONES = (0.3, 0.6, 0.8)
 # Labelled images per unlabelled one, for a method that reads no unlabelled images: the
 # ratio of Color-S4L, so that the baseline has as many labelled images per step.
 BASELINE_LABELED = 7
+
+# Settings for low error in short time on a CPU, chosen on CIFAR-10
+# (benchmarks/results/README.md).
+PRESETS: Mapping[str, Mapping[str, typing.Any]] = {
+    "fast": {
+        "method": "freematch+polyak",
+        "network": "airbench",
+        "dtype_policy": "mixed_bfloat16",
+        "normalization": "channels",
+        "noise": 0.0,
+        "dropout": 0.0,
+        "batch_size": 448,
+        "labeled_batch": 128,
+        "schedule": "triangular",
+        "learning_rate": 0.5,
+        "momentum": 0.85,
+        "bias_rate": 64.0,
+        "weight_decay": 6.65e-4,
+        "final_weights": "average",
+        "test_views": "shifts",
+        "set": ("freematch.decay=0.99",),
+    },
+}
 
 # Fields that do not affect the result: paths, verbosity, resume.
 FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
@@ -82,6 +105,8 @@ class DataSettings:
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings(DataSettings):
     """All settings of a run except those that vary inside a table of error rates."""
+
+    presets: typing.ClassVar[Mapping[str, Mapping[str, typing.Any]]] = PRESETS
 
     unlabeled: Count | None = option(
         None, "Number of images used without labels (default: all training images)."
@@ -135,7 +160,7 @@ class TrainingSettings(DataSettings):
     )
     momentum: Annotated[float, Below(1)] = option(0.9, "Momentum of sgd and muon.")
     bias_rate: Positive = option(
-        1.0, "Factor on the learning rate of biases (sgd; airbench: 64)."
+        1.0, "Factor on the learning rate of batch normalisation's biases."
     )
     schedule: Annotated[
         str, OneOf("polynomial", "cosine", "steps", "constant", "triangular")
@@ -171,6 +196,9 @@ class TrainingSettings(DataSettings):
     )
     hflip: bool | None = option(
         None, "Flip labelled images left-right (default: not for SVHN and digits)."
+    )
+    flip_order: Annotated[str, OneOf("random", "alternating")] = option(
+        "random", "Flip at random, or every labelled image in every second pass."
     )
     bn_stats: Annotated[str, OneOf("both", "supervised")] | None = option(
         None,
@@ -281,6 +309,7 @@ class StepSettings:
     labeled_batch: int
     balance: bool
     hflip: bool
+    flip_order: str
     shift: int
     noise: float
     seed: int
@@ -338,6 +367,21 @@ def part(record: typing.Any, kind: type[Part]) -> Part:
     """
     names = [field.name for field in dataclasses.fields(kind)]
     return kind(**{name: getattr(record, name) for name in names})
+
+
+def preset(name: str, **changes: typing.Any) -> Run:
+    """Returns a run with the values of a preset.
+
+    Args:
+        name: Key of `PRESETS`: "fast".
+        changes: Further fields of `Run`; they have priority.
+
+    Raises:
+        InputError: There is no preset with this name.
+    """
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return Run(**{**PRESETS[name], **changes})
 
 
 def is_digits(dataset: str) -> bool:

@@ -25,6 +25,8 @@ share_cores = _module.share_cores
 share_of = _module.share_of
 # Fused kernels and gradients inside the step.
 after = _module.after
+compiled = _module.compiled
+convolved = _module.convolved
 gelu = _module.gelu
 leaky = _module.leaky
 normalized = _module.normalized

@@ -147,6 +147,15 @@ def device_names() -> list[str]:
     ]
 
 
+def compiled(function: Callable) -> Callable:
+    """Returns the function as it is: the whole step is compiled by XLA.
+
+    Args:
+        function: Takes and returns nested arrays.
+    """
+    return function
+
+
 def normalized(
     features: Tensor, scale: Tensor, offset: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -193,6 +202,19 @@ def gelu(features: Tensor) -> Tensor:
         Float, the shape of `features`.
     """
     return features * ops.sigmoid(1.702 * features)
+
+
+def convolved(features: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves feature maps with stride 1 and padding "same".
+
+    Args:
+        features: `(batch, rows, columns, channels)`.
+        kernel: `(k, k, channels, filters)` in the dtype of `features`.
+
+    Returns:
+        `(batch, rows, columns, filters)`.
+    """
+    return ops.conv(features, kernel, padding="same")
 
 
 def pullback(

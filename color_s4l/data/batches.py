@@ -15,7 +15,7 @@ import numpy as np
 from color_s4l.data.dataset import UNLABELED
 from color_s4l.data.lazy_images import Images
 from color_s4l.data.splits import Split
-from color_s4l.data.streams import Purpose, Stream
+from color_s4l.data.streams import Purpose, Stream, permutation
 
 
 def steps_per_epoch(unlabeled: int, batch_size: int) -> int:
@@ -39,6 +39,8 @@ class StepBatches:
             the class loss; None for equal weights.
         targets: float32 `(len(split.unlabeled), classes)`: class probabilities that an
             earlier training predicted for these images. None: not in the batches.
+        alternating: Whether the batches tell which labelled images to flip: a random
+            half in the first pass over the labelled images, the others in the next.
 
     Raises:
         ValueError: A size is not positive, a part of the split is empty, a
@@ -57,6 +59,7 @@ class StepBatches:
         colorized: Images | None = None,
         class_weights: np.ndarray | None = None,
         targets: np.ndarray | None = None,
+        alternating: bool = False,
     ):
         self.images, self.labels, self.split = images, labels, split
         self.batch_size, self.labeled_batch = batch_size, labeled_batch
@@ -66,6 +69,10 @@ class StepBatches:
         self._check()
         self._labeled = Stream(len(split.labeled), seed, Purpose.LABELED_BATCHES)
         self._unlabeled = Stream(len(split.unlabeled), seed, Purpose.UNLABELED_BATCHES)
+        self._second_half = None
+        if alternating:
+            order = permutation(len(split.labeled), seed, Purpose.FLIPS, 0)
+            self._second_half = order % 2
 
     @property
     def steps_per_epoch(self) -> int:
@@ -95,13 +102,16 @@ class StepBatches:
             "colorized": uint8 `(G, B / G, height, width, 3)`, only if it was given.
             "label_weights": float32 `(G, L / G)`, only if class weights were given.
             "targets": float32 `(G, B / G, classes)`, only if it was given.
+            "flip": Boolean `(G, L / G)`, which labelled images to flip; only if
+            `alternating`.
 
         Raises:
             ValueError: `step` is negative.
         """
         if step < 0:
             raise ValueError(f"Expected `step` of at least 0. Received: {step}.")
-        labeled, index = self._draw(step)
+        position, index = self._draw(step)
+        labeled = self.split.labeled[position]
         unlabeled = self.split.unlabeled[index]
         batch = {
             "labeled": self.images[labeled],
@@ -115,16 +125,20 @@ class StepBatches:
             batch["label_weights"] = self.class_weights[batch["labels"]]
         if self.targets is not None:
             batch["targets"] = self.targets[index]
+        if self._second_half is not None:
+            places = step * self.labeled_batch + np.arange(self.labeled_batch)
+            passes = (places // self._labeled.length).reshape(self.groups, -1)
+            batch["flip"] = (passes + self._second_half[position]) % 2 == 0
         return batch
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns labelled images `(G, L / G)` and unlabelled positions `(G, B / G)`.
+        """Returns positions among the labelled `(G, L / G)` and the unlabelled images.
 
         The labelled stream continues across epochs; the unlabelled stream begins a
         new pass with every epoch.
         """
         start = step * self.labeled_batch
-        labeled = self.split.labeled[self._labeled.take(start, self.labeled_batch)]
+        labeled = self._labeled.take(start, self.labeled_batch)
         epoch, within = divmod(step, self.steps_per_epoch)
         start = epoch * self._unlabeled.length + within * self.batch_size
         index = self._unlabeled.take(start, self.batch_size)

@@ -22,6 +22,7 @@ class Purpose(enum.IntEnum):
     LABELED_BATCHES = 2
     UNLABELED_BATCHES = 3
     CYCLE_SUBSET = 4
+    FLIPS = 5
 
 
 def permutation(length: int, seed: int, purpose: Purpose, number: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from keras import layers, ops
 
 from color_s4l.backend import Tensor
 from color_s4l.networks import parts
-from color_s4l.networks.layers import GELU, BatchNormalization
+from color_s4l.networks.layers import GELU, BatchNormalization, Conv2D
 from color_s4l.registry import register_trunk
 
 # Side of the whitened patches, and the number added to the eigenvalues of their
@@ -130,7 +130,7 @@ def airbench(
         input_shape: Sides of 16 to 96 px.
         filters: Number of filters of the three blocks.
         depth: Convolutions in each block, 2 or 3. With 3, the last one is residual.
-        width: Factor on the numbers of filters. 1 gives 1,975,192 trained parameters
+        width: Factor on the numbers of filters. 1 gives 1,968,792 trained parameters
             for `airbench`.
         dropout: After each block's pooling (published: 0).
         synchronized: As for every trunk.
@@ -164,7 +164,7 @@ def airbench(
 
 
 def _convolve(features: Tensor, filters: int, name: str) -> Tensor:
-    return layers.Conv2D(
+    return Conv2D(
         filters,
         3,
         padding="same",

@@ -139,6 +139,7 @@ def build_batches(
         colorized,
         weights,
         inputs.targets,
+        alternating=settings.hflip and settings.flip_order == "alternating",
     )
 
 
@@ -189,7 +190,7 @@ def build_preprocessing(
     Args:
         settings: Normalisation and whitening.
         image_shape: `(height, width, channels)`.
-        statistics: Result of `preprocessing_statistics`; None leaves the initial values.
+        statistics: From `preprocessing_statistics`; None: keeps the initial values.
     """
     layer = Preprocessing(settings.zca, settings.normalization)
     layer.build((None, *image_shape))

@@ -28,8 +28,8 @@ class Plan:
         num_examples: Number of unlabelled images.
         weight_decay: Factor on the sum of squares of the kernels. The published
             5e-4 is Keras' `l2(5e-4)`, gradient 1e-3 times the weight.
-        bias_rate: Factor on the gradients of biases, which under SGD is a factor on
-            their learning rate.
+        bias_rate: Factor on the gradients of the biases of batch normalisation, which
+            under SGD is a factor on their learning rate.
         seed: Seed of all random draws in the step.
     """
 
@@ -61,6 +61,7 @@ class Learner(backend.TrainStep, keras.Model):
         self.views = views
         self.terms = tuple(terms)
         self.plan = plan
+        self.apply_views = backend.compiled(views.apply)
         self.draws_seed = keras.random.SeedGenerator(plan.seed, name="draws")
         self.states = [
             term.create_state(network, plan.num_examples) for term in self.terms
@@ -117,7 +118,7 @@ class Learner(backend.TrainStep, keras.Model):
             for term, draws in zip(self.terms, terms, strict=True)
             if draws is not None
         }
-        return {**self.views.apply(self._sized(data), drawn), "draws": own}
+        return {**self.apply_views(self._sized(data), drawn), "draws": own}
 
     def _sized(self, data: Arrays) -> dict:
         """Restores the static shape, which is lost when a batch is divided."""
@@ -146,7 +147,7 @@ class Learner(backend.TrainStep, keras.Model):
         return Progress(self.optimizer.iterations, steps, self.plan.steps_per_epoch)
 
     def scaled(self, gradients: Sequence) -> list:
-        """Returns gradients in which those of biases are multiplied by their rate.
+        """Returns gradients; those of batch normalisation's biases times their rate.
 
         Args:
             gradients: One for each of `trainable_variables`.
@@ -154,9 +155,7 @@ class Learner(backend.TrainStep, keras.Model):
         if self.plan.bias_rate == 1:
             return list(gradients)
         return [
-            self.plan.bias_rate * gradient
-            if variable.name in ("bias", "beta")
-            else gradient
+            self.plan.bias_rate * gradient if variable.name == "beta" else gradient
             for gradient, variable in zip(
                 gradients, self.trainable_variables, strict=True
             )

@@ -15,7 +15,7 @@ from color_s4l import settings as run_settings
 from color_s4l.artifacts import provenance, run_directory
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.data.streams import seed_initialisers
-from color_s4l.errors import InputError
+from color_s4l.errors import InputError, unknown
 from color_s4l.networks import TRUNKS, Network, inference_model
 from color_s4l.networks.structure import ALL
 from color_s4l.settings import (

@@ -22,12 +22,12 @@ class Draws(typing.NamedTuple):
     Attributes:
         shift: int32 `(batch, 2)`: pixels down and to the right.
         flip: Boolean `(batch,)`, or None: no image is flipped.
-        noise: Float `(batch, height, width, channels)`, to be added.
+        noise: Float `(batch, height, width, channels)`, to be added, or None.
     """
 
     shift: Tensor
     flip: Tensor | None
-    noise: Tensor
+    noise: Tensor | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Augmentation:
     Attributes:
         shift: Largest shift in pixels; 0 for none.
         flip: Whether images are flipped left-right, with probability 1/2.
-        noise: Standard deviation of the noise, in units of preprocessed images.
+        noise: Standard deviation of the noise, in units of preprocessed images; 0 for
+            none.
     """
 
     shift: int = 2
@@ -54,7 +55,9 @@ class Augmentation:
         return Draws(
             shift=draw_shift(seed, shape[0], self.shift),
             flip=draw_flip(seed, shape[0]) if self.flip else None,
-            noise=keras.random.normal(shape, stddev=self.noise, seed=seed),
+            noise=keras.random.normal(shape, stddev=self.noise, seed=seed)
+            if self.noise
+            else None,
         )
 
 
@@ -93,7 +96,9 @@ def apply(images: Tensor, draws: Draws) -> Tensor:
     images = shift(images, draws.shift)
     if draws.flip is not None:
         images = flip(images, draws.flip)
-    return images + ops.cast(draws.noise, images.dtype)
+    if draws.noise is not None:
+        images = images + ops.cast(draws.noise, images.dtype)
+    return images
 
 
 def shift(images: Tensor, pixels: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ UNLABELED = "unlabeled"
 COLORIZED = "colorized"
 TARGETS = "targets"
 WEIGHTS = "label_weights"
+FLIP = "flip"
 SOURCES = (LABELED, UNLABELED)
 
 ROTATIONS = ("rotated_90", "rotated_180", "rotated_270")
@@ -139,6 +140,8 @@ class Labeled(Family):
 
     def apply(self, batch: Arrays, draws: Draws) -> Arrays:
         """Augments the images once, then rotates them."""
+        if FLIP in batch:
+            draws = draws._replace(flip=batch[FLIP])
         images = self.augmented(batch[LABELED], draws)
         made = {LABELED: images} if LABELED in self.needed else {}
         for rotation in ROTATIONS:
@@ -315,7 +318,8 @@ class StepViews:
             batch: A batch of `StepBatches`: uint8 `labeled`, `unlabeled` and
                 `colorized` (groups, per group, h, w, 3), int32 `labels` and `index`
                 (groups, per group); optionally float32 `label_weights`, like `labels`,
-                and float32 `targets` (groups, per group, classes).
+                and float32 `targets` (groups, per group, classes) and boolean `flip`,
+                like `labels`.
             draws: Result of `draw`, or one device's part of it.
 
         Returns:

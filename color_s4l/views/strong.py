@@ -1,6 +1,7 @@
 """Strong views: RandAugment with Cutout, and crops with changed colours."""
 
 import typing
+from collections.abc import Callable
 
 import keras
 from keras import ops
@@ -14,6 +15,8 @@ from color_s4l.views.step import LABELED, UNLABELED, Arrays, Family, Seed, Shape
 
 # Number of operations applied to an image.
 CHOSEN = 3
+# Number of images to which one operation is applied at a time.
+CHUNK = 16
 # Longest side of the grey square, as a share of the image's side.
 LARGEST_SQUARE = 0.5
 # The mean colour of CIFAR's images, as in the published code.
@@ -92,22 +95,46 @@ def randaugment(images: Tensor, operations: Tensor, values: Tensor) -> Tensor:
 def _one_operation(images: Tensor, chosen: Tensor, values: Tensor) -> Tensor:
     """Applies one operation to each image.
 
-    Every operation is computed for all images, because the graph cannot branch on
-    `chosen`. Movements are selected as matrices, so that pixels are moved only once.
+    The images are sorted by operation, so that each operation is computed for few
+    other images. Movements are selected as matrices, so that pixels are moved once.
     """
-    side = images.shape[2]
+    order = ops.argsort(chosen)
+    images, chosen, values = (
+        ops.take(part, order, axis=0) for part in (images, chosen, values)
+    )
     identity = ops.cast(ops.stack([1, 0, 0, 0, 1, 0]), "float32")
     matrix = ops.ones_like(values)[:, None] * identity
-    changed = images
     for index, operation in enumerate(OPERATIONS.values()):
         value = operation.value(values)
-        here = chosen == index
         if operation.matrix:
-            matrix = ops.where(here[:, None], operation.matrix(value, side), matrix)
+            moved = operation.matrix(value, images.shape[2])
+            matrix = ops.where((chosen == index)[:, None], moved, matrix)
         elif operation.pixels:
-            new = operation.pixels(images, value)
-            changed = ops.where(here[:, None, None, None], new, changed)
-    return nearest(changed, matrix)
+            first = ops.sum(ops.cast(chosen < index, "int32"))
+            last = ops.sum(ops.cast(chosen <= index, "int32"))
+            images = _changed(images, value, operation.pixels, first, last)
+    return ops.take(nearest(images, matrix), ops.argsort(order), axis=0)
+
+
+def _changed(
+    images: Tensor, values: Tensor, pixels: Callable, first: Tensor, last: Tensor
+) -> Tensor:
+    """Applies an operation to the images from `first` to before `last`, in chunks."""
+    count = images.shape[0]
+    size = min(CHUNK, count)
+
+    def change(position, images):
+        start = ops.minimum(position, count - size)
+        corner = (start, 0, 0, 0)
+        part = ops.slice(images, corner, (size, *images.shape[1:]))
+        row = start + ops.arange(size, dtype="int32")
+        here = ((row >= position) & (row < last))[:, None, None, None]
+        new = pixels(part, ops.slice(values, (start,), (size,)))
+        changed = ops.slice_update(images, corner, ops.where(here, new, part))
+        return position + size, changed
+
+    end = ops.while_loop(lambda position, _: position < last, change, (first, images))
+    return end[1]
 
 
 def cutout(images: Tensor, square: Tensor) -> Tensor:

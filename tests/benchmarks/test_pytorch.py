@@ -133,7 +133,7 @@ def test_preprocessing_is_equal(zca, small, statistics):
     layer = Preprocessing(zca=zca)
     layer.build((None, *small.images.shape[1:]))
     if zca:
-        layer.set_statistics(*statistics)
+        layer.set_statistics(statistics)
     raw = small.images[:4]
     whitening = map(torch.tensor, statistics if zca else ())
     found = plain.preprocess(torch.tensor(raw), *whitening)

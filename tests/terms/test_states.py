@@ -151,6 +151,20 @@ def test_polyak_averaging_by_hand(make_learner):
     assert np.abs(expected - three).max() > 1e-4
 
 
+def test_the_averages_of_freematch_by_hand(make_learner):
+    # Decay 1/2 from 1/4 for each of four classes: after one step half of the start and
+    # half of the step's predictions, which sum to 1.
+    terms = terms_of("freematch", ["freematch.decay=0.5"])
+    learner, _ = trained(make_learner, terms, steps=1)
+    state = next(state for state in learner.states if state is not None)
+    found = {name: numpy_of(value) for name, value in state.of.items()}
+    assert found["predicted"].sum() == pytest.approx(1)
+    assert found["labels"].sum() == pytest.approx(1)
+    assert 0.25 < found["confidence"] < 0.625
+    # Four unlabelled images: shares of labels are quarters.
+    assert 8 * found["labels"] - 1 == pytest.approx(np.round(8 * found["labels"] - 1))
+
+
 def test_both_teachers_of_a_sum_are_evaluated(make_learner):
     terms = terms_of("ict+mean_teacher", ["ict.decay=0", "ict.ramp_decay=0"])
     learner, _ = trained(make_learner, terms)
