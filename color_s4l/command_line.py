@@ -137,16 +137,10 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
 
 
 def _set_absent(values: flags.FlagValues, preset: Mapping) -> None:
-    """Gives flags that are not on the command line the values of a preset.
-
-    Values of a flag that may be repeated come before those on the command line.
-    """
+    """Gives flags that are not on the command line the values of a preset."""
     for name, value in preset.items():
-        flag = values[name]
-        if isinstance(value, tuple):
-            flag.value = [*value, *flag.value]
-        elif not flag.present:
-            flag.value = value
+        if not values[name].present:
+            values[name].value = value
 
 
 def _closest_choice(text: str) -> str:

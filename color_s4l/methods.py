@@ -64,6 +64,8 @@ register_method(
     "s4l_rotation", (LabeledRotations(), Proxies(tasks=ROTATIONS, weight=0.5))
 )
 register_method("s4l_exemplar", (Exemplar(),))
+# For runs of some thousand steps (`settings.PRESETS`).
+register_method("fast", (Supervised(), FreeMatch(decay=0.99), Polyak()))
 # Stages of recipes.
 register_method("proxies", (Proxies(tasks=COLOR_S4L),))
 register_method("rotnet", (Proxies(tasks=ROTATIONS),))

@@ -42,7 +42,7 @@ BASELINE_LABELED = 7
 # (benchmarks/results/README.md).
 PRESETS: Mapping[str, Mapping[str, typing.Any]] = {
     "fast": {
-        "method": "freematch+polyak",
+        "method": "fast",
         "network": "airbench",
         "dtype_policy": "mixed_bfloat16",
         "normalization": "channels",
@@ -57,7 +57,6 @@ PRESETS: Mapping[str, Mapping[str, typing.Any]] = {
         "weight_decay": 6.65e-4,
         "final_weights": "average",
         "test_views": "shifts",
-        "set": ("freematch.decay=0.99",),
     },
 }
 
