@@ -126,7 +126,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     if rest and not others:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
     names = {field.name for field in flagged}
-    if values.get("preset") and values.preset:
+    if "preset" in values and values.preset:
         preset = record.presets[values.preset]
         _set_absent(values, {k: v for k, v in preset.items() if k in names})
     found = {name: values[name].value for name in names}
