@@ -58,6 +58,11 @@ def _choices(record: type, name: str) -> tuple[str, ...]:
     return next((r.choices for r in ranges_of(hints[name]) if r.choices), ())
 
 
+def _presets(record: type) -> Mapping[str, Mapping]:
+    """Returns the presets of a command: name -> values of flags."""
+    return getattr(record, "presets", {})
+
+
 def _define(record: type, values: flags.FlagValues) -> None:
     annotations = typing.get_type_hints(record)
     for field in _split_fields(record)[0]:
@@ -74,7 +79,7 @@ def _define(record: type, values: flags.FlagValues) -> None:
         else:
             define, default = _DEFINE[value_type], field.default
         define(field.name, default, text, flag_values=values)
-    if presets := getattr(record, "presets", {}):
+    if presets := _presets(record):
         flags.DEFINE_enum("preset", None, [*presets], _PRESET, flag_values=values)
 
 
@@ -91,7 +96,7 @@ def _help(record: type, description: str) -> str:
             shown = f" {'|'.join(choices)}{shown}"
         text = with_flags(field.metadata["text"], record)
         lines.append(f"  --{field.name:<21} {text}{shown}")
-    if presets := getattr(record, "presets", {}):
+    if presets := _presets(record):
         lines.append(f"  --{'preset':<21} {_PRESET} {'|'.join(presets)}")
     return "\n".join(lines)
 
@@ -127,7 +132,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
     names = {field.name for field in flagged}
     if "preset" in values and values.preset:
-        preset = record.presets[values.preset]
+        preset = _presets(record)[values.preset]
         _set_absent(values, {k: v for k, v in preset.items() if k in names})
     found = {name: values[name].value for name in names}
     found |= {field.name: rest for field in others}

@@ -4,7 +4,7 @@ Sohn et al. 2020 (https://arxiv.org/abs/2001.07685).
 """
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from keras import ops
 
@@ -33,7 +33,7 @@ class WeakToStrong(Term):
     weight: Annotated[float, AtLeast(0)] = 1.0
     bn_stats: BnStats = "both"
 
-    reads = ("weak", "strong")
+    reads: ClassVar[tuple[str, ...]] = ("weak", "strong")
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress

@@ -304,6 +304,8 @@ class Evaluation:
         errors, clean = self._errors()
         further = {}
         for name, values in self.learner.evaluated().items():
+            if name == self.settings.final_weights:
+                continue  # they are the result
             with self.learner.network.replaced(values):
                 further[name], _ = self._errors()
         return errors | ({"further": further} if further else {}), clean

@@ -204,6 +204,31 @@ def test_arrays_train_without_test_images(small, tmp_path, lines):
     assert not (tmp_path / "run" / "pictures" / "confusion.png").exists()
 
 
+def test_the_average_can_be_the_result(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        method="supervised+polyak",
+        epochs=3,
+        evaluate_every=2,
+        final_weights="average",
+        test_views="flips",
+        optimizer="adamw",
+        learning_rate=0.01,
+        run_dir=str(tmp_path / "run"),
+    )
+    result = session.train(run)
+    log = pd.read_csv(tmp_path / "run" / "log.csv")
+    assert log["test_error"].notna().tolist() == [False, True, True]
+    # The model is the average: its error is the last one logged for it.
+    assert result["error"] == pytest.approx(log["average_test_error"].iloc[-1])
+    assert "further" not in result
+    wrong = dataclasses.replace(
+        run, final_weights="teacher", run_dir=str(tmp_path / "wrong")
+    )
+    with pytest.raises(InputError, match=r"no set of final weights 'teacher'.*average"):
+        session.train(wrong)
+
+
 def test_devices_need_groups_that_they_can_share(tiny):
     # gcd(9, 8) = 1: one group, two devices.
     run = dataclasses.replace(tiny, labeled_batch=9, devices=2)
@@ -231,7 +256,13 @@ def test_cores_are_shared_by_equal_passes_only(monkeypatch):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's")
 @pytest.mark.parametrize(
     ("cores", "passes", "gpus", "expected"),
-    [(2, 3, [], [1]), (2, 1, [], []), (4, 3, [], []), (2, 2, ["GPU:0"], [])],
+    [
+        (2, 3, [], ["intra"]),
+        (2, 1, [], ["inter"]),
+        (4, 3, [], []),
+        (2, 2, ["GPU:0"], []),
+        (2, 1, ["GPU:0"], []),
+    ],
 )
 def test_each_pass_gets_a_core_if_there_are_no_more_cores(
     cores, passes, gpus, expected, monkeypatch
@@ -242,9 +273,14 @@ def test_each_pass_gets_a_core_if_there_are_no_more_cores(
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     monkeypatch.setattr(backend._module, "_cores", lambda: cores)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: gpus)
-    setter = "set_intra_op_parallelism_threads"
-    monkeypatch.setattr(tf.config.threading, setter, found.append)
+    for kind in ("intra", "inter"):
+        setter = f"set_{kind}_op_parallelism_threads"
+        monkeypatch.setattr(
+            tf.config.threading, setter, lambda n, kind=kind: found.append((kind, n))
+        )
     backend.share_cores(passes)
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
-    backend.share_cores(passes)  # the user's choice counts
-    assert found == expected
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "2")
+            backend.share_cores(passes)  # the user's choice counts
+    assert found == [(kind, 1) for kind in expected]
