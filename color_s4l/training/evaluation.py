@@ -106,7 +106,7 @@ class AugmentedClassifier(keras.Model):
     class, left-right flips of the two clean copies, without and with noise: 8 views, or
     4 without flips. "flips": the image and its left-right flip. "shifts": these two,
     and the image moved by one pixel up and left and by one pixel down and right, each
-    with its flip; the unmoved views count twice (airbench,
+    with its flip; the first two count twice (airbench,
     https://arxiv.org/abs/2404.00498, section 3.5).
 
     Use a new instance for each pass over a test set: the draws of "published" depend
@@ -137,31 +137,32 @@ class AugmentedClassifier(keras.Model):
         """Maps uint8 `(batch, height, width, 3)` to float32 `(batch, classes)`."""
         clean = self.preprocessing(images)
         if self.views != "published":
-            return self._mean(self._fixed_views(clean))
+            return self._without_draws(clean)
         draws = keras.random.randint(
             (images.shape[0], 2), 0, len(SHIFTS), seed=self.seed
         )
         shifted = augmentation.shift(
             clean, ops.take(ops.convert_to_tensor(SHIFTS, "int32"), draws)
         )
-        views = [clean, shifted]
-        if self.hflip:
-            views += [ops.flip(view, axis=2) for view in views]
+        views = self._flipped([clean, shifted])
         return self._mean([*views, *(self._with_noise(view) for view in views)])
 
     def _mean(self, views):
         return sum(self.rest(view, training=False) for view in views) / len(views)
 
-    def _fixed_views(self, clean):
-        """Returns the views without random draws; the image itself counts twice."""
-        views = [clean]
-        if self.views == "shifts":
-            both = ops.ones((clean.shape[0], 2), "int32")
-            moved = [augmentation.shift(clean, step * both) for step in (-1, 1)]
-            views = [clean, clean, *moved]
-        if self.hflip:
-            views += [ops.flip(view, axis=2) for view in views]
-        return views
+    def _without_draws(self, clean):
+        mean = self._mean(self._flipped([clean]))
+        if self.views == "flips":
+            return mean
+        both = ops.ones((clean.shape[0], 2), "int32")
+        moved = [augmentation.shift(clean, step * both) for step in (-1, 1)]
+        return (mean + self._mean(self._flipped(moved))) / 2
+
+    def _flipped(self, views):
+        """Returns the views and, if flips keep the class, their left-right flips."""
+        if not self.hflip:
+            return views
+        return [*views, *(ops.flip(view, axis=2) for view in views)]
 
     def _with_noise(self, images):
         noise = keras.random.normal(
