@@ -1,6 +1,7 @@
 """The files of a finished run: models, result.json, samples and pictures."""
 
 import logging
+import time
 
 import keras
 import numpy as np
@@ -36,9 +37,21 @@ LARGEST_SIDE = 96
 
 
 def measure(
-    prepared: Prepared, evaluation: Evaluation, directory: RunDirectory
+    prepared: Prepared,
+    evaluation: Evaluation,
+    directory: RunDirectory,
+    started: float,
+    resumed: int,
 ) -> tuple[Result, np.ndarray | None]:
     """Evaluates the weights of the last epoch on the test images.
+
+    Args:
+        prepared: The trained run.
+        evaluation: Measures the errors.
+        directory: The run directory, with the log.
+        started: `time.perf_counter()` when this process began the run. `seconds` is
+            the time since then, and the time of the epochs of earlier processes.
+        resumed: Number of epochs that earlier processes trained.
 
     Returns:
         The content of result.json, and the test images' probabilities, float32
@@ -56,7 +69,9 @@ def measure(
         "unlabeled": len(split.unlabeled),
         "parameters": prepared.learner.network.num_parameters,
         **{name: float(log[name].median()) for name in SPEEDS},
-        "seconds": float(log["seconds"].sum()),
+        "seconds": float(
+            log["seconds"][:resumed].sum() + time.perf_counter() - started
+        ),
         "colorizer": prepared.colorizer,
     }
     return result, clean

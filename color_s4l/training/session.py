@@ -5,6 +5,7 @@ settings -> inputs -> learner -> fit -> results
 
 import contextlib
 import logging
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -62,6 +63,7 @@ def train(
         InputError: A setting is wrong, the directory exists, or the loss is not
             finite.
     """
+    started = time.perf_counter()
     terms = checked_terms(run)
     scope = start(run, () if shared_process else terms)
     values = run_settings.to_json(run)
@@ -86,9 +88,11 @@ def train(
     if final is not None and final not in offered:
         raise unknown("set of final weights", final, offered)
     with scope(), _precision(settings.runtime.dtype_policy):
-        _fit(prepared, evaluation, directory, extra_callbacks)
+        resumed = _fit(prepared, evaluation, directory, extra_callbacks)
         evaluation.assign_final_weights()
-        result, probabilities = results.measure(prepared, evaluation, directory)
+        result, probabilities = results.measure(
+            prepared, evaluation, directory, started, resumed
+        )
     with _precision(settings.runtime.dtype_policy):
         results.write(prepared, result, probabilities, directory)
     return result
@@ -314,8 +318,8 @@ def _fit(
     evaluation: Evaluation,
     directory: RunDirectory,
     extra_callbacks: Sequence[keras.callbacks.Callback],
-) -> None:
-    """Trains from the last complete epoch to the end."""
+) -> int:
+    """Trains from the last complete epoch to the end; returns this epoch's number."""
     learner, batches = prepared.learner, prepared.batches
     every = prepared.settings.evaluation.evaluate_every
     epochs = prepared.settings.optimization.epochs
@@ -323,7 +327,7 @@ def _fit(
     if complete:
         logger.info("resumed    after epoch %s of %s", complete, epochs)
     if complete >= epochs:
-        return
+        return complete
     steps = batches.steps_per_epoch
     images = build.images_per_step(learner.terms, batches)
     span = progress.Span(epochs, steps, images, complete)
@@ -351,3 +355,4 @@ def _fit(
                 *extra_callbacks,
             ],
         )
+    return complete
