@@ -111,6 +111,36 @@ def test_proxies(outcome_of):
     assert found.watch["proxy_error"] == pytest.approx(25)
 
 
+def test_drawn_views_of_each_image(outcome_of):
+    term = Proxies(tasks=("identity", "colorized"), views_per_image=1)
+    views = {
+        "identity": logits([0.5, 0.5], [0.75, 0.25]),
+        "colorized": logits([0.25, 0.75], [0.875, 0.125]),
+    }
+    # Image 0 as task 1 (probability 3/4), image 1 as task 0 (3/4).
+    draws = {term: np.array([[[1], [0]]], "int32")}
+    found = outcome_of(term, {**views, "draws": draws})
+    assert found.terms["proxy_loss"] == pytest.approx(math.log(4 / 3), rel=1e-5)
+    # Both as task 1: 3/4 and 1/8.
+    draws = {term: np.array([[[1], [1]]], "int32")}
+    found = outcome_of(term, {**views, "draws": draws})
+    expected = (math.log(4 / 3) + math.log(8)) / 2
+    assert found.terms["proxy_loss"] == pytest.approx(expected, rel=1e-5)
+    assert found.watch["proxy_error"] == pytest.approx(50)
+
+
+def test_every_view_is_drawn_equally_often_and_none_twice():
+    term = Proxies(views_per_image=3)
+    shapes = {"labeled": (2, 1, 8, 8, 3), "unlabeled": (2, 700, 8, 8, 3)}
+    drawn = numpy_of(term.draw(keras.random.SeedGenerator(1), shapes))
+    assert drawn.shape == (2, 700, 3)
+    assert all(len(set(row)) == 3 for row in drawn.reshape(-1, 3))
+    # 600 of each, with a standard deviation of 18.5.
+    assert np.abs(np.bincount(drawn.ravel(), minlength=7) - 600).max() < 90
+    assert term.unread_views() == 4
+    assert Proxies().draw(keras.random.SeedGenerator(1), shapes) is None
+
+
 def test_the_position_of_a_task_is_its_label(outcome_of):
     views = {task: np.zeros((2, 7), "float32") for task in COLOR_S4L}
     for label, task in enumerate(COLOR_S4L):
