@@ -10,10 +10,8 @@ step uses the averages of the steps before it, without its own predictions.
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Annotated
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -27,38 +25,6 @@ from color_s4l.terms.term import Kept, Progress, State
 
 # Added to probabilities before division and logarithm.
 SMALLEST = 1e-6
-
-
-class MovingAverages(keras.layers.Layer):
-    """Named exponential moving averages; the state of a term.
-
-    Args:
-        initial: Name -> first value.
-    """
-
-    def __init__(self, initial: Mapping[str, np.ndarray | float]):
-        super().__init__(name="moving_averages", dtype="float32")
-        self.of = {
-            name: self.add_weight(
-                name=name,
-                shape=np.shape(value),
-                initializer=keras.initializers.Constant(value),
-                trainable=False,
-            )
-            for name, value in initial.items()
-        }
-        self.built = True
-
-    def move(self, new: Mapping[str, Tensor], decay: float) -> None:
-        """Moves each average towards a new value.
-
-        Args:
-            new: Name -> value, like `initial`.
-            decay: Factor on the old average, in [0, 1).
-        """
-        for name, value in new.items():
-            average = self.of[name]
-            average.assign(decay * average + (1 - decay) * value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +47,8 @@ class Adaptive(WeakToStrong):
     def after_update(
         self, network: Network, state: State, kept: Kept, progress: Progress
     ) -> None:
-        """Moves the averages."""
+        """Moves the averages and the teacher."""
+        super().after_update(network, state, kept, progress)
         name = TERMS.name_of(type(self))
         state.move(self.statistics(kept[f"{name}_predictions"], kept), self.decay)
 
@@ -119,12 +86,10 @@ class FreeMatch(Adaptive):
 
     fairness: Annotated[float, AtLeast(0)] = 0.01
 
-    def create_state(self, network: Network, num_examples: int) -> MovingAverages:
-        """Returns the averages of confidence, predictions and pseudo-labels."""
+    def averages(self, network: Network) -> dict[str, np.ndarray | float]:
+        """Returns the first averages of confidence, predictions and pseudo-labels."""
         classes = _uniform(network)
-        return MovingAverages(
-            {"confidence": classes[0], "predicted": classes, "labels": classes}
-        )
+        return {"confidence": classes[0], "predicted": classes, "labels": classes}
 
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
@@ -184,12 +149,10 @@ class SoftMatch(Adaptive):
 
     deviations: Annotated[float, Above(0)] = 2.0
 
-    def create_state(self, network: Network, num_examples: int) -> MovingAverages:
-        """Returns the averages of predictions, confidence and its variance."""
+    def averages(self, network: Network) -> dict[str, np.ndarray | float]:
+        """Returns the first averages of predictions, confidence and its variance."""
         classes = _uniform(network)
-        return MovingAverages(
-            {"predicted": classes, "confidence": classes[0], "variance": 1.0}
-        )
+        return {"predicted": classes, "confidence": classes[0], "variance": 1.0}
 
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
@@ -231,10 +194,10 @@ class AdaMatch(Adaptive):
 
     reads = ("labeled", "weak", "strong")
 
-    def create_state(self, network: Network, num_examples: int) -> MovingAverages:
-        """Returns the averages of the predictions for both kinds of images."""
+    def averages(self, network: Network) -> dict[str, np.ndarray | float]:
+        """Returns the first averages of the predictions for both kinds of images."""
         classes = _uniform(network)
-        return MovingAverages({"predicted": classes, "labeled": classes})
+        return {"predicted": classes, "labeled": classes}
 
     def factor(self, progress: Progress) -> Tensor:
         """Returns a factor that rises from 0 to 1 in the first half of the run."""

@@ -4,17 +4,61 @@ Sohn et al. 2020 (https://arxiv.org/abs/2001.07685).
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+import keras
+import numpy as np
 from keras import ops
 
 from color_s4l.backend import Tensor
-from color_s4l.fields import AtLeast
-from color_s4l.networks.network import Network
+from color_s4l.fields import AtLeast, Below
+from color_s4l.networks.network import Network, Values
 from color_s4l.registry import TERMS, register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass, target_logits
-from color_s4l.terms.term import Outcome, Progress, State, Term
+from color_s4l.terms.polyak import Averages, warmed_up
+from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
+
+
+class Labeler(keras.layers.Layer):
+    """The state of a term with pseudo-labels: averages, and the weights of a teacher.
+
+    Args:
+        network: A built network.
+        averages: Name -> first value of an exponential moving average.
+        teacher: Whether the weights are averaged too.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        averages: Mapping[str, np.ndarray | float],
+        teacher: bool,
+    ):
+        super().__init__(name="labeler", dtype="float32")
+        self.teacher = Averages(network) if teacher else None
+        self.of = {
+            name: self.add_weight(
+                name=name,
+                shape=np.shape(value),
+                initializer=keras.initializers.Constant(value),
+                trainable=False,
+            )
+            for name, value in averages.items()
+        }
+        self.built = True
+
+    def move(self, new: Mapping[str, Tensor], decay: float) -> None:
+        """Moves each average towards a new value.
+
+        Args:
+            new: Name -> value, for all averages.
+            decay: Factor on the old average, in [0, 1).
+        """
+        for name, value in new.items():
+            average = self.of[name]
+            average.assign(decay * average + (1 - decay) * value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +70,42 @@ class WeakToStrong(Term):
 
     Attributes:
         weight: Factor on the loss; 1.
+        teacher: Decay, in [0, 1), of the moving average of the weights that predicts
+            the pseudo-labels, as in `mean_teacher`; 0 as published: the student
+            predicts them.
         bn_stats: Whether the passes update the moving statistics; "both" as published,
             where labelled, weak and strong images are one batch.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0
+    teacher: Annotated[float, Below(1)] = 0.0
     bn_stats: BnStats = "both"
 
     reads: ClassVar[tuple[str, ...]] = ("weak", "strong")
+
+    def create_state(self, network: Network, num_examples: int) -> Labeler | None:
+        """Returns the averages and the teacher; None if there are none."""
+        averages = self.averages(network)
+        if not averages and not self.teacher:
+            return None
+        return Labeler(network, averages, teacher=self.teacher > 0)
+
+    def averages(self, network: Network) -> dict[str, np.ndarray | float]:
+        """Returns the first values of the term's moving averages; by default none."""
+        return {}
+
+    def after_update(
+        self, network: Network, state: State, kept: Kept, progress: Progress
+    ) -> None:
+        """Moves the teacher towards the student."""
+        if self.teacher:
+            state.teacher.move(network, 1 - warmed_up(self.teacher, progress.step))
+
+    def evaluated(self, network: Network, state: State) -> dict[str, Values]:
+        """Returns the teacher's weights."""
+        if not self.teacher:
+            return {}
+        return {f"{TERMS.name_of(type(self))}_teacher": state.teacher.values(network)}
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
@@ -43,9 +115,8 @@ class WeakToStrong(Term):
         Also logs `<term>_labeled`, the mean weight of the images in percent.
         """
         name = TERMS.name_of(type(self))
-        weak = student_pass(network, batch, "weak", self.bn_stats).outputs
         strong = student_pass(network, batch, "strong", self.bn_stats).outputs
-        probabilities = ops.softmax(target_logits(network, weak))
+        probabilities = self._predictions(network, batch, state)
         labels, weights = self.weights(network, batch, state, probabilities)
         entropy = losses.label_entropy(labels, strong["class"])
         factor = self.weight * self.factor(progress)
@@ -56,6 +127,15 @@ class WeakToStrong(Term):
             watch={f"{name}_labeled": 100 * ops.mean(weights)},
             kept=self.kept(network, batch, probabilities),
         )
+
+    def _predictions(self, network: Network, batch: Batch, state: State) -> Tensor:
+        """Returns the predictions for the weak views, without gradient."""
+        if not self.teacher:
+            weak = student_pass(network, batch, "weak", self.bn_stats).outputs
+            return ops.softmax(target_logits(network, weak))
+        with network.apart(state.teacher.values(network)):
+            weak = network(batch["weak"], training=True)
+            return ops.softmax(target_logits(network, weak))
 
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor

@@ -15,11 +15,8 @@ from color_s4l.networks.network import Network, Values
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass
-from color_s4l.terms.polyak import Averages
+from color_s4l.terms.polyak import Averages, warmed_up
 from color_s4l.terms.term import Kept, Outcome, Progress, Ramp, State, Term
-
-# TensorFlow's `ExponentialMovingAverage`: (1 + t) / (10 + t) after t updates.
-SLOWNESS = 9
 
 
 @register_term("mean_teacher", tested_with={"ramp_share": 0.03})
@@ -85,11 +82,9 @@ class MeanTeacher(Term):
         self, network: Network, state: State, kept: Kept, progress: Progress
     ) -> None:
         """Moves the teacher towards the student."""
-        updates = ops.cast(progress.step, "float32")
         over = progress.done(self.ramp_share) >= 1
         decay = ops.where(over, self.decay, self.ramp_decay)
-        decay = ops.minimum(decay, 1 - SLOWNESS / (updates + SLOWNESS + 1))
-        state.move(network, 1 - decay)
+        state.move(network, 1 - warmed_up(decay, progress.step))
 
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the teacher's weights."""

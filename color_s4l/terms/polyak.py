@@ -63,6 +63,20 @@ class Averages(keras.layers.Layer):
         ]
 
 
+def warmed_up(decay: Tensor | float, updates: Tensor) -> Tensor:
+    """Returns the decay of an average that must not keep the first weights for long.
+
+    Args:
+        decay: Decay in [0, 1).
+        updates: Number t of updates so far.
+
+    Returns:
+        At most (1 + t) / (10 + t), as in TensorFlow's `ExponentialMovingAverage`.
+    """
+    updates = ops.cast(updates, "float32")
+    return ops.minimum(decay, (1 + updates) / (10 + updates))
+
+
 def _value_of(variable: keras.Variable) -> Callable:
     """Returns an initialiser that returns a copy of a variable's value."""
     value = np.array(keras.ops.convert_to_numpy(variable))
