@@ -67,7 +67,7 @@ def train(
     values = run_settings.to_json(run)
     directory = run_directory.claim(values, keras.backend.backend())
     if directory.result.exists():
-        logger.info("complete   %s has its result already", directory.path)
+        logger.info("complete   %s already has its result", directory.path)
         return run_directory.read_result(directory)
     source = images or part(run, DataSettings)
     inputs = run_inputs.read_inputs(
