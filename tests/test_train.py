@@ -56,7 +56,7 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 
 --colorizer=no.h5 => [Nn]o such file.* Train a colorizer
 --colorizer={half} => damaged .*Train a colorizer
---init_heads => --init_heads needs the run to load them from: --init_from
+--init_heads => --init_heads needs --init_from: the run that has the heads
 --init_from=no_such_run => There is no model at no_such_run
 --init_from={half} => half.h5 is no classifier of this library
 --init_from={text} => text.h5 is no classifier of this library
