@@ -1,4 +1,4 @@
-"""A trained classifier: raw images in, class probabilities out."""
+"""A trained classifier, from raw images to class probabilities."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ class Classifier:
             probabilities.
         classes: Class names; empty if the model file does not contain them.
         hflip: Whether left-right flips keep the class (for test-time augmentation).
-        resize: How image files become squares, "crop" or "pad", as in training.
+        resize: How image files are made square, "crop" or "pad", as in training.
         trunk: Name of the trunk; empty if the model file does not contain it.
         plugin: Module of the plug-in that registered the trunk; None for a trunk of
             this library.

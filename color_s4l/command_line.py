@@ -39,7 +39,7 @@ _DEFINE = {
 
 
 def _split_fields(record: type) -> tuple[list, list]:
-    """Returns the fields that are flags and the field, if any, for other arguments."""
+    """Returns the fields that are flags, and the field for other arguments, if any."""
     fields = dataclasses.fields(record)
     flagged = [field for field in fields if "operand" not in field.metadata]
     return flagged, [field for field in fields if "operand" in field.metadata]
@@ -88,7 +88,7 @@ def _help(record: type, description: str) -> str:
     lines = [description.strip(), ""]
     for field in others:
         lines += [f"{field.metadata['operand']}...  {field.metadata['text']}", ""]
-    lines.append("Flags (--name=value; --flagfile=FILE reads more):")
+    lines.append("Flags (--name=value; --flagfile=FILE reads flags from a file):")
     for field in flagged:
         default, choices = field.default, _choices(record, field.name)
         shown = "" if default is None or default == () else f" [{default}]"
@@ -197,8 +197,8 @@ def with_flags(text: str, record: type) -> str:
 def start_keras() -> None:
     """Imports Keras without the messages that TensorFlow prints on loading.
 
-    They come from TensorFlow's C++ code before it reads any log level, so the file
-    descriptor of stderr is redirected during the import.
+    TensorFlow's C++ code prints these messages before it reads any log level, so the
+    file descriptor of stderr is redirected during the import.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -216,7 +216,7 @@ class _Printer(logging.Handler):
     """A log handler that prints: information on stdout, warnings on stderr.
 
     Args:
-        flagged: The command's dataclass, for names of flags in messages.
+        flagged: The command's dataclass; `with_flags` reads the names of its flags.
     """
 
     def __init__(self, flagged: type):
@@ -224,7 +224,7 @@ class _Printer(logging.Handler):
         self.flagged = flagged
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one message. The streams are looked up now: tests replace them."""
+        """Prints one message. The streams are looked up here: tests replace them."""
         warning = record.levelno >= logging.WARNING
         stream = sys.stderr if warning else sys.stdout
         text = with_flags(self.format(record), self.flagged)
@@ -234,7 +234,7 @@ class _Printer(logging.Handler):
 def _show_messages(record: type) -> None:
     """Shows the library's log messages and warnings on the terminal."""
     logger = logging.getLogger("color_s4l")
-    # One command may have run before in this process.
+    # Another command may have run before in this process.
     printers = [each for each in logger.handlers if isinstance(each, _Printer)]
     for printer in printers:
         logger.removeHandler(printer)
@@ -265,7 +265,7 @@ def run(
             are loaded first.
         description: First lines of `--help`.
         arguments: The arguments after the program's name; default: `sys.argv`.
-        needs_keras: Whether to import Keras first, without its messages.
+        needs_keras: Whether to import Keras first, without TensorFlow's messages.
 
     Returns:
         The exit code: 0; 2 after an `InputError` or if a file cannot be read or

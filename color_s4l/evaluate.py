@@ -26,7 +26,7 @@ published test-time augmentation.
 class Evaluate(DataSettings):
     """The flags of the command."""
 
-    run: str | None = option(None, "A run directory; its own data set is used.")
+    run: str | None = option(None, "A run directory; the data set of the run is used.")
     model: str | None = option(None, "Or a model file, .keras or .h5.")
     hflip: bool | None = option(
         None,

@@ -103,8 +103,8 @@ def terms_of(
 
     Args:
         method: "color_s4l", or a sum "color_s4l+mean_teacher". A summand is the name of
-            a method or of a term with its default values; a method has priority. A term
-            that occurs in several methods counts once.
+            a method, or of a term with its default values; if both exist, the method is
+            used. A term that occurs in several methods is used once.
         changes: Hyper-parameters as TERM.FIELD=VALUE: "proxies.weight=2".
         bn_stats: Value of the field `bn_stats` of all terms that have it; None: the
             values of the method.
@@ -169,7 +169,7 @@ def views_of(terms: Sequence[Term]) -> frozenset[str]:
 
 
 def copies_of(terms: Sequence[Term], source: str) -> int:
-    """Returns the number of images that terms read of one image of a source.
+    """Returns how many images the terms read for each image of a source.
 
     Args:
         terms: Result of `terms_of`.
@@ -227,7 +227,7 @@ def _with_bn_stats(term: Term, bn_stats: str | None) -> Term:
 
 
 def _changed(terms: Sequence[Term], change: str) -> list[Term]:
-    """Returns the terms with one field of one of them replaced."""
+    """Returns the terms after the change TERM.FIELD=VALUE of one term."""
     path, equals, text = change.partition("=")
     name, dot, field = path.partition(".")
     if not (equals and dot):

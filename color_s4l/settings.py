@@ -2,8 +2,9 @@
 
 `Run` holds the user's settings: a flat record whose fields are the flags of
 `python -m color_s4l.train`. None means that the library chooses the value. `check`
-refuses values that no run can have. `resolve` replaces every None by its value and
-divides the fields into the small records that the rest of the library takes.
+raises an error for values that are wrong in every run. `resolve` replaces every None by
+its value and divides the fields into the small records that the rest of the library
+takes.
 
 The defaults are the published settings of Color-S4L (Chen 2020, appendix 6.2 of the
 report), except the data set, the labels and the seed.
@@ -34,8 +35,9 @@ LARGEST_WHITENED = 48
 # Milestones of the schedule "steps" as shares of all epochs: RotNet's 60, 120 and 160
 # of 200 epochs (Rebuffi et al. 2019, section 4.6).
 MILESTONES = (0.3, 0.6, 0.8)
-# Labelled images per unlabelled one, for a method that reads no unlabelled images: the
-# ratio of Color-S4L, so that the baseline has as many labelled images per step.
+# Labelled images per unlabelled image of a step, for a method that reads no unlabelled
+# images. It is the ratio of Color-S4L, so that the supervised baseline has as many
+# labelled images per step as Color-S4L.
 BASELINE_LABELED = 7
 
 # Settings for low error in short time on a CPU, chosen on CIFAR-10
@@ -62,11 +64,13 @@ PRESETS: Mapping[str, Mapping[str, typing.Any]] = {
 
 # Fields that do not affect the result: paths, verbosity, resume.
 FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
-# Fields that change the result only by rounding or by where dropout is drawn.
+# Fields that change the result only by rounding and, with several devices, by the draws
+# of dropout.
 ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
-# Fields that name a file or folder; relative and absolute names mean the same run.
+# Fields that are paths. A relative and an absolute path of the same file or folder mean
+# the same run.
 PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
-# Fields that name an input file. Its content affects the result, its name does not.
+# Fields that are paths of input files whose content, not path, affects the result.
 CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels"})
 # Fields that may differ when a run is resumed. Images and plug-ins may have been moved;
 # the split file contains the checksums and labels of the images.
@@ -103,7 +107,7 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings(DataSettings):
-    """All settings of a run except those that vary inside a table of error rates."""
+    """All settings of a run except those that differ within a table of error rates."""
 
     presets: typing.ClassVar[Mapping[str, Mapping[str, typing.Any]]] = PRESETS
 
@@ -149,11 +153,11 @@ class TrainingSettings(DataSettings):
         0, "Number of first blocks of the trunk that are frozen; -1: all."
     )
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
-    batch_size: Count = option(32, "Unlabelled images per step, before the views.")
+    batch_size: Count = option(32, "Unlabelled images per step; views are not counted.")
     labeled_batch: Count | None = option(
         None, "Labelled images per step (default: as many as unlabelled views)."
     )
-    learning_rate: Positive = option(0.05, "Learning rate before the schedule.")
+    learning_rate: Positive = option(0.05, "Learning rate; the schedule scales it.")
     optimizer: Annotated[str, OneOf("sgd", "adamw", "muon")] = option(
         "sgd", "Optimizer: SGD with Nesterov momentum, AdamW, or Muon."
     )
@@ -269,7 +273,7 @@ class InputSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    """The network; fields as in `Run`; `trunk_dropout` None is the trunk's default."""
+    """The network; fields as in `Run`. `trunk_dropout` None: the trunk's default."""
 
     network: str
     width: float
@@ -285,8 +289,8 @@ class OptimizationSettings:
     """Length of the training, learning rate and weight decay; fields as in `Run`.
 
     Attributes:
-        milestones: Epochs, whole or not, after which the schedule "steps" divides the
-            rate by 10; the other schedules ignore them.
+        milestones: Epochs, not always whole numbers, after which the schedule "steps"
+            divides the learning rate by 10. The other schedules ignore them.
     """
 
     epochs: int
@@ -327,7 +331,7 @@ class EvaluationSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeSettings:
-    """Settings of the computation of steps; fields as in `Run`."""
+    """How steps are computed and shown; fields as in `Run`."""
 
     dtype_policy: str
     jit_compile: bool | None
@@ -358,7 +362,7 @@ class Settings:
 
 
 def part(record: typing.Any, kind: type[Part]) -> Part:
-    """Returns a small record with values from a record that has the same fields.
+    """Returns a small record with values from a record that has all its fields.
 
     Args:
         record: A record, for example a `Run`.
@@ -406,7 +410,7 @@ def check(run: Run) -> None:
     if run.labeled_only and run.unlabeled:
         raise InputError("`labeled_only` uses no other images: remove `unlabeled`.")
     if run.init_heads and not run.init_from:
-        raise InputError("`init_heads` needs the run to load them from: `init_from`.")
+        raise InputError("`init_heads` needs `init_from`: the run that has the heads.")
     if run.stage and not run.recipe:
         raise InputError(
             f"`stage`={run.stage[0]} needs a `recipe`: a method has no stages."
@@ -455,21 +459,22 @@ def resolve(
 ) -> Settings:
     """Replaces every None by its value and divides the fields into small records.
 
-    Published: no ZCA and no flips on SVHN, dropout 0.5 after the ConvNet's poolings
-    there. The built-in digits are treated like SVHN's: a flipped digit is another
-    sign, and 1,397 images are too few to whiten 3,072 values.
+    Published for SVHN: no ZCA, no flips, and dropout 0.5 after the ConvNet's pooling
+    layers. For the built-in digits there is no ZCA and no flip either: a flipped digit
+    is another sign, and 1,397 images are too few for the whitening of 3,072 values.
 
     Args:
         run: Checked by `check`.
         image_size: Side of the images in pixels.
-        labeled_views: Number of views that the method's terms make of a labelled image.
-        unlabeled_views: Number of views of an unlabelled image.
+        labeled_views: Number of views of a labelled image that the terms read.
+        unlabeled_views: Number of views of an unlabelled image that the terms read.
 
     Returns:
         The resolved settings.
 
     Raises:
-        InputError: ZCA whitening is asked for and the images are too large for it.
+        InputError: `zca` is true, but the images are too large for whitening, or the
+            normalisation is "channels".
     """
     if run.zca and image_size > LARGEST_WHITENED:
         raise InputError(
@@ -508,9 +513,9 @@ def resolve(
 
 
 def _labeled_batch(batch_size: int, labeled_views: int, unlabeled_views: int) -> int:
-    """Returns the labelled images per step that make both passes equally large."""
+    """Returns the number of labelled images that makes both passes equally large."""
     if not labeled_views:
-        return batch_size  # read by no term
+        return batch_size  # no term reads labelled images
     views = unlabeled_views or BASELINE_LABELED
     return batch_size * max(1, views // labeled_views)
 
@@ -521,7 +526,7 @@ def to_json(run: Run) -> dict[str, typing.Any]:
 
 
 def from_json(values: Mapping[str, typing.Any]) -> Run:
-    """Returns the run whose fields `to_json` returned; missing fields are defaults."""
+    """Returns the run for a result of `to_json`; a missing field has its default."""
     known = {field.name for field in dataclasses.fields(Run)}
     found: dict[str, typing.Any] = {
         name: tuple(value) if isinstance(value, list) else value
@@ -534,7 +539,7 @@ def from_json(values: Mapping[str, typing.Any]) -> Run:
 def portable(values: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
     """Returns JSON settings for a result table, without folders and `FREE` fields.
 
-    Absolute paths are cut to the file name, also inside STAGE.FLAG=VALUE.
+    Absolute paths are replaced by the file name, also inside STAGE.FLAG=VALUE.
     """
     kept = {name: value for name, value in values.items() if name not in FREE}
     return {name: _without_folder(value) for name, value in kept.items()}

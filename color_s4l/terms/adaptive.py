@@ -2,7 +2,8 @@
 
 FreeMatch: Wang et al. 2023 (https://arxiv.org/abs/2205.07246). SoftMatch: Chen et al.
 2023 (https://arxiv.org/abs/2301.10921). AdaMatch: Berthelot et al. 2022
-(https://arxiv.org/abs/2106.04732). Constants also from USB's code (Wang et al. 2022).
+(https://arxiv.org/abs/2106.04732). Some constants are from USB's code (Wang et al.
+2022).
 
 All three keep moving averages of the predictions. Differs from the published code: a
 step uses the averages of the steps before it, without its own predictions.
@@ -41,7 +42,7 @@ class Adaptive(WeakToStrong):
     def kept(
         self, network: Network, batch: Batch, probabilities: Tensor
     ) -> dict[str, Tensor]:
-        """Keeps the predictions for the averages."""
+        """Returns the predictions; `after_update` moves the averages towards them."""
         return {f"{TERMS.name_of(type(self))}_predictions": probabilities}
 
     def after_update(
@@ -76,9 +77,10 @@ def _uniform(network: Network) -> np.ndarray:
 class FreeMatch(Adaptive):
     """The threshold is the mean confidence, lower for classes predicted rarely.
 
-    Algorithm 1 of the paper: with the averages tau of the confidence and p of the
-    predictions, an image with pseudo-label c counts if its confidence is at least
-    tau * p[c] / max(p). The fairness loss favours even predictions.
+    Algorithm 1 of the paper: tau is the average confidence and p the average
+    prediction. An image with pseudo-label c has the weight 1 if its confidence is at
+    least tau * p[c] / max(p), else 0. The fairness loss favours predictions that are
+    spread evenly over the classes.
 
     Attributes:
         fairness: Factor on the fairness loss; 0.01 as in USB.
@@ -94,7 +96,7 @@ class FreeMatch(Adaptive):
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns weight 1 from the threshold of the class upwards, else 0."""
+        """Returns weight 1 if the confidence reaches the class's threshold, else 0."""
         labels, predicted = most_probable(probabilities), state.of["predicted"]
         share = ops.take(predicted / ops.max(predicted), labels)
         confident = _confidence(probabilities) >= state.of["confidence"] * share
@@ -128,7 +130,7 @@ class FreeMatch(Adaptive):
 
 
 def _even(predicted: Tensor, labels: Tensor) -> Tensor:
-    """Returns probabilities by the share of their labels, scaled to sum to 1."""
+    """Returns probabilities divided by the shares of labels, scaled to sum to 1."""
     ratio = ops.where(labels > 0, predicted / ops.maximum(labels, SMALLEST), 0.0)
     return ratio / ops.maximum(ops.sum(ratio), SMALLEST)
 
@@ -138,13 +140,13 @@ def _even(predicted: Tensor, labels: Tensor) -> Tensor:
 class SoftMatch(Adaptive):
     """The weight falls like a Gaussian below the mean confidence.
 
-    The paper's truncated Gaussian with uniform alignment: the confidence is that of the
-    predictions after they were divided by their average. The pseudo-labels are not
-    aligned.
+    The paper's truncated Gaussian with uniform alignment: predictions are divided by
+    their average before the confidence is computed. The pseudo-labels are computed from
+    the unchanged predictions.
 
     Attributes:
-        deviations: Number of standard deviations of the confidence in one of the
-            Gaussian; 2.
+        deviations: Standard deviation of the confidence, divided by the standard
+            deviation of the Gaussian; 2.
     """
 
     deviations: Annotated[float, Above(0)] = 2.0
@@ -157,7 +159,7 @@ class SoftMatch(Adaptive):
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns weight 1 from the mean confidence upwards, less below it."""
+        """Returns weight 1 if the confidence reaches its mean, else less."""
         even = 1 / probabilities.shape[-1]
         aligned = align(probabilities, even, state.of["predicted"])
         below = ops.minimum(_confidence(aligned) - state.of["confidence"], 0.0)
@@ -182,9 +184,9 @@ class AdaMatch(Adaptive):
     """The threshold is a share of the mean confidence on labelled images.
 
     The paper's distribution alignment: the predictions are scaled so that their average
-    is that of the labelled images. They then give the pseudo-label and its confidence.
-    Differs from the paper: no random interpolation of the logits of labelled images, as
-    in USB.
+    equals the average prediction for labelled images. The pseudo-labels and confidences
+    are computed from the scaled predictions. Differs from the paper: as in USB, the
+    logits of labelled images are not interpolated at random.
 
     Attributes:
         threshold: Share of the labelled images' mean confidence; 0.9 (USB: 0.95).
@@ -195,7 +197,7 @@ class AdaMatch(Adaptive):
     reads = ("labeled", "weak", "strong")
 
     def averages(self, network: Network) -> dict[str, np.ndarray | float]:
-        """Returns the first averages of the predictions for both kinds of images."""
+        """Returns the first average predictions for unlabelled and labelled images."""
         classes = _uniform(network)
         return {"predicted": classes, "labeled": classes}
 
@@ -206,7 +208,7 @@ class AdaMatch(Adaptive):
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns labels of the aligned predictions; weight 1 for confident ones."""
+        """Returns labels of the aligned predictions; weight 1 if confident, else 0."""
         aligned = align(probabilities, state.of["labeled"], state.of["predicted"])
         mean = ops.mean(_confidence(self._labeled(network, batch)))
         confident = _confidence(aligned) >= self.threshold * mean
@@ -221,7 +223,7 @@ class AdaMatch(Adaptive):
         return {**kept, "adamatch_labeled": labeled}
 
     def statistics(self, predictions: Tensor, kept: Kept) -> dict[str, Tensor]:
-        """Returns the mean predictions for both kinds of images."""
+        """Returns the mean predictions for unlabelled and labelled images."""
         return {
             "predicted": ops.mean(predictions, axis=0),
             "labeled": ops.mean(kept["adamatch_labeled"], axis=0),

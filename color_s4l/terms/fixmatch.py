@@ -1,4 +1,4 @@
-"""FixMatch: the strong view has the class predicted confidently for the weak view.
+"""FixMatch: a confident prediction for the weak view is the strong view's label.
 
 Sohn et al. 2020 (https://arxiv.org/abs/2001.07685).
 """
@@ -65,16 +65,16 @@ class Labeler(keras.layers.Layer):
 class WeakToStrong(Term):
     """Cross-entropy of the strong view with the pseudo-label of the weak view.
 
-    The base class of terms that differ in the weight of each image (`weights`).
-    Averaged over all unlabelled images, whatever their weight, as published.
+    The base class of terms that differ in the weight of each image (`weights`). The
+    loss is averaged over all unlabelled images, also those with weight 0, as published.
 
     Attributes:
         weight: Factor on the loss; 1.
-        teacher: Decay, in [0, 1), of the moving average of the weights that predicts
-            the pseudo-labels, as in `mean_teacher`; 0 as published: the student
-            predicts them.
-        bn_stats: Whether the passes update the moving statistics; "both" as published,
-            where labelled, weak and strong images are one batch.
+        teacher: Decay, in [0, 1), of a moving average of the student's weights. The
+            network with the averaged weights predicts the pseudo-labels, as in
+            `mean_teacher`. 0 as published: the student predicts the pseudo-labels.
+        bn_stats: "both": the passes update the moving statistics, as published, where
+            labelled, weak and strong images are one batch; "supervised": they do not.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0
@@ -155,7 +155,7 @@ class WeakToStrong(Term):
         raise NotImplementedError
 
     def factor(self, progress: Progress) -> float | Tensor:
-        """Returns a factor on the loss that depends on the step; 1."""
+        """Returns a factor on the loss that depends on the step; by default 1."""
         return 1.0
 
     def further(
@@ -180,13 +180,14 @@ class WeakToStrong(Term):
 @register_term("fixmatch", tested_with={"threshold": 0.1})
 @dataclasses.dataclass(frozen=True)
 class FixMatch(WeakToStrong):
-    """Images whose pseudo-label has at least a fixed probability count.
+    """The weight is 1 if the pseudo-label's probability reaches a threshold, else 0.
 
     The published batches have 64 labelled and 448 unlabelled images (`labeled_batch`,
     `batch_size`).
 
     Attributes:
-        threshold: Smallest probability of a pseudo-label; 0.95. Above 1: none.
+        threshold: Smallest probability of a pseudo-label with weight 1; 0.95. Above 1:
+            all weights are 0.
     """
 
     threshold: Annotated[float, AtLeast(0)] = 0.95
@@ -194,7 +195,7 @@ class FixMatch(WeakToStrong):
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns weight 1 from the threshold upwards, else 0."""
+        """Returns weight 1 if the probability reaches the threshold, else 0."""
         confident = ops.max(probabilities, axis=-1) >= self.threshold
         return most_probable(probabilities), ops.cast(confident, "float32")
 

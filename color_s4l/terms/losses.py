@@ -59,7 +59,7 @@ def squared_distance(first: Tensor, second: Tensor) -> Tensor:
 
     The consistency loss of Laine & Aila 2017 (algorithm 1,
     https://arxiv.org/abs/1610.02242). Gradient flows to both sides: if one side is a
-    target, stop its gradient before.
+    target, apply `stop_gradient` to it first.
 
     Args:
         first: Probabilities, float `(batch, classes)`.
@@ -82,9 +82,9 @@ def squared_distance(first: Tensor, second: Tensor) -> Tensor:
 def divergence(target: Tensor, logits: Tensor) -> Tensor:
     """Returns the Kullback-Leibler divergence of predictions from targets, in nats.
 
-    sum p log(p / q), p = softmax(target), q = softmax(logits). Gradient flows to both
-    sides. Computed from logits: the result is finite for any logits and exact near 0,
-    where the addends cancel.
+    sum p log(p / q), where p = softmax(target) and q = softmax(logits). Gradient flows
+    to both sides. The divergence is computed from logits, so it is finite for any
+    logits, and exact near 0, where positive and negative summands cancel.
 
     Args:
         target: Logits of p, float `(batch, classes)`.

@@ -1,9 +1,9 @@
 """Polyak averaging: evaluate the moving average of the weights.
 
 Zhai et al. 2019 (S4L, section 6, and its published code): the contribution of old
-weights to the average halves every epoch; zero-debiased, so that the first average is
-the first weights. Training is unchanged; the average's error is reported beside the
-student's.
+weights to the average halves every epoch. The average is zero-debiased, so after the
+first update it equals the weights. Training is unchanged; the error of the average is
+reported in addition to the student's.
 """
 
 import dataclasses
@@ -96,7 +96,7 @@ class Polyak(Term):
     Attributes:
         half_life: Number of epochs (passes over the unlabelled images) in which the
             contribution of old weights halves; 1 as published, where an epoch is a
-            pass over the labelled images and a run has 200 to 1,000 of them.
+            pass over the labelled images and a run has 200 to 1,000 epochs.
     """
 
     half_life: Annotated[float, Above(0)] = 1.0
@@ -120,7 +120,8 @@ class Polyak(Term):
     ) -> None:
         """Moves the average at the zero-debiased rate."""
         decay = 0.5 ** (1 / (self.half_life * progress.steps_per_epoch))
-        # The step is 0 if loss scaling skipped the first update; use the rate of 1.
+        # The step is 0 if loss scaling skipped the first update. Then the rate of step
+        # 1 is used.
         updates = ops.maximum(ops.cast(progress.step, "float32"), 1.0)
         state.move(network, (1 - decay) / (1 - ops.power(decay, updates)))
 

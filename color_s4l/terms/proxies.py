@@ -2,7 +2,7 @@
 
 The second term of Color-S4L's loss (Chen 2020, equation 1): rotations, flips and
 recolouring, one label each, in the order of `tasks`. The paper writes the colour label
-as 7; counted from 0 it is 6.
+as 7; here labels count from 0, so it is 6.
 """
 
 import dataclasses
@@ -33,15 +33,16 @@ class Proxies(Term):
 
     Attributes:
         tasks: Names of registered proxy tasks; the position in the tuple is the label.
-        weight: omega of the paper, 1.
-        views_per_image: Number of views of each image in a step, drawn anew for each
-            image without repetition; 7 as published. With fewer views than tasks a
-            step is cheaper and the loss an unbiased estimate.
-        bn_stats: Whether the pass updates the moving statistics; "both" as in the
-            published code.
+        weight: Factor on the loss (omega in the paper); 1 as published.
+        views_per_image: Number of views of each image in a step; 7 as published. If it
+            is smaller than the number of tasks, different tasks are drawn for each
+            image. A step is then cheaper, and the loss is an unbiased estimate of the
+            loss over all tasks.
+        bn_stats: "both": the pass updates the moving statistics, as in the published
+            code; "supervised": it does not.
 
     Raises:
-        InputError: A task is not registered, or there is none.
+        InputError: A task is not registered, or `tasks` is empty.
     """
 
     tasks: tuple[str, ...] = COLOR_S4L
@@ -77,7 +78,12 @@ class Proxies(Term):
         return max(0, len(self.tasks) - self.views_per_image)
 
     def draw(self, seed: SeedGenerator, shapes: Shapes) -> Tensor | None:
-        """Draws tasks for each unlabelled image, int32 `(groups, per group, k)`."""
+        """Draws the tasks of each unlabelled image.
+
+        Returns:
+            int32 `(groups, images per group, views_per_image)`; None if the loss reads
+            all views.
+        """
         if not self._drawn:
             return None
         shape = (*shapes["unlabeled"][:2], len(self.tasks))

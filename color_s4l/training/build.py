@@ -1,4 +1,4 @@
-"""From resolved settings and inputs to a compiled learner."""
+"""Builds a compiled learner from resolved settings and inputs."""
 
 import dataclasses
 import logging
@@ -52,7 +52,8 @@ class Prepared:
         data: The images.
         batches: The step batches, with the split.
         learner: The compiled learner.
-        classifier: Raw images to probabilities; shares the learner's weights.
+        classifier: Model from raw images to probabilities; it shares the learner's
+            weights.
         colorizer: One line about the colorizer; None if there is none.
     """
 
@@ -81,13 +82,13 @@ def build_network(
         image_shape: `(height, width, channels)`.
         num_classes: Number of classes.
         synchronized: Whether batch statistics are shared by TensorFlow replicas.
-        initial: Weights to start from; None: drawn from Keras' global seed.
+        initial: Weights to start from; None: random weights, from Keras' global seed.
 
     Raises:
         InputError: The trunk does not accept images of this size, has fewer blocks
             than are frozen, or has another shape than `initial`.
     """
-    # Without a value each trunk has the dropout that it was published with.
+    # None: the trunk's own default, the published dropout.
     dropout = settings.trunk_dropout
     given: dict[str, float] = {} if dropout is None else {"dropout": dropout}
     trunk = TRUNKS[settings.network](
@@ -105,7 +106,8 @@ def build_network(
 def is_synchronized(devices: int) -> bool:
     """Returns whether batch normalisation must share its statistics explicitly.
 
-    On JAX the step sees the whole batch on any number of devices.
+    On JAX this is not needed: the step computes the statistics of the whole batch, on
+    any number of devices.
     """
     return devices > 1 and keras.backend.backend() == "tensorflow"
 
@@ -118,8 +120,8 @@ def build_batches(
     Args:
         settings: Batch sizes, class balance and seed.
         inputs: Images, split and pseudo-labels.
-        colorizer: Colourises the unlabelled images now, once; None if no term reads
-            colourised images.
+        colorizer: Used once, in this function, to colourise the unlabelled images; None
+            if no term reads colourised images.
     """
     images, split = inputs.data, inputs.split
     colorized = None
@@ -149,7 +151,7 @@ def preprocessing_statistics(
     """Returns the statistics of the preprocessing, fitted once and kept on disk.
 
     They are fitted on all training images except the validation images. A resumed run
-    reads its own statistics again.
+    reads the statistics from its run directory.
 
     Args:
         settings: Normalisation and whitening.
@@ -157,9 +159,9 @@ def preprocessing_statistics(
         directory: The run directory; the statistics are written to it.
 
     Returns:
-        For whitening `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, where d
-        is the number of values of an image; for channels `mean` and `deviation`,
-        float32 `(3,)`; None if neither is used.
+        For whitening: `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, where d
+        is the number of values of an image. For the normalisation "channels": `mean`
+        and `deviation`, float32 `(3,)`. None if neither is used.
     """
     if not settings.zca and settings.normalization != "channels":
         return None
@@ -170,7 +172,7 @@ def preprocessing_statistics(
     if settings.zca:
         name, compute = ("whitening", whitening)
     images, validation = inputs.data.images, inputs.split.validation
-    if len(validation):  # they represent unknown images
+    if len(validation):  # validation images represent unknown images
         rest = np.setdiff1d(np.arange(len(images)), validation)
         images = data.subset(images, rest)
     fitted = cache.cached(name, [data.content(images)], lambda: compute(images))
@@ -190,7 +192,8 @@ def build_preprocessing(
     Args:
         settings: Normalisation and whitening.
         image_shape: `(height, width, channels)`.
-        statistics: From `preprocessing_statistics`; None: keeps the initial values.
+        statistics: Result of `preprocessing_statistics`; None: the layer keeps its
+            initial values.
     """
     layer = Preprocessing(settings.zca, settings.normalization)
     layer.build((None, *image_shape))
@@ -215,11 +218,11 @@ def build_learner(
     Args:
         network: A built network.
         preprocessing: A built layer.
-        terms: The loss is their sum.
+        terms: The terms; the loss is their sum.
         batches: The step batches of the run.
         step: The settings for flips, and the seed.
         optimization: Epochs, learning rate, schedule and weight decay.
-        runtime: How the step is compiled.
+        runtime: Settings for the compilation of the step.
     """
     views = StepViews(
         names=methods.views_of(terms),
@@ -254,7 +257,7 @@ def build_learner(
 def _optimizer(
     settings: OptimizationSettings, schedule: Schedule
 ) -> keras.optimizers.Optimizer:
-    # Weight decay is part of the loss: the optimizers' own is off.
+    # Weight decay is part of the loss, so the optimizers' own weight decay is 0.
     if settings.optimizer == "adamw":
         return keras.optimizers.AdamW(schedule, weight_decay=0.0)
     if settings.optimizer == "muon":
@@ -267,10 +270,10 @@ def _optimizer(
 def adapt(
     trunk: keras.Model, preprocessing: Preprocessing, images: data.Images
 ) -> None:
-    """Fits the layers of a trunk that have a method `adapt`, in the order of the data.
+    """Fits the layers of a trunk that have a method `adapt`, from input to output.
 
     Args:
-        trunk: Built. Layers without `adapt` are left alone.
+        trunk: A built trunk. Layers without `adapt` are not changed.
         preprocessing: Applied to the images first.
         images: Training images; the first 5,000 are used.
     """
@@ -297,8 +300,8 @@ def steps_per_execution(wanted: int, steps: int) -> int:
 def images_per_step(terms: Sequence[Term], batches: data.StepBatches) -> int:
     """Returns the number of images in all views of one step.
 
-    Each view counts once, even if it goes through the trunk several times: the further
-    passes of ICT, VAT and the mixtures are not counted.
+    Each view counts once, even if several passes read it: the additional passes of ICT,
+    VAT and the mixup terms are not counted.
     """
     labeled = methods.copies_of(terms, LABELED)
     unlabeled = methods.copies_of(terms, UNLABELED)

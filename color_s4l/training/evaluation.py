@@ -1,6 +1,6 @@
 """Error rates on the test images, with and without test-time augmentation.
 
-A network without a class head is measured by its proxy task.
+For a network without a class head, the error rate on its proxy task is measured.
 """
 
 import dataclasses
@@ -23,7 +23,8 @@ from color_s4l.views.preprocessing import Preprocessing
 
 # Batch size of the evaluation in Tran 2019's published code.
 BATCH_SIZE = 128
-# Number of batches in memory: 600 MB at 224 px, decoded and being decoded.
+# Number of batches that are read together. Two such groups are in memory, one decoded
+# and one being decoded: 600 MB at 224 px.
 BATCHES = 16
 SHIFTS = (-2, -1, 1, 2)
 # Seed of the shifts and the noise; fixed, so that two evaluations of a model agree.
@@ -41,7 +42,7 @@ def probabilities(
         model: A model from uint8 `(batch, height, width, 3)` to `(batch, classes)`.
         images: uint8 `(n, height, width, 3)`, n at least 1.
         devices: Number of devices that share a batch; the batch size is the largest
-            multiple of it up to 128.
+            multiple of this number up to 128.
 
     Returns:
         Float32 `(n, classes)`.
@@ -104,10 +105,10 @@ class AugmentedClassifier(keras.Model):
     "published": the views of Tran 2019's published code: the image, a shifted copy
     (both axes drawn from -2, -1, 1, 2), noisy copies of both, and, if flips keep the
     class, left-right flips of the two clean copies, without and with noise: 8 views, or
-    4 without flips. "flips": the image and its left-right flip. "shifts": these two,
-    and the image moved by one pixel up and left and by one pixel down and right, each
-    with its flip; the first two count twice (airbench,
-    https://arxiv.org/abs/2404.00498, section 3.5).
+    4 without flips. "flips": the image and its left-right flip. "shifts": the two views
+    of "flips" with weight 1/4 each, and, with weight 1/8 each, the image moved by one
+    pixel up and left, the image moved by one pixel down and right, and the flips of
+    both (airbench, https://arxiv.org/abs/2404.00498, section 3.5).
 
     Use a new instance for each pass over a test set: the draws of "published" depend
     on `seed` and on the order of the images.
@@ -177,8 +178,8 @@ class ProxyClassifier(keras.Model):
     Args:
         network: A network with a head "proxy".
         preprocessing: Applied before the views, as in training.
-        tasks: All tasks of the head. Random views and the colourised one are left out;
-            there are no colourised test images.
+        tasks: All tasks of the head. Random views are left out, and so is the
+            colourised view, because there are no colourised test images.
     """
 
     def __init__(
@@ -213,8 +214,9 @@ class Evaluation:
 
     Attributes:
         learner: The learner that is trained.
-        classifier: Raw images to probabilities; shares the learner's weights.
-        data: The images. Without test images there are no test errors.
+        classifier: Model from raw images to probabilities; it shares the learner's
+            weights.
+        data: The images. Without test images no test errors are measured.
         validation: Indices of the validation images, integers `(v,)`.
         settings: Test-time augmentation and devices.
     """
@@ -254,7 +256,7 @@ class Evaluation:
         )
 
     def _with(self, name: str, error: Measure) -> Measure:
-        """Returns a function that measures `error` with further weights of a term."""
+        """Returns a function that measures `error` with the further weights `name`."""
 
         def measured() -> float:
             with self.learner.network.replaced(self.learner.evaluated()[name]):
@@ -277,10 +279,10 @@ class Evaluation:
         return {}
 
     def assign_final_weights(self) -> None:
-        """Assigns the further weights that become the result, if there are any.
+        """Assigns the weights named by `final_weights` to the network, if it is set.
 
         Raises:
-            InputError: No term of the method has weights with this name.
+            KeyError: No term of the method has weights with this name.
         """
         name = self.settings.final_weights
         if name is None:
@@ -292,9 +294,10 @@ class Evaluation:
         """Returns the error rates for result.json and the test images' probabilities.
 
         Returns:
-            `error` and `error_augmented` in percent (None without classes or test
-            images), `further` errors by the name of a term's weights, and the
-            probabilities, float32 `(n, classes)`, or None.
+            The error rates: `error` and `error_augmented` in percent (None without
+            classes or test images), and in `further` the same two for each term's
+            further weights, by name. The probabilities, float32 `(n, classes)`, or
+            None.
         """
         nothing = {"error": None, "error_augmented": None}
         if not self._has_classes:
@@ -306,7 +309,7 @@ class Evaluation:
         further = {}
         for name, values in self.learner.evaluated().items():
             if name == self.settings.final_weights:
-                continue  # they are the result
+                continue  # these weights are the result itself
             with self.learner.network.replaced(values):
                 further[name], _ = self._errors()
         return errors | ({"further": further} if further else {}), clean

@@ -27,7 +27,7 @@ class Plan:
         steps_per_epoch: Number of steps of one pass.
         num_examples: Number of unlabelled images.
         weight_decay: Factor on the sum of squares of the kernels. The published
-            5e-4 is Keras' `l2(5e-4)`, gradient 1e-3 times the weight.
+            5e-4 is Keras' `l2(5e-4)`, whose gradient is 1e-3 times the weight.
         bias_rate: Factor on the gradients of the biases of batch normalisation, which
             under SGD is a factor on their learning rate.
         seed: Seed of all random draws in the step.
@@ -103,11 +103,11 @@ class Learner(backend.TrainStep, keras.Model):
         state.assign(ops.stack([state.value[0], first]))
 
     def views_of(self, data: Arrays) -> dict:
-        """Returns the views of one device's part of a batch, outside the gradient.
+        """Returns the views of one device's part of a batch, without gradient.
 
         The key `draws` holds the random draws of each term.
         """
-        # Every device draws for the whole step and takes its part.
+        # On every device all draws of the step are made; a device uses its part.
         shapes = {s: (self.plan.groups, *data[s].shape[1:]) for s in SOURCES}
         self._begin_draws()
         drawn = self.views.draw(self.draws_seed, shapes)
@@ -147,7 +147,7 @@ class Learner(backend.TrainStep, keras.Model):
         return Progress(self.optimizer.iterations, steps, self.plan.steps_per_epoch)
 
     def scaled(self, gradients: Sequence) -> list:
-        """Returns gradients; those of batch normalisation's biases times their rate.
+        """Returns gradients; those of batch normalisation's biases times `bias_rate`.
 
         Args:
             gradients: One for each of `trainable_variables`.

@@ -78,15 +78,16 @@ def measure(
 
 
 def selections(log: pd.DataFrame) -> Result:
-    """Returns the best epochs, each with a note on the images it was selected on.
+    """Returns the best epochs, each with a note on the images used to select it.
 
     Args:
         log: The log of the run.
 
     Returns:
-        `best`: epoch and test error of the lowest test error, "selected on test"; with
-        a validation set also `selected`: epoch and test error of the lowest validation
-        error. If errors are equal, the first epoch is used.
+        `best`: epoch and test error of the epoch with the lowest test error, "selected
+        on test". With a validation set also `selected`: epoch and test error of the
+        epoch with the lowest validation error. If errors are equal, the first epoch is
+        used.
     """
     found: Result = {}
     for name, column, note in (
@@ -137,7 +138,7 @@ def write(
 
 
 def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
-    """Writes the classifier, and one more for each term's further weights."""
+    """Writes the classifier, and a classifier for each term's further weights."""
     learner, settings = prepared.learner, prepared.settings
     classes = prepared.data.classes if CLASSES in learner.network.heads else ()
     trunk = settings.model.network
@@ -184,8 +185,8 @@ def _samples(prepared: Prepared, probabilities: np.ndarray | None) -> dict:
     `labels`, `predicted` (integers), `confidence` and `true_probability` (float32),
     each `(n,)` over the test images; `mistakes`, the indices `(k,)` of the most
     confident wrong predictions, and `mistake_images`, uint8 `(k, h, w, 3)`. With proxy
-    views also `tasks`, their names `(t,)`, `views`, uint8 `(m, t, h, w, 3)`, and
-    `proxy_probabilities`, float32 `(m, t, t)`, of the views without noise and shift.
+    views also `tasks`, their names `(t,)`, `views`, uint8 `(m, t, h, w, 3)`, without
+    noise and shift, and `proxy_probabilities`, float32 `(m, t, t)`, of these views.
     With colourised images also `original`, `grey` and `colorized`, uint8
     `(m, h, w, 3)`.
     """
@@ -250,7 +251,7 @@ def _views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
 
 
 def _first(grouped: np.ndarray) -> np.ndarray:
-    """Returns the first images of a batch's `(groups, per group, h, w, 3)`."""
+    """Returns the first images of an array `(groups, per group, h, w, 3)`."""
     return np.concatenate(grouped)[:PICTURED]
 
 

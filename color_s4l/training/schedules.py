@@ -68,7 +68,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.learning_rate = settings.learning_rate
         self.steps = settings.epochs * steps_per_epoch
         self.warmup_steps = settings.warmup_epochs * steps_per_epoch
-        # Rounded to whole steps, so that rounding errors do not move a milestone.
+        # Rounded to whole steps, so that floating-point errors do not move a milestone.
         epochs = settings.milestones
         self.milestones = [float(round(m * steps_per_epoch)) for m in epochs]
 

@@ -51,10 +51,10 @@ def train(
 
     Args:
         run: The settings; without `recipe`.
-        images: The images; None: read as the settings say.
+        images: The images; None: the data set of the settings is read.
         extra_callbacks: Further Keras callbacks for `fit`.
-        shared_process: Whether other trainings run in this process, as the stages of a
-            recipe do; then the number of threads is not changed.
+        shared_process: Whether this process trains several runs, for example the stages
+            of a recipe; then the number of threads is not changed.
 
     Returns:
         The content of result.json. A run that is complete is not run again.
@@ -69,7 +69,7 @@ def train(
     values = run_settings.to_json(run)
     directory = run_directory.claim(values, keras.backend.backend())
     if directory.result.exists():
-        logger.info("complete   %s has its result already", directory.path)
+        logger.info("complete   %s already has its result", directory.path)
         return run_directory.read_result(directory)
     source = images or part(run, DataSettings)
     inputs = run_inputs.read_inputs(
@@ -99,7 +99,7 @@ def train(
 
 
 def checked_terms(run: Run) -> tuple[Term, ...]:
-    """Returns the terms of a run whose settings fit together.
+    """Checks that the settings of a run fit together, and returns its terms.
 
     Raises:
         InputError: A setting is outside its range, the network or method does not
@@ -117,7 +117,7 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     if reads_labels and not run.pseudo_labels:
         raise InputError(
             f"`method`={run.method} trains on the labels of an earlier run: set "
-            "`pseudo_labels` to its file."
+            "`pseudo_labels` to the file of these labels."
         )
     if run.pseudo_labels and not reads_labels:
         raise InputError(
@@ -137,7 +137,7 @@ def resolve(run: Run, terms: Sequence[Term], image_size: int) -> Settings:
 
 
 def start(run: Run, terms: Sequence[Term] = ()) -> Scope:
-    """Configures backend and process before anything is computed.
+    """Configures the backend and the process; called before any computation.
 
     Args:
         run: The settings of the run.
@@ -238,8 +238,8 @@ def write_config(
 
     Args:
         run: The settings as given.
-        settings: The same, resolved.
-        images: Class names and image size.
+        settings: The resolved settings.
+        images: The images; their class names are written.
         files: The other input files.
         directory: The run directory.
     """
@@ -268,7 +268,7 @@ def _announce(
     network: Network,
     directory: RunDirectory,
 ) -> None:
-    """Logs one line each about method, images, labels, classes, network and steps."""
+    """Logs one line each on method, images, labels, classes, network, steps, ..."""
     images, split, step = inputs.data, inputs.split, settings.step
     runtime = settings.runtime
     steps = data.steps_per_epoch(len(split.unlabeled), step.batch_size)
