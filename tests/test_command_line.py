@@ -97,7 +97,7 @@ def test_help_names_every_flag_with_its_default(capsys):
     assert stopped.value.code == 0
     text = capsys.readouterr().out
     named = re.findall(r"^  --(\w+)", text, flags=re.MULTILINE)
-    assert named == [field.name for field in dataclasses.fields(Run)]
+    assert named == [*(field.name for field in dataclasses.fields(Run)), "preset"]
     assert "[0.05]" in text
     assert "both|supervised" in text
     assert "python -m color_s4l.train --dataset=cifar100" in text
