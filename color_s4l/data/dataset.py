@@ -209,7 +209,7 @@ def _to_rgb(field: str, given: npt.ArrayLike) -> np.ndarray:
 
 def _from_float(field: str, images: np.ndarray) -> np.ndarray:
     low, high = images.min(), images.max()
-    if not (low >= 0 and high <= 1):  # written so that NaN is refused, too
+    if not (low >= 0 and high <= 1):  # this form also rejects NaN
         raise InputError(
             f"Expected float `{field}` in [0, 1]. Received: from {low:g} to {high:g}. "
             "Divide values up to 255 by 255, or convert them to uint8."

@@ -119,7 +119,9 @@ def _by_folders(root: pathlib.Path) -> Listing:
     others = [name for name in _folders(root) if name not in _PARTS]
     if others:
         warnings.warn(
-            f"{root}: ignored folders beside train: {', '.join(others)}", stacklevel=2
+            f"{root}: ignored folders other than {', '.join(_PARTS)}: "
+            f"{', '.join(others)}",
+            stacklevel=2,
         )
     classes = tuple(_folders(root / "train"))
     if not classes:

@@ -110,7 +110,7 @@ def read_pseudo_labels(path: str | os.PathLike) -> PseudoLabels:
         The pseudo-labels. `PseudoLabels.of` compares them with the images.
 
     Raises:
-        InputError: There is no such file, or an array is missing or has the wrong
+        InputError: The file does not exist, or an array is missing or has the wrong
             dtype, shape or range.
     """
     try:

@@ -65,7 +65,7 @@ def draw_split(
             None for all images that have a label and are not held out. The number of
             all these images is also accepted, even if the classes differ in size.
         unlabeled_count: Number of images used without their labels, drawn uniformly
-            from all images that are not held out; None for all of them.
+            from all images that are not held out; None for all these images.
         validation_count: Number of images held out in total, the same for each class.
         seed: At least 0.
 
