@@ -9,8 +9,8 @@ import typing
 
 import keras
 
-# A tensor of the active backend, or a NumPy array. Used in type hints only: the two
-# backends have no common class for it.
+# A tensor of the active backend, or a NumPy array. Used in type hints only: the tensors
+# of the two backends have no common class.
 Tensor = typing.Any
 
 _module = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
@@ -31,5 +31,5 @@ gelu = _module.gelu
 leaky = _module.leaky
 normalized = _module.normalized
 pullback = _module.pullback
-# Feeding.
+# Feeding batches to `fit`.
 fed = _module.fed

@@ -69,7 +69,7 @@ class TrainStep:
         optimizer_variables=(),
         metrics=(),
     ):
-        """Returns a scope with these values; an empty group changes nothing."""
+        """Returns a scope with these values; variables of an empty group are kept."""
         pairs = (
             (self.trainable_variables, trainable),
             (self.non_trainable_variables, non_trainable),
@@ -95,10 +95,10 @@ def gathered(tensors: Tensor) -> Tensor:
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
-    """Returns a function that opens a scope for building and training on devices.
+    """Returns a function that opens a scope for building and training on the devices.
 
     Args:
-        devices: Number of GPUs; on a machine without GPUs, of logical CPU devices.
+        devices: Number of GPUs, or of logical CPU devices on a machine without GPUs.
 
     Raises:
         InputError: The machine has fewer devices, or JAX was initialized with fewer.
@@ -148,7 +148,7 @@ def device_names() -> list[str]:
 
 
 def compiled(function: Callable) -> Callable:
-    """Returns the function as it is: the whole step is compiled by XLA.
+    """Returns the function unchanged: XLA compiles the whole step.
 
     Args:
         function: Takes and returns nested arrays.
@@ -193,7 +193,7 @@ def leaky(features: Tensor, slope: float) -> Tensor:
 
 
 def gelu(features: Tensor) -> Tensor:
-    """Applies x * sigmoid(1.702 x).
+    """Applies GELU in its sigmoid form, x * sigmoid(1.702 x).
 
     Args:
         features: Float, any shape.
@@ -240,5 +240,8 @@ def after(tensors: Sequence[Tensor], earlier: Sequence[Tensor]) -> list[Tensor]:
 
 
 def fed(batches: keras.utils.PyDataset) -> contextlib.AbstractContextManager:
-    """Yields the batches themselves: Keras feeds them to JAX without conversion."""
+    """Returns a context manager that yields the batches unchanged.
+
+    Keras feeds them to JAX without conversion.
+    """
     return contextlib.nullcontext(batches)

@@ -34,7 +34,7 @@ class TrainStep:
         batch = self.views_of(data[0])
         with tf.GradientTape() as tape:
             outcome, loss = self.losses(batch)
-            # The optimizer sums the replicas' gradients; the loss is a mean.
+            # The optimizer sums the replicas' gradients, but the loss is a mean.
             shared = loss / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = self.optimizer.scale_loss(shared)
         gradients = tape.gradient(scaled, self.trainable_variables)
@@ -44,7 +44,7 @@ class TrainStep:
 
 
 def share_of(draws: Tensor) -> Tensor:
-    """Returns this replica's rows of arrays that were drawn for the whole step.
+    """Returns this replica's rows of random draws for the whole step.
 
     Args:
         draws: Nested tensors whose first axis is the batch of the whole step; None
@@ -78,10 +78,10 @@ def gathered(tensors: Tensor) -> Tensor:
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
-    """Returns a function that opens a scope for building and training on devices.
+    """Returns a function that opens a scope for building and training on the devices.
 
     Args:
-        devices: Number of GPUs; on a machine without GPUs, of logical CPU devices.
+        devices: Number of GPUs, or of logical CPU devices on a machine without GPUs.
 
     Raises:
         InputError: The machine has fewer devices, or TensorFlow was initialized with
@@ -104,20 +104,21 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
 def _split_the_cpu(devices: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     logical = [tf.config.LogicalDeviceConfiguration()] * devices
-    # TensorFlow raises RuntimeError if its devices are already initialized; then
-    # `distributed` checks that there are enough of them.
+    # TensorFlow raises RuntimeError if its devices are already initialized. In this
+    # case, `distributed` checks that there are enough devices.
     with contextlib.suppress(RuntimeError):
         tf.config.set_logical_device_configuration(cpu, logical)
 
 
 def share_cores(passes: int) -> None:
-    """Sets the number of threads on a CPU for steps with equal forward passes.
+    """Sets the number of CPU threads for steps with equal forward passes.
 
-    If there are as many passes as cores, they run in parallel, each on one core:
-    splitting each operation over the same cores as well is slower. A single pass runs
-    one operation at a time, on all cores (benchmarks/results/README.md). The setting
-    holds for the whole process. It has no effect once TensorFlow is running or an
-    environment variable TF_NUM_INTRAOP_THREADS or TF_NUM_INTEROP_THREADS is set.
+    If there are at least as many passes as cores, the passes run in parallel and each
+    operation uses one core: splitting each operation over the cores as well is slower.
+    A single pass runs one operation at a time, on all cores
+    (benchmarks/results/README.md). The setting holds for the whole process. It has no
+    effect if TensorFlow is already running, or if an environment variable
+    TF_NUM_INTRAOP_THREADS or TF_NUM_INTEROP_THREADS is set.
 
     Args:
         passes: Number of independent forward passes of equal size in a step.
@@ -153,10 +154,11 @@ def device_names() -> list[str]:
 
 
 def compiled(function: Callable) -> Callable:
-    """Returns the function, compiled by XLA where TensorFlow does not do it itself.
+    """Returns the function, compiled by XLA.
 
-    XLA makes one loop of many small operations. Several devices and deterministic runs
-    use the function as it is; XLA supports them only in part.
+    XLA fuses many small operations into one loop. With several devices and in
+    deterministic runs, the function is not compiled, because XLA supports these two
+    cases only in part.
 
     Args:
         function: Takes and returns nested tensors; uses no random numbers.
@@ -195,7 +197,7 @@ def normalized(
         epsilon=epsilon,
         is_training=True,
     )
-    # The kernel's variance divides by n - 1, Keras' by n.
+    # For the variance, the kernel divides by n - 1, but Keras divides by n.
     count = tf.cast(tf.reduce_prod(tf.shape(features)[:3]), "float32")
     return outputs, mean, unbiased * (count - 1) / count
 
@@ -229,10 +231,10 @@ def leaky(features: Tensor, slope: float) -> Tensor:
 
 
 def gelu(features: Tensor) -> Tensor:
-    """Applies x * sigmoid(1.702 x), compiled by XLA.
+    """Applies GELU in its sigmoid form, x * sigmoid(1.702 x), compiled by XLA.
 
-    TensorFlow has no fused kernel for it and its gradient. XLA makes one loop of each,
-    and only the inputs are kept for the gradient.
+    TensorFlow has no fused kernel for this activation and its gradient. XLA compiles
+    each of the two into one loop. Only the inputs are kept in memory for the gradient.
 
     Args:
         features: Float, any shape.
@@ -263,11 +265,12 @@ def _gelu_gradient(features, upstream):
 
 
 def convolved(features: Tensor, kernel: Tensor) -> Tensor:
-    """Convolves small maps of many channels, with stride 1 and padding "same".
+    """Convolves small feature maps with many channels; stride 1, padding "same".
 
-    On a CPU, oneDNN's bfloat16 gradient of the kernel takes 3 to 5 times as long as
-    the forward pass for such maps. One matrix product for each position in the kernel
-    is 2 to 4 times faster (TensorFlow 2.21, 512 maps of 3x3 or 7x7 with 256 channels).
+    On a CPU and for small maps, oneDNN needs 3 to 5 times as long for the bfloat16
+    gradient with respect to the kernel as for the forward pass. Here the gradient is
+    computed with one matrix product for each position in the kernel, which is 2 to 4
+    times faster (TensorFlow 2.21, 512 maps of 3x3 or 7x7 with 256 channels).
 
     Args:
         features: `(batch, rows, columns, channels)`.
@@ -338,10 +341,10 @@ def after(tensors: Sequence[Tensor], earlier: Sequence[Tensor]) -> list[Tensor]:
 def fed(batches: keras.utils.PyDataset) -> Iterator[tf.data.Dataset]:
     """Yields the batches as a `tf.data.Dataset` with static shapes.
 
-    The dataset that Keras would make runs tf.data's autotuner. Its thread sleeps for
-    10 ms, then 20 ms, and so on, and sometimes the reader ends only after one of these
-    pauses (TensorFlow 2.21: one `fit` in six took up to twice as long). There is
-    nothing to tune here, so autotuning is off.
+    The dataset that Keras would make runs tf.data's autotuner. The autotuner's thread
+    sleeps for 10 ms, then 20 ms, and so on, and sometimes the dataset's iterator ends
+    only after one of these pauses (TensorFlow 2.21: one `fit` in six took up to twice
+    as long). This dataset has nothing to tune, so autotuning is off.
     """
     # TensorFlow never frees a generator function or the objects it refers to. The
     # batches are therefore held in a list that is cleared at the end.

@@ -1,10 +1,10 @@
-"""The source "drawings", built in: simple coloured drawings of ten things.
+"""The source "drawings", built in: simple coloured drawings of ten kinds of things.
 
-A problem that needs no download, on which unlabelled images help and on which
-rotations, flips and colours mean something: the things have an upright position and
-usual colours. Their size, place, tilt, proportions, colours and background vary, and
-patches cover them. All random numbers come from one fixed seed: each call returns the
-same bytes.
+The data set needs no download. Training on its unlabelled images reduces the error.
+Proxy tasks with rotations, flips and colours can be solved, because the things have an
+upright position and typical colours. The size, place, tilt, proportions, colours and
+background of a thing vary, and patches cover parts of it. All random numbers come from
+one fixed seed: each call returns the same bytes.
 """
 
 import math
@@ -23,7 +23,7 @@ TRAIN_PER_CLASS, TEST_PER_CLASS = 300, 100
 _SEED = 32
 # Drawings are made larger and then reduced, which smooths their edges.
 _SCALE = 4
-# Standard deviation of the places of all corners, as a share of the thing's size.
+# Standard deviation of the random movement of each corner, in the coordinates of `Pen`.
 _WOBBLE = 0.025
 
 Color = tuple[float, float, float]
@@ -31,7 +31,9 @@ Point = tuple[float, float]
 
 
 class Pen:
-    """Draws shapes in the coordinates of a thing: x to the right, y down, in [-1, 1].
+    """A pen that draws one thing with random size, place, tilt, stretch and brightness.
+
+    The thing's coordinates are x to the right and y down, in [-1, 1].
 
     Args:
         image: The image to draw on.
@@ -52,7 +54,7 @@ class Pen:
         self.light = generator.uniform(0.6, 1.15)
 
     def polygon(self, points: Sequence[Point], color: Color) -> None:
-        """Fills a polygon; its corners are moved a little.
+        """Fills a polygon after a small random movement of each corner.
 
         Args:
             points: Corners.
@@ -63,7 +65,7 @@ class Pen:
         self.draw.polygon([tuple(corner) for corner in corners], self._shade(color))
 
     def ellipse(self, x: float, y: float, width: float, height: float, color: Color):
-        """Fills an ellipse about (x, y) with these half axes."""
+        """Fills an ellipse with centre (x, y) and half axes `width` and `height`."""
         angles = np.linspace(0, 2 * math.pi, 16, endpoint=False)
         points = np.stack([x + width * np.cos(angles), y + height * np.sin(angles)], 1)
         self.polygon([tuple(point) for point in points], color)
@@ -74,12 +76,12 @@ class Pen:
         self.polygon(corners, color)
 
     def near(self, *colors: Color) -> Color:
-        """Returns one of the colours, drawn at random and changed a little."""
+        """Returns one of the colours, chosen at random and slightly changed."""
         chosen = np.array(colors[self.generator.integers(len(colors))])
         return tuple(chosen + self.generator.normal(0, 22, 3))
 
     def between(self, low: float, high: float) -> float:
-        """Returns a random number."""
+        """Returns a random number between `low` and `high`."""
         return float(self.generator.uniform(low, high))
 
     def _shade(self, color: Color) -> tuple[int, ...]:
@@ -208,7 +210,7 @@ THINGS: dict[str, Callable[[Pen], None]] = {
 
 @register_source("drawings")
 def load(settings: DataSettings) -> Data:
-    """Returns 3,000 training and 1,000 test images, equally many of each class.
+    """Returns 3,000 training and 1,000 test images, the same number of each class.
 
     Args:
         settings: `image_size` is the side in pixels; 32 by default.
@@ -262,9 +264,10 @@ def drawn(
 
 
 def _background(generator: np.random.Generator) -> Image.Image:
-    """Returns a gradient of two colours in any direction, with some patches.
+    """Returns a gradient of two colours in a random direction, with some ellipses.
 
-    It has no upright position: only the thing tells how an image was rotated.
+    The background has no upright position, so a rotation of the image can only be
+    recognised from the thing.
     """
     side = SIZE * _SCALE
     first, second = np.array(GROUNDS)[generator.integers(len(GROUNDS), size=2)]
@@ -285,7 +288,7 @@ def _background(generator: np.random.Generator) -> Image.Image:
 
 
 def _cover(image: Image.Image, generator: np.random.Generator) -> None:
-    """Covers a part of the image with bars and patches."""
+    """Covers parts of the image with up to three rectangles."""
     draw, side = ImageDraw.Draw(image), image.width
     for _ in range(generator.integers(0, 4)):
         color = tuple(int(v) for v in generator.integers(30, 230, 3))

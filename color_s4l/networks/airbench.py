@@ -4,11 +4,12 @@ Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU"
 (https://arxiv.org/abs/2404.00498), section 2 and its published code: a 2x2 convolution
 that whitens image patches, fitted on training images and frozen; three blocks of 3x3
 convolutions with max-pooling, batch normalisation without scale, and GELU; a maximum
-over all positions; features scaled by 1/9. Inner convolutions start as the identity.
+over all positions; features scaled by 1/9. The 3x3 convolutions are initialised to copy
+their input (`PartialIdentity`).
 
-Differs from the paper: the whitening's bias is trained for the whole run and not for
-three epochs; the maximum is taken over all positions, so that images of other sizes
-than 32 px work (at 32 px it is the paper's 3x3 pooling).
+Differs from the paper: the bias of the whitening is trained for the whole run and not
+for three epochs; the maximum is taken over all positions, so that image sizes other
+than 32 px are possible (at 32 px it is the paper's 3x3 pooling).
 """
 
 import functools
@@ -33,13 +34,14 @@ SCALE = 1 / 9
 class PatchWhitening(layers.Layer):
     """A frozen convolution that whitens image patches, with a trained bias.
 
-    Its kernels are the eigenvectors of the covariance of 2x2 patches, each divided by
-    the square root of its eigenvalue, and their negatives: 24 filters for RGB images.
-    `adapt` fits them on images, as Keras' preprocessing layers do.
+    The filters are the eigenvectors of the covariance of 2x2 patches, each divided by
+    the square root of its eigenvalue, and the negatives of these vectors: 24 filters
+    for RGB images. `adapt` fits the filters on images, as in Keras' preprocessing
+    layers.
 
     Args:
         name: Name of the layer.
-        dtype: Policy.
+        dtype: Dtype policy.
         trainable: Whether the bias is trained.
     """
 
@@ -47,7 +49,7 @@ class PatchWhitening(layers.Layer):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
 
     def build(self, input_shape: tuple) -> None:
-        """Creates kernel and bias for `(batch, rows, columns, channels)`."""
+        """Creates kernel and bias for inputs `(batch, rows, columns, channels)`."""
         size = PATCH * PATCH * input_shape[-1]
         self.kernel = self.add_weight(
             (PATCH, PATCH, input_shape[-1], 2 * size),
@@ -67,7 +69,8 @@ class PatchWhitening(layers.Layer):
         patches = np.lib.stride_tricks.sliding_window_view(
             images.astype("float64"), (PATCH, PATCH), axis=(1, 2)
         )
-        # (n, rows, columns, channels, patch rows, patch columns) to kernel order.
+        # The axes (n, rows, columns, channels, patch rows, patch columns) are reordered
+        # as in the kernel: channels last.
         patches = np.moveaxis(patches, 3, -1).reshape(-1, PATCH * PATCH * channels)
         covariance = patches.T @ patches / len(patches)
         values, vectors = np.linalg.eigh(covariance)
@@ -90,10 +93,12 @@ class PatchWhitening(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="color_s4l")
 class PartialIdentity(keras.initializers.Initializer):
-    """An initialiser whose first filters copy the input channels; the others are He's.
+    """An initialiser: the first filters copy the input channels, the rest is random.
+
+    The other filters have He's uniform initialisation.
 
     Args:
-        seed: Seed of the other filters; None: from Keras' global seed.
+        seed: Seed of the other filters; None: drawn from Keras' global seed.
     """
 
     def __init__(self, seed: int | None = None):
@@ -127,12 +132,12 @@ def airbench(
     """Builds the trunk.
 
     Args:
-        input_shape: Sides of 16 to 96 px.
+        input_shape: `(height, width, channels)`, with sides of 16 to 96 px.
         filters: Number of filters of the three blocks.
         depth: Convolutions in each block, 2 or 3. With 3, the last one is residual.
         width: Factor on the numbers of filters. 1 gives 1,968,792 trained parameters
             for `airbench`.
-        dropout: After each block's pooling (published: 0).
+        dropout: Drop rate after each block's pooling (published: 0).
         synchronized: As for every trunk.
 
     Returns:
@@ -175,7 +180,8 @@ def _convolve(features: Tensor, filters: int, name: str) -> Tensor:
 
 
 def _normalize(features: Tensor, name: str, synchronized: bool) -> Tensor:
-    # Fast statistics: a short run ends before slow ones have converged.
+    # With Keras' default momentum of 0.99, the moving statistics would not converge in
+    # a short run.
     return BatchNormalization(
         momentum=0.6,
         epsilon=1e-5,

@@ -6,8 +6,8 @@ from keras import layers, ops
 from color_s4l import backend
 from color_s4l.backend import Tensor
 
-# `Conv2D` uses its own gradient for at most so many positions and at least so many
-# channels.
+# `Conv2D` uses its own gradient for at most SMALL_MAP positions and at least
+# MANY_CHANNELS channels.
 SMALL_MAP, MANY_CHANNELS = 64, 256
 
 
@@ -15,12 +15,13 @@ SMALL_MAP, MANY_CHANNELS = 64, 256
 class BatchNormalization(layers.BatchNormalization):
     """Batch normalisation by the backend's fused kernel.
 
-    Keras computes the statistics with several operations in float32. One kernel reads
-    and writes each feature map less often, and keeps it in half precision under mixed
-    precision.
+    Keras computes the statistics with several operations in float32. The fused kernel
+    reads and writes each feature map less often. Under mixed precision, it keeps the
+    feature map in half precision.
 
     The kernel is used in training, for feature maps `(batch, rows, columns, channels)`
-    with the batch statistics of one device. Keras' own code computes everything else.
+    with the batch statistics of one device. In all other cases, Keras' own code is
+    used.
     """
 
     def call(
@@ -30,7 +31,7 @@ class BatchNormalization(layers.BatchNormalization):
 
         Args:
             inputs: Float `(batch, ..., channels)`.
-            training: Whether to use the batch statistics, not the moving ones.
+            training: Whether to use batch statistics instead of moving statistics.
             mask: As for Keras' layer.
 
         Returns:
@@ -76,10 +77,11 @@ class LeakyReLU(layers.LeakyReLU):
 
 @keras.saving.register_keras_serializable(package="color_s4l")
 class GELU(layers.Layer):
-    """GELU in its sigmoid form, x * sigmoid(1.702 x), with a short gradient.
+    """GELU in its sigmoid form, x * sigmoid(1.702 x), with a fast gradient.
 
-    Hendrycks & Gimpel 2016 (https://arxiv.org/abs/1606.08415), section 2. It differs
-    from the exact form by less than 0.021 and needs half as many operations.
+    Hendrycks & Gimpel 2016 (https://arxiv.org/abs/1606.08415), section 2. The sigmoid
+    form differs from the exact form by less than 0.021 and needs half as many
+    operations.
     """
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
@@ -94,7 +96,7 @@ class GELU(layers.Layer):
         """
         if training:
             return backend.gelu(inputs)
-        # TensorFlow fuses this form on CPUs.
+        # The same function, written as a SiLU, which TensorFlow fuses on CPUs.
         return ops.silu(1.702 * inputs) / 1.702
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -104,10 +106,10 @@ class GELU(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="color_s4l")
 class Conv2D(layers.Conv2D):
-    """A convolution with a faster gradient for small maps of many channels.
+    """A convolution with a faster gradient for small feature maps with many channels.
 
     The faster gradient is used in bfloat16 for at least 256 channels and maps of up to
-    8x8, with stride 1 and padding "same". Keras' own code computes everything else.
+    8x8, with stride 1 and padding "same". In all other cases, Keras' own code is used.
     """
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:

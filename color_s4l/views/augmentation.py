@@ -1,4 +1,4 @@
-"""Shift, left-right flip and noise: drawn first, then applied.
+"""Augmentation by shift, left-right flip and noise: random draws, then application.
 
 The published augmentation (Tran 2019): a shift by -2 to 2 pixels along each axis, with
 mirrored edges; a flip with probability 1/2; Gaussian noise with standard deviation
@@ -20,9 +20,10 @@ class Draws(typing.NamedTuple):
     """The random draws for a batch of images.
 
     Attributes:
-        shift: int32 `(batch, 2)`: pixels down and to the right.
-        flip: Boolean `(batch,)`, or None: no image is flipped.
-        noise: Float `(batch, height, width, channels)`, to be added, or None.
+        shift: int32 `(batch, 2)`: shift of each image down and to the right, in pixels.
+        flip: Boolean `(batch,)`: whether each image is flipped; None for no flips.
+        noise: Float `(batch, height, width, channels)`: noise to be added; None for no
+            noise.
     """
 
     shift: Tensor
@@ -32,13 +33,13 @@ class Draws(typing.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """The sizes of the random changes.
+    """The settings of the random augmentation.
 
     Attributes:
-        shift: Largest shift in pixels; 0 for none.
+        shift: Largest shift in pixels; 0 for no shift.
         flip: Whether images are flipped left-right, with probability 1/2.
         noise: Standard deviation of the noise, in units of preprocessed images; 0 for
-            none.
+            no noise.
     """
 
     shift: int = 2
@@ -62,7 +63,7 @@ class Augmentation:
 
 
 def draw_shift(seed: keras.random.SeedGenerator, batch: int, limit: int) -> Tensor:
-    """Returns random shifts, int32 `(batch, 2)`: pixels down and to the right.
+    """Returns random shifts down and to the right in pixels, int32 `(batch, 2)`.
 
     Args:
         seed: SeedGenerator, advanced in place.
@@ -108,7 +109,8 @@ def shift(images: Tensor, pixels: Tensor) -> Tensor:
 
     Args:
         images: `(batch, height, width, channels)`, any dtype.
-        pixels: int32 `(batch, 2)`: down and to the right; at most the image's side.
+        pixels: int32 `(batch, 2)`: shift of each image down and to the right, at most
+            the side of the image.
 
     Returns:
         Images of the same shape and dtype.

@@ -1,7 +1,7 @@
-"""Normalisation and ZCA whitening of images, as one layer with its statistics.
+"""Normalisation and ZCA whitening of images, as one layer that holds the statistics.
 
-Data preparation of Tran 2019 (SESEMI); constants as in its published code: scale 55,
-ZCA regularisation 0.1, epsilon 1e-10.
+The data preparation of Tran 2019 (SESEMI), with the constants of the published code:
+scale 55, ZCA regularisation 0.1, epsilon 1e-10.
 """
 
 import typing
@@ -44,7 +44,7 @@ def _size(images: Tensor) -> int:
 
 
 def whitening(images: data.Images) -> dict[str, np.ndarray]:
-    """Returns mean and ZCA matrix of contrast-normalised images.
+    """Returns the mean and the ZCA matrix of contrast-normalised images.
 
     With the covariance C = U S U^T of the normalised images (n in the
     denominator), the matrix is U (S + 0.1 + 1e-10)^(-1/2) U^T.
@@ -55,12 +55,13 @@ def whitening(images: data.Images) -> dict[str, np.ndarray]:
 
     Returns:
         `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, symmetric, with
-        d = height * width * 3. The computation needs a few times d * d * 8 bytes.
+        d = height * width * 3. The computation needs a few times d * d * 8 bytes of
+        memory.
     """
     size = _size(images)
     total, products = np.zeros(size), np.zeros((size, size))
     for raw in data.chunks(images, CHUNK):
-        # Sums in float32 would depend on the alignment of the chunk in memory.
+        # float64, because float32 sums depend on the alignment of the chunk in memory.
         chunk = ops.convert_to_numpy(normalise_contrast(raw)).astype("float64")
         chunk = chunk.reshape(len(chunk), size)
         total += chunk.sum(axis=0)
@@ -94,16 +95,16 @@ def channel_statistics(images: data.Images) -> dict[str, np.ndarray]:
 
 @keras.saving.register_keras_serializable(package="color_s4l")
 class Preprocessing(keras.layers.Layer):
-    """A layer from raw RGB images to normalised and (optionally) whitened images.
+    """A layer that normalises and optionally whitens raw RGB images.
 
-    Its statistics are weights, so that a saved model takes raw images. It always
-    computes in float32: bfloat16 is too coarse for the small differences that whitening
-    enlarges.
+    The statistics are weights of the layer, so that a saved model takes raw images. The
+    layer always computes in float32: bfloat16 is too coarse for the small differences
+    that whitening enlarges.
 
     Args:
-        zca: Whether to whiten after the contrast normalisation.
+        zca: Whether to whiten images after contrast normalisation.
         normalization: "contrast", or "channels": subtract the mean of each colour
-            channel over the training images and divide by its standard deviation.
+            channel over the training images and divide by the standard deviation.
         name: Name of the layer.
         dtype: Only float32 is accepted.
 
@@ -125,7 +126,7 @@ class Preprocessing(keras.layers.Layer):
         self.zca, self.normalization = zca, normalization
 
     def build(self, input_shape: tuple) -> None:
-        """Creates the statistics, initially mean 0 and the identity matrix."""
+        """Creates the statistics: mean 0, and deviation 1 or the identity matrix."""
         if self.normalization == "channels":
             shape = input_shape[-1:]
             self.mean = self.add_weight(shape, "zeros", name="mean", trainable=False)

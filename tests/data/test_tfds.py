@@ -167,7 +167,7 @@ def test_refuses_other_tasks_than_image_classification(store):
 
 
 def test_refuses_a_directory_without_the_set(tmp_path, cifar100_dir):
-    text = r"has no prepared 'cifar10' .*Without `data_dir` it is downloaded"
+    text = r"has no prepared 'cifar10' .*Without `data_dir`, the data set is"
     for directory in (tmp_path, tmp_path / "nowhere", cifar100_dir):
         with pytest.raises(InputError, match=text):
             load("cifar10", directory)
@@ -208,7 +208,7 @@ def test_a_failed_download_is_one_line(monkeypatch):
     builder = tensorflow_datasets.core.DatasetBuilder
     monkeypatch.setattr(builder, "is_prepared", lambda self: False)
     monkeypatch.setattr(builder, "download_and_prepare", fail)
-    text = r"^Cannot download 'cifar10': Max retries exceeded with url: \.\.\. \(Data"
+    text = r"^Cannot download 'cifar10': Max retries exceeded with url: \.\.\. \(For"
     with pytest.raises(InputError, match=text):
         load("cifar10")
 
