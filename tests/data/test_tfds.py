@@ -190,7 +190,7 @@ def test_damaged_files_are_named(store, tmp_path):
         ("svhn", "Did you mean 'svhn_cropped'"),
         ("CIFAR100", "Did you mean 'cifar100'"),
         ("folders", "Did you mean 'folder'"),
-        ("qqqqqq", r"no data set 'qqqqqq'\. There are: digits, folder, and"),
+        ("qqqqqq", r"no data set 'qqqqqq'\. There are: digits, drawings, folder, and"),
         ("imdb_reviews", "'imdb_reviews' is not for image classification"),
         ("cifar10/foggy", "Cannot load data set 'cifar10/foggy': .*foggy not found"),
     ],
@@ -216,7 +216,7 @@ def test_a_failed_download_is_one_line(monkeypatch):
 def test_without_tensorflow_the_error_is_one_line(monkeypatch, tmp_path):
     assert keras.config.backend()  # is imported before TensorFlow is hidden
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    text = "`dataset`=cifar10 needs tensorflow .* use one of: digits, folder"
+    text = "`dataset`=cifar10 needs tensorflow .* use one of: digits, drawings, folder"
     with pytest.raises(InputError, match=text):
         load("cifar10", tmp_path)
 
