@@ -1,7 +1,7 @@
-"""The main job on the built-in images, in minutes: python -m benchmarks.demo.
+"""A demonstration on the built-in images, in minutes: python -m benchmarks.demo.
 
 Trains a colorizer, then three methods with three seeds each; prints the table of error
-rates and writes pictures and a report of the runs. `make demo` runs it.
+rates and writes pictures and a report of the runs. `make demo` runs this command.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ def demo(flags: Demo) -> None:
             width=flags.width,
             epochs=flags.epochs,
             batch_size=16,
-            processes=2,  # a narrow trunk keeps one core busy
+            processes=2,  # a run with a narrow trunk only uses one core
             runs=str(folder / "runs"),
             output=str(folder / "error_rates.csv"),
         )

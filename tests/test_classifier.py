@@ -84,7 +84,7 @@ def test_other_files_are_refused(tmp_path, colorizer_file):
         color_s4l.load(tmp_path)
     for name in ("text.keras", "text.h5"):
         (tmp_path / name).write_text("no model")
-        with pytest.raises(InputError, match="is no classifier of this library"):
+        with pytest.raises(InputError, match="is not a classifier of this library"):
             color_s4l.load(tmp_path / name)
-    with pytest.raises(InputError, match="is no classifier of this library"):
+    with pytest.raises(InputError, match="is not a classifier of this library"):
         color_s4l.load(colorizer_file)

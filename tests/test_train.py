@@ -58,8 +58,8 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 --colorizer={half} => damaged .*Train a colorizer
 --init_heads => --init_heads needs --init_from: the run that has the heads
 --init_from=no_such_run => There is no model at no_such_run
---init_from={half} => half.h5 is no classifier of this library
---init_from={text} => text.h5 is no classifier of this library
+--init_from={half} => half.h5 is not a classifier of this library
+--init_from={text} => text.h5 is not a classifier of this library
 --init_from={colorizer} => set --network=encoder and --width=0.0625 \(it is a col
 --init_from={colorizer} --network=encoder => another trunk: set --network=encoder a
 --init_from={run} --network=encoder --width=0.0625 => another trunk: set the --netw

@@ -27,7 +27,7 @@ class Whitening(nn.Module):
 
 
 class Stem(nn.Module):
-    """The whitening and GELU."""
+    """The whitening convolution and GELU."""
 
     def __init__(self):
         super().__init__()
@@ -64,7 +64,7 @@ class Largest(nn.Module):
 
 
 def build(width: float) -> nn.Sequential:
-    """Returns the trunk; its first kernel is fixed and random.
+    """Returns the trunk; the whitening kernel is random and is not trained.
 
     Args:
         width: Factor on the number of filters of the blocks.
