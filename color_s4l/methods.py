@@ -65,7 +65,7 @@ register_method(
 )
 register_method("s4l_exemplar", (Exemplar(),))
 # For runs of some thousand steps (`settings.PRESETS`).
-register_method("fast", (Supervised(), FreeMatch(decay=0.99), Polyak()))
+register_method("fast", (Supervised(), FreeMatch(decay=0.99), Polyak(half_life=0.3)))
 # Stages of recipes.
 register_method("proxies", (Proxies(tasks=COLOR_S4L),))
 register_method("rotnet", (Proxies(tasks=ROTATIONS),))
