@@ -2,15 +2,15 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 from tqdm import tqdm
 
 from benchmarks import origin, work
 from color_s4l import command_line, fields
 from color_s4l.fields import AtLeast, OneOf, option
-from color_s4l.settings import Run, TrainingSettings
+from color_s4l.settings import PRESETS, Run, TrainingSettings
 
 _DESCRIPTION = """Trains every method and recipe with every network, number of labels
 and seed, and writes tables of the error rates (.csv, .md, .tex) and a plot (.png).
@@ -29,6 +29,15 @@ EXIT_FAILED = 1
 @dataclasses.dataclass(frozen=True)
 class ErrorRates(TrainingSettings):
     """The flags of the command: the settings of a run, and the axes of the tables."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: {
+            **{k: v for k, v in values.items() if k not in ("method", "network")},
+            "methods": values["method"],
+            "networks": values["network"],
+        }
+        for name, values in PRESETS.items()
+    }
 
     labels: str = option("all", "Comma-separated numbers of labels; all: all labels.")
     methods: str | None = option(

@@ -130,11 +130,9 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     flagged, others = _split_fields(record)
     if rest and not others:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
-    names = {field.name for field in flagged}
     if "preset" in values and values.preset:
-        preset = _presets(record)[values.preset]
-        _set_absent(values, {k: v for k, v in preset.items() if k in names})
-    found = {name: values[name].value for name in names}
+        _set_absent(values, _presets(record)[values.preset])
+    found = {field.name: values[field.name].value for field in flagged}
     found |= {field.name: rest for field in others}
     return record(
         **{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}

@@ -63,16 +63,22 @@ def evaluate(flags: Evaluate) -> None:
     if flags.model and trained.classes:
         # The value of `resize` is stored in the classifier's file.
         size = settings.image_size or trained.image_size
-        settings = dataclasses.replace(settings, resize=trained.resize, image_size=size)
+        settings = dataclasses.replace(settings, image_size=size)
+        settings = dataclasses.replace(settings, resize=trained.about.resize)
     if flags.model and not trained.classes:
-        trained = dataclasses.replace(trained, hflip=not is_digits(settings.dataset))
+        trained = _with_hflip(trained, not is_digits(settings.dataset))
     if flags.hflip is not None:
-        trained = dataclasses.replace(trained, hflip=flags.hflip)
+        trained = _with_hflip(trained, flags.hflip)
     dataset = data.load(settings)
     _check_classes(trained, dataset)
     _print_errors(trained, dataset)
     if flags.run:
         _print_other_errors(flags.run)
+
+
+def _with_hflip(trained: "Classifier", hflip: bool) -> "Classifier":
+    about = dataclasses.replace(trained.about, hflip=hflip)
+    return dataclasses.replace(trained, about=about)
 
 
 def _data_of(run: str) -> DataSettings:

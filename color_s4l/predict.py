@@ -95,7 +95,7 @@ def predict(flags: Predict) -> None:
 
     root, paths = prediction.find(flags.images)
     trained = classifier.load(flags.model)
-    resize = flags.resize or trained.resize
+    resize = flags.resize or trained.about.resize
     reader = prediction.Reader(paths, trained.image_size, resize)
     started = time.perf_counter()
     relabelled, uncertain = _write_tables(flags, trained, reader, root)

@@ -159,7 +159,7 @@ class TrainingSettings(DataSettings):
     )
     learning_rate: Positive = option(0.05, "Learning rate; the schedule scales it.")
     optimizer: Annotated[str, OneOf("sgd", "adamw", "muon")] = option(
-        "sgd", "Optimizer: SGD with Nesterov momentum, AdamW, or Muon."
+        "sgd", "SGD with Nesterov momentum, AdamW, or Muon for the trunk's kernels."
     )
     momentum: Annotated[float, Below(1)] = option(0.9, "Momentum of sgd and muon.")
     bias_rate: Positive = option(
@@ -179,7 +179,7 @@ class TrainingSettings(DataSettings):
         "`schedule`=steps: comma-separated epochs (default: 30, 60, 80 % of all).",
     )
     weight_decay: NotNegative = option(
-        5e-4, "Factor on the sum of squares of all kernels, added to the loss."
+        5e-4, "Factor on the sum of squares of kernels in the loss (adamw: its own)."
     )
     dropout: DropRate = option(0.5, "Dropout rate before the class head.")
     trunk_dropout: DropRate | None = option(
@@ -415,6 +415,10 @@ def check(run: Run) -> None:
         raise InputError(
             f"`stage`={run.stage[0]} needs a `recipe`: a method has no stages."
         )
+    if run.bias_rate != 1 and run.optimizer != "sgd":
+        raise InputError("`bias_rate` can only be used with `optimizer`=sgd.")
+    if run.flip_order == "alternating" and run.hflip is False:
+        raise InputError("`flip_order`=alternating needs `hflip`.")
     _check_devices(run)
 
 

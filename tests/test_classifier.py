@@ -17,7 +17,7 @@ def classifier(finished):
 
 def test_a_run_directory_is_a_classifier(classifier, small):
     assert classifier.classes == ("0", "1", "2", "3")
-    assert (classifier.hflip, classifier.resize) == (True, "crop")
+    assert (classifier.about.hflip, classifier.about.resize) == (True, "crop")
     assert classifier.image_size == 16
     probabilities = classifier.predict(small.test_images[:5])
     assert probabilities.shape == (5, 4)

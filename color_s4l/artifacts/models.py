@@ -291,6 +291,7 @@ class About:
             unknown.
         hflip: Whether left-right flips keep the class.
         resize: How images that are not square became squares: "crop" or "pad".
+        test_views: Views of test-time augmentation, as in `Run`.
         network: Name of the trunk; empty: not recorded.
         plugin: Module of the plug-in that registered the trunk; None for the trunks of
             this library.
@@ -300,6 +301,7 @@ class About:
     classes: tuple[str, ...] = ()
     hflip: bool = True
     resize: Annotated[str, OneOf("crop", "pad")] = "crop"
+    test_views: str = "published"
     network: str = ""
     plugin: str | None = None
     digest: str = ""

@@ -74,7 +74,14 @@ def gathered(tensors: Tensor) -> Tensor:
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1 or not tensors:
         return tensors
-    return replica.all_gather(tensors, axis=0)
+    count = replica.num_replicas_in_sync
+
+    def rows(part):
+        # The static shape is lost when the rows are gathered.
+        shape = (part.shape[0] * count, *part.shape[1:])
+        return tf.ensure_shape(replica.all_gather(part, axis=0), shape)
+
+    return tf.nest.map_structure(rows, tensors)
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
@@ -111,27 +118,20 @@ def _split_the_cpu(devices: int) -> None:
 
 
 def share_cores(passes: int) -> None:
-    """Sets the number of CPU threads for steps with equal forward passes.
+    """Limits each forward pass to one core, if there are as many passes as cores.
 
-    If there are at least as many passes as cores, the passes run in parallel and each
-    operation uses one core: splitting each operation over the cores as well is slower.
-    A single pass runs one operation at a time, on all cores
-    (benchmarks/results/README.md). The setting holds for the whole process. It has no
-    effect if TensorFlow is already running, or if an environment variable
-    TF_NUM_INTRAOP_THREADS or TF_NUM_INTEROP_THREADS is set.
+    The passes of a step run in parallel. Splitting each operation over the same cores
+    as well is slower (benchmarks/results/README.md). The setting holds for the whole
+    process and makes its other computations slower. It has no effect once TensorFlow is
+    running or the environment variable TF_NUM_INTRAOP_THREADS is set.
 
     Args:
         passes: Number of independent forward passes of equal size in a step.
     """
-    given = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"} & os.environ.keys()
-    if given or tf.config.list_physical_devices("GPU"):
-        return
-    threading = tf.config.threading
-    with contextlib.suppress(RuntimeError):
-        if passes == 1:
-            threading.set_inter_op_parallelism_threads(1)
-        elif _cores() <= passes:
-            threading.set_intra_op_parallelism_threads(1)
+    alone = not tf.config.list_physical_devices("GPU")
+    if alone and 1 < _cores() <= passes and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _cores() -> int:
@@ -279,6 +279,8 @@ def convolved(features: Tensor, kernel: Tensor) -> Tensor:
     Returns:
         `(batch, rows, columns, filters)`.
     """
+    if tf.config.list_physical_devices("GPU"):
+        return tf.nn.conv2d(features, kernel, 1, "SAME")
     return _convolved(tf.convert_to_tensor(features), tf.convert_to_tensor(kernel))
 
 

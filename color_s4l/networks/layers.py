@@ -116,7 +116,10 @@ class Conv2D(layers.Conv2D):
         """Convolves `(batch, rows, columns, channels)` with a kernel."""
         _, rows, columns, channels = inputs.shape
         small = rows * columns <= SMALL_MAP and channels >= MANY_CHANNELS
-        plain = self.strides == (1, 1) and self.padding == "same"
+        plain = (self.strides, self.dilation_rate, self.groups, self.padding) == (
+            *((1, 1), (1, 1), 1),
+            "same",
+        ) and self.kernel_size[0] % 2 == 1
         if small and plain and self.compute_dtype == "bfloat16":
             return backend.convolved(inputs, kernel)
         return super().convolution_op(inputs, kernel)

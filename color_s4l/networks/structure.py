@@ -141,7 +141,11 @@ def statistics(trunk: keras.Model) -> Statistics:
     """
     return Statistics(
         trainable=_size(trunk.trainable_weights),
-        moving=_size(trunk.non_trainable_weights),
+        moving=_size(
+            weight
+            for weight in trunk.non_trainable_weights
+            if weight.name.startswith("moving_")
+        ),
         multiply_adds=sum(multiply_adds(layer) for layer in trunk.layers),
         receptive_field=receptive_field(trunk),
     )

@@ -106,8 +106,8 @@ def lines(
 
     Args:
         title: Name of the quantity; makes the identifiers inside the SVG unique.
-        series: For each line the run's number, the epochs and the values; a value
-            that is not finite leaves a gap.
+        series: For each line the run's number, the epochs and the values; values that
+            are not finite are left out.
         text: Description of the chart for screen readers.
 
     Returns:
@@ -117,13 +117,15 @@ def lines(
     figure = Figure(figsize=(3.4, 1.9))
     axis = figure.subplots()
     for number, epochs, values in series:
+        # Not every epoch has a value (`evaluate_every`).
+        known = np.isfinite(np.asarray(values, "float64"))
         axis.plot(
-            epochs,
-            values,
+            np.asarray(epochs)[known],
+            np.asarray(values)[known],
             color=_RUNS[number % COLOURS],
             linestyle=DASHES[number % len(DASHES)],
             linewidth=1.7,
-            marker="o" if len(epochs) < 2 else None,
+            marker="o" if known.sum() < 2 else None,
         )
     _style(axis)
     figure.tight_layout(pad=0.3)

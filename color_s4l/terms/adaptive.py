@@ -51,12 +51,16 @@ class Adaptive(WeakToStrong):
         """Moves the averages and the teacher."""
         super().after_update(network, state, kept, progress)
         name = TERMS.name_of(type(self))
-        state.move(self.statistics(kept[f"{name}_predictions"], kept), self.decay)
+        predictions = kept[f"{name}_predictions"]
+        state.move(self.statistics(state, predictions, kept), self.decay)
 
-    def statistics(self, predictions: Tensor, kept: Kept) -> dict[str, Tensor]:
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
         """Returns the values of one step, towards which the averages move.
 
         Args:
+            state: Result of `create_state`.
             predictions: For all unlabelled images of the step, `(images, classes)`.
             kept: As for `after_update`.
         """
@@ -80,7 +84,7 @@ class FreeMatch(Adaptive):
     Algorithm 1 of the paper: tau is the average confidence and p the average
     prediction. An image with pseudo-label c has the weight 1 if its confidence is at
     least tau * p[c] / max(p), else 0. The fairness loss favours predictions that are
-    spread evenly over the classes.
+    spread evenly over the classes; with several devices it is computed on each.
 
     Attributes:
         fairness: Factor on the fairness loss; 0.01 as in USB.
@@ -117,7 +121,9 @@ class FreeMatch(Adaptive):
             * ops.where(ops.sum(weights) > 0, agreement, 0.0)
         }
 
-    def statistics(self, predictions: Tensor, kept: Kept) -> dict[str, Tensor]:
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
         """Returns mean confidence, mean prediction and shares of pseudo-labels."""
         chosen = ops.one_hot(
             most_probable(predictions), predictions.shape[-1], dtype="float32"
@@ -166,13 +172,15 @@ class SoftMatch(Adaptive):
         spread = 2 * state.of["variance"] / self.deviations**2
         return most_probable(probabilities), ops.exp(-ops.square(below) / spread)
 
-    def statistics(self, predictions: Tensor, kept: Kept) -> dict[str, Tensor]:
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
         """Returns mean prediction, and mean and variance of the aligned confidence."""
-        mean = ops.mean(predictions, axis=0)
-        confidence = _confidence(align(predictions, 1 / predictions.shape[-1], mean))
-        count = predictions.shape[0]
+        count, classes = predictions.shape
+        aligned = align(predictions, 1 / classes, state.of["predicted"])
+        confidence = _confidence(aligned)
         return {
-            "predicted": mean,
+            "predicted": ops.mean(predictions, axis=0),
             "confidence": ops.mean(confidence),
             "variance": ops.var(confidence) * count / max(1, count - 1),
         }
@@ -185,8 +193,10 @@ class AdaMatch(Adaptive):
 
     The paper's distribution alignment: the predictions are scaled so that their average
     equals the average prediction for labelled images. The pseudo-labels and confidences
-    are computed from the scaled predictions. Differs from the paper: as in USB, the
-    logits of labelled images are not interpolated at random.
+    are computed from the scaled predictions. With several devices, the threshold is
+    that of the labelled images of each device. Differs from the paper: as in USB, the
+    logits of labelled images are not interpolated at random, the class loss has no
+    strong views, and the average predictions are moving averages.
 
     Attributes:
         threshold: Share of the labelled images' mean confidence; 0.9 (USB: 0.95).
@@ -220,13 +230,15 @@ class AdaMatch(Adaptive):
         """Also keeps the predictions for the labelled images."""
         labeled = self._labeled(network, batch)
         kept = super().kept(network, batch, probabilities)
-        return {**kept, "adamatch_labeled": labeled}
+        return {**kept, "adamatch_labeled_predictions": labeled}
 
-    def statistics(self, predictions: Tensor, kept: Kept) -> dict[str, Tensor]:
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
         """Returns the mean predictions for unlabelled and labelled images."""
         return {
             "predicted": ops.mean(predictions, axis=0),
-            "labeled": ops.mean(kept["adamatch_labeled"], axis=0),
+            "labeled": ops.mean(kept["adamatch_labeled_predictions"], axis=0),
         }
 
     def _labeled(self, network: Network, batch: Batch) -> Tensor:

@@ -101,11 +101,13 @@ class WeakToStrong(Term):
         if self.teacher:
             state.teacher.move(network, 1 - warmed_up(self.teacher, progress.step))
 
+    def further_weights(self) -> tuple[str, ...]:
+        """Returns the name of the teacher's weights."""
+        return (f"{TERMS.name_of(type(self))}_teacher",) if self.teacher else ()
+
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the teacher's weights."""
-        if not self.teacher:
-            return {}
-        return {f"{TERMS.name_of(type(self))}_teacher": state.teacher.values(network)}
+        return {name: state.teacher.values(network) for name in self.further_weights()}
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress

@@ -72,6 +72,10 @@ class InterpolationConsistency(MeanTeacher):
             watch={"ict_weight": weight},
         )
 
+    def further_weights(self) -> tuple[str, ...]:
+        """Returns the name of the teacher's weights."""
+        return ("ict_teacher",)
+
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the teacher's weights, under another name than `MeanTeacher`'s."""
         return {"ict_teacher": state.values(network)}

@@ -88,6 +88,10 @@ class MeanTeacher(Term):
         decay = ops.where(over, self.decay, self.ramp_decay)
         state.move(network, 1 - warmed_up(decay, progress.step))
 
+    def further_weights(self) -> tuple[str, ...]:
+        """Returns the name of the teacher's weights."""
+        return ("teacher",)
+
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the teacher's weights."""
         return {"teacher": state.values(network)}

@@ -125,6 +125,10 @@ class Polyak(Term):
         updates = ops.maximum(ops.cast(progress.step, "float32"), 1.0)
         state.move(network, (1 - decay) / (1 - ops.power(decay, updates)))
 
+    def further_weights(self) -> tuple[str, ...]:
+        """Returns the name of the averages."""
+        return ("average",)
+
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the averages."""
         return {"average": state.values(network)}

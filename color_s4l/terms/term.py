@@ -188,6 +188,10 @@ class Term:
         """Returns how many views of an unlabelled image are not read in every step."""
         return 0
 
+    def further_weights(self) -> tuple[str, ...]:
+        """Returns the names of the weights that `evaluated` returns."""
+        return ()
+
     def evaluated(self, network: Network, state: State) -> Mapping[str, Values]:
         """Returns further weights to evaluate and save in addition to the student's.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from color_s4l import data, methods
 from color_s4l.artifacts import cache
 from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.backend import Tensor
 from color_s4l.data import Data, StepBatches
 from color_s4l.networks import TRUNKS, Network
 from color_s4l.networks.structure import freeze
@@ -235,7 +237,10 @@ def build_learner(
         epochs=optimization.epochs,
         steps_per_epoch=batches.steps_per_epoch,
         num_examples=len(batches.split.unlabeled),
-        weight_decay=optimization.weight_decay,
+        # AdamW has a weight decay of its own.
+        weight_decay=optimization.weight_decay
+        if optimization.optimizer != "adamw"
+        else 0.0,
         bias_rate=optimization.bias_rate,
         seed=step.seed,
     )
@@ -257,29 +262,65 @@ def build_learner(
 def _optimizer(
     settings: OptimizationSettings, schedule: Schedule
 ) -> keras.optimizers.Optimizer:
-    # Weight decay is part of the loss, so the optimizers' own weight decay is 0.
     if settings.optimizer == "adamw":
-        return keras.optimizers.AdamW(schedule, weight_decay=0.0)
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+        return optimizer
     if settings.optimizer == "muon":
-        return keras.optimizers.Muon(
-            schedule, momentum=settings.momentum, weight_decay=0.0
-        )
+        return Muon(schedule, momentum=settings.momentum)
     return keras.optimizers.SGD(schedule, momentum=settings.momentum, nesterov=True)
 
 
-def adapt(
-    trunk: keras.Model, preprocessing: Preprocessing, images: data.Images
-) -> None:
+class Muon(keras.optimizers.Muon):
+    """Keras' Muon for the kernels of a trunk, and Adam for all other weights.
+
+    The kernel of a convolution is one matrix: positions and channels by filters, as in
+    airbench's version with Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon).
+    Weight decay is part of the loss.
+
+    Args:
+        schedule: Learning-rate schedule.
+        momentum: Momentum, in [0, 1).
+    """
+
+    def __init__(self, schedule: Schedule, momentum: float):
+        super().__init__(
+            schedule, momentum=momentum, weight_decay=None, adam_weight_decay=None
+        )
+
+    def _should_use_adamw(self, variable):
+        return variable.name != "kernel" or len(variable.shape) != 4
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        """Returns the orthogonalised gradient of a kernel, in the kernel's shape."""
+        flat = super().zeropower_via_newtonschulz5(_matrix(x), steps)
+        return ops.reshape(flat, x.shape)
+
+    def lr_adjust(self, x):
+        """Returns the update, scaled by the size of the matrix."""
+        return ops.reshape(super().lr_adjust(_matrix(x)), x.shape)
+
+
+def _matrix(kernel: Tensor) -> Tensor:
+    return ops.reshape(kernel, (-1, kernel.shape[-1]))
+
+
+def adapt(trunk: keras.Model, preprocessing: Preprocessing, inputs: Inputs) -> None:
     """Fits the layers of a trunk that have a method `adapt`, from input to output.
 
     Args:
         trunk: A built trunk. Layers without `adapt` are not changed.
         preprocessing: Applied to the images first.
-        images: Training images; the first 5,000 are used.
+        inputs: Up to 5,000 of the training images are used, at equal distances in the
+            data set; no validation images.
     """
+    images, validation = inputs.data.images, inputs.split.validation
+    rest = np.setdiff1d(np.arange(len(images)), validation)
+    chosen = rest[:: math.ceil(len(rest) / ADAPTED_IMAGES)]
     for layer in trunk.layers:
         if hasattr(layer, "adapt"):
-            sample = ops.convert_to_numpy(preprocessing(images[:ADAPTED_IMAGES]))
+            raw = data.subset(images, chosen)[:]
+            sample = ops.convert_to_numpy(preprocessing(raw))
             before = keras.Model(trunk.inputs[0], layer.input)
             layer.adapt(ops.convert_to_numpy(before(sample)))
 

@@ -245,9 +245,12 @@ class Evaluation:
                 data.subset(images.images, self.validation),
                 images.labels[self.validation],
             )
-        for name in self.learner.evaluated() if "test_error" in found else ():
-            found[f"{name}_test_error"] = self._with(name, found["test_error"])
-        return found
+        further = {
+            f"{name}_{measure}": self._with(name, error)
+            for name in self.learner.evaluated()
+            for measure, error in found.items()
+        }
+        return {**found, **further}
 
     def _error(self, images: Images, labels: np.ndarray) -> Measure:
         return lambda: error_rate(

@@ -63,7 +63,7 @@ def measure(
         "run_dir": str(directory.path),
         **errors,
         "epoch": prepared.settings.optimization.epochs,
-        **selections(log),
+        **selections(log, prepared.settings.evaluation.final_weights),
         "test_images": len(prepared.data.test_images),
         "labels": len(split.labeled),
         "unlabeled": len(split.unlabeled),
@@ -77,11 +77,12 @@ def measure(
     return result, clean
 
 
-def selections(log: pd.DataFrame) -> Result:
+def selections(log: pd.DataFrame, final_weights: str | None = None) -> Result:
     """Returns the best epochs, each with a note on the images used to select it.
 
     Args:
         log: The log of the run.
+        final_weights: Name of the weights whose errors are used; None: the student's.
 
     Returns:
         `best`: epoch and test error of the epoch with the lowest test error, "selected
@@ -90,15 +91,17 @@ def selections(log: pd.DataFrame) -> Result:
         used.
     """
     found: Result = {}
+    prefix = f"{final_weights}_" if final_weights else ""
+    test = f"{prefix}test_error"
     for name, column, note in (
-        ("best", "test_error", "selected on test"),
-        ("selected", "validation_error", "selected on validation"),
+        ("best", test, "selected on test"),
+        ("selected", f"{prefix}validation_error", "selected on validation"),
     ):
-        if column in log and "test_error" in log:
+        if column in log and test in log:
             row = log.loc[log[column].idxmin()]
             found[name] = {
                 "epoch": int(row["epoch"]),
-                "error": float(row["test_error"]),
+                "error": float(row[test]),
                 "note": note,
             }
     return found
@@ -146,6 +149,7 @@ def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
         classes,
         hflip=settings.step.hflip,
         resize=settings.data.resize,
+        test_views=settings.evaluation.test_views,
         network=trunk,
         plugin=TRUNKS.entry(trunk).plugin,
     )

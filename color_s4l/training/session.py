@@ -16,7 +16,7 @@ from color_s4l import settings as run_settings
 from color_s4l.artifacts import provenance, run_directory
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.data.streams import seed_initialisers
-from color_s4l.errors import InputError, unknown
+from color_s4l.errors import InputError
 from color_s4l.networks import TRUNKS, Network, inference_model
 from color_s4l.networks.structure import ALL
 from color_s4l.settings import (
@@ -34,7 +34,7 @@ from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.feeding import Feed
 from color_s4l.training.inputs import InputFiles, Inputs
-from color_s4l.views.step import LABELED, TARGETS, UNLABELED
+from color_s4l.views.step import LABELED, TARGETS, UNLABELED, view
 
 logger = logging.getLogger(__name__)
 Scope = Callable[[], contextlib.AbstractContextManager]
@@ -84,9 +84,6 @@ def train(
         inputs.split.validation,
         settings.evaluation,
     )
-    final, offered = settings.evaluation.final_weights, prepared.learner.evaluated()
-    if final is not None and final not in offered:
-        raise unknown("set of final weights", final, offered)
     with scope(), _precision(settings.runtime.dtype_policy):
         resumed = _fit(prepared, evaluation, directory, extra_callbacks)
         evaluation.assign_final_weights()
@@ -112,6 +109,19 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
         raise InputError(
             f"`balance` needs a method with a class loss; `method`={run.method} has "
             "none."
+        )
+    offered = [name for term in terms for name in term.further_weights()]
+    if run.final_weights is not None and run.final_weights not in offered:
+        raise InputError(
+            f"`final_weights`={run.final_weights} are not weights of "
+            f"`method`={run.method}: expected {' or '.join(offered) or 'none'}."
+        )
+    if run.flip_order == "alternating" and not any(
+        view(name).source == LABELED for name in methods.views_of(terms)
+    ):
+        raise InputError(
+            f"`flip_order`=alternating needs a method that reads labelled images; "
+            f"`method`={run.method} reads none."
         )
     reads_labels = TARGETS in methods.views_of(terms)
     if reads_labels and not run.pseudo_labels:
@@ -212,7 +222,7 @@ def _prepare(
             settings.model, image_shape, statistics
         )
         if not inputs.files.initial:
-            build.adapt(network.trunk, preprocessing, inputs.data.images)
+            build.adapt(network.trunk, preprocessing, inputs)
         learner = build.build_learner(
             network,
             preprocessing,

@@ -71,7 +71,7 @@ def test_round_trip(files, suffix, about, expected, small):
     assert again.classes == about.classes
     assert (again.hflip, again.resize, again.network) == (False, "pad", "convnet")
     assert again.digest == models.digest(model)
-    assert color_s4l.load(files[suffix]).resize == "pad"
+    assert color_s4l.load(files[suffix]).about.resize == "pad"
     found = model.predict(small.test_images, verbose=0)
     assert found == pytest.approx(expected, abs=1e-6)
 

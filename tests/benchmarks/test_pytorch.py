@@ -53,7 +53,7 @@ def twin_of(name, network):
         for path, weight in variables.items():
             parameters[path].copy_(weight)
         for variable in network.non_trainable_variables:
-            if variable.name == "whitening":
+            if variable.path.endswith("stem_whitening/kernel"):
                 twin.trunk.stem.whitening.weight.copy_(as_torch(variable))
     return twin, parameters
 
