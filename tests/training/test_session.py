@@ -15,7 +15,7 @@ import color_s4l
 from color_s4l import backend, data, methods
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.errors import InputError
-from color_s4l.settings import InputSettings, Run, SplitSettings, part
+from color_s4l.settings import DataSettings, InputSettings, Run, SplitSettings, part
 from color_s4l.training import callbacks, inputs, session
 from colorization.colorizer import Colorizer
 
@@ -227,6 +227,54 @@ def test_the_average_can_be_the_result(base, tmp_path):
     )
     with pytest.raises(InputError, match=r"`final_weights`=teacher are .* average"):
         session.train(wrong)
+
+
+def test_the_fast_method_is_resumed_in_half_precision(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        method="fast",
+        network="airbench",
+        normalization="channels",
+        dtype_policy="mixed_bfloat16",
+        final_weights="average",
+        flip_order="alternating",
+        hflip=True,
+        noise=0.0,
+        test_views="shifts",
+        epochs=2,
+        run_dir=str(tmp_path / "run"),
+    )
+
+    def stop(epoch, logs):
+        raise StoppedError
+
+    stopping = keras.callbacks.LambdaCallback(on_epoch_end=stop)
+    with pytest.raises(StoppedError):
+        session.train(run, extra_callbacks=[stopping])
+    result = session.train(dataclasses.replace(run, resume=True))
+    log = pd.read_csv(tmp_path / "run" / "log.csv")
+    assert log["epoch"].tolist() == [1, 2]
+    assert {"freematch_loss", "freematch_fairness", "class_loss"} <= set(log)
+    assert result["best"]["error"] == log["average_test_error"].min()
+    classifier = color_s4l.load(tmp_path / "run")
+    assert classifier.about.test_views == "shifts"
+    images = data.load(part(run, DataSettings))
+    found = classifier.evaluate(images.test_images, images.test_labels)
+    assert found["error"] == pytest.approx(result["error"])
+    assert found["error_augmented"] == pytest.approx(result["error_augmented"])
+
+
+def test_alternating_flips_need_labelled_images_and_flips(base):
+    for changes, text in (
+        ({"method": "rotnet"}, "needs a method that reads labelled images"),
+        ({"hflip": False}, "needs `hflip`"),
+        ({"bias_rate": 2.0, "optimizer": "adamw"}, "only be used with `optimizer`=sgd"),
+    ):
+        run = dataclasses.replace(
+            base, **{"method": "supervised", "flip_order": "alternating", **changes}
+        )
+        with pytest.raises(InputError, match=text):
+            session.checked_terms(run)
 
 
 def test_devices_need_groups_that_they_can_share(tiny):
