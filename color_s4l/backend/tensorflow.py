@@ -76,12 +76,16 @@ def gathered(tensors: Tensor) -> Tensor:
         return tensors
     count = replica.num_replicas_in_sync
 
-    def rows(part):
-        # The static shape is lost when the rows are gathered.
-        shape = (part.shape[0] * count, *part.shape[1:])
-        return tf.ensure_shape(replica.all_gather(part, axis=0), shape)
-
-    return tf.nest.map_structure(rows, tensors)
+    # All in one call: single calls would run in any order, another on each device.
+    whole = replica.all_gather(tensors, axis=0)
+    # The static shape is lost when the rows are gathered.
+    return tf.nest.map_structure(
+        lambda all_rows, own: tf.ensure_shape(
+            all_rows, (own.shape[0] * count, *own.shape[1:])
+        ),
+        whole,
+        tensors,
+    )
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:

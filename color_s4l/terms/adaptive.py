@@ -141,7 +141,7 @@ def _even(predicted: Tensor, labels: Tensor) -> Tensor:
     return ratio / ops.maximum(ops.sum(ratio), SMALLEST)
 
 
-@register_term("softmatch")
+@register_term("softmatch", tested_with={"decay": 0.0})
 @dataclasses.dataclass(frozen=True)
 class SoftMatch(Adaptive):
     """The weight falls like a Gaussian below the mean confidence.

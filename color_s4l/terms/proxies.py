@@ -26,7 +26,7 @@ SESEMI = (*ROTATIONS, "flipped_left_right", "flipped_up_down")
 COLOR_S4L = (*SESEMI, "colorized")
 
 
-@register_term("proxies")
+@register_term("proxies", tested_with={"views_per_image": 3})
 @dataclasses.dataclass(frozen=True)
 class Proxies(Term):
     """Proxy cross-entropy over all proxy views of the step's unlabelled images.

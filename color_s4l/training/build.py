@@ -242,6 +242,9 @@ def build_learner(
         if optimization.optimizer != "adamw"
         else 0.0,
         bias_rate=optimization.bias_rate,
+        # XLA's matrix product, and so whitening, depends on the number of threads: a
+        # run that is resumed in another process would differ.
+        compiled_views=not preprocessing.zca,
         seed=step.seed,
     )
     learner = Learner(network, views, terms, plan)

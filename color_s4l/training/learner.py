@@ -30,6 +30,7 @@ class Plan:
             5e-4 is Keras' `l2(5e-4)`, whose gradient is 1e-3 times the weight.
         bias_rate: Factor on the gradients of the biases of batch normalisation, which
             under SGD is a factor on their learning rate.
+        compiled_views: Whether XLA compiles the views on CPUs too.
         seed: Seed of all random draws in the step.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     num_examples: int
     weight_decay: float
     bias_rate: float
+    compiled_views: bool
     seed: int
 
 
@@ -61,7 +63,9 @@ class Learner(backend.TrainStep, keras.Model):
         self.views = views
         self.terms = tuple(terms)
         self.plan = plan
-        self.apply_views = backend.compiled(views.apply)
+        self.apply_views = views.apply
+        if plan.compiled_views:
+            self.apply_views = backend.compiled(views.apply)
         self.draws_seed = keras.random.SeedGenerator(plan.seed, name="draws")
         self.states = [
             term.create_state(network, plan.num_examples) for term in self.terms

@@ -74,7 +74,7 @@ def changed(term, field):
     elif isinstance(value, tuple):
         others = [value[:-1]]
     else:
-        others = [type(value)(other) for other in (1.5 * value + 1, value / 10)]
+        others = [type(value)(other) for other in (1.5 * value + 1, value / 10, 0.5)]
     other = next(
         other
         for other in others
