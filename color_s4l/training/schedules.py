@@ -4,7 +4,7 @@ polynomial: (1 - t / T)^(1/2) (Tran 2019's published code).
 cosine: cos(7 pi t / 16 T) (FixMatch, https://arxiv.org/abs/2001.07685, and USB).
 steps: divided by 10 at each milestone (Gidaris et al. 2018's RotNet; S4L).
 constant: 1.
-triangular: from 0.2 to 1 at 23 % of the steps, then to 0.07 (airbench's published code).
+triangular: from 0.2 to 1 at 23 % of the steps, then to 0.07 (code of airbench).
 """
 
 import math
