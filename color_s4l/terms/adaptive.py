@@ -227,18 +227,29 @@ class AdaMatch(Adaptive):
     def kept(
         self, network: Network, batch: Batch, probabilities: Tensor
     ) -> dict[str, Tensor]:
-        """Also keeps the predictions for the labelled images."""
+        """Returns the predictions for both kinds of images; the last column is the kind.
+
+        In one array: TensorFlow 2.21 confuses two float arrays when it gathers them
+        from several devices.
+        """
         labeled = self._labeled(network, batch)
-        kept = super().kept(network, batch, probabilities)
-        return {**kept, "adamatch_labeled_predictions": labeled}
+        both = ops.concatenate([probabilities, labeled], axis=0)
+        kinds = [
+            ops.zeros_like(probabilities[:, :1]),
+            ops.ones_like(labeled[:, :1]),
+        ]
+        both = ops.concatenate([both, ops.concatenate(kinds, axis=0)], axis=1)
+        return super().kept(network, batch, both)
 
     def statistics(
         self, state: State, predictions: Tensor, kept: Kept
     ) -> dict[str, Tensor]:
         """Returns the mean predictions for unlabelled and labelled images."""
+        both, labeled = predictions[:, :-1], predictions[:, -1:]
+        unlabeled = 1 - labeled
         return {
-            "predicted": ops.mean(predictions, axis=0),
-            "labeled": ops.mean(kept["adamatch_labeled_predictions"], axis=0),
+            "predicted": ops.sum(unlabeled * both, axis=0) / ops.sum(unlabeled),
+            "labeled": ops.sum(labeled * both, axis=0) / ops.sum(labeled),
         }
 
     def _labeled(self, network: Network, batch: Batch) -> Tensor:
