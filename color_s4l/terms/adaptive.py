@@ -227,29 +227,18 @@ class AdaMatch(Adaptive):
     def kept(
         self, network: Network, batch: Batch, probabilities: Tensor
     ) -> dict[str, Tensor]:
-        """Returns the predictions for both kinds of images; the last column is the kind.
-
-        In one array: TensorFlow 2.21 confuses two float arrays when it gathers them
-        from several devices.
-        """
+        """Also keeps the predictions for the labelled images."""
         labeled = self._labeled(network, batch)
-        both = ops.concatenate([probabilities, labeled], axis=0)
-        kinds = [
-            ops.zeros_like(probabilities[:, :1]),
-            ops.ones_like(labeled[:, :1]),
-        ]
-        both = ops.concatenate([both, ops.concatenate(kinds, axis=0)], axis=1)
-        return super().kept(network, batch, both)
+        kept = super().kept(network, batch, probabilities)
+        return {**kept, "adamatch_labeled_predictions": labeled}
 
     def statistics(
         self, state: State, predictions: Tensor, kept: Kept
     ) -> dict[str, Tensor]:
         """Returns the mean predictions for unlabelled and labelled images."""
-        both, labeled = predictions[:, :-1], predictions[:, -1:]
-        unlabeled = 1 - labeled
         return {
-            "predicted": ops.sum(unlabeled * both, axis=0) / ops.sum(unlabeled),
-            "labeled": ops.sum(labeled * both, axis=0) / ops.sum(labeled),
+            "predicted": ops.mean(predictions, axis=0),
+            "labeled": ops.mean(kept["adamatch_labeled_predictions"], axis=0),
         }
 
     def _labeled(self, network: Network, batch: Batch) -> Tensor:
