@@ -1,8 +1,8 @@
 """Colorizers after different numbers of epochs: python -m benchmarks.colorizers.
 
-The comparison of numbers of epochs in the Color-S4L report: one colorizer per data set,
-saved after 50, 100, 200 and 300 epochs, with its error on the test images, and figure
-3 of the report: the same images colourised by each of them.
+Repeats a comparison of the Color-S4L report: one colorizer per data set is saved after
+50, 100, 200 and 300 epochs, and its error on the test images is measured. Also draws
+figure 3 of the report: the same images colourised by each saved colorizer.
 """
 
 import dataclasses
@@ -28,17 +28,19 @@ resumed after its last complete epoch.
 
   python -m benchmarks.colorizers --dataset=cifar10
 """
-# "Accuracy" in the report (appendix): the share of pixels where argmax(a*, b*) agrees,
-# after these numbers of epochs on all of CIFAR-10.
+# "Accuracy" in the report (appendix): the share of pixels where argmax(a*, b*) agrees.
+# Data set -> number of epochs on all training images -> published share.
 PUBLISHED = {"cifar10": {50: 0.7914, 100: 0.8180, 200: 0.8306, 300: 0.8396}}
 Count = Annotated[int, AtLeast(1)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Colorizers(DataSettings):
-    """The flags of the command; those of the training are as in colorization.train."""
+    """The flags of the command; the training flags are those of colorization.train."""
 
-    epochs: str = option("50,100,200,300", "Comma-separated, as in the report.")
+    epochs: str = option(
+        "50,100,200,300", "Comma-separated (default: as in the report)."
+    )
     network: str = option("encoder_decoder", "As in colorization.train.")
     width: float = option(1.0, "As in colorization.train.")
     images: Count | None = option(
@@ -103,7 +105,7 @@ def _train(flags: Colorizers, epochs: int, images: typing.Any) -> None:
     )
     trained = images.images[: flags.images]
     print(f"training   to {epochs} epochs, on {len(trained):,} images", flush=True)
-    # The learning rate is constant: n epochs are the first n of any longer training.
+    # The learning rate is constant, so that n epochs are the start of longer training.
     colorizer = training.train(
         trained,
         settings,
@@ -118,7 +120,7 @@ def _train(flags: Colorizers, epochs: int, images: typing.Any) -> None:
 def _measure(
     flags: Colorizers, counts: Sequence[int], images: np.ndarray
 ) -> pd.DataFrame:
-    """Measures all colorizers, writes the table and the picture."""
+    """Measures all colorizers; writes the table and the picture."""
     from color_s4l import backend
     from colorization import metrics
     from colorization.colorizer import Colorizer

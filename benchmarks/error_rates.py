@@ -1,23 +1,23 @@
-"""Methods, recipes x networks x labels x seeds: python -m benchmarks.error_rates."""
+"""Tables of error rates of methods and recipes: python -m benchmarks.error_rates."""
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 from tqdm import tqdm
 
 from benchmarks import origin, work
 from color_s4l import command_line, fields
 from color_s4l.fields import AtLeast, OneOf, option
-from color_s4l.settings import Run, TrainingSettings
+from color_s4l.settings import PRESETS, Run, TrainingSettings
 
 _DESCRIPTION = """Trains every method and recipe with every network, number of labels
-and seed, and writes tables of the error rates (.csv, .md, .tex) and a plot (.png). Runs
-that are complete are not run again, interrupted ones are resumed. A run that fails
-does not stop the others; its reason is printed at the end (exit code 1). Of --set and
---stage each run gets the ones that it has. A recipe that continues the run of
---init_from (refine) needs its own command.
+and seed, and writes tables of the error rates (.csv, .md, .tex) and a plot (.png).
+Complete runs are not trained again; interrupted runs are resumed. A run that fails
+does not stop the other runs; the reason is printed at the end (exit code 1). Each run
+only gets the values of --set and --stage that belong to its terms and stages. A recipe
+that continues the run of --init_from (refine) needs its own command.
 
   python -m benchmarks.error_rates --labels=100 --methods=supervised,color_s4l
   python -m benchmarks.error_rates --labels=100 --recipes=moam,alternating
@@ -30,7 +30,16 @@ EXIT_FAILED = 1
 class ErrorRates(TrainingSettings):
     """The flags of the command: the settings of a run, and the axes of the tables."""
 
-    labels: str = option("all", "Comma-separated numbers; all for every label.")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: {
+            **{k: v for k, v in values.items() if k not in ("method", "network")},
+            "methods": values["method"],
+            "networks": values["network"],
+        }
+        for name, values in PRESETS.items()
+    }
+
+    labels: str = option("all", "Comma-separated numbers of labels; all: all labels.")
     methods: str | None = option(
         None, f"Comma-separated (default: {METHODS}; none with --recipes)."
     )
@@ -40,7 +49,7 @@ class ErrorRates(TrainingSettings):
     seeds: str = option("1,5,10,15", "Comma-separated; default: as in the report.")
     runs: str = option("runs", "Directory of the run directories.")
     output: str = option(
-        "error_rates.csv", "Table, one row per run; also as .md, .tex, .png."
+        "error_rates.csv", "Table, one row per run; also written as .md, .tex, .png."
     )
     processes: Annotated[int, AtLeast(1)] = option(
         1, "Number of runs trained at the same time."
@@ -97,7 +106,7 @@ def error_rates(flags: ErrorRates) -> dict[str, str]:
             bar.write(f"complete   {name} in {outcome.seconds / 60:.1f} minutes")
             text = write()
     if text:
-        print(f"\n{text}\nwritten    {path}; beside it .md, .tex, .png", flush=True)
+        print(f"\n{text}\nwritten    {path}, also as .md, .tex, .png", flush=True)
     if failed:
         print(f"failed     {len(failed)} of {len(found)} runs:", flush=True)
     for folder, reason in failed.items():

@@ -18,9 +18,9 @@ from color_s4l.settings import Run
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
 LABELS = ("cifar10:4000", "cifar10:1000", "cifar10:all", "cifar100:20000")
 ROWS = ",".join(f"{m}/{labels}" for labels in LABELS for m in ("color_s4l", "sesemi"))
-_DESCRIPTION = """Measures the throughput and then trains the published rows, the most
-informative ones first, until the time is used up. Complete parts are not computed
-again: the same command continues after the last complete epoch.
+_DESCRIPTION = """Measures the throughput and then trains rows of the published tables,
+the most informative rows first, until the time is used up. Complete parts are not
+computed again: repeat the command to continue after the last complete epoch.
 
   python -m benchmarks.gpu --minutes=60 --data_dir=tfds
 """
@@ -31,21 +31,21 @@ class Gpu:
     """The flags of the command."""
 
     minutes: Annotated[float, Above(0)] = option(
-        60.0, "Time limit in minutes; a run may be interrupted."
+        60.0, "Time limit in minutes; the current run is interrupted."
     )
     output: str = option("bench_gpu", "Folder for all output.")
     data_dir: str | None = option(None, "As in color_s4l.train.")
     rows: str = option(
-        ROWS, "FLAGFILE:LABELS, comma-separated; the files in flags/ without .cfg."
+        ROWS, "FLAGFILE:LABELS, comma-separated; FLAGFILE in flags/, without .cfg."
     )
     seeds: str = option(
-        "1,5,10,15", "Comma-separated; all rows with the first seed come first."
+        "1,5,10,15", "Comma-separated; all rows use the first seed, then the next."
     )
     dtype_policy: str = option("mixed_bfloat16", "As in color_s4l.train.")
     steps_per_execution: int = option(100, "As in color_s4l.train.")
     throughput: str = option(
         "--batch_size=32 --steps=100 --repeats=5 --steps_per_execution=100",
-        "Flags of benchmarks.throughput; empty: no throughput.",
+        "Flags of benchmarks.throughput; empty: throughput is not measured.",
     )
 
 
@@ -65,7 +65,7 @@ class Job:
 
 
 def jobs(flags: Gpu) -> Iterator[Job]:
-    """Yields all jobs, the most informative first; some colorizers several times.
+    """Yields all jobs, the most informative first; a colorizer's job may be repeated.
 
     Raises:
         InputError: A flagfile does not exist or is wrong, or a seed is not a number.
@@ -114,7 +114,7 @@ def gpu(flags: Gpu) -> None:
     The table of error rates is written after each job.
 
     Raises:
-        InputError: A value is wrong, or a job failed (the others were run).
+        InputError: A value is wrong, or a job failed (the other jobs were run).
     """
     from color_s4l.artifacts import tables
 

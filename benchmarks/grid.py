@@ -1,4 +1,4 @@
-"""The runs of a table of error rates, and the run directories of existing ones."""
+"""The runs of a table of error rates, and the directories of existing runs."""
 
 import dataclasses
 import functools
@@ -38,17 +38,17 @@ def grid(
 
     Args:
         shared: The settings of all runs. Each run only gets the entries of `set` and
-            `stage` that exist in its terms, recipe and stages.
-        labels: Comma-separated numbers of labels; "all" for every label.
+            `stage` that belong to its terms, recipe and stages.
+        labels: Comma-separated numbers of labels; "all" means all labels.
         networks: Comma-separated names.
         methods: Comma-separated names or sums; may be empty.
         recipes: Comma-separated names; may be empty.
         seeds: Comma-separated seeds.
 
     Raises:
-        InputError: A value is wrong, occurs twice or does not exist; no run has the
-            term of a `set` or the stage of a `stage`; or a recipe that continues a run
-            cannot share a table with others.
+        InputError: A value is wrong, occurs twice or does not exist; an entry of `set`
+            or `stage` belongs to no run; or a recipe that continues a run is combined
+            with other runs.
     """
     trained = [{"method": name} for name in methods and words("methods", methods)]
     trained += [{"recipe": name} for name in recipes and words("recipes", recipes)]
@@ -83,7 +83,8 @@ def _check_continued(runs: Sequence[Run]) -> None:
     if 0 < len(continued) < len(runs):
         raise InputError(
             f"The recipe {continued[0].recipe!r} continues the run of `init_from`, and "
-            "all other runs would start from it too: give the recipe its own command."
+            "all other runs would also start from that run: give the recipe its own "
+            "command."
         )
 
 
@@ -124,9 +125,10 @@ def places(runs: Iterable[Run], folder: pathlib.Path) -> list[tuple[Run, bool]]:
         folder: Directory of the run directories; may not exist yet.
 
     Returns:
-        Each run with `run_dir` and `resume`, and whether it is complete. A run is
-        recognised by its configuration, not by the name of its directory. An unfinished
-        run is resumed only with the same number of devices and the same compilation.
+        Each run with the fields `run_dir` and `resume` set, and whether the run is
+        complete. A run is recognised by its configuration, not by the name of its
+        directory. An unfinished run is only resumed with the same values of the fields
+        in `settings.ROUNDING`.
 
     Raises:
         InputError: An input file cannot be read.
@@ -152,7 +154,7 @@ def _place(run: Run, folder: pathlib.Path, known: Sequence[_Known]) -> tuple[Run
 
 
 def _known(folder: pathlib.Path) -> list[_Known]:
-    """Reads all run directories; a damaged one is logged and left out."""
+    """Reads all run directories; a damaged directory is logged and left out."""
     found = []
     for path in sorted(folder.glob("*/config.json")):
         directory = RunDirectory(path.parent)

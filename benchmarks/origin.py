@@ -59,12 +59,12 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def write_csv(table: pd.DataFrame, path: pathlib.Path) -> None:
-    """Writes a table as CSV, atomically and without columns that are empty."""
+    """Writes a table as CSV, atomically and without empty columns."""
     write_text(path, table.dropna(axis="columns", how="all").to_csv(index=False))
 
 
 def words(name: str, text: str) -> list[str]:
-    """Returns the words in the value of a flag, separated by commas.
+    """Splits the value of a flag at commas and returns the words.
 
     Raises:
         InputError: A word is empty or occurs twice.
@@ -79,7 +79,7 @@ def words(name: str, text: str) -> list[str]:
 
 
 def numbers(name: str, text: str) -> list[int]:
-    """Returns the whole numbers in the value of a flag, separated by commas.
+    """Splits the value of a flag at commas and returns the whole numbers.
 
     Raises:
         InputError: A word is not a whole number, or occurs twice.

@@ -1,7 +1,7 @@
-"""Points in the plane, learned by the terms and the learner of the library.
+"""Training on points in the plane with the terms and the learner of the library.
 
-scikit-learn's `make_moons`: two interleaved half circles, a few labelled points of
-each. Views of an image become points with noise.
+The points are scikit-learn's `make_moons`: two interleaved half circles with a few
+labelled points each. A view of a point is the point with noise.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ BATCH_SIZE, UNITS, LAYERS, LEARNING_RATE = 100, 64, 3, 0.05
 
 @dataclasses.dataclass(frozen=True)
 class PointViews:
-    """Views of points: every view is the point with its own noise.
+    """Views of points: each view adds its own noise to the point.
 
     Attributes:
         names: Names of the views that the terms read.
@@ -66,7 +66,7 @@ def _source(view: str) -> str:
 
 
 class Moons(typing.NamedTuple):
-    """The points, and which of them are labelled.
+    """The points, their labels and their split.
 
     Attributes:
         points: float32 `(n, 2)`.
@@ -118,6 +118,8 @@ def train(
         steps_per_epoch=batches.steps_per_epoch,
         num_examples=len(moons.points),
         weight_decay=0.0,
+        bias_rate=1.0,
+        compiled_views=False,
         seed=seed,
     )
     views = PointViews(views_of(terms), noise, layers.Identity())
@@ -138,7 +140,7 @@ def train(
 
 
 def _trunk() -> keras.Model:
-    """Returns dense layers whose output is an image of one pixel, for the pooling."""
+    """Returns dense layers with an output `(batch, 1, 1, UNITS)`, for the pooling."""
     inputs = features = keras.Input((2,))
     for number in range(1, LAYERS + 1):
         features = layers.Dense(
@@ -154,6 +156,6 @@ def decide(learner: Learner, points: np.ndarray) -> np.ndarray:
 
 
 def error_rate(learner: Learner, moons: Moons) -> float:
-    """Returns the share of test points with the wrong decision, in percent."""
+    """Returns the share of misclassified test points, in percent."""
     wrong = (decide(learner, moons.test_points) > 0.5) != moons.test_labels
     return float(100 * np.mean(wrong))

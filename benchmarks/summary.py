@@ -20,7 +20,7 @@ SIDE = 32  # pixels of CIFAR and SVHN images
 CAPTION = (
     "Test error in % after the last epoch, mean ± standard deviation over the seeds "
     "(number of runs). augmented: with test-time augmentation; averaged: with the "
-    "weights of a teacher or an average; best: best epoch, selected on the test set."
+    "teacher's or the averaged weights; best: best epoch, selected on the test set."
 )
 _MEASURES = {
     "error": "error",
@@ -36,14 +36,14 @@ _IGNORED = (
 
 
 def annotated(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns means and deviations over the seeds, one row per group of equal settings.
+    """Returns means and standard deviations, one row per group of equal settings.
 
     Args:
         rows: One row per run, as `color_s4l.artifacts.tables.rows` returns them.
 
     Returns:
-        `tables.summary` with the columns `name`, of the method or recipe; `published`,
-        the published error rates; `differs`, settings other than the published ones.
+        `tables.summary` with the columns `name` (of the method or recipe), `published`
+        (the published error rates) and `differs` (the result of `differences`).
     """
     found = tables.summary(rows)
     values = [json.loads(text) for text in found["settings"]]
@@ -71,7 +71,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _name(row: pd.Series) -> str:
-    """Returns the method, or the recipe and, for a row of one stage, the stage."""
+    """Returns the name of the method, or of the recipe and, for a stage, the stage."""
     recipe, stage = json.loads(row["settings"])["recipe"], row.get("stage")
     if isinstance(stage, str):
         return f"recipe {recipe}, {stage}"
@@ -107,8 +107,8 @@ def differences(values: Mapping[str, typing.Any]) -> list[str]:
         values: The resolved settings of the run in JSON types.
 
     Returns:
-        For example "epochs 4 (published: 30)". If there is no flagfile for the data
-        set and method, differences from the defaults of the library.
+        Texts such as "epochs 4 (published: 30)". If there is no flagfile for the data
+        set and method, they are the differences from the defaults of the library.
     """
     from color_s4l.report.published import published_method_of
 
@@ -159,10 +159,10 @@ def write(rows: pd.DataFrame, path: pathlib.Path) -> str:
 
     Args:
         rows: One row per run.
-        path: Name of the CSV file; the other names have other endings.
+        path: Path of the CSV file; the other files only differ in their endings.
 
     Returns:
-        The Markdown.
+        The Markdown text.
     """
     origin.write_csv(rows, path)
     shown = summary(rows)

@@ -21,11 +21,11 @@ from color_s4l.fields import AtLeast, option
 from color_s4l.settings import Run
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# A run so long that the learning rate hardly changes while it is measured.
+# With so many epochs, the learning rate hardly changes during the measurement.
 EPOCHS = 100_000
 _DESCRIPTION = """Measures training images per second and peak memory of networks and
-methods on TensorFlow, on JAX and, if PyTorch is installed, of the same step written
-plainly in PyTorch; and the cost of each method relative to supervised training. Each
+methods on TensorFlow and JAX, and the cost of each method relative to supervised
+training. If PyTorch is installed, the same step in plain PyTorch is measured too. Each
 case runs in its own process; cases that are compared are measured in alternation.
 
   python -m benchmarks.throughput --networks=convnet --methods=supervised,color_s4l
@@ -49,7 +49,7 @@ class Throughput:
     networks: str = option("convnet", "Comma-separated.")
     methods: str = option("supervised,sesemi,color_s4l", "Comma-separated.")
     backends: str | None = option(
-        None, f"Some of {','.join(BACKENDS)} (default: all that are installed)."
+        None, f"From {','.join(BACKENDS)} (default: all installed backends)."
     )
     dtype_policies: str = option("float32,mixed_bfloat16", "Comma-separated.")
     width: float = option(1.0, "Factor on the number of filters of the trunk.")
@@ -64,7 +64,7 @@ class Throughput:
     devices: Count = option(1, "As in color_s4l.train.")
     jit_compile: bool | None = option(None, "As in color_s4l.train.")
     steps_per_execution: Count = option(1, "As in color_s4l.train.")
-    costs: bool = option(True, "Also measure supervised, to give the cost of a method.")
+    costs: bool = option(True, "Also measure the cost relative to supervised training.")
     parts: bool = option(True, "Also measure data, views and gradient separately.")
     output: str = option("throughput.csv", "The table; also written as .md.")
 
@@ -109,7 +109,7 @@ def _rows(
     methods: Sequence[str],
     backends: Sequence[str],
 ) -> Iterator[dict]:
-    """Measures all methods; the processes of `supervised` stay alive beside them."""
+    """Measures all methods; the processes of `supervised` run until the end."""
     beside = {}
     if flags.costs and methods != [SUPERVISED]:
         ours = [backend for backend in backends if backend != "torch"]
@@ -143,7 +143,7 @@ def _cases(
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns the table with the columns to print, without empty ones."""
+    """Returns the table with the columns to print, without empty columns."""
     shown = table.reindex(columns=SHOWN)
     return shown.loc[:, shown.replace("", None).notna().any()]
 

@@ -1,9 +1,9 @@
 """Two moons with 6 labels: python -m benchmarks.two_moons --output=FOLDER.
 
 Trains a small dense network on scikit-learn's two half circles with each consistency
-method, by the terms and the learner of the library, and draws the decisions (as in
-figure 1 of Rebuffi et al. 2019). Writes two_moons.csv, one row per method and seed, and
-two_moons.png with the decisions for the first seed.
+method, using the library's terms and learner, and draws the predicted probabilities (as
+in figure 1 of Rebuffi et al. 2019). Writes two_moons.csv with one row per method and
+seed, and two_moons.png with the predictions for the first seed.
 """
 
 import dataclasses
@@ -24,8 +24,9 @@ from color_s4l.fields import option
 if typing.TYPE_CHECKING:
     from benchmarks import points
 
-# The weights of the papers. The averages are shorter: a run has 3,000 steps, not
-# 150,000. The radius of VAT fits points in the plane instead of images.
+# The loss weights are those of the papers. The moving averages are shorter, because a
+# run has 3,000 steps instead of 150,000. The radius of VAT is for points in the plane
+# instead of images.
 METHODS = {
     "supervised": (),
     "pi_model": ("pi_model.weight=100",),
@@ -38,7 +39,7 @@ METHODS = {
     "vat": ("vat.epsilon=0.2", "vat.xi=0.01"),
     "pseudo_label": (),
 }
-# The grid on which the decisions are drawn.
+# Coordinates of the grid on which the predictions are drawn.
 ACROSS = np.linspace(-1.5, 2.5, 160, dtype="float32")
 UP = np.linspace(-1.1, 1.6, 108, dtype="float32")
 
@@ -50,7 +51,7 @@ class TwoMoons:
     output: str = option("two_moons", "Folder of the table and the picture.")
     seeds: str = option("1,2,3,4,5", "Comma-separated.")
     methods: str = option(",".join(METHODS), "Comma-separated.")
-    epochs: int = option(300, "Passes over the 1,000 points, 10 steps each.")
+    epochs: int = option(300, "Passes over the 1,000 points; a pass has 10 steps.")
     noise: float = option(0.1, "Standard deviation of the noise of every view.")
 
 
@@ -62,7 +63,7 @@ def solve(
     Returns:
         The points; the test errors in percent, `error` and, if the method has a
         teacher, `teacher_error`; the probability of class 1 on a grid, float32
-        `(UP, ACROSS)`.
+        `(len(UP), len(ACROSS))`.
     """
     from benchmarks import points
     from color_s4l import methods
@@ -116,13 +117,13 @@ def two_moons(flags: TwoMoons) -> pd.DataFrame:
 
 
 def picture(drawn: Sequence[tuple[str, "points.Moons", np.ndarray]]) -> Figure:
-    """Returns a figure of decisions side by side.
+    """Returns a figure with one panel for each element of `drawn`, side by side.
 
-    Each panel shows the probability as colour, the points in grey and the labelled
-    points large.
+    Each panel shows the probability as colour, the points in grey, and the labelled
+    points as large dots.
 
     Args:
-        drawn: Titles, points and probabilities on the grid.
+        drawn: For each panel the title, the points and the probabilities on the grid.
     """
     figure = Figure(figsize=(2.7 * len(drawn), 2.4))
     axes = figure.subplots(1, len(drawn), squeeze=False)[0]

@@ -41,7 +41,7 @@ def check(backend: str, cluster: str | None) -> None:
     """Checks that the runs can be started.
 
     Raises:
-        InputError: The backend is not installed, or has no cluster.
+        InputError: dask is not installed, or `cluster` is given without dask.
     """
     if cluster and backend != "dask":
         raise InputError("`cluster` needs `joblib_backend`=dask.")
@@ -62,7 +62,8 @@ def outcomes(
 
     Args:
         runs: The runs, each with its `run_dir`.
-        processes: Runs at a time. One run at a time is trained in this process.
+        processes: Number of runs trained at the same time. With 1 and no cluster, the
+            runs are trained in this process.
         backend: One of `BACKENDS`.
         cluster: Address of a dask scheduler; None uses this machine only.
         program: Arguments of Python that start a training run in a new process.

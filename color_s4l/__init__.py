@@ -26,7 +26,7 @@ from color_s4l.registry import (
     register_trunk,
     register_view,
 )
-from color_s4l.settings import Run
+from color_s4l.settings import Run, preset
 
 if typing.TYPE_CHECKING:
     from color_s4l.classifier import Classifier, load
@@ -51,6 +51,7 @@ __all__ = [
     "fit",
     "load",
     "load_plugins",
+    "preset",
     "register_format",
     "register_method",
     "register_proxy",

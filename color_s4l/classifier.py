@@ -1,4 +1,4 @@
-"""A trained classifier: raw images in, class probabilities out."""
+"""A trained classifier, from raw images to class probabilities."""
 
 import dataclasses
 import os
@@ -21,27 +21,16 @@ class Classifier:
     Attributes:
         network: Keras model from uint8 `(batch, height, width, 3)` to class
             probabilities.
-        classes: Class names; empty if the model file does not contain them.
-        hflip: Whether left-right flips keep the class (for test-time augmentation).
-        resize: How image files become squares, "crop" or "pad", as in training.
-        trunk: Name of the trunk; empty if the model file does not contain it.
-        plugin: Module of the plug-in that registered the trunk; None for a trunk of
-            this library.
+        about: The record in the model file: classes, resizing, test-time views, trunk.
     """
 
     network: keras.Model
-    classes: tuple[str, ...] = ()
-    hflip: bool = True
-    resize: str = "crop"
-    trunk: str = ""
-    plugin: str | None = None
+    about: models.About = models.About()
 
     @property
-    def about(self) -> models.About:
-        """The record that a model file stores about the classifier."""
-        return models.About(
-            self.classes, self.hflip, self.resize, self.trunk, self.plugin
-        )
+    def classes(self) -> tuple[str, ...]:
+        """Class names; empty if the model file does not contain them."""
+        return self.about.classes
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -61,7 +50,7 @@ class Classifier:
 
         Args:
             images: uint8 RGB `(n, image_size, image_size, 3)`.
-            augment: Whether to average over the published test-time views.
+            augment: Whether to average over the test-time views of the training.
 
         Returns:
             Float32 `(n, classes)`.
@@ -81,7 +70,10 @@ class Classifier:
             return np.zeros((0, self.network.output_shape[-1]), "float32")
         if augment:
             return evaluation.augmented_probabilities(
-                self.network, images, hflip=self.hflip
+                self.network,
+                images,
+                hflip=self.about.hflip,
+                views=self.about.test_views,
             )
         return evaluation.probabilities(self.network, images)
 
@@ -177,6 +169,4 @@ def load(path: str | os.PathLike) -> Classifier:
             f"{path} was trained without classes: start another run from it with "
             "`init_from`."
         )
-    return Classifier(
-        model, about.classes, about.hflip, about.resize, about.network, about.plugin
-    )
+    return Classifier(model, dataclasses.replace(about, digest=""))

@@ -15,7 +15,7 @@ import shlex
 import sys
 import typing
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from absl import flags
 
@@ -23,6 +23,7 @@ from color_s4l import registry
 from color_s4l.errors import InputError, suggestion
 from color_s4l.fields import ranges_of
 
+_PRESET = "Set several flags at once; flags on the command line have priority."
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 # The disk is full, the user's quota is used up, or the file would be too large.
@@ -38,7 +39,7 @@ _DEFINE = {
 
 
 def _split_fields(record: type) -> tuple[list, list]:
-    """Returns the fields that are flags and the field, if any, for other arguments."""
+    """Returns the fields that are flags, and the field for other arguments, if any."""
     fields = dataclasses.fields(record)
     flagged = [field for field in fields if "operand" not in field.metadata]
     return flagged, [field for field in fields if "operand" in field.metadata]
@@ -57,6 +58,11 @@ def _choices(record: type, name: str) -> tuple[str, ...]:
     return next((r.choices for r in ranges_of(hints[name]) if r.choices), ())
 
 
+def _presets(record: type) -> Mapping[str, Mapping]:
+    """Returns the presets of a command: name -> values of flags."""
+    return getattr(record, "presets", {})
+
+
 def _define(record: type, values: flags.FlagValues) -> None:
     annotations = typing.get_type_hints(record)
     for field in _split_fields(record)[0]:
@@ -73,6 +79,8 @@ def _define(record: type, values: flags.FlagValues) -> None:
         else:
             define, default = _DEFINE[value_type], field.default
         define(field.name, default, text, flag_values=values)
+    if presets := _presets(record):
+        flags.DEFINE_enum("preset", None, [*presets], _PRESET, flag_values=values)
 
 
 def _help(record: type, description: str) -> str:
@@ -80,7 +88,7 @@ def _help(record: type, description: str) -> str:
     lines = [description.strip(), ""]
     for field in others:
         lines += [f"{field.metadata['operand']}...  {field.metadata['text']}", ""]
-    lines.append("Flags (--name=value; --flagfile=FILE reads more):")
+    lines.append("Flags (--name=value; --flagfile=FILE reads flags from a file):")
     for field in flagged:
         default, choices = field.default, _choices(record, field.name)
         shown = "" if default is None or default == () else f" [{default}]"
@@ -88,6 +96,8 @@ def _help(record: type, description: str) -> str:
             shown = f" {'|'.join(choices)}{shown}"
         text = with_flags(field.metadata["text"], record)
         lines.append(f"  --{field.name:<21} {text}{shown}")
+    if presets := _presets(record):
+        lines.append(f"  --{'preset':<21} {_PRESET} {'|'.join(presets)}")
     return "\n".join(lines)
 
 
@@ -120,11 +130,20 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     flagged, others = _split_fields(record)
     if rest and not others:
         raise InputError(f"Expected flags (--name=value). Received: {' '.join(rest)}.")
+    if "preset" in values and values.preset:
+        _set_absent(values, _presets(record)[values.preset])
     found = {field.name: values[field.name].value for field in flagged}
     found |= {field.name: rest for field in others}
     return record(
         **{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     )
+
+
+def _set_absent(values: flags.FlagValues, preset: Mapping) -> None:
+    """Gives flags that are not on the command line the values of a preset."""
+    for name, value in preset.items():
+        if not values[name].present:
+            values[name].value = value
 
 
 def _closest_choice(text: str) -> str:
@@ -176,8 +195,8 @@ def with_flags(text: str, record: type) -> str:
 def start_keras() -> None:
     """Imports Keras without the messages that TensorFlow prints on loading.
 
-    They come from TensorFlow's C++ code before it reads any log level, so the file
-    descriptor of stderr is redirected during the import.
+    TensorFlow's C++ code prints these messages before it reads any log level, so the
+    file descriptor of stderr is redirected during the import.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -195,7 +214,7 @@ class _Printer(logging.Handler):
     """A log handler that prints: information on stdout, warnings on stderr.
 
     Args:
-        flagged: The command's dataclass, for names of flags in messages.
+        flagged: The command's dataclass; `with_flags` reads the names of its flags.
     """
 
     def __init__(self, flagged: type):
@@ -203,7 +222,7 @@ class _Printer(logging.Handler):
         self.flagged = flagged
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one message. The streams are looked up now: tests replace them."""
+        """Prints one message. The streams are looked up here: tests replace them."""
         warning = record.levelno >= logging.WARNING
         stream = sys.stderr if warning else sys.stdout
         text = with_flags(self.format(record), self.flagged)
@@ -213,7 +232,7 @@ class _Printer(logging.Handler):
 def _show_messages(record: type) -> None:
     """Shows the library's log messages and warnings on the terminal."""
     logger = logging.getLogger("color_s4l")
-    # One command may have run before in this process.
+    # Another command may have run before in this process.
     printers = [each for each in logger.handlers if isinstance(each, _Printer)]
     for printer in printers:
         logger.removeHandler(printer)
@@ -244,7 +263,7 @@ def run(
             are loaded first.
         description: First lines of `--help`.
         arguments: The arguments after the program's name; default: `sys.argv`.
-        needs_keras: Whether to import Keras first, without its messages.
+        needs_keras: Whether to import Keras first, without TensorFlow's messages.
 
     Returns:
         The exit code: 0; 2 after an `InputError` or if a file cannot be read or

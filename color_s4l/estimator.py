@@ -31,14 +31,14 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         width: Factor on the number of filters of the trunk.
         epochs: Number of passes over the images.
         batch_size: Unlabelled images per step.
-        labeled_batch: Labelled images per step; None: chosen by the method.
-        learning_rate: Learning rate before the schedule.
-        schedule: "polynomial", "cosine", "steps" or "constant".
+        labeled_batch: Labelled images per step; None: as many as unlabelled views.
+        learning_rate: Learning rate; the schedule scales it.
+        schedule: "polynomial", "cosine", "steps", "constant" or "triangular".
         weight_decay: Factor on the sum of squares of all kernels.
         dropout: Dropout rate before the class head.
-        zca: ZCA whitening; None: up to 48 px.
+        zca: Whether to apply ZCA whitening; None: only to images of up to 48 px.
         hflip: Whether left-right flips keep the class; None: yes.
-        balance: Whether the class loss weights all classes equally.
+        balance: Whether to weight the class loss so that all classes count equally.
         set: Hyper-parameters of terms: ("fixmatch.threshold=0.9",).
         colorizer: H5 file of a colorizer; None: trained if the method needs one.
         dtype_policy: "float32", "mixed_bfloat16" or "mixed_float16".
@@ -48,7 +48,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         verbosity: 0: no progress; 1: a bar, on a terminal; 2: one line per epoch.
 
     Attributes:
-        classes_: The class labels, sorted, `(k,)`; the columns of `predict_proba`.
+        classes_: The class labels, sorted, `(k,)`: one per column of `predict_proba`.
         classifier_: The trained `Classifier`.
     """
 

@@ -26,7 +26,7 @@ published test-time augmentation.
 class Evaluate(DataSettings):
     """The flags of the command."""
 
-    run: str | None = option(None, "A run directory; its own data set is used.")
+    run: str | None = option(None, "A run directory; the data set of the run is used.")
     model: str | None = option(None, "Or a model file, .keras or .h5.")
     hflip: bool | None = option(
         None,
@@ -63,16 +63,22 @@ def evaluate(flags: Evaluate) -> None:
     if flags.model and trained.classes:
         # The value of `resize` is stored in the classifier's file.
         size = settings.image_size or trained.image_size
-        settings = dataclasses.replace(settings, resize=trained.resize, image_size=size)
+        settings = dataclasses.replace(settings, image_size=size)
+        settings = dataclasses.replace(settings, resize=trained.about.resize)
     if flags.model and not trained.classes:
-        trained = dataclasses.replace(trained, hflip=not is_digits(settings.dataset))
+        trained = _with_hflip(trained, not is_digits(settings.dataset))
     if flags.hflip is not None:
-        trained = dataclasses.replace(trained, hflip=flags.hflip)
+        trained = _with_hflip(trained, flags.hflip)
     dataset = data.load(settings)
     _check_classes(trained, dataset)
     _print_errors(trained, dataset)
     if flags.run:
         _print_other_errors(flags.run)
+
+
+def _with_hflip(trained: "Classifier", hflip: bool) -> "Classifier":
+    about = dataclasses.replace(trained.about, hflip=hflip)
+    return dataclasses.replace(trained, about=about)
 
 
 def _data_of(run: str) -> DataSettings:

@@ -62,7 +62,7 @@ def option(default: typing.Any, text: str) -> typing.Any:
     """Returns a dataclass field that becomes a flag of a command.
 
     Args:
-        default: The value without the flag.
+        default: The value if the flag is not given.
         text: One line for `--help`.
     """
     return dataclasses.field(default=default, metadata={"text": text})
@@ -146,7 +146,7 @@ def _parse(hint: typing.Any, text: str) -> typing.Any:
     if typing.get_origin(hint) is tuple:
         return tuple(text.split(","))
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = typing.get_args(hint)[0]  # the other one is None
+        hint = typing.get_args(hint)[0]  # the other type is None
     if hint is bool:
         return {"true": True, "false": False}[text.lower()]
     return hint(text)

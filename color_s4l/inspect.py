@@ -28,11 +28,11 @@ files that cannot be read, a contact sheet, and the proxy views of a few images.
   python -m color_s4l.inspect --dataset=folder --data_dir=photos
   python -m color_s4l.inspect --dataset=cifar10 --colorizer=cifar10_100.h5
 """
-# Rows of a table on the terminal; the file has all rows.
+# Number of rows of a table that are printed; the file has all rows.
 _SHOWN = 20
-# Contact sheet: largest number of classes, and images of each class.
+# Contact sheet: largest number of classes, and number of images of each class.
 ROWS, COLUMNS = 20, 10
-# Images whose proxy views are drawn.
+# Number of images whose proxy views are drawn.
 PICTURED = 6
 
 
@@ -75,7 +75,7 @@ def inspect(flags: Inspect) -> None:
     pictures.save(contact_sheet(dataset), folder / "contact_sheet.png")
     pictures.save(views(dataset, colorizer), folder / "views.png")
     if colorizer is None:
-        print("views      without the colourised one, which needs --colorizer")
+        print("views      without the colourised view, which needs --colorizer")
     print(f"written    {folder}/")
 
 
@@ -149,8 +149,8 @@ def duplicates(dataset: data.Data) -> pd.DataFrame:
 
     Returns:
         One row for every pair: `test` and `training` (file names, or indices such as
-        "training[7]"), `test_class` and `training_class`, the latter empty for an image
-        without a label.
+        "training[7]"), `test_class` and `training_class`. `training_class` is empty for
+        an image without a label.
     """
     pairs = pd.merge(
         pd.DataFrame({"crc": data.checksums(dataset.test_images)}).reset_index(),
@@ -200,7 +200,7 @@ def sizes(paths: Sequence[str]) -> pd.DataFrame:
 
 
 def contact_sheet(dataset: data.Data) -> "Figure":
-    """Draws the first training images of each class, and those without a label.
+    """Draws the first training images of each class, and the first unlabelled images.
 
     If there are more than 20 classes, 20 of them are drawn, evenly spaced. There is one
     row per class.
@@ -220,13 +220,13 @@ def contact_sheet(dataset: data.Data) -> "Figure":
 
 
 def views(dataset: data.Data, colorizer: "Colorizer | None") -> "Figure":
-    """Draws the proxy views of a few training images below their labels.
+    """Draws the proxy views of a few training images, below their proxy labels.
 
     Proxy views of plug-ins are drawn too, unless they are random.
 
     Args:
         dataset: The data set.
-        colorizer: Makes the colourised view; None leaves it out.
+        colorizer: The colorizer for the colourised view; None: this view is left out.
 
     Returns:
         The figure, one row per image.

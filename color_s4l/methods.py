@@ -8,6 +8,7 @@ from color_s4l.errors import InputError, unknown
 from color_s4l.fields import with_text
 from color_s4l.networks.network import Gate
 from color_s4l.registry import METHODS, TERMS, register_method
+from color_s4l.terms.adaptive import AdaMatch, FreeMatch, SoftMatch
 from color_s4l.terms.attention import AttentionDistance
 from color_s4l.terms.entropy import Entropy
 from color_s4l.terms.exemplar import Exemplar
@@ -29,7 +30,7 @@ from color_s4l.terms.temporal_consistency import TemporalConsistency
 from color_s4l.terms.temporal_ensembling import TemporalEnsembling
 from color_s4l.terms.term import Term
 from color_s4l.terms.vat import Vat
-from color_s4l.views.step import view
+from color_s4l.views.step import UNLABELED, view
 
 # Half-life in passes over all images. The published half-life is one pass over the
 # labelled images, which are 10 % of all images.
@@ -55,11 +56,16 @@ register_method("mixmatch", (MixMatch(),))
 register_method("pseudo_label", (Supervised(), PseudoLabel()))
 register_method("pseudo_label_epochs", (Supervised(), PseudoLabelEpochs()))
 register_method("fixmatch", (Supervised(), FixMatch()))
+register_method("freematch", (Supervised(), FreeMatch()))
+register_method("softmatch", (Supervised(), SoftMatch()))
+register_method("adamatch", (Supervised(), AdaMatch()))
 register_method("fixmatch_attention", (Supervised(), FixMatch(), AttentionDistance()))
 register_method(
     "s4l_rotation", (LabeledRotations(), Proxies(tasks=ROTATIONS, weight=0.5))
 )
 register_method("s4l_exemplar", (Exemplar(),))
+# For runs of some thousand steps (`settings.PRESETS`).
+register_method("fast", (Supervised(), FreeMatch(decay=0.99), Polyak(half_life=0.3)))
 # Stages of recipes.
 register_method("proxies", (Proxies(tasks=COLOR_S4L),))
 register_method("rotnet", (Proxies(tasks=ROTATIONS),))
@@ -97,8 +103,8 @@ def terms_of(
 
     Args:
         method: "color_s4l", or a sum "color_s4l+mean_teacher". A summand is the name of
-            a method or of a term with its default values; a method has priority. A term
-            that occurs in several methods counts once.
+            a method, or of a term with its default values; if both exist, the method is
+            used. A term that occurs in several methods is used once.
         changes: Hyper-parameters as TERM.FIELD=VALUE: "proxies.weight=2".
         bn_stats: Value of the field `bn_stats` of all terms that have it; None: the
             values of the method.
@@ -163,14 +169,17 @@ def views_of(terms: Sequence[Term]) -> frozenset[str]:
 
 
 def copies_of(terms: Sequence[Term], source: str) -> int:
-    """Returns the number of images in all views made from one image of a source.
+    """Returns how many images the terms read for each image of a source.
 
     Args:
         terms: Result of `terms_of`.
         source: "labeled" or "unlabeled".
     """
     views = (view(name) for name in views_of(terms))
-    return sum(each.copies for each in views if each.source == source)
+    copies = sum(each.copies for each in views if each.source == source)
+    if source == UNLABELED:
+        copies -= sum(term.unread_views() for term in terms)
+    return copies
 
 
 def _summands(method: str) -> list[Term]:
@@ -218,7 +227,7 @@ def _with_bn_stats(term: Term, bn_stats: str | None) -> Term:
 
 
 def _changed(terms: Sequence[Term], change: str) -> list[Term]:
-    """Returns the terms with one field of one of them replaced."""
+    """Returns the terms after the change TERM.FIELD=VALUE of one term."""
     path, equals, text = change.partition("=")
     name, dot, field = path.partition(".")
     if not (equals and dot):

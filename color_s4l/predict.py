@@ -72,7 +72,7 @@ def _check(flags: Predict) -> None:
             raise InputError(f"--{name} is missing (see --help).")
     absolute = {pathlib.Path(path).absolute() for path in flags.outputs}
     if len(absolute) < len(flags.outputs):
-        raise InputError("Expected a different file for each of the results.")
+        raise InputError("Expected a different file for each result.")
     for path in flags.outputs:
         if pathlib.Path(path).exists():
             raise InputError(f"{path} already exists: choose another name.")
@@ -86,7 +86,7 @@ def predict(flags: Predict) -> None:
 
     Raises:
         InputError: A flag is missing or out of range, an output file already exists,
-            there is no such model, or no image can be read.
+            the model does not exist, or no image can be read.
     """
     _check(flags)
     # Imported here, because Keras takes seconds to start and --help does not need it.
@@ -95,7 +95,7 @@ def predict(flags: Predict) -> None:
 
     root, paths = prediction.find(flags.images)
     trained = classifier.load(flags.model)
-    resize = flags.resize or trained.resize
+    resize = flags.resize or trained.about.resize
     reader = prediction.Reader(paths, trained.image_size, resize)
     started = time.perf_counter()
     relabelled, uncertain = _write_tables(flags, trained, reader, root)

@@ -24,11 +24,11 @@ from color_s4l.errors import InputError
 logger = logging.getLogger(__name__)
 
 BATCH = 256
-# Images that are decoded while a batch is classified.
+# Number of images that are decoded while a batch is classified.
 AHEAD = 512
 # Side of the images on the contact sheet, in pixels.
 THUMBNAIL = 160
-# Letters of a file name or label that fit above an image of the contact sheet.
+# Largest number of letters of a file name or label above an image of the contact sheet.
 _LONGEST_NAME = 24
 
 
@@ -40,8 +40,8 @@ def find(images: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
             `photos/**/*.jpg`.
 
     Returns:
-        The directory that file names in tables are relative to (for a pattern, the
-        part before its first wildcard), and the sorted paths.
+        The directory to which file names in tables are relative (for a pattern, the
+        directory before its first wildcard), and the sorted paths.
 
     Raises:
         InputError: There is no image file.
@@ -92,7 +92,7 @@ class Reader:
                 while batch := list(itertools.islice(readable, BATCH)):
                     paths, images = zip(*batch, strict=True)
                     yield list(paths), np.stack(images)
-            finally:  # after an interruption, the other files are not decoded
+            finally:  # after an interruption, the remaining files are not decoded
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _readable(
@@ -151,13 +151,14 @@ def certain(
     folder: pathlib.Path,
     confidence: float,
 ) -> pd.DataFrame:
-    """Returns the rows with a high probability as labels for training.
+    """Returns the rows with a high probability, as a table of labels for training.
 
     Args:
         rows: Rows of `ranked`.
-        paths: Their files.
-        folder: Folder of the table of labels. Files below it are named relative to it,
-            others by their absolute paths, so that `labels_csv` finds both.
+        paths: The image file of each row.
+        folder: Folder of the table of labels. Files in this folder or below it have
+            paths relative to it in the table, other files have absolute paths, so that
+            `labels_csv` finds both.
         confidence: Smallest probability of a label.
 
     Returns:

@@ -60,8 +60,8 @@ def shown(verbosity: int, span: Span) -> Iterator[list[keras.callbacks.Callback]
         span: The length of the training.
 
     Yields:
-        Callbacks for `fit`, to be placed after callbacks that add to the logs. They
-        may be used in several calls of `fit`.
+        Callbacks for `fit`; they must come after the callbacks that add values to the
+        logs. They may be used in several calls of `fit`.
     """
     console = Console(stderr=True)
     if verbosity >= 2:
@@ -108,14 +108,15 @@ class Lines(keras.callbacks.Callback):
 
 
 class Bar(keras.callbacks.Callback):
-    """A callback with one bar for all epochs, and the current errors and loss terms.
+    """A callback that shows a bar for all epochs, current errors and loss terms.
 
     Args:
         console: A terminal.
         span: The length of the training.
 
     Attributes:
-        display: Shows the bar, and the line of text below it, while it is open.
+        display: Context manager; the bar and the line of text below it are shown while
+            it is open.
     """
 
     # The callback only reads numbers, so Keras may call it during the next step.
@@ -147,7 +148,7 @@ class Bar(keras.callbacks.Callback):
             console=console,
             refresh_per_second=10,
             # Text printed during the training must not break the bar; but if stdout
-            # is a file, the text must still go there.
+            # is a file, the text must still be written to the file.
             redirect_stdout=sys.stdout.isatty(),
         )
 
@@ -157,7 +158,7 @@ class Bar(keras.callbacks.Callback):
         self.bar.update(self.task, epoch=epoch + 1)
 
     def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
-        """Moves the bar; the errors of the last epoch stay until there are new ones."""
+        """Moves the bar; the errors of the last epoch are shown until the next ones."""
         done = self.epoch * self.span.steps_per_epoch + batch + 1
         self.bar.update(self.task, completed=done)
         self.status.plain = text_of({**self.measured, **(logs or {})})

@@ -6,10 +6,10 @@ An object is registered by a decorator next to its definition:
     @dataclasses.dataclass(frozen=True)
     class Vat(Term): ...
 
-The modules of the package that belongs to a registry are imported when the registry is
-first read, so adding one file is enough. The decorators work the same way in a user's
-module, which is loaded by `load_plugins` or by an entry point of the group
-`color_s4l.plugins`.
+Each registry has a package, whose modules are imported when the registry is first read.
+To add an object, it is enough to add one file to the package. The decorators work the
+same way in a user's module, which is loaded by `load_plugins` or by an entry point of
+the group `color_s4l.plugins`.
 """
 
 import contextlib
@@ -74,9 +74,9 @@ class Registry(Mapping):
         """Registers an object; used as a decorator, or called with the object.
 
         Args:
-            name: Its name, unique in this registry.
-            value: The object; None returns a decorator.
-            **options: Kept with it and returned by `options`.
+            name: Name of the object, unique in this registry.
+            value: The object; None: a decorator is returned.
+            **options: Stored with the object; the method `options` returns them.
 
         Raises:
             InputError: Another object has this name.
@@ -147,7 +147,7 @@ class Registry(Mapping):
     def _all(self) -> dict[str, Entry]:
         """Returns all entries; imports the package and installed plug-ins first."""
         if not self._complete:
-            # Set first, because the modules may read the registry.
+            # Set before the import, because the modules may read the registry.
             self._complete = True
             try:
                 _import_package(self.package)
@@ -177,8 +177,8 @@ def load_plugins(names: Sequence[str]) -> None:
     """Imports modules that register further terms, trunks, sources and so on.
 
     Args:
-        names: Each the name of an importable module or the path of a .py file. A
-            module that was loaded before is not loaded again.
+        names: Names of importable modules, or paths of .py files. A module that was
+            loaded before is not loaded again.
 
     Raises:
         InputError: A module or file does not exist or cannot be imported.

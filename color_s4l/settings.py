@@ -2,8 +2,9 @@
 
 `Run` holds the user's settings: a flat record whose fields are the flags of
 `python -m color_s4l.train`. None means that the library chooses the value. `check`
-refuses values that no run can have. `resolve` replaces every None by its value and
-divides the fields into the small records that the rest of the library takes.
+raises an error for values that are wrong in every run. `resolve` replaces every None by
+its value and divides the fields into the small records that the rest of the library
+takes.
 
 The defaults are the published settings of Color-S4L (Chen 2020, appendix 6.2 of the
 report), except the data set, the labels and the seed.
@@ -19,7 +20,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from color_s4l import fields
-from color_s4l.errors import InputError
+from color_s4l.errors import InputError, unknown
 from color_s4l.fields import Above, AtLeast, Below, OneOf, option
 from color_s4l.registry import TRUNKS
 
@@ -34,17 +35,42 @@ LARGEST_WHITENED = 48
 # Milestones of the schedule "steps" as shares of all epochs: RotNet's 60, 120 and 160
 # of 200 epochs (Rebuffi et al. 2019, section 4.6).
 MILESTONES = (0.3, 0.6, 0.8)
-# Labelled images per unlabelled one, for a method that reads no unlabelled images: the
-# ratio of Color-S4L, so that the baseline has as many labelled images per step.
+# Labelled images per unlabelled image of a step, for a method that reads no unlabelled
+# images. It is the ratio of Color-S4L, so that the supervised baseline has as many
+# labelled images per step as Color-S4L.
 BASELINE_LABELED = 7
+
+# Settings for low error in short time on a CPU, chosen on CIFAR-10
+# (benchmarks/results/README.md).
+PRESETS: Mapping[str, Mapping[str, typing.Any]] = {
+    "fast": {
+        "method": "fast",
+        "network": "airbench",
+        "dtype_policy": "mixed_bfloat16",
+        "normalization": "channels",
+        "noise": 0.0,
+        "dropout": 0.0,
+        "batch_size": 448,
+        "labeled_batch": 128,
+        "schedule": "triangular",
+        "learning_rate": 0.5,
+        "momentum": 0.85,
+        "bias_rate": 64.0,
+        "weight_decay": 6.65e-4,
+        "final_weights": "average",
+        "test_views": "shifts",
+    },
+}
 
 # Fields that do not affect the result: paths, verbosity, resume.
 FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
-# Fields that change the result only by rounding or by where dropout is drawn.
+# Fields that change the result only by rounding and, with several devices, by the draws
+# of dropout.
 ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
-# Fields that name a file or folder; relative and absolute names mean the same run.
+# Fields that are paths. A relative and an absolute path of the same file or folder mean
+# the same run.
 PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
-# Fields that name an input file. Its content affects the result, its name does not.
+# Fields that are paths of input files whose content, not path, affects the result.
 CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels"})
 # Fields that may differ when a run is resumed. Images and plug-ins may have been moved;
 # the split file contains the checksums and labels of the images.
@@ -81,7 +107,9 @@ class DataSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings(DataSettings):
-    """All settings of a run except those that vary inside a table of error rates."""
+    """All settings of a run except those that differ within a table of error rates."""
+
+    presets: typing.ClassVar[Mapping[str, Mapping[str, typing.Any]]] = PRESETS
 
     unlabeled: Count | None = option(
         None, "Number of images used without labels (default: all training images)."
@@ -125,16 +153,23 @@ class TrainingSettings(DataSettings):
         0, "Number of first blocks of the trunk that are frozen; -1: all."
     )
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
-    batch_size: Count = option(32, "Unlabelled images per step, before the views.")
+    batch_size: Count = option(32, "Unlabelled images per step; views are not counted.")
     labeled_batch: Count | None = option(
         None, "Labelled images per step (default: as many as unlabelled views)."
     )
-    learning_rate: Positive = option(0.05, "Learning rate before the schedule.")
-    schedule: Annotated[str, OneOf("polynomial", "cosine", "steps", "constant")] = (
-        option(
-            "polynomial",
-            "Learning rate: (1-x)^(1/2), cos(7/16 pi x), /10 at steps, constant.",
-        )
+    learning_rate: Positive = option(0.05, "Learning rate; the schedule scales it.")
+    optimizer: Annotated[str, OneOf("sgd", "adamw", "muon")] = option(
+        "sgd", "SGD with Nesterov momentum, AdamW, or Muon for the trunk's kernels."
+    )
+    momentum: Annotated[float, Below(1)] = option(0.9, "Momentum of sgd and muon.")
+    bias_rate: Positive = option(
+        1.0, "Factor on the learning rate of batch normalisation's biases."
+    )
+    schedule: Annotated[
+        str, OneOf("polynomial", "cosine", "steps", "constant", "triangular")
+    ] = option(
+        "polynomial",
+        "Learning rate over the steps: polynomial (1 - x)^(1/2), cosine, ...",
     )
     warmup_epochs: NotNegative = option(
         0.0, "Epochs in which the learning rate rises linearly from 0."
@@ -144,17 +179,29 @@ class TrainingSettings(DataSettings):
         "`schedule`=steps: comma-separated epochs (default: 30, 60, 80 % of all).",
     )
     weight_decay: NotNegative = option(
-        5e-4, "Factor on the sum of squares of all kernels, added to the loss."
+        5e-4, "Factor on the sum of squares of kernels in the loss (adamw: its own)."
     )
     dropout: DropRate = option(0.5, "Dropout rate before the class head.")
     trunk_dropout: DropRate | None = option(
         None, "Dropout rate in the trunk (default: as published)."
     )
+    normalization: Annotated[str, OneOf("contrast", "channels")] = option(
+        "contrast", "Normalise the contrast of each image, or each colour channel."
+    )
     zca: bool | None = option(
         None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
     )
+    shift: Annotated[int, AtLeast(0)] = option(
+        2, "Largest random shift of training images in pixels."
+    )
+    noise: NotNegative = option(
+        0.15, "Standard deviation of the noise added to training images."
+    )
     hflip: bool | None = option(
         None, "Flip labelled images left-right (default: not for SVHN and digits)."
+    )
+    flip_order: Annotated[str, OneOf("random", "alternating")] = option(
+        "random", "Flip at random, or every labelled image in every second pass."
     )
     bn_stats: Annotated[str, OneOf("both", "supervised")] | None = option(
         None,
@@ -163,6 +210,15 @@ class TrainingSettings(DataSettings):
     dtype_policy: Annotated[
         str, OneOf("float32", "mixed_bfloat16", "mixed_float16")
     ] = option("float32", "Precision of the network.")
+    final_weights: str | None = option(
+        None, "Weights of a term that become the result: average, teacher, ..."
+    )
+    evaluate_every: Count = option(
+        1, "Epochs between two evaluations; the last epoch is always evaluated."
+    )
+    test_views: Annotated[str, OneOf("published", "flips", "shifts")] = option(
+        "published", "Views of test-time augmentation (docs/methods.md)."
+    )
     jit_compile: bool | None = option(
         None, "Compile the step with XLA (default: Keras decides)."
     )
@@ -217,12 +273,13 @@ class InputSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    """The network; fields as in `Run`; `trunk_dropout` None is the trunk's default."""
+    """The network; fields as in `Run`. `trunk_dropout` None: the trunk's default."""
 
     network: str
     width: float
     dropout: float
     trunk_dropout: float | None
+    normalization: str
     zca: bool
     freeze_blocks: int
 
@@ -232,11 +289,14 @@ class OptimizationSettings:
     """Length of the training, learning rate and weight decay; fields as in `Run`.
 
     Attributes:
-        milestones: Epochs, whole or not, after which the schedule "steps" divides the
-            rate by 10; the other schedules ignore them.
+        milestones: Epochs, not always whole numbers, after which the schedule "steps"
+            divides the learning rate by 10. The other schedules ignore them.
     """
 
     epochs: int
+    optimizer: str
+    momentum: float
+    bias_rate: float
     learning_rate: float
     schedule: str
     warmup_epochs: float
@@ -252,12 +312,26 @@ class StepSettings:
     labeled_batch: int
     balance: bool
     hflip: bool
+    flip_order: str
+    shift: int
+    noise: float
     seed: int
 
 
 @dataclasses.dataclass(frozen=True)
+class EvaluationSettings:
+    """How the test images are evaluated; fields as in `Run`."""
+
+    hflip: bool
+    final_weights: str | None
+    evaluate_every: int
+    test_views: str
+    devices: int
+
+
+@dataclasses.dataclass(frozen=True)
 class RuntimeSettings:
-    """Settings of the computation of steps; fields as in `Run`."""
+    """How steps are computed and shown; fields as in `Run`."""
 
     dtype_policy: str
     jit_compile: bool | None
@@ -282,12 +356,13 @@ class Settings:
     model: ModelSettings
     optimization: OptimizationSettings
     step: StepSettings
+    evaluation: EvaluationSettings
     runtime: RuntimeSettings
     values: Mapping[str, typing.Any]
 
 
 def part(record: typing.Any, kind: type[Part]) -> Part:
-    """Returns a small record with values from a record that has the same fields.
+    """Returns a small record with values from a record that has all its fields.
 
     Args:
         record: A record, for example a `Run`.
@@ -295,6 +370,21 @@ def part(record: typing.Any, kind: type[Part]) -> Part:
     """
     names = [field.name for field in dataclasses.fields(kind)]
     return kind(**{name: getattr(record, name) for name in names})
+
+
+def preset(name: str, **changes: typing.Any) -> Run:
+    """Returns a run with the values of a preset.
+
+    Args:
+        name: Key of `PRESETS`: "fast".
+        changes: Further fields of `Run`; they have priority.
+
+    Raises:
+        InputError: There is no preset with this name.
+    """
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return Run(**{**PRESETS[name], **changes})
 
 
 def is_digits(dataset: str) -> bool:
@@ -320,11 +410,15 @@ def check(run: Run) -> None:
     if run.labeled_only and run.unlabeled:
         raise InputError("`labeled_only` uses no other images: remove `unlabeled`.")
     if run.init_heads and not run.init_from:
-        raise InputError("`init_heads` needs the run to load them from: `init_from`.")
+        raise InputError("`init_heads` needs `init_from`: the run that has the heads.")
     if run.stage and not run.recipe:
         raise InputError(
             f"`stage`={run.stage[0]} needs a `recipe`: a method has no stages."
         )
+    if run.bias_rate != 1 and run.optimizer != "sgd":
+        raise InputError("`bias_rate` can only be used with `optimizer`=sgd.")
+    if run.flip_order == "alternating" and run.hflip is False:
+        raise InputError("`flip_order`=alternating needs `hflip`.")
     _check_devices(run)
 
 
@@ -369,30 +463,34 @@ def resolve(
 ) -> Settings:
     """Replaces every None by its value and divides the fields into small records.
 
-    Published: no ZCA and no flips on SVHN, dropout 0.5 after the ConvNet's poolings
-    there. The built-in digits are treated like SVHN's: a flipped digit is another
-    sign, and 1,397 images are too few to whiten 3,072 values.
+    Published for SVHN: no ZCA, no flips, and dropout 0.5 after the ConvNet's pooling
+    layers. For the built-in digits there is no ZCA and no flip either: a flipped digit
+    is another sign, and 1,397 images are too few for the whitening of 3,072 values.
 
     Args:
         run: Checked by `check`.
         image_size: Side of the images in pixels.
-        labeled_views: Number of views that the method's terms make of a labelled image.
-        unlabeled_views: Number of views of an unlabelled image.
+        labeled_views: Number of views of a labelled image that the terms read.
+        unlabeled_views: Number of views of an unlabelled image that the terms read.
 
     Returns:
         The resolved settings.
 
     Raises:
-        InputError: ZCA whitening is asked for and the images are too large for it.
+        InputError: `zca` is true, but the images are too large for whitening, or the
+            normalisation is "channels".
     """
     if run.zca and image_size > LARGEST_WHITENED:
         raise InputError(
             f"`zca` whitens images of up to {LARGEST_WHITENED} px; these have "
             f"{image_size} px. Set `zca` to false, or a smaller `image_size`."
         )
-    digits = is_digits(run.dataset)
+    digits, channels = is_digits(run.dataset), run.normalization == "channels"
+    if run.zca and channels:
+        raise InputError("`zca` needs `normalization`=contrast.")
     trunk = TRUNKS.options(run.network)
-    whitened = image_size <= LARGEST_WHITENED and not digits and trunk.get("zca", True)
+    whitened = image_size <= LARGEST_WHITENED and not (digits or channels)
+    whitened = whitened and trunk.get("zca", True)
     dropout = trunk.get("svhn_dropout") if run.dataset.startswith("svhn") else None
     full = dataclasses.replace(
         run,
@@ -412,15 +510,16 @@ def resolve(
         model=part(full, ModelSettings),
         optimization=dataclasses.replace(optimization, milestones=milestones),
         step=part(full, StepSettings),
+        evaluation=part(full, EvaluationSettings),
         runtime=part(full, RuntimeSettings),
         values=to_json(full),
     )
 
 
 def _labeled_batch(batch_size: int, labeled_views: int, unlabeled_views: int) -> int:
-    """Returns the labelled images per step that make both passes equally large."""
+    """Returns the number of labelled images that makes both passes equally large."""
     if not labeled_views:
-        return batch_size  # read by no term
+        return batch_size  # no term reads labelled images
     views = unlabeled_views or BASELINE_LABELED
     return batch_size * max(1, views // labeled_views)
 
@@ -431,7 +530,7 @@ def to_json(run: Run) -> dict[str, typing.Any]:
 
 
 def from_json(values: Mapping[str, typing.Any]) -> Run:
-    """Returns the run whose fields `to_json` returned; missing fields are defaults."""
+    """Returns the run for a result of `to_json`; a missing field has its default."""
     known = {field.name for field in dataclasses.fields(Run)}
     found: dict[str, typing.Any] = {
         name: tuple(value) if isinstance(value, list) else value
@@ -444,7 +543,7 @@ def from_json(values: Mapping[str, typing.Any]) -> Run:
 def portable(values: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
     """Returns JSON settings for a result table, without folders and `FREE` fields.
 
-    Absolute paths are cut to the file name, also inside STAGE.FLAG=VALUE.
+    Absolute paths are replaced by the file name, also inside STAGE.FLAG=VALUE.
     """
     kept = {name: value for name, value in values.items() if name not in FREE}
     return {name: _without_folder(value) for name, value in kept.items()}

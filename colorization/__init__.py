@@ -1,8 +1,8 @@
 """Colourises grey images: a small library with three commands.
 
-The order of the pipeline: lab -> embedding -> networks -> colorizer -> training ->
-metrics. These modules work on arrays of images; the commands train, evaluate and
-colorize read images and write files.
+The modules in the order of the pipeline: lab -> embedding -> networks -> colorizer ->
+training -> metrics. These modules work on arrays of images; the commands train,
+evaluate and colorize read images and write files.
 """
 
 
@@ -13,7 +13,7 @@ def custom_objects() -> dict[str, type]:
     scales Inception-ResNet's residuals, because Keras does not register it.
 
     Returns:
-        The class `CustomScaleLayer` by its name, for
+        Name -> class, with `CustomScaleLayer` only, for
         `load_model(..., custom_objects=...)`.
     """
     # Imported here, so that `import colorization` does not start Keras.

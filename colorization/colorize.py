@@ -20,18 +20,18 @@ _DESCRIPTION = """Colourises photographs at their full resolution.
 
   python -m colorization.colorize --colorizer=cifar100_100.h5 --input=DIR --output=DIR2
 """
-_QUALITY = 95  # of JPEG and WebP
+_QUALITY = 95  # quality setting of JPEG and WebP files
 
 
 @dataclasses.dataclass(frozen=True)
 class Colorize:
     """The command's flags."""
 
-    colorizer: str = option("", "File of colorization.train.")
+    colorizer: str = option("", "Colorizer file written by colorization.train.")
     input: str = option("", "An image, or a folder (its subfolders included).")
     output: str = option("", "Folder for the results; file names stay the same.")
     longest: Annotated[int, AtLeast(8)] = option(
-        1024, "Longest side in pixels for the colours; the lightness keeps its size."
+        1024, "Longest side in pixels of predicted colours; lightness keeps its size."
     )
 
 
@@ -59,7 +59,7 @@ def target(
 ) -> pathlib.Path:
     """Returns the path of an image's result: the same name, below `output`.
 
-    A GIF and a file without an image's ending become a PNG.
+    The result is a PNG if the image is a GIF or its name has no ending of an image.
     """
     from color_s4l.data import image_files
 
@@ -74,8 +74,8 @@ def target(
 def read(path: pathlib.Path) -> "np.ndarray":
     """Reads an image as it is displayed.
 
-    Rotated according to its EXIF data; transparency over white; 16-bit grey scaled to 8
-    bits.
+    The image is rotated according to its EXIF data. Transparent pixels are shown over
+    white, and 16-bit grey is scaled to 8 bits.
 
     Returns:
         uint8 `(height, width, 3)`, sRGB.
@@ -96,7 +96,7 @@ def read(path: pathlib.Path) -> "np.ndarray":
 
 
 def write(path: pathlib.Path, image: "np.ndarray") -> None:
-    """Writes an image, uint8 `(height, width, 3)`, in the format of its ending."""
+    """Writes an image, uint8 `(height, width, 3)`; the ending selects the format."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def write(path: pathlib.Path, image: "np.ndarray") -> None:
 
 
 def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
-    """Returns image -> result; raises an error if a file would be overwritten."""
+    """Returns path -> path of the result; raises an error if a result exists."""
     found = find(source)
     plan = {path: target(path, source, output) for path in found}
     if len(set(plan.values())) < len(plan):

@@ -1,7 +1,7 @@
-"""A trained colorizer: its use, its origin, and its file.
+"""A trained colorizer: prediction, the record of its training, and its file.
 
-The file is a self-contained Keras model with the origin as a note. In a `.h5` file,
-which `keras.models.load_model` opens everywhere, the note is an attribute; in a
+The file is a self-contained Keras model, which `keras.models.load_model` can open, with
+the record (the "origin") as a note. In a `.h5` file the note is an attribute; in a
 `.keras` archive it is a member.
 """
 
@@ -47,8 +47,10 @@ class Origin:
         batch_size: Images per step.
         learning_rate: Learning rate of Adam.
         seed: Seed of the weights and of the order of the images.
-        embedding_weights: As given at training; None for networks without embedding.
-        embedding_size: Side in pixels; None for networks without embedding.
+        embedding_weights: `Shape.embedding_weights`; None for networks without
+            embedding.
+        embedding_size: `Shape.embedding_size`, in pixels; None for networks without
+            embedding.
         scaling: Scaling of lightness and colours, `lab.SCALING`.
         versions: Versions of Python and the packages, and the name of the backend.
     """
@@ -76,7 +78,7 @@ class Origin:
         """Reads a record that `to_json` wrote; fields of later versions are ignored.
 
         Raises:
-            ValueError: The text is no JSON object.
+            ValueError: The text is not a JSON object.
             TypeError: A field without default is missing.
         """
         known = {field.name for field in dataclasses.fields(cls)}
@@ -86,12 +88,12 @@ class Origin:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Colorizer:
-    """A network with its origin.
+    """A trained network and the record of its training.
 
     Attributes:
-        model: Lightness `(batch, height, width, 1)` to colours
+        model: Maps lightness `(batch, height, width, 1)` to colours
             `(batch, height, width, 2)`, both in [-1, 1].
-        origin: The record of its training.
+        origin: The record of the model's training.
     """
 
     model: keras.Model
@@ -170,7 +172,7 @@ class Colorizer:
     def colorize(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
         """Replaces the colours of images by predicted ones; the lightness is kept.
 
-        Deterministic. The result depends on `batch_size` by rounding only.
+        The result is deterministic. It depends on `batch_size` only by rounding.
 
         Args:
             images: uint8 `(n, height, width, 3)`, sRGB, any size; only their lightness
@@ -216,7 +218,7 @@ class Colorizer:
         if colors.shape[:2] != (height, width):
             planes = [_resized(colors[..., i], height, width) for i in range(2)]
             colors = np.stack(planes, axis=-1)
-        # In strips, because the conversion needs several floats per value.
+        # Strips save memory, because the conversion needs several floats per value.
         strips = min(height, math.ceil(height * width / 1_000_000))
         parts = zip(*(np.array_split(a, strips) for a in (image, colors)), strict=True)
         joined = [lab.join(lab.split(strip)[0], own) for strip, own in parts]
@@ -230,13 +232,13 @@ def pad(images: np.ndarray) -> np.ndarray:
         images: `(n, height, width, channels)`, at least one pixel wide and high.
 
     Returns:
-        `(n, up to height + 7, up to width + 7, channels)`; the images themselves if
-        both sides are divisible already.
+        `(n, up to height + 7, up to width + 7, channels)`; the same array if both sides
+        are divisible by 8.
     """
     below, right = (-size % STRIDE for size in images.shape[1:3])
     if not below and not right:
         return images
-    # "symmetric" repeats itself as often as needed, so one pixel is enough.
+    # "symmetric" repeats the mirrored image as often as needed, even a single pixel.
     return np.pad(images, ((0, 0), (0, below), (0, right), (0, 0)), "symmetric")
 
 
@@ -251,7 +253,7 @@ def _checked(images: np.ndarray) -> np.ndarray:
 
 
 def _smaller(image: np.ndarray, longest: int) -> np.ndarray:
-    """Shrinks an image to `longest`; both sides by the same ratio."""
+    """Shrinks an image so that no side exceeds `longest`; keeps the aspect ratio."""
     height, width = image.shape[:2]
     ratio = longest / max(height, width)
     if ratio >= 1:
@@ -266,7 +268,7 @@ def _resized(channel: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def check_suffix(path: str | os.PathLike) -> None:
-    """Raises an error for a file name with another ending than .h5 and .keras.
+    """Raises an error if a file name ends neither with .h5 nor with .keras.
 
     Raises:
         InputError: The name ends neither with .h5 nor with .keras.
@@ -292,7 +294,8 @@ def _open(path: pathlib.Path) -> tuple[keras.Model, Origin]:
     model = models.build(path, configuration, colorization.custom_objects())
     if model.input_shape[1:] != (None, None, 1) or model.output_shape[-1] != 2:
         raise InputError(
-            "it is not a colorizer: expected (height, width, 1) to (height, width, 2), "
+            "it is not a colorizer: expected a model that maps (height, width, 1) to "
+            "(height, width, 2), "
             f"it maps {model.input_shape[1:]} to {model.output_shape[1:]}"
         )
     return model, origin

@@ -5,12 +5,12 @@ keras.applications. As in deep-koalarization, the embedding is the logits, not t
 pooled features.
 
 Differs from deep-koalarization: the grey image is the lightness L' itself (repeated in
-three channels, in [-1, 1]), so that a colorizer has one input only, and images are
-stretched to a square instead of padded to it.
+three channels, in [-1, 1]), so that a colorizer has only one input, and images are
+stretched to a square instead of being padded.
 
-The embedding of an image never changes and costs more than a whole epoch of the
-colorizer (6.7 images/s at 299 px on 2 CPU cores). It is therefore computed once per
-image.
+The embedding of an image never changes, and computing the embeddings takes longer than
+an epoch of the colorizer (6.7 images/s at 299 px on 2 CPU cores). Each embedding is
+therefore computed once.
 """
 
 import pathlib
@@ -24,20 +24,20 @@ from color_s4l.errors import InputError
 from colorization import lab
 
 FEATURES = 1000  # the logits
-_SMALLEST = 75  # the valid convolutions of Inception-ResNet-v2 need so many pixels
+_SMALLEST = 75  # pixels: Inception-ResNet-v2 has convolutions without padding
 _BATCH_SIZE = 32
 
 
 class CustomScaleLayer(keras.layers.Layer):
-    """The residual sum of Inception-ResNet: first input plus scaled second input.
+    """A layer for the residual sum of Inception-ResNet: x[0] + scale * x[1].
 
-    Same name, configuration and result as the layer of keras.applications, which is not
-    public. Model files contain its name, so that it is needed to load them.
+    It has the same name, configuration and result as the layer of keras.applications,
+    which is not public. Model files contain its name, so loading them needs this class.
 
     Args:
         scale: Factor on the second input.
         name: Name of the layer.
-        trainable: As for every layer; this one has no weights.
+        trainable: As for every layer; this layer has no weights.
         dtype: As for every layer.
     """
 

@@ -20,12 +20,12 @@ originals; writes scores.csv, scores.json and samples.png.
 class Evaluate(DataSettings):
     """The command's flags."""
 
-    colorizer: str = option("", "File of colorization.train.")
+    colorizer: str = option("", "Colorizer file written by colorization.train.")
     output: str | None = option(
         None, "Folder to write to (default: <colorizer>_on_<dataset>)."
     )
     images: Count | None = option(None, "Only the first N test images (default: all).")
-    samples: Count = option(10, "Images in the picture.")
+    samples: Count = option(10, "Number of images in samples.png.")
     batch_size: Count = option(100, "Images per step.")
     plugins: tuple[str, ...] = option(
         (), "Module or .py file that registers data sets; may be repeated."
@@ -56,8 +56,8 @@ def _folder(flags: Evaluate) -> pathlib.Path:
 def _print(lines: list[list[str]]) -> None:
     for line in lines:
         print("".join(f"{word:<11}" for word in line).rstrip())
-    print("mse: of a*b*/127. psnr: RGB, dB. agreement: share of pixels with the same")
-    print("argmax(a*, b*). grey: the images without colours, for comparison.")
+    print("mse: error of a*b*/127. psnr: RGB, in dB. agreement: share of pixels with")
+    print("the same argmax(a*, b*). grey: the images without colours, for comparison.")
 
 
 def evaluate(flags: Evaluate) -> None:
@@ -88,7 +88,7 @@ def evaluate(flags: Evaluate) -> None:
         **{name: dataclasses.asdict(values) for name, values in scores.items()},
         "dataset": dataset.name,
         "test_images": len(images),
-        # Without the folders of files, which depend on the machine.
+        # Folders are left out, because they depend on the machine.
         "settings": settings.portable(dataclasses.asdict(flags)),
         "date": provenance.today(),
         "versions": provenance.versions(),

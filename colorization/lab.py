@@ -9,7 +9,7 @@ import typing
 import keras
 from keras import ops
 
-Tensor = typing.Any  # an array or tensor of the backend; Keras has no types
+Tensor = typing.Any  # an array or tensor of the backend; Keras defines no type for it
 
 # Scaling of the networks' inputs and outputs, recorded in a colorizer's file.
 SCALING = "lab: L/50-1, ab/127"
@@ -27,7 +27,7 @@ _FROM_XYZ = (
     (-0.49853633, 0.04155593, 1.05731107),
 )
 _WHITE = (0.95047, 1.0, 1.08883)  # X, Y, Z of D65
-_LINEAR_BELOW = 0.008856  # CIE: a line replaces the cube root near black
+_LINEAR_BELOW = 0.008856  # CIE: below this ratio a line replaces the cube root
 _SLOPE, _OFFSET = 7.787, 16 / 116
 
 

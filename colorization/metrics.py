@@ -12,9 +12,9 @@ from colorization import lab
 if typing.TYPE_CHECKING:
     from colorization.colorizer import Colorizer
 
-_BATCH_SIZE = 500  # of the Lab conversion, which needs several floats per value
+_BATCH_SIZE = 500  # images per L*a*b* conversion, which needs several floats per value
 _SMALLEST = 7  # pixels: side of the windows of the structural similarity
-_HIGHEST_RATIO = 100.0  # dB, for equal images, whose ratio is infinite
+_HIGHEST_RATIO = 100.0  # dB, in place of the infinite ratio of equal images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Scores:
     """Means over images.
 
     Attributes:
-        mse: Mean squared error of a*b*/127, the loss of the training; 0 is best.
+        mse: Mean squared error of a*b*/127, the training loss; 0 is best.
         psnr: Peak signal-to-noise ratio of the uint8 RGB images in dB; the mean over
             images, with 100 dB for equal images.
         ssim: Structural similarity of the RGB images (Wang et al. 2004, 7x7 windows,
             from scikit-image), at most 1.
-        agreement: Share of pixels with the same argmax(a*, b*), in [0, 1]: the
-            "accuracy" of the Color-S4L report's colorizers.
+        agreement: Share of pixels with the same argmax(a*, b*), in [0, 1]. The
+            Color-S4L report calls it the "accuracy" of a colorizer.
     """
 
     mse: float
@@ -52,7 +52,7 @@ def colors(images: np.ndarray) -> np.ndarray:
 
 
 def gray(images: np.ndarray) -> np.ndarray:
-    """Returns images without their colours, the baseline of every colorizer.
+    """Returns images without their colours, the baseline for colorizers.
 
     Args:
         images: uint8 `(n, height, width, 3)`, sRGB.
@@ -68,7 +68,7 @@ def gray(images: np.ndarray) -> np.ndarray:
 
 
 def squared_error(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Returns the mean over images, pixels and channels of `(n, height, width, 2)`."""
+    """Returns the mean squared difference of two arrays `(n, height, width, 2)`."""
     return float(np.mean(np.square(true - predicted), dtype="float64"))
 
 
@@ -81,7 +81,7 @@ def argmax_agreement(true: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def peak_ratio(true: np.ndarray, images: np.ndarray) -> float:
-    """Returns the peak signal-to-noise ratio in dB of uint8 `(n, height, width, 3)`."""
+    """Returns the mean PSNR in dB of images, uint8 `(n, height, width, 3)`."""
     errors = [
         np.mean(np.square(first.astype("float64") - second))
         for first, second in zip(true, images, strict=True)
@@ -91,7 +91,7 @@ def peak_ratio(true: np.ndarray, images: np.ndarray) -> float:
 
 
 def similarity(true: np.ndarray, images: np.ndarray) -> float:
-    """Returns the structural similarity of uint8 `(n, h, w, 3)`; h and w at least 7."""
+    """Returns the mean SSIM of images, uint8 `(n, h, w, 3)`; h and w at least 7."""
     values = [
         structural_similarity(first, second, channel_axis=-1, data_range=255)
         for first, second in zip(true, images, strict=True)
@@ -100,13 +100,13 @@ def similarity(true: np.ndarray, images: np.ndarray) -> float:
 
 
 def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Scores:
-    """Computes all four numbers.
+    """Computes the four scores.
 
     Args:
         true: The originals, uint8 `(n, height, width, 3)`.
         colorized: The colourised images, same dtype and shape.
-        predicted: The colours as the network predicts them, float
-            `(n, height, width, 2)`; those of `colorized` are clipped to sRGB.
+        predicted: The colours predicted by the network, float `(n, height, width, 2)`;
+            the colours of `colorized` are clipped to sRGB.
 
     Returns:
         The means over the images.

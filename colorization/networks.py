@@ -5,7 +5,7 @@ nearest up-sampling, no normalisation, no dropout, Keras' default initialisers. 
 are the blocks of deep-koalarization (Baldassarre et al. 2017,
 https://arxiv.org/abs/1712.03400, table 1).
 
-A new network is a function from `Shape` to `Parts` and one entry of `NETWORKS`.
+To add a network, write a function from `Shape` to `Parts` and add it to `NETWORKS`.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from keras import layers
 from color_s4l.errors import unknown
 from colorization import embedding
 
-STRIDE = 8  # of the encoder: images with sides divisible by 8 keep their size
+STRIDE = 8  # of the encoder; the output has the image's size if 8 divides both sides
 # Filters and stride of each convolution of the encoder.
 ENCODER = (
     (64, 2),
@@ -55,16 +55,16 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Parts:
-    """A network, whole and divided into its trained and its frozen part.
+    """A network as one model, and its trained and frozen parts.
 
     Attributes:
-        whole: Lightness `(batch, height, width, 1)` to colours
+        whole: Maps lightness `(batch, height, width, 1)` to colours
             `(batch, height, width, 2)`, both in [-1, 1]; height and width are
             divisible by 8. A colorizer's file contains this model.
         trained: The part with trained weights. Its inputs are the lightness and, if
             there is an embedder, the embedder's output.
-        embedder: The frozen part, lightness to `(batch, features)`; None if the
-            network has none.
+        embedder: The frozen part, which maps lightness to `(batch, features)`; None if
+            the network has no frozen part.
     """
 
     whole: keras.Model
@@ -73,7 +73,7 @@ class Parts:
 
 
 def scaled(filters: int, width: float) -> int:
-    """Returns the number of filters at a width factor, at least 1."""
+    """Returns the number of filters times the width factor, at least 1."""
     return max(1, round(filters * width))
 
 
@@ -90,7 +90,7 @@ def _lightness() -> keras.KerasTensor:
 
 
 def _encode(lightness: keras.KerasTensor, width: float) -> keras.KerasTensor:
-    """Applies the encoder: `(batch, height / 8, width / 8, 256 * width)`."""
+    """Applies the encoder; returns `(batch, rows / 8, columns / 8, 256 * width)`."""
     features = lightness
     for index, (filters, stride) in enumerate(ENCODER, start=1):
         name = f"encoder_{index}"
@@ -101,7 +101,7 @@ def _encode(lightness: keras.KerasTensor, width: float) -> keras.KerasTensor:
 def _decode(
     features: keras.KerasTensor, steps: Sequence[int | str], width: float
 ) -> keras.KerasTensor:
-    """Applies a decoder: its steps, then a*b* by tanh, then the last up-sampling.
+    """Applies a decoder: its steps, a tanh convolution to a*b*, and an up-sampling.
 
     Args:
         features: `(batch, height / 8, width / 8, channels)`.
@@ -123,19 +123,19 @@ def _decode(
 
 
 def encoder_decoder(shape: Shape) -> Parts:
-    """Builds the colorizer of the Color-S4L report: no fusion, no embedding.
+    """Builds the colorizer of the Color-S4L report, without fusion and embedding.
 
-    The report's figure 2 shows the numbers of filters only. Differs/inferred: strides,
-    kernel sizes and activations are those of deep-koalarization; the figure's three
-    decoder groups (256, 128 | 64, 64 | 32, 16, 2) are read as the resolutions 1/8, 1/4
-    and 1/2, and its last "up-sample 2x2" as the step to 1/1. 6,846,418 parameters at
-    width 1.
+    The report's figure 2 only shows the numbers of filters. The other values are
+    inferred: strides, kernel sizes and activations are those of deep-koalarization; the
+    figure's three decoder groups (256, 128 | 64, 64 | 32, 16, 2) are taken as the
+    resolutions 1/8, 1/4 and 1/2, and its last "up-sample 2x2" as the step to 1/1.
+    The network has 6,846,418 parameters at width 1.
 
     Args:
         shape: Only `width` is read.
 
     Returns:
-        The network; all of it is trained.
+        The network; all its weights are trained.
     """
     lightness = _lightness()
     colors = _decode(_encode(lightness, shape.width), _PLAIN_DECODER, shape.width)
@@ -161,8 +161,7 @@ def _fuse(
         kernel_initializer=keras.initializers.RandomUniform(-limit, limit),
         name="fuse_features",
     )
-    # A separate initialiser, because one that is used twice draws the same numbers
-    # twice.
+    # A separate initialiser, because an initialiser draws the same numbers each time.
     everywhere = layers.Dense(
         filters,
         use_bias=False,
@@ -184,21 +183,22 @@ def _fusion(width: float) -> keras.Model:
 
 
 def inception_fusion(shape: Shape) -> Parts:
-    """Builds the network of deep-koalarization (its section 3).
+    """Builds the network of deep-koalarization (section 3 of the paper).
 
     The embedding of the image by Inception-ResNet-v2 is concatenated to the features at
-    every position, and a 1x1 convolution with ReLU fuses them. 6,573,794 trained
-    parameters at width 1. Differs from the paper: 1,000 logits instead of 1,001,
-    because Keras' classifier has no background class.
+    every position, and a 1x1 convolution with ReLU fuses them. The network has
+    6,573,794 trained parameters at width 1. Differs from the paper: 1,000 logits
+    instead of 1,001, because Keras' classifier has no background class.
 
     Args:
-        shape: All its fields are read.
+        shape: All fields are read.
 
     Returns:
-        The network; the whole contains Inception-ResNet-v2 (55.9 M weights).
+        The network; `whole` contains Inception-ResNet-v2 (55.9 M weights).
 
     Raises:
-        InputError: Inception's weights cannot be loaded, or its size is below 75.
+        InputError: Inception's weights cannot be loaded, or `embedding_size` is below
+            75.
     """
     embedder = embedding.build(shape.embedding_weights, shape.embedding_size)
     trained = _fusion(shape.width)
@@ -216,7 +216,7 @@ def build(name: str, shape: Shape) -> Parts:
 
     Args:
         name: A key of `NETWORKS`.
-        shape: Its sizes.
+        shape: The sizes of the network.
 
     Raises:
         InputError: There is no network of this name, or it cannot be built.

@@ -47,20 +47,20 @@ class Train(DataSettings):
     learning_rate: Positive = option(1e-3, "Learning rate of Adam, constant.")
     seed: int = option(1, "Seed of the weights and of the order of the images.")
     embedding_weights: str = option(
-        "imagenet", "inception_fusion: imagenet (downloads), none, or a weights file."
+        "imagenet", "inception_fusion: imagenet, none (random), or a weights file."
     )
     embedding_size: int = option(
-        299, "inception_fusion: side in pixels of its images; 75 is 20 times cheaper."
+        299, "inception_fusion: input side in pixels; 75 is 20 times cheaper."
     )
     resume: bool = option(False, "Continue after the last complete epoch of --output.")
-    verbosity: int = option(1, "0: no progress; 1: a bar, on a terminal; 2: lines.")
+    verbosity: int = option(1, "0: silent; 1: bar on a terminal; 2: line per epoch.")
     plugins: tuple[str, ...] = option(
         (), "Module or .py file that registers data sets; may be repeated."
     )
 
 
 def _output(flags: Train) -> pathlib.Path:
-    """Returns the file to write, after checking that it may be written."""
+    """Returns the path of the result; raises an error if it cannot be written."""
     from colorization.colorizer import check_suffix
     from colorization.training import checkpoint_path
 
@@ -96,7 +96,7 @@ def _settings(flags: Train) -> "Settings":
 
 
 def _training_images(flags: Train, images: "Images") -> "np.ndarray":
-    """Returns the first images as an array, if they fit into the memory."""
+    """Returns the first images as an array; raises an error if memory is too small."""
     count = len(images) if flags.images is None else flags.images
     if not 0 < count <= len(images):
         raise InputError(
@@ -105,8 +105,8 @@ def _training_images(flags: Train, images: "Images") -> "np.ndarray":
     needed, free = count * math.prod(images.shape[1:]), _free_memory()
     if needed > free:
         raise InputError(
-            f"{count:,} images take {needed / 1e9:.1f} GB of memory, of which "
-            f"{free / 1e9:.1f} GB are free for them: give --images or --image_size."
+            f"{count:,} images need {needed / 1e9:.1f} GB of memory, and only "
+            f"{free / 1e9:.1f} GB can be used: give --images or --image_size."
         )
     return images[:count]
 
@@ -114,7 +114,8 @@ def _training_images(flags: Train, images: "Images") -> "np.ndarray":
 def _free_memory() -> int:
     import psutil
 
-    return psutil.virtual_memory().available // 2  # an epoch needs a shuffled copy
+    # Half of the memory, because an epoch needs a shuffled copy of the images.
+    return psutil.virtual_memory().available // 2
 
 
 def _announce(

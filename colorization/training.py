@@ -1,9 +1,9 @@
 """Training of a colorizer: Adam on the mean squared error in a*b*.
 
-Baldassarre et al. 2017, https://arxiv.org/abs/1712.03400, section 4, which the
-Color-S4L report follows: the loss is the mean over pixels and both channels of the
-squared error (their 1/(2HW) form, equation 1), Adam with learning rate 1e-3, batches of
-100, no augmentation.
+The settings are those of Baldassarre et al. 2017, https://arxiv.org/abs/1712.03400,
+section 4, and of the Color-S4L report: the loss is the squared error averaged over
+pixels and both channels (equation 1, with the factor 1/(2HW)), the optimizer is Adam
+with learning rate 1e-3, the batch size is 100, and there is no augmentation.
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ from colorization.networks import Parts, Shape
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings of a training run; the defaults are the published ones.
+    """The settings of a training run; the defaults are the published settings.
 
     Attributes:
-        epochs: Passes over the images. The report's colorizers had 50 to 300.
+        epochs: Passes over the images. The report uses 50 to 300 epochs.
         batch_size: Images per step.
         learning_rate: Learning rate of Adam, constant.
         seed: Seed of the weights and of the order of the images.
@@ -58,10 +58,10 @@ class Settings:
 
 
 class Task(keras.Model):
-    """The training step: uint8 images to the error in a*b*.
+    """A model for training: computes the error in a*b* from uint8 images.
 
-    The conversion to L*a*b* is part of the step, so that images stay uint8 in memory
-    and both sides of the error are computed on the device.
+    The conversion to L*a*b* is part of the training step, so that images stay uint8 in
+    memory, and the true colours are computed on the device.
 
     Args:
         network: `Parts.trained`.
@@ -107,8 +107,8 @@ class Task(keras.Model):
     ) -> dict:
         """Adds "agreement": the share of pixels with the same argmax(a*, b*).
 
-        It is the metric "accuracy" of Keras on two channels. The Color-S4L report gives
-        it as the accuracy of its colorizers, 79 to 84 %.
+        This is Keras' metric "accuracy" for two channels. The Color-S4L report calls
+        it the accuracy of its colorizers: 79 to 84 %.
         """
         true, predicted = (
             ops.argmax(y_pred[k], axis=-1) for k in ("true", "predicted")
@@ -138,9 +138,9 @@ def checkpoint_path(output: str | os.PathLike) -> pathlib.Path:
 
 
 def build(settings: Settings) -> Parts:
-    """Builds the network of a run, with its first weights.
+    """Builds the network of a run with its initial weights.
 
-    Seeds Keras' global generator, because the weights are drawn from it.
+    Seeds Keras' global generator, from which the weights are drawn.
 
     Raises:
         InputError: There is no network of this name, or it cannot be built.
@@ -165,13 +165,13 @@ def train(
         images: uint8 `(n, height, width, 3)`, sRGB; sizes not divisible by 8 are padded
             by mirrored pixels.
         settings: The settings of the training.
-        dataset: Name of the images, for the colorizer's origin.
-        validation_images: Images for the progress display, like `images`. Nothing is
-            selected with them.
-        checkpoint: File that the last complete epoch is written to; None: no file. The
-            caller removes it after saving the colorizer.
-        resume: Whether to continue from that file if it exists.
-        parts: The result of `build(settings)`; None: build it here.
+        dataset: Name of the data set, recorded in the colorizer's origin.
+        validation_images: Images for the loss in the progress display, like `images`.
+            No setting or epoch is selected by this loss.
+        checkpoint: File that is replaced after each epoch; None: no file. The caller
+            removes the file after saving the colorizer.
+        resume: Whether to continue from the checkpoint if it exists.
+        parts: The result of `build(settings)`; None: the network is built here.
 
     Raises:
         InputError: A setting is wrong, the loss is not finite, or the checkpoint is
@@ -211,7 +211,7 @@ def _task(parts: Parts, settings: Settings) -> Task:
 
 
 def _identity(settings: Settings, images: np.ndarray) -> dict[str, typing.Any]:
-    """Returns everything that an interrupted run and its continuation must share."""
+    """Returns the values that must be equal when a run is resumed."""
     values = dataclasses.asdict(settings)
     # More epochs or another display do not change the earlier epochs.
     del values["epochs"], values["verbosity"]
@@ -219,8 +219,8 @@ def _identity(settings: Settings, images: np.ndarray) -> dict[str, typing.Any]:
     return {
         **values,
         **shape,
-        # The frozen weights are not in the checkpoint. If they are random, the backend
-        # decides which numbers are drawn.
+        # The frozen weights are not in the checkpoint. If they are random, they depend
+        # on the backend.
         "backend": keras.backend.backend(),
         "images": list(images.shape),
         "checksum": zlib.crc32(np.ascontiguousarray(images).data),
@@ -238,7 +238,7 @@ def _restore(path: pathlib.Path, variables: list, identity: dict) -> int:
         )
         raise InputError(
             f"The checkpoint {str(path)!r} belongs to another run: {changes}. Use the "
-            "same settings, or remove it to start anew."
+            "same settings, or remove the checkpoint to start anew."
         )
     checkpoint.assign(variables)
     return checkpoint.note["epoch"]
@@ -248,7 +248,7 @@ def _inputs(parts: Parts, images: np.ndarray, verbosity: int) -> dict[str, np.nd
     images = pad(images)
     if parts.embedder is None:
         return {"images": images}
-    # The pass may take an hour, so Keras' own bar is shown, but not written to a file.
+    # The embeddings may take an hour, so Keras' bar is shown, but only on a terminal.
     bar = int(verbosity == 1 and sys.stdout.isatty())
     return {
         "images": images,
@@ -271,12 +271,12 @@ def _epochs(
     start: int,
     watchers: list[keras.callbacks.Callback],
 ) -> Iterator[int]:
-    """Trains one epoch after the other; yields the number of complete epochs."""
+    """Trains epoch by epoch; yields the number of complete epochs after each epoch."""
     count = len(inputs["images"])
     for epoch in range(start, settings.epochs):
         indices = order(settings.seed, epoch, count)
-        # One call of `fit` per epoch: the order does not depend on Keras' shuffling,
-        # and the checkpoint is written between two epochs.
+        # `fit` is called once per epoch, so that the order does not depend on Keras'
+        # shuffling and the checkpoint is written between two epochs.
         history = task.fit(
             {name: values[indices] for name, values in inputs.items()},
             batch_size=settings.batch_size,

@@ -196,7 +196,7 @@ def _learner(run: Run, dataset: Data, terms=None):
     )
     shape = dataset.images.shape[1:]
     network = build.build_network(resolved.model, terms, shape, len(dataset.classes))
-    preprocessing = build.build_preprocessing(resolved.model.zca, shape)
+    preprocessing = build.build_preprocessing(resolved.model, shape)
     learner = build.build_learner(
         network,
         preprocessing,

@@ -17,7 +17,7 @@ def classifier(finished):
 
 def test_a_run_directory_is_a_classifier(classifier, small):
     assert classifier.classes == ("0", "1", "2", "3")
-    assert (classifier.hflip, classifier.resize) == (True, "crop")
+    assert (classifier.about.hflip, classifier.about.resize) == (True, "crop")
     assert classifier.image_size == 16
     probabilities = classifier.predict(small.test_images[:5])
     assert probabilities.shape == (5, 4)
@@ -84,7 +84,7 @@ def test_other_files_are_refused(tmp_path, colorizer_file):
         color_s4l.load(tmp_path)
     for name in ("text.keras", "text.h5"):
         (tmp_path / name).write_text("no model")
-        with pytest.raises(InputError, match="is no classifier of this library"):
+        with pytest.raises(InputError, match="is not a classifier of this library"):
             color_s4l.load(tmp_path / name)
-    with pytest.raises(InputError, match="is no classifier of this library"):
+    with pytest.raises(InputError, match="is not a classifier of this library"):
         color_s4l.load(colorizer_file)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from color_s4l import command_line, train
+from color_s4l import command_line, settings, train
 from color_s4l.errors import InputError
 from color_s4l.fields import operands, option
 from color_s4l.settings import Run
@@ -73,13 +73,31 @@ def test_a_flagfile_is_the_same_command(tmp_path):
     assert parse(f"--flagfile={path}", "--epochs=3") == changed
 
 
+def test_a_preset_sets_the_flags_that_are_not_given(tmp_path):
+    file = tmp_path / "fast.cfg"
+    file.write_text("--preset=fast\n--epochs=3\n--nohflip\n")
+    for words in (
+        ["--preset=fast", "--epochs=3", "--nohflip", "--momentum=0.9"],
+        # 0.9 is the default, but it was given.
+        ["--momentum=0.9", f"--flagfile={file}"],
+    ):
+        run = command_line.parse(Run, words, "")
+        expected = {"epochs": 3, "hflip": False, "momentum": 0.9}
+        assert run == settings.preset("fast", **expected)
+    assert run.network == "airbench"
+    with pytest.raises(InputError, match=r"Did you mean 'fast'"):
+        command_line.parse(Run, ["--preset=fats"], "")
+    with pytest.raises(InputError, match=r"no preset 'fats'.*Did you mean 'fast'"):
+        settings.preset("fats")
+
+
 def test_help_names_every_flag_with_its_default(capsys):
     with pytest.raises(SystemExit) as stopped:
         train.main(["--help"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
     named = re.findall(r"^  --(\w+)", text, flags=re.MULTILINE)
-    assert named == [field.name for field in dataclasses.fields(Run)]
+    assert named == [*(field.name for field in dataclasses.fields(Run)), "preset"]
     assert "[0.05]" in text
     assert "both|supervised" in text
     assert "python -m color_s4l.train --dataset=cifar100" in text

@@ -3,6 +3,7 @@
 The expected values are written from the papers and their published code.
 """
 
+import dataclasses
 import pathlib
 import re
 
@@ -10,14 +11,15 @@ import numpy as np
 import pytest
 
 from benchmarks import summary
-from color_s4l import command_line, data, methods
+from color_s4l import command_line, data, methods, settings
 from color_s4l.report import published
 from color_s4l.settings import Run
 from color_s4l.training import build, session
 from color_s4l.training.schedules import Schedule
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
-FILES = sorted(FLAGS.rglob("*.cfg"))
+FAST = sorted(FLAGS.glob("fast/*.cfg"))
+FILES = sorted(set(FLAGS.rglob("*.cfg")) - set(FAST))
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn_cropped": 73_257}
 NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "svhn": "svhn_cropped"}
 # Folder -> method, batch, epochs, epochs on SVHN, head dropout, the same on SVHN.
@@ -125,6 +127,23 @@ def test_its_colorizer_is_trained_by_the_command_in_its_header(path):
             "cifar100": ("cifar100", 100),
             "svhn_cropped": ("cifar10", 100),
         }[run.dataset]
+
+
+@pytest.mark.parametrize("path", FAST, ids=name_of)
+def test_a_fast_file_has_the_settings_of_the_preset(path):
+    run, preset = read(path), settings.PRESETS["fast"]
+    other = {"epochs", "evaluate_every", "dataset"}
+    if "supervised" in path.stem:
+        other |= {"method", "set", "learning_rate", "flip_order"}
+        other |= {"batch_size", "labeled_batch"}
+    given = dataclasses.asdict(run)
+    changed = {k for k, v in given.items() if v != getattr(Run(**preset), k)}
+    assert changed == other - {"dataset"} | ({"dataset"} & changed)
+    terms = session.checked_terms(run)
+    assert session.resolve(run, terms, image_size=32).model.zca is False
+    # The command in the header is the file's own.
+    (words,) = re.findall(r"python -m color_s4l.train (.*)$", path.read_text(), re.M)
+    assert words.split()[0] == f"--flagfile=flags/fast/{path.name}"
 
 
 @pytest.mark.parametrize("network", sorted({read(path).network for path in FILES}))

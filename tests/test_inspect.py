@@ -85,7 +85,7 @@ def test_pictures(shown, name, least):
         assert picture.width > least[0]
         assert picture.height > least[1]
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 1000
-    assert "without the colourised one" not in text
+    assert "without the colourised view" not in text
 
 
 def test_views_are_the_published_ones_in_their_order(small):

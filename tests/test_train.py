@@ -56,18 +56,18 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 
 --colorizer=no.h5 => [Nn]o such file.* Train a colorizer
 --colorizer={half} => damaged .*Train a colorizer
---init_heads => --init_heads needs the run to load them from: --init_from
+--init_heads => --init_heads needs --init_from: the run that has the heads
 --init_from=no_such_run => There is no model at no_such_run
---init_from={half} => half.h5 is no classifier of this library
---init_from={text} => text.h5 is no classifier of this library
+--init_from={half} => half.h5 is not a classifier of this library
+--init_from={text} => text.h5 is not a classifier of this library
 --init_from={colorizer} => set --network=encoder and --width=0.0625 \(it is a col
 --init_from={colorizer} --network=encoder => another trunk: set --network=encoder a
---init_from={run} --network=encoder --width=0.0625 => another trunk: set its --netw
---init_from={run} --width=0.06 => another trunk: set its --network and --width
+--init_from={run} --network=encoder --width=0.0625 => another trunk: set the --netw
+--init_from={run} --width=0.06 => another trunk: set the --network and --width
 --init_from={run} --network=nin => contains another trunk
 --init_from={run} --freeze_blocks=4 => network .*has 3 blocks
 --method=supervised --pseudo_labels=no.npz => is not used by --method=supervised
---method=relabeled => earlier run: set --pseudo_labels to its file
+--method=relabeled => earlier run: set --pseudo_labels to the file
 --method=relabeled --pseudo_labels=no.npz => Cannot read no.npz
 --method=relabeled --pseudo_labels={run}/heads.npz => no pseudo-labels
 

@@ -1,7 +1,7 @@
-"""The training step in plain PyTorch, to compare the throughput with the library's.
+"""The training step in plain PyTorch, for comparing its throughput with the library.
 
-A module with the name of one of the library's networks has a function `build(width)`
-that returns the same trunk as a module with the attribute `channels`, its number of
-output channels. Its parameters have the names of the library's layers, with dots in
-place of underscores: `block1.1.conv.weight`.
+A file has the name of a network of the library. Its function `build(width)` returns the
+same trunk as an `nn.Module`, whose attribute `channels` is the number of output
+channels. The parameters have the names of the library's layers, with dots in place of
+underscores: `block1.1.conv.weight`.
 """

@@ -1,7 +1,7 @@
 """The training step of `supervised`, `sesemi` and `color_s4l` in PyTorch.
 
-The step does the same work as the library's: contrast normalisation, whitening, shift,
-flip, noise, proxy views, two passes with separate batch statistics, two
+The step does the same work as the library's step: contrast normalisation, whitening,
+shift, flip, noise, proxy views, two passes with separate batch statistics, two
 cross-entropies, the sum of squared kernels, and SGD with Nesterov momentum.
 """
 
@@ -45,7 +45,7 @@ class Network(nn.Module):
         """Returns the logits of each head, float32 `(batch, classes)`.
 
         Args:
-            images: Preprocessed, float `(batch, 3, height, width)`.
+            images: Preprocessed images, float `(batch, 3, height, width)`.
         """
         pooled = self.trunk(images).mean(dim=(2, 3))
         inputs = {"class": self.dropout(pooled)}
@@ -124,7 +124,7 @@ def losses(
     """Returns the parts of the loss as named scalars; their sum is the loss.
 
     Args:
-        network: Has the head "class" and, if there are tasks, the head "proxy".
+        network: A network with the head "class" and, if there are tasks, "proxy".
         views: `labeled` and each task, float `(n, 3, height, width)`; `labels`.
         tasks: Views of the unlabelled images; their positions are the proxy labels.
         weight_decay: Factor on the sum of squares of the kernels.
@@ -152,7 +152,7 @@ class Step:
         tasks: Proxy tasks of the method.
         whitening: Mean `(d,)` and matrix `(d, d)`; empty without whitening.
         flip: Whether half of the labelled images are flipped.
-        bfloat16: Whether convolutions compute in bfloat16.
+        bfloat16: Whether convolutions are computed in bfloat16.
         weight_decay: Factor on the sum of squares of the kernels.
     """
 

@@ -21,7 +21,7 @@ PLAIN_POLICIES = ("float32", "mixed_bfloat16")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One case to measure, which gives one row of the table.
+    """One case to measure: one row of the table.
 
     Attributes:
         backend: "tensorflow" or "jax": the library's step; "torch": the plain PyTorch
@@ -88,7 +88,7 @@ def make_case(backend: str, run: Run, steps: int) -> Case | None:
 
 
 class FakeColorizer:
-    """A stand-in for a colorizer; a colorizer is only used before the first step."""
+    """A stand-in for a colorizer, which is not part of the measured time."""
 
     digest = "fake"
 

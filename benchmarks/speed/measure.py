@@ -1,4 +1,4 @@
-"""Measurements: one process per case, compared cases in alternation.
+"""Measures each case in its own process; compared cases are measured in alternation.
 
 With alternation, other work on the machine slows all compared cases equally.
 """
@@ -19,7 +19,7 @@ from color_s4l.artifacts import provenance
 
 SUPERVISED = "supervised"
 ENVIRONMENT = {
-    # Several frameworks share a GPU: none may take all of its memory at the start.
+    # Several frameworks share a GPU, so none may reserve all its memory at the start.
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     # Equal allocator settings for all frameworks: freed memory stays in the process,
@@ -134,7 +134,7 @@ class Measured:
 
     @property
     def peak(self) -> int | None:
-        """Peak bytes of the device; on a CPU those of the process."""
+        """Peak bytes of the device; on a CPU, peak bytes of the process."""
         return self.memory["device"] or self.memory["process"]
 
 
@@ -170,7 +170,7 @@ def rows(
         supervised: Backend -> process of the method `supervised`; may be empty.
         cache: Directory that replaces the user's cache.
         repeats: Number of measurements of each case.
-        parts: Whether to measure the parts of a step, too.
+        parts: Whether to also measure the parts of a step.
     """
     with started(cases, cache) as (processes, found):
         both = [backend for backend in supervised if backend in processes]
@@ -198,16 +198,16 @@ def row(
     """Returns one row of the table.
 
     Args:
-        ours: The measured case; may be the one of PyTorch.
-        plain: PyTorch's step, measured in alternation; None if there is none.
+        ours: The measured case; may be the PyTorch step.
+        plain: The PyTorch step, measured in alternation; None if it was not measured.
         supervised: The method `supervised`, measured in alternation; None if it was not
             measured.
         parts: Part of a step -> seconds; empty if the parts were not measured.
 
     Returns:
         Settings, images per second, memory, ratios, hardware, and the parts with the
-        "rest" as percent of a step. The parts are measured one by one; if noise makes
-        their sum longer than the step, the sum is taken as the whole.
+        "rest" in percent of a step. The parts are measured separately. If their sum is
+        longer than the step (by measurement noise), they are in percent of the sum.
     """
     images = ours.images_per_step * ours.case.steps
     device = ours.memory["device"]

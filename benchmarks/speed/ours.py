@@ -46,8 +46,8 @@ class Steps:
                 len(images.classes),
                 synchronized=build.is_synchronized(run.devices),
             )
-            # The identity takes the same time as a fitted matrix.
-            preprocessing = build.build_preprocessing(settings.model.zca, shape)
+            # Whitening by the identity takes the same time as by a fitted matrix.
+            preprocessing = build.build_preprocessing(settings.model, shape)
             self.learner = build.build_learner(
                 network,
                 preprocessing,
@@ -68,7 +68,7 @@ class Steps:
         self.done += steps
 
     def parts(self) -> dict[str, float]:
-        """Measures the parts of one step, each compiled by itself, in seconds.
+        """Measures the parts of one step, compiled separately, in seconds.
 
         Returns:
             "data": indices and images on the host; "views": preprocessing and
@@ -80,7 +80,7 @@ class Steps:
 
         learner, batch = self.learner, self.batches.batch(0)
 
-        # Sums, so that nothing large is copied; everything is computed nevertheless.
+        # Sums need all values, but no large array is copied from the device.
         @tf.function(jit_compile=learner.jit_compile)
         def views(batch):
             made = learner.views_of(batch)

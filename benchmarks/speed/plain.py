@@ -43,7 +43,7 @@ class Steps:
         trunk = importlib.import_module(f"benchmarks.pytorch.{run.network}")
         network = Network(trunk.build(run.width), heads, run.dropout)
         network = network.to(self.device, memory_format=torch.channels_last)
-        # The identity takes the same time as a fitted matrix.
+        # Whitening by the identity takes the same time as by a fitted matrix.
         size = run.image_size**2 * 3
         mean, matrix = torch.zeros(size), torch.eye(size)
         self.step = Step(

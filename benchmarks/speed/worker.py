@@ -9,7 +9,7 @@ from benchmarks.speed.case import Case
 from color_s4l import command_line
 
 WARM_UPS = 2
-_steps: typing.Any = None  # of the case that this process measures
+_steps: typing.Any = None  # the `Steps` of the case that this process measures
 
 
 def start(case: Case) -> dict[str, typing.Any]:

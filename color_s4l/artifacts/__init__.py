@@ -1,1 +1,1 @@
-"""Files of runs and classifiers: atomic writing and safe reading."""
+"""Reads and writes the files of runs and classifiers, atomically and safely."""

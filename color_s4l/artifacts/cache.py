@@ -14,7 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 def folder() -> pathlib.Path:
-    """Returns `$XDG_CACHE_HOME/color_s4l` or `~/.cache/color_s4l`; safe to delete."""
+    """Returns `$XDG_CACHE_HOME/color_s4l` or `~/.cache/color_s4l`.
+
+    The folder can be deleted at any time.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(base) / "color_s4l"
 
@@ -45,7 +48,7 @@ def cached(
     Args:
         name: Beginning of the file's name, such as "whitening".
         parts: Everything that the result depends on.
-        compute: Returns named arrays.
+        compute: Function that returns named arrays.
     """
     path = folder() / f"{name}-{digest(*parts)[:32]}.npz"
     try:

@@ -16,7 +16,7 @@ import numpy as np
 from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.errors import InputError
 
-# Names of the file's entries. The name of a variable's value is its position.
+# Names of the entries in the file. The entry of a variable is named by its position.
 _NOTE, _NAMES, _EXTRA = "note", "names", "extra_"
 
 
@@ -74,7 +74,7 @@ def save(
         variables: Weights, optimizer variables, random states, ...
         epoch: Number of complete epochs; it is added to the note as "epoch".
         note: JSON values.
-        arrays: Further arrays by name, such as those of a split.
+        arrays: Further arrays by name, such as the arrays of a split.
 
     Raises:
         InputError: A variable is not finite. Training cannot continue from it, so

@@ -18,11 +18,11 @@ import numpy.typing as npt
 def write_atomically(
     path: pathlib.Path, write: Callable[[typing.BinaryIO], object]
 ) -> None:
-    """Writes a file; a killed process leaves either the old or the new file.
+    """Writes a file. If the process is killed, the old or the new file remains.
 
     Args:
         path: The file; its folder must exist.
-        write: Receives the open file.
+        write: Function that writes to the open file.
 
     Raises:
         OSError: The disk is full or the folder is read-only; the old file is kept.
@@ -36,7 +36,8 @@ def written_atomically(path: pathlib.Path) -> Iterator[typing.BinaryIO]:
     """Writes like `write_atomically`, in a with statement.
 
     Yields:
-        The open file; after an exception it is removed, and the old file is kept.
+        An open temporary file, which replaces `path` at the end. After an exception the
+        temporary file is removed, and the old file is kept.
     """
     with _temporary(path) as temporary:
         with open(temporary, "wb") as file:
@@ -51,7 +52,8 @@ def save_atomically(path: pathlib.Path, save: Callable[[str], object]) -> None:
 
     Args:
         path: The file; its folder must exist.
-        save: Receives the name of a temporary file with the same ending.
+        save: Function that writes a temporary file, given its name. The temporary file
+            has the same ending as `path`.
     """
     with _temporary(path) as temporary:
         save(temporary)
@@ -72,13 +74,13 @@ def h5_wanted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary(path: pathlib.Path) -> Iterator[str]:
-    """Yields the name of a new file beside `path`; at the end it is removed."""
+    """Yields the name of a new temporary file beside `path`, removed at the end."""
     path = pathlib.Path(path)
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=".unfinished-", suffix=path.suffix
     )
     os.close(handle)
-    # mkstemp makes files that only the owner can read; results follow the umask.
+    # Only the owner can read a file of mkstemp. Results get the umask's permissions.
     mask = os.umask(0)
     os.umask(mask)
     os.chmod(name, 0o666 & ~mask)
@@ -115,8 +117,8 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is damaged, is not an NPZ file, or contains other objects
-            than arrays.
+        ValueError: The file is damaged, is not an NPZ file, or contains objects that
+            are not arrays.
     """
     try:
         # Opened here, because np.load does not close a damaged file.
@@ -160,11 +162,11 @@ def read_json(path: pathlib.Path, names: Sequence[str]) -> dict:
 
     Args:
         path: The file.
-        names: Names that the object must have.
+        names: Keys that the object must have.
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is damaged or a name is missing.
+        ValueError: The file is damaged or a key is missing.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     check_names(content, names)
@@ -172,10 +174,10 @@ def read_json(path: pathlib.Path, names: Sequence[str]) -> dict:
 
 
 def check_names(content: object, names: Sequence[str]) -> None:
-    """Checks that a JSON value is an object with at least these names.
+    """Checks that a JSON value is an object with at least these keys.
 
     Raises:
-        ValueError: The value is not an object, or a name is missing.
+        ValueError: The value is not an object, or a key is missing.
     """
     if not isinstance(content, dict):
         raise ValueError(f"expected an object, not {type(content).__name__}")

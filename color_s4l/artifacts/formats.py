@@ -9,9 +9,10 @@ A format is a function that is registered with `register_format`:
     @register_format("onnx", suffix=".onnx", needs=("tensorflow", "tf2onnx", "onnx"))
     def write_onnx(model, path, about): ...
 
-It receives the model, the path to write to and the note. `suffix` is the ending of the
-file's name; "" means that the function creates a folder. `needs` are the packages that
-it imports besides Keras; if they include "tensorflow", Keras must run on TensorFlow.
+The function receives the model, the path to write to and the note. `suffix` is the
+ending of the file's name; "" means that the function creates a folder. `needs` are the
+packages that the function imports besides Keras; if they include "tensorflow", Keras
+must run on TensorFlow.
 """
 
 import contextlib
@@ -142,16 +143,16 @@ def export(model: keras.Model, about: About, name: str, path: pathlib.Path) -> N
         path: A path that `check` accepts; its folder is created.
 
     Raises:
-        InputError: As for `check`; or the format needs TensorFlow and Keras runs on
-            JAX.
+        InputError: `check` raised an error, or the format needs TensorFlow and Keras
+            runs on JAX.
     """
     check(name, path)
     write, options = FORMATS[name], FORMATS.options(name)
     needs_tensorflow = "tensorflow" in options.get("needs", ())
     if needs_tensorflow and keras.backend.backend() != "tensorflow":
         raise InputError(
-            f"The format {name} is written by Keras on TensorFlow "
-            "(KERAS_BACKEND=tensorflow). A model trained on JAX can be loaded there."
+            f"The format {name} is written by Keras on TensorFlow. Set "
+            "KERAS_BACKEND=tensorflow, also for a model trained on JAX."
         )
     about = dataclasses.replace(about, digest=models.digest(model))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,14 @@
-"""Model files: a Keras model with a note inside, read without running code from it.
+"""Model files: Keras models with a note, read without running code from the file.
 
-The first half is about any model of this library, colorizers included. A note is a JSON
-text with a name: an attribute of a `.h5` file, a member `NAME.json` of a `.keras`
-archive. Keras' safe mode refuses Python code in Lambda layers, but it still looks up
-and calls any other object that a configuration names. The configuration is therefore
-read as JSON first, and a class that is not known to be harmless is refused before Keras
-reads it.
+The first half of this module is for all models of this library, including colorizers. A
+note is a JSON text with a name. It is stored as an attribute of a `.h5` file, or as the
+member `NAME.json` of a `.keras` archive. Keras' safe mode refuses Python code in Lambda
+layers, but it still looks up and calls any other object that a configuration names. The
+configuration is therefore read as JSON first, and a class that is not known to be
+harmless is refused before Keras reads it.
 
-The second half is about classifiers: the note `About`, and the file of all heads beside
-the model, which contains the class head only.
+The second half is for classifiers: the note `About`, and a second file with the weights
+of all heads, because the model file contains only the class head.
 """
 
 import contextlib
@@ -47,13 +47,13 @@ SUFFIXES = (".h5", ".keras")
 NOTE, COLORIZER_NOTE = "color_s4l", "colorization_origin"
 
 _CONFIGURATION = "config.json"
-# The configuration of a network with 152 layers has 400 kB. A malicious archive can
-# expand to gigabytes.
+# Largest size in bytes of a text in an archive. The configuration of a network with 152
+# layers has 400 kB. A malicious archive can expand to gigabytes.
 _LONGEST = 64 * 2**20
 
 # Public namespaces of Keras whose classes occur in model files, and the modules that
-# define the harmless ones: their constructors compute from numbers and from objects
-# that are checked as well. All others are refused. They run code (Lambda, TFSMLayer,
+# define the harmless classes: their constructors only use numbers and objects that are
+# checked as well. All other classes are refused. They run code (Lambda, TFSMLayer,
 # JaxLayer, FlaxLayer, TorchModuleWrapper), read vocabulary files (StringLookup,
 # TextVectorization) or do not occur in image classifiers.
 _NAMESPACES = (
@@ -79,9 +79,9 @@ _HARMLESS = tuple(
         *("layers.reshaping", "layers.rnn"),
     )
 )
-# Operations on symbolic tensors (`x + y`, `keras.ops.mean(x)`) are stored by the module
-# that defines them. The other modules of keras.ops are left out: some of their
-# operations take a function as an argument.
+# Operations on symbolic tensors (`x + y`, `keras.ops.mean(x)`) are stored with the name
+# of the module that defines them. The other modules of keras.ops are left out, because
+# some of their operations take a function as an argument.
 _OPERATIONS = tuple(
     f"keras.src.ops.{name}" for name in ("image", "linalg", "math", "nn", "numpy")
 )
@@ -147,10 +147,10 @@ def _member(archive: zipfile.ZipFile, name: str) -> str | None:
 
 
 def is_colorizer(path: str | os.PathLike) -> bool:
-    """Returns whether a file has a colorizer's note; builds nothing from it."""
+    """Returns whether a file has a colorizer's note, without building the model."""
     try:
         return read_note(pathlib.Path(path), COLORIZER_NOTE)[1] is not None
-    except Exception:  # missing or damaged: an error for the function that opens it
+    except Exception:  # missing or damaged; reported by the function that opens it
         return False
 
 
@@ -159,7 +159,7 @@ def build(
     configuration: dict,
     custom_objects: Mapping[str, type] | None = None,
 ) -> keras.Model:
-    """Builds a model from a file if its configuration names harmless classes only.
+    """Builds a model from a file whose configuration only names harmless classes.
 
     Args:
         path: The file.
@@ -183,10 +183,9 @@ def refused_classes(
 ) -> list[str]:
     """Returns the classes in a configuration that are not known to be harmless.
 
-    The known classes are the layers and values of Keras that only compute, and every
-    class and function that is registered with Keras (`register_keras_serializable`). A
-    registered class is in a module that this library, a plug-in or the user has
-    imported.
+    The known classes are the harmless classes of Keras, and every class and function
+    that is registered with Keras (`register_keras_serializable`). A registered class is
+    in a module that this library, a plug-in or the user has imported.
 
     Args:
         configuration: Configuration from `read_note`.
@@ -225,7 +224,7 @@ def _known(entry: dict, registered: Mapping[str, typing.Any]) -> bool:
 
     `.keras` files are resolved by `registered_name`, then by `module` and `class_name`;
     H5 files by `class_name` alone. A file may contain both kinds of entries, so both
-    names must be those of harmless classes.
+    names must belong to harmless classes.
     """
     name, module = entry["class_name"], entry.get("module")
     if name == "function":
@@ -261,12 +260,12 @@ def _is_operation(module: str, name: str) -> bool:
 
 @contextlib.contextmanager
 def refused(sentence: Callable[[str], str], otherwise: str) -> Iterator[None]:
-    """Turns every exception in the `with` block into an InputError of one line.
+    """Converts every exception in the `with` block to an InputError of one line.
 
     Args:
         sentence: Function that returns the line; its argument is the reason, without a
             full stop.
-        otherwise: Describes the file if it is not damaged: "not a colorizer".
+        otherwise: Second possible reason, besides damage: "not a colorizer".
 
     Raises:
         InputError: The block raised an exception. The text is the result of `sentence`.
@@ -292,6 +291,7 @@ class About:
             unknown.
         hflip: Whether left-right flips keep the class.
         resize: How images that are not square became squares: "crop" or "pad".
+        test_views: Views of test-time augmentation, as in `Run`.
         network: Name of the trunk; empty: not recorded.
         plugin: Module of the plug-in that registered the trunk; None for the trunks of
             this library.
@@ -301,6 +301,7 @@ class About:
     classes: tuple[str, ...] = ()
     hflip: bool = True
     resize: Annotated[str, OneOf("crop", "pad")] = "crop"
+    test_views: str = "published"
     network: str = ""
     plugin: str | None = None
     digest: str = ""
@@ -308,7 +309,7 @@ class About:
     def __post_init__(self) -> None:
         check(self)
         if not all(isinstance(name, str) for name in self.classes):
-            raise InputError("Expected names of `classes` that are texts.")
+            raise InputError("Expected `classes` to be strings.")
 
     def to_json(self) -> str:
         """Returns the note as JSON text."""
@@ -372,7 +373,7 @@ def load(path: str | os.PathLike) -> tuple[keras.Model, About]:
         raise InputError(f"There is no model at {path}: is the run complete?")
 
     def sentence(reason: str) -> str:
-        return f"{path} is no classifier of this library: {reason}."
+        return f"{path} is not a classifier of this library: {reason}."
 
     # Keras finds a class only after its module is imported. Reading a registry imports
     # the modules of its package and the installed plug-ins.
@@ -403,28 +404,28 @@ def _read_about(path: pathlib.Path) -> tuple[dict, About]:
 
 
 def _check_model(model: keras.Model, about: About) -> None:
-    """Raises an error for another kind of model and for changed weights."""
+    """Raises an error if the model is not a classifier or its weights were changed."""
     taken, given = model.input_shape, model.output_shape
     images = isinstance(taken, tuple) and len(taken) == 4 and taken[-1] == 3
     parts = {"preprocessing", "trunk"} <= {layer.name for layer in model.layers}
     if not (images and parts and isinstance(given, tuple) and len(given) == 2):
         raise InputError(
-            "expected preprocessing and trunk, from raw images to probabilities; "
-            f"this maps {taken} to {given}"
+            "expected a model with the layers preprocessing and trunk that maps images "
+            f"to probabilities; this model maps {taken} to {given}"
         )
     if about.classes and len(about.classes) != given[-1]:
         raise InputError(
-            f"it has names of {len(about.classes)} classes and probabilities of "
+            f"it has names for {len(about.classes)} classes and probabilities for "
             f"{given[-1]}"
         )
     if about.digest and about.digest != digest(model):
-        raise InputError("its weights are not the saved ones: the file is damaged")
+        raise InputError("its weights do not match its digest: the file is damaged")
 
 
 def heads_path(model: pathlib.Path) -> pathlib.Path:
-    """Returns the path of the heads beside a model.
+    """Returns the path of the file with the weights of all heads of a model.
 
-    heads.npz for model.keras, heads_teacher.npz for model_teacher.keras.
+    It is heads.npz for model.keras, and heads_teacher.npz for model_teacher.keras.
     """
     return model.with_name(model.stem.replace("model", "heads", 1) + ".npz")
 

@@ -1,4 +1,4 @@
-"""Figures of images, learning curves and confusion matrices, and saving them as PNG."""
+"""Draws images, learning curves and confusion matrices, and saves them as PNG."""
 
 import pathlib
 import typing
@@ -19,7 +19,7 @@ from color_s4l.artifacts.files import write_atomically
 MOST_NUMBERED = 20
 # With more classes, the class names beside a confusion matrix are too small to read.
 MOST_NAMED = 40
-# Columns of a sheet of images with captions.
+# Number of columns in a figure of images with captions.
 COLUMNS = 6
 # Fonts of Linux, Windows and macOS for letters that DejaVu Sans does not have: Chinese,
 # Japanese, Korean, and the scripts of India and Thailand.
@@ -33,7 +33,7 @@ OTHER_SCRIPTS = (
 
 
 def fonts() -> list[str]:
-    """Returns font families; a letter is drawn in the first family that has it."""
+    """Returns font families; a letter is drawn in the first family that contains it."""
     installed = set(font_manager.get_font_names())
     return ["DejaVu Sans", *(name for name in OTHER_SCRIPTS if name in installed)]
 
@@ -41,7 +41,7 @@ def fonts() -> list[str]:
 def save(figure: Figure, path: pathlib.Path) -> None:
     """Writes a figure as PNG, atomically.
 
-    A letter that none of the installed `fonts` has becomes a box, without a warning.
+    A letter that is missing from all `fonts` is drawn as a box, without a warning.
 
     Args:
         figure: The figure; the font of its texts is changed.
@@ -60,7 +60,7 @@ def save(figure: Figure, path: pathlib.Path) -> None:
 
 
 def views(rows: np.ndarray, names: Sequence[str]) -> Figure:
-    """Draws images in rows and their views in columns, below their proxy labels.
+    """Draws one row per image and one column per view, titled with its proxy label.
 
     Args:
         rows: Views of m images, uint8 `(m, len(names), height, width, 3)`.
@@ -79,9 +79,9 @@ def sheet(rows: Mapping[str, np.ndarray], columns: int) -> Figure:
     """Draws a contact sheet: rows of images, each row below its name.
 
     Args:
-        rows: Name of a row to its images, uint8 `(k, height, width, 3)`, k up to
+        rows: Name of a row -> its images, uint8 `(k, height, width, 3)`, k up to
             `columns`.
-        columns: Number of places in each row.
+        columns: Largest number of images in a row.
     """
     figure = Figure(figsize=(columns, 1.25 * len(rows)))
     axes = _grid(figure, list(rows.values()), columns)
@@ -159,7 +159,7 @@ def _with_spaces(name: str) -> str:
 def confusion(
     labels: np.ndarray, predicted: np.ndarray, classes: Sequence[str]
 ) -> Figure:
-    """Draws the confusion matrix: true classes in rows, in percent of the row.
+    """Draws the confusion matrix: one row per true class, in percent of the row.
 
     Args:
         labels: True classes, integers `(n,)`.

@@ -12,7 +12,7 @@ _PACKAGES = ("color-s4l", "keras", "tensorflow", "jax", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of Python and of the packages that are installed."""
+    """Returns the versions of Python and of the installed packages in `_PACKAGES`."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

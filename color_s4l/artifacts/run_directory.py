@@ -11,7 +11,7 @@ from color_s4l.artifacts.files import check_names, read_json, write_json
 from color_s4l.errors import InputError
 from color_s4l.settings import differences
 
-# Names that every config.json and every result.json contains.
+# Keys that every config.json and every result.json contains.
 _CONFIG = (
     *("run", "settings", "digests", "classes", "image_size", "backend"),
     *("command", "versions", "hardware", "date"),
@@ -51,12 +51,12 @@ class RunDirectory:
 
     @property
     def result(self) -> pathlib.Path:
-        """Error rates (JSON). Written last: a run that has it is complete."""
+        """Error rates (JSON). Written last: a run with this file is complete."""
         return self.path / "result.json"
 
     @property
     def colorizer(self) -> pathlib.Path:
-        """The colorizer, if the run trained its own (H5)."""
+        """The colorizer (H5), if it was trained by the run."""
         return self.path / "colorizer.h5"
 
     @property
@@ -153,7 +153,7 @@ def claim(values: Mapping[str, typing.Any], backend: str) -> RunDirectory:
 
 
 def _only_leftovers(directory: RunDirectory) -> bool:
-    """Returns whether all files may come from a run that was killed at its start."""
+    """Returns whether the directory only has files of a run killed at its start."""
     known = {directory.checkpoints, directory.pictures}
     return (
         not set(directory.path.iterdir())
@@ -168,7 +168,8 @@ def _check_same(
     before = read_config(directory)
     if before["backend"] != backend:
         raise InputError(
-            f"{directory.path} was started on {before['backend']}; this is {backend}."
+            f"{directory.path} was started on {before['backend']}. The active backend "
+            f"is {backend}."
         )
     different = differences(before["run"], values)
     if different:
@@ -206,7 +207,7 @@ def read_config(directory: RunDirectory) -> Config:
     """Reads config.json.
 
     Returns:
-        `run`: the settings as given, in JSON types; `settings`: the resolved ones;
+        `run`: the settings as given, in JSON types; `settings`: the resolved settings;
         `digests` of the input files, `classes`, `image_size`, `backend`, `command`,
         `versions`, `hardware`, `date`.
 

@@ -1,4 +1,4 @@
-"""Run directories as tables: one row per run, mean and deviation over the seeds."""
+"""Tables of runs: one row per run, or means and standard deviations over the seeds."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from color_s4l.artifacts.run_directory import (
     read_result,
 )
 
-# Settings with a column of their own; the column `settings` holds all of them.
+# Settings that have their own column. The column `settings` holds all settings.
 SETTINGS = [
     "dataset",
     "labels",
@@ -30,20 +30,20 @@ SETTINGS = [
     "batch_size",
 ]
 MEASURES = ("error", "error_augmented", "averaged_error", "best_error")
-# Columns that, like the settings, must be equal for two runs to be repetitions.
+# Columns that must be equal, besides the settings, in all repetitions of a run.
 _REPETITION = ["labels", "unlabeled", "test_images", "colorizer", "backend", "stage"]
 
 
 def rows(paths: Iterable[str | os.PathLike], *, stages: bool = False) -> pd.DataFrame:
-    """Returns one row per finished run, with everything its numbers depend on.
+    """Returns one row per finished run, with everything that its results depend on.
 
     Args:
         paths: Run directories.
-        stages: Also one row for each stage of a recipe. The column `stage` holds its
-            name and `method` its own method.
+        stages: Whether to add one row for each stage of a recipe. In these rows, the
+            columns `stage` and `method` hold the stage's name and method.
 
     Returns:
-        The columns of `row`.
+        A table with the columns of `row`.
 
     Raises:
         InputError: A directory does not hold a finished run.
@@ -60,7 +60,7 @@ def _rows_of(directory: RunDirectory, stages: bool) -> Iterator[dict]:
     for name in [one["stage"] for one in result.get("stages", ())] if stages else ():
         stage = RunDirectory(directory.path / name)
         own = row(read_config(stage), read_result(stage))
-        # Repeating a stage means repeating the recipe, on the recipe's images.
+        # Stages are repetitions if their recipes are: they get the recipe's values.
         shared = {part: whole[part] for part in ("unlabeled", "settings")}
         yield {**own, "stage": name, **shared}
 
@@ -74,10 +74,10 @@ def row(config: Config, result: Result) -> dict[str, typing.Any]:
 
     Returns:
         The settings in `SETTINGS`, `stage`, `seed`, `error`, `error_augmented`,
-        `averaged_error` (of a teacher or an average), `best_error` and `best_note`,
-        `test_images`, `parameters`, `images_per_second`, `seconds`, `colorizer`,
-        `backend`, `dtype_policy`, `hardware`, `versions`, `date` and `settings`: all
-        resolved settings as JSON text, without folders.
+        `averaged_error` (of a teacher or of averaged weights), `best_error` and
+        `best_note`, `test_images`, `parameters`, `images_per_second`, `seconds`,
+        `colorizer`, `backend`, `dtype_policy`, `hardware`, `versions`, `date` and
+        `settings`: all resolved settings as JSON text, without the folders of paths.
     """
     settings = config["settings"]
     return {
@@ -112,22 +112,22 @@ def versions_text(versions: Mapping[str, str]) -> str:
 
 
 def settings_text(values: Mapping[str, typing.Any]) -> str:
-    """Returns settings as JSON text for a table: without folders, keys sorted."""
+    """Returns settings as JSON text for a table: paths without folders, keys sorted."""
     portable = run_settings.portable(values)
     return json.dumps(portable, sort_keys=True, ensure_ascii=False)
 
 
 def _unlabeled(result: Result) -> int:
-    """Returns the number of unlabelled images; for a recipe, in its first stage.
+    """Returns the number of unlabelled images of a run, or of a recipe's first stage.
 
-    In a later stage the number depends on chance and differs between seeds: labelled
-    images are added if they were not among the unlabelled ones.
+    In a later stage the number differs between seeds, because labelled images that were
+    not among the unlabelled images are added.
     """
     return result.get("stages", [result])[0]["unlabeled"]
 
 
 def _averaged(result: Result) -> float | None:
-    """Returns the error of a teacher or an average; None if the run has neither."""
+    """Returns the error of a teacher or of averaged weights, or None."""
     further = [errors["error"] for errors in result.get("further", {}).values()]
     return further[0] if further else None
 
@@ -138,7 +138,7 @@ def repetitions(table: pd.DataFrame) -> pd.Series:
     Args:
         table: Result of `rows`, or the same table read from a CSV file.
     """
-    # The column `colorizer` describes the colorizer; its file name may differ.
+    # The column `colorizer` describes the colorizer; the setting is only a file name.
     ignored = {*run_settings.ROUNDING, "seed", "colorizer"}
     plain = [
         json.dumps({k: v for k, v in json.loads(text).items() if k not in ignored})
@@ -152,13 +152,14 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Returns the mean and standard deviation of the error rates over the seeds.
 
     Args:
-        table: Result of `rows`; measures may be missing.
+        table: Result of `rows`; columns of `MEASURES` may be missing.
 
     Returns:
-        One row per setting: the columns that its runs share, `n` (number of runs),
-        `seeds`, and for each of `MEASURES` the mean and `..._std`, the sample standard
-        deviation (n - 1 in the denominator; missing for one run). A measure that one
-        of the runs lacks is missing. Several versions, dates or machines are listed.
+        One row per group of repetitions: the columns that the runs share, `n` (number
+        of runs), `seeds`, and for each of `MEASURES` the mean and `..._std`, the sample
+        standard deviation (n - 1 in the denominator; missing for one run). A mean is
+        missing if one of the runs has no value. All versions, dates and machines of the
+        runs are listed.
     """
     missing = [name for name in MEASURES if name not in table]
     table = table.assign(**dict.fromkeys(missing))

@@ -9,8 +9,8 @@ import typing
 
 import keras
 
-# A tensor of the active backend, or a NumPy array. Used in type hints only: the two
-# backends have no common class for it.
+# A tensor of the active backend, or a NumPy array. Used in type hints only: the tensors
+# of the two backends have no common class.
 Tensor = typing.Any
 
 _module = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
@@ -25,8 +25,11 @@ share_cores = _module.share_cores
 share_of = _module.share_of
 # Fused kernels and gradients inside the step.
 after = _module.after
+compiled = _module.compiled
+convolved = _module.convolved
+gelu = _module.gelu
 leaky = _module.leaky
 normalized = _module.normalized
 pullback = _module.pullback
-# Feeding.
+# Feeding batches to `fit`.
 fed = _module.fed

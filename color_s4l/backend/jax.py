@@ -51,7 +51,7 @@ class TrainStep:
         gradient = jax.value_and_grad(loss_of, has_aux=True)
         (_, (outcome, loss, non_trainable)), gradients = gradient(trainable)
         trainable, optimizer_variables = self.optimizer.stateless_apply(
-            optimizer_variables, gradients, trainable
+            optimizer_variables, self.scaled(gradients), trainable
         )
         with self._scope(
             trainable, non_trainable, optimizer_variables, metrics
@@ -69,7 +69,7 @@ class TrainStep:
         optimizer_variables=(),
         metrics=(),
     ):
-        """Returns a scope with these values; an empty group changes nothing."""
+        """Returns a scope with these values; variables of an empty group are kept."""
         pairs = (
             (self.trainable_variables, trainable),
             (self.non_trainable_variables, non_trainable),
@@ -95,10 +95,10 @@ def gathered(tensors: Tensor) -> Tensor:
 
 
 def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]:
-    """Returns a function that opens a scope for building and training on devices.
+    """Returns a function that opens a scope for building and training on the devices.
 
     Args:
-        devices: Number of GPUs; on a machine without GPUs, of logical CPU devices.
+        devices: Number of GPUs, or of logical CPU devices on a machine without GPUs.
 
     Raises:
         InputError: The machine has fewer devices, or JAX was initialized with fewer.
@@ -147,6 +147,15 @@ def device_names() -> list[str]:
     ]
 
 
+def compiled(function: Callable) -> Callable:
+    """Returns the function unchanged: XLA compiles the whole step.
+
+    Args:
+        function: Takes and returns nested arrays.
+    """
+    return function
+
+
 def normalized(
     features: Tensor, scale: Tensor, offset: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,6 +192,31 @@ def leaky(features: Tensor, slope: float) -> Tensor:
     return ops.leaky_relu(features, slope)
 
 
+def gelu(features: Tensor) -> Tensor:
+    """Applies GELU in its sigmoid form, x * sigmoid(1.702 x).
+
+    Args:
+        features: Float, any shape.
+
+    Returns:
+        Float, the shape of `features`.
+    """
+    return features * ops.sigmoid(1.702 * features)
+
+
+def convolved(features: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves feature maps with stride 1 and padding "same".
+
+    Args:
+        features: `(batch, rows, columns, channels)`.
+        kernel: `(k, k, channels, filters)` in the dtype of `features`.
+
+    Returns:
+        `(batch, rows, columns, filters)`.
+    """
+    return ops.conv(features, kernel, padding="same")
+
+
 def pullback(
     function: Callable, inputs: Sequence[Tensor], upstream: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
@@ -206,5 +240,8 @@ def after(tensors: Sequence[Tensor], earlier: Sequence[Tensor]) -> list[Tensor]:
 
 
 def fed(batches: keras.utils.PyDataset) -> contextlib.AbstractContextManager:
-    """Yields the batches themselves: Keras feeds them to JAX without conversion."""
+    """Returns a context manager that yields the batches unchanged.
+
+    Keras feeds them to JAX without conversion.
+    """
     return contextlib.nullcontext(batches)

@@ -1,4 +1,4 @@
-"""Data: sources, splits and step batches, the same on every backend."""
+"""Data sources, splits and step batches, with the same results on every backend."""
 
 from color_s4l.data.balance import class_weights, described, imbalanced
 from color_s4l.data.batches import StepBatches, steps_per_epoch

@@ -1,12 +1,13 @@
-"""Number of images of each class, and weights for classes that differ in size."""
+"""Number of images per class, and class weights for imbalanced classes."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-# Largest ratio of the largest to the smallest class without a warning.
+# Classes are imbalanced if the largest has more than this many times the images of
+# the smallest.
 LARGEST_RATIO = 10
-# Largest number of classes that are listed one by one.
+# Largest number of classes for which `described` lists every class.
 _LISTED = 12
 
 
@@ -16,7 +17,7 @@ def counts(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
 
 
 def described(labels: np.ndarray, classes: Sequence[str]) -> str:
-    """Returns one line: images of each class, or a summary if there are many classes.
+    """Returns one line: the number of images per class, or a summary of many classes.
 
     Args:
         labels: Labels of the labelled images of a run, int32 `(n,)`.
@@ -28,7 +29,7 @@ def described(labels: np.ndarray, classes: Sequence[str]) -> str:
         return ", ".join(f"{name} {count:,}" for name, count in pairs)
     fewest, most = int(found.argmin()), int(found.argmax())
     if found[fewest] == found[most]:
-        return f"{len(classes)} of {found[most]:,} images each"
+        return f"{len(classes)}, each with {found[most]:,} images"
     return (
         f"{len(classes)}, from {found[fewest]:,} images ({classes[fewest]}) to "
         f"{found[most]:,} ({classes[most]}), median {np.median(found):,.0f}"
@@ -44,15 +45,17 @@ def imbalanced(labels: np.ndarray, classes: Sequence[str]) -> bool:
 def class_weights(labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """Returns class weights that compensate for different class sizes.
 
-    n / (k * n_c), as scikit-learn's "balanced". The mean weight of the n images is 1,
-    so the loss keeps its size relative to other terms.
+    The weight of a class is n / (k * n_c) for n images, n_c images of the class and k
+    classes with images, as in scikit-learn's `class_weight="balanced"`. The mean weight
+    of the n images is 1, so the size of the class loss relative to other terms stays
+    the same.
 
     Args:
         labels: Labels of the labelled images of a run, int32 `(n,)`.
-        classes: Names of the k classes.
+        classes: Names of the classes.
 
     Returns:
-        float32 `(k,)`; 0 for a class without images.
+        float32 `(classes,)`; 0 for a class without images.
     """
     found = counts(labels, classes)
     present = np.maximum(found, 1)

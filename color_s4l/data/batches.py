@@ -1,11 +1,11 @@
 """Step batches: the images of step t are a pure function of (seed, t).
 
-The labelled batch consists of L separate draws from the labelled images, the unlabelled
-batch of B images. An epoch is one pass over the unlabelled images (Tran 2019,
+A step has L labelled images and B unlabelled images, drawn independently of each other.
+An epoch is one pass over the unlabelled images (Tran 2019,
 https://arxiv.org/abs/1906.10343, and its published code: L = V x B for V views of an
-unlabelled image). The images of a step form gcd(L, B) equal groups, so that they can be
-divided over devices. No state is kept between steps, so a resumed run sees the same
-images as an uninterrupted one, on every backend.
+unlabelled image). The images of a step are divided into gcd(L, B) groups of equal size,
+so that the groups can be distributed over devices. No state is kept between steps, so a
+resumed run gets the same images as an uninterrupted run, on every backend.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 from color_s4l.data.dataset import UNLABELED
 from color_s4l.data.lazy_images import Images
 from color_s4l.data.splits import Split
-from color_s4l.data.streams import Purpose, Stream
+from color_s4l.data.streams import Purpose, Stream, permutation
 
 
 def steps_per_epoch(unlabeled: int, batch_size: int) -> int:
@@ -27,23 +27,29 @@ class StepBatches:
     """The batches of a run, by step.
 
     Args:
-        images: uint8 `(n, height, width, 3)`: all training images, in memory or not.
+        images: All training images, uint8 `(n, height, width, 3)`; an array or
+            `LazyImages`.
         labels: int32 `(n,)`; -1 for an image without a label.
-        split: The labelled and the unlabelled images among them.
+        split: Indices of the labelled and of the unlabelled images in `images`.
         batch_size: B, unlabelled images per step.
         labeled_batch: L, labelled images per step.
         seed: The run's seed, at least 0.
         colorized: uint8 `(len(split.unlabeled), height, width, 3)`; row i is the
-            colourised image `images[split.unlabeled[i]]`. None: not in the batches.
+            colourised image `images[split.unlabeled[i]]`. None: the batches have no
+            colourised images.
         class_weights: float32 `(classes,)`: weight of each class's labelled images in
             the class loss; None for equal weights.
         targets: float32 `(len(split.unlabeled), classes)`: class probabilities that an
-            earlier training predicted for these images. None: not in the batches.
+            earlier training run predicted for the unlabelled images. None: the batches
+            have no targets.
+        alternating: Whether the batches contain "flip", which selects labelled images
+            to be flipped: a random half in the first pass over the labelled images, the
+            other half in the second pass, and so on.
 
     Raises:
-        ValueError: A size is not positive, a part of the split is empty, a
-            labelled image has no label, or `colorized` or `targets` has the wrong
-            shape.
+        ValueError: A batch size is not positive, the split has no labelled or no
+            unlabelled images, a labelled image has no label, or `colorized` or
+            `targets` has the wrong shape.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class StepBatches:
         colorized: Images | None = None,
         class_weights: np.ndarray | None = None,
         targets: np.ndarray | None = None,
+        alternating: bool = False,
     ):
         self.images, self.labels, self.split = images, labels, split
         self.batch_size, self.labeled_batch = batch_size, labeled_batch
@@ -66,6 +73,10 @@ class StepBatches:
         self._check()
         self._labeled = Stream(len(split.labeled), seed, Purpose.LABELED_BATCHES)
         self._unlabeled = Stream(len(split.unlabeled), seed, Purpose.UNLABELED_BATCHES)
+        self._second_half = None
+        if alternating:
+            order = permutation(len(split.labeled), seed, Purpose.FLIPS, 0)
+            self._second_half = order % 2
 
     @property
     def steps_per_epoch(self) -> int:
@@ -80,8 +91,9 @@ class StepBatches:
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """Returns the images of one step.
 
-        If there are fewer images than a batch holds, they are repeated. The rest of a
-        pass that does not fill a batch is dropped; the next pass is shuffled again.
+        If there are fewer images than a batch holds, images are repeated. Unlabelled
+        images at the end of a pass that do not fill a batch are dropped. The images are
+        shuffled again for each pass.
 
         Args:
             step: Index of the step, counted from 0 over the whole run.
@@ -92,16 +104,21 @@ class StepBatches:
             "labels": int32 `(G, L / G)`, the classes of "labeled".
             "unlabeled": uint8 `(G, B / G, height, width, 3)`.
             "index": int32 `(G, B / G)`, indices of "unlabeled" in `split.unlabeled`.
-            "colorized": uint8 `(G, B / G, height, width, 3)`, only if it was given.
-            "label_weights": float32 `(G, L / G)`, only if class weights were given.
-            "targets": float32 `(G, B / G, classes)`, only if it was given.
+            "colorized": uint8 `(G, B / G, height, width, 3)`, only if `colorized` was
+            given.
+            "label_weights": float32 `(G, L / G)`, the weight of each labelled image,
+            only if `class_weights` were given.
+            "targets": float32 `(G, B / G, classes)`, only if `targets` were given.
+            "flip": Boolean `(G, L / G)`, which labelled images to flip; only if
+            `alternating`.
 
         Raises:
             ValueError: `step` is negative.
         """
         if step < 0:
             raise ValueError(f"Expected `step` of at least 0. Received: {step}.")
-        labeled, index = self._draw(step)
+        position, index = self._draw(step)
+        labeled = self.split.labeled[position]
         unlabeled = self.split.unlabeled[index]
         batch = {
             "labeled": self.images[labeled],
@@ -115,16 +132,23 @@ class StepBatches:
             batch["label_weights"] = self.class_weights[batch["labels"]]
         if self.targets is not None:
             batch["targets"] = self.targets[index]
+        if self._second_half is not None:
+            places = step * self.labeled_batch + np.arange(self.labeled_batch)
+            passes = (places // self._labeled.length).reshape(self.groups, -1)
+            batch["flip"] = (passes + self._second_half[position]) % 2 == 0
         return batch
 
     def _draw(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns labelled images `(G, L / G)` and unlabelled positions `(G, B / G)`.
+        """Draws positions in `split.labeled` and in `split.unlabeled`.
 
         The labelled stream continues across epochs; the unlabelled stream begins a
         new pass with every epoch.
+
+        Returns:
+            int64 `(G, L / G)` and int64 `(G, B / G)`.
         """
         start = step * self.labeled_batch
-        labeled = self.split.labeled[self._labeled.take(start, self.labeled_batch)]
+        labeled = self._labeled.take(start, self.labeled_batch)
         epoch, within = divmod(step, self.steps_per_epoch)
         start = epoch * self._unlabeled.length + within * self.batch_size
         index = self._unlabeled.take(start, self.batch_size)

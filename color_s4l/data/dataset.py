@@ -1,4 +1,4 @@
-"""The data set class: every source returns it, every later stage reads it."""
+"""The class `Data`: every source returns one, and all later stages read it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -44,8 +44,9 @@ class Data:
             memory or read row by row (`LazyImages`).
         labels: Training labels, int32 `(n,)` in [0, classes), or -1 for an image
             without a label.
-        test_images: uint8 RGB `(m, size, size, 3)` of the same size; m may be 0.
-        test_labels: int32 `(m,)` in [0, classes).
+        test_images: Test images, uint8 RGB `(m, size, size, 3)`, of the same size as
+            the training images; m may be 0.
+        test_labels: Test labels, int32 `(m,)` in [0, classes).
         files: The files of the images, if they were read from files.
 
     Raises:
@@ -98,29 +99,31 @@ class Data:
                 `(n, h, w, 1)`, with h = w; uint8 in [0, 255] or float in [0, 1].
                 uint8 RGB arrays are not copied.
             labels: `(n,)` or `(n, 1)`: integers or class names. -1 marks an image
-                without a label, as in sklearn.semi_supervised; among class names
-                so do "", None and NaN. Integers need not be 0, 1, 2, ...
+                without a label, as in sklearn.semi_supervised; with class names, "",
+                None and NaN also mean that there is no label. Integers need not be
+                consecutive.
             test_images: Like `images`, of the same size; None for no test set.
-            test_labels: Like `labels`, each with a class; None without `test_images`.
-            class_names: Name of each class. The class of label i is `class_names[i]`;
-                if some label is not an index of `class_names`, the names belong to the
-                distinct labels in ascending order. For labels that are names,
-                `class_names` determines their order. Default: the distinct labels as
-                text, sorted.
+            test_labels: Like `labels`, but every image needs a label; None without
+                `test_images`.
+            class_names: Name of each class. Label i has the name `class_names[i]`; if
+                some label is not an index of `class_names`, the names belong to the
+                distinct labels in ascending order. If the labels are names,
+                `class_names` determines the order of the classes. Default: the distinct
+                labels as text, sorted.
             name: Name of the data set in messages.
 
         Returns:
             The data set, with labels from 0 to classes - 1.
 
         Raises:
-            InputError: An array has the wrong shape, dtype or range, or the labels
-                contradict each other or `class_names`.
+            InputError: An array has the wrong shape, dtype or range, or `labels`,
+                `test_labels` and `class_names` do not match.
         """
         pixels = _to_rgb("images", images)
         values = _to_values("labels", labels, len(pixels))
         numbers, classes = _numbers_of(values, class_names)
         if (test_images is None) != (test_labels is None):
-            raise InputError("Expected both or none of `test_images`, `test_labels`.")
+            raise InputError("Expected both or neither: `test_images`, `test_labels`.")
         tests, test_values = np.empty((0, *pixels.shape[1:]), np.uint8), []
         if test_images is not None and test_labels is not None:
             tests = _to_rgb("test_images", test_images)
@@ -206,12 +209,12 @@ def _to_rgb(field: str, given: npt.ArrayLike) -> np.ndarray:
 
 def _from_float(field: str, images: np.ndarray) -> np.ndarray:
     low, high = images.min(), images.max()
-    if not (low >= 0 and high <= 1):  # written so that NaN is refused, too
+    if not (low >= 0 and high <= 1):  # this form also rejects NaN
         raise InputError(
             f"Expected float `{field}` in [0, 1]. Received: from {low:g} to {high:g}. "
             "Divide values up to 255 by 255, or convert them to uint8."
         )
-    # In parts: a float copy of all images may not fit in memory.
+    # Converted in chunks, because a float copy of all images may not fit in memory.
     rows = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), CHUNK):
         part = slice(start, start + CHUNK)
@@ -229,7 +232,7 @@ def _to_values(field: str, given: npt.ArrayLike, count: int) -> list[Value]:
             f"image. Received: {labels.shape}.{hint}"
         )
     values = labels.reshape(count).astype(object)
-    # "-1": NumPy converts -1 among names to text.
+    # In an array of names, NumPy converts -1 to the text "-1".
     missing = pd.Series(values, dtype=object).isin([UNLABELED, "", str(UNLABELED)])
     values[pd.isna(values) | missing.to_numpy()] = None
     kind = pd.api.types.infer_dtype(values)
@@ -252,7 +255,7 @@ def _numbers_of(
     """Returns the class index of each value in `values`, and the class names."""
     found: list = sorted({value for value in values if value is not None})
     if not found and names is None:
-        raise InputError("Expected a label in `labels`, or `class_names`.")
+        raise InputError("Expected at least one label in `labels`, or `class_names`.")
     classes = tuple(str(name) for name in (found if names is None else names))
     if len(set(classes)) != len(classes):
         raise InputError(f"Expected different `class_names`. Received: {classes}.")
@@ -263,7 +266,8 @@ def _numbers_of(
     if len(found) != len(classes):
         raise InputError(
             f"Expected a name in `class_names` for each of the {len(found)} values in "
-            f"`labels`, or for 0 to {found[-1]}. Received: {len(classes)} names."
+            f"`labels`, or for each integer from 0 to {found[-1]}. "
+            f"Received: {len(classes)} names."
         )
     return {value: number for number, value in enumerate(found)}, classes
 

@@ -22,8 +22,8 @@ TEST_PER_CLASS = 40
 _SEED = 1797
 # Rec. 601 luma: perceived brightness of red, green and blue.
 _LUMA = np.array([0.299, 0.587, 0.114])
-# At full contrast, a photograph's edges hide thin strokes: the standard deviation of
-# the background's luma is reduced to this.
+# Largest standard deviation of the background's luma. With more contrast, edges in the
+# photograph would hide thin strokes.
 _GROUND_DEVIATION = 0.09
 
 
@@ -33,14 +33,17 @@ class Look:
 
     Attributes:
         side: Side of the enlarged digit in pixels.
-        top: Row of its upper edge.
-        left: Column of its left edge.
+        top: Row of the digit's upper edge.
+        left: Column of the digit's left edge.
         photograph: Index of the photograph, 0 or 1.
         window: Side of the crop in pixels of the photograph.
-        row: The crop's upper edge, as a share of the free rows, in [0, 1).
-        column: The crop's left edge, as a share of the free columns, in [0, 1).
+        row: Upper edge of the crop in [0, 1): 0 is the top of the photograph, 1 is the
+            lowest position of the crop.
+        column: Left edge of the crop in [0, 1): 0 is the left edge of the photograph, 1
+            is the rightmost position of the crop.
         tint: The digit's colour before its brightness is set, float (3,) in [0, 1).
-        contrast: Difference of luma between digit and background, in units of 255.
+        contrast: Difference between the luma of the digit and of the background, where
+            luma is in [0, 1].
         opacity: Opacity of the digit at the centre of its strokes, in [0, 1].
         lighter: Whether the digit should be lighter than its background.
     """
@@ -60,7 +63,9 @@ class Look:
 
 @register_source("digits")
 def load(settings: DataSettings) -> Data:
-    """Returns 1,397 training and 400 test images (40 of each class), "0" to "9".
+    """Returns 1,397 training images and 400 test images (40 of each class).
+
+    The classes are "0" to "9".
 
     Args:
         settings: `image_size` is the side in pixels to which the 32 x 32 images are
@@ -70,7 +75,7 @@ def load(settings: DataSettings) -> Data:
         InputError: `data_dir` is given.
     """
     if settings.data_dir is not None:
-        # Without this error, a command that lacks `dataset`=folder would use the
+        # Without this error, a user who forgets `dataset`=folder would train on the
         # digits.
         raise InputError(
             "`dataset`=digits is built in and does not use `data_dir`. "
@@ -102,7 +107,7 @@ def load(settings: DataSettings) -> Data:
 
 
 def _test_rows(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Draws the test images, the same number of each class; bool `(n,)`."""
+    """Draws the same number of test images of each class; returns a mask `(n,)`."""
     test = np.zeros(len(labels), dtype=bool)
     for label in range(10):
         members = np.flatnonzero(labels == label)
@@ -143,7 +148,7 @@ def draw_look(generator: np.random.Generator) -> Look:
 def compose(
     pixels: np.ndarray, look: Look, photographs: list[Image.Image]
 ) -> np.ndarray:
-    """Blends one digit over its background. No randomness.
+    """Blends one digit over its background; all random values are in `look`.
 
     Args:
         pixels: The digit's strokes, float `(8, 8)` in [0, 16].
@@ -182,16 +187,20 @@ def _stroke(pixels: np.ndarray, look: Look) -> np.ndarray:
     covered = np.zeros((SIZE, SIZE))
     rows = slice(look.top, look.top + look.side)
     columns = slice(look.left, look.left + look.side)
-    # With less contrast, the strokes of an 8 or a 9 would merge.
+    # The contrast is increased; otherwise the strokes of an 8 or a 9 would merge.
     covered[rows, columns] = np.clip(np.asarray(large) / 255 * 1.7 - 0.5, 0, 1)
     return covered
 
 
 def _color(look: Look, ground_luma: float) -> np.ndarray:
-    """Returns the tint mixed with black or white so that its luma differs, `(3,)`."""
+    """Returns the digit's colour `(3,)`: the tint, mixed with black or white.
+
+    Its luma differs from the background's luma by `look.contrast`.
+    """
     lighter = ground_luma + look.contrast
     darker = ground_luma - look.contrast
-    # If the luma on the drawn side would be outside [0, 1], use the other side.
+    # If the drawn choice (lighter or darker) gives a luma outside [0, 1], the other
+    # choice is used.
     take_lighter = lighter <= 1 if look.lighter else darker < 0
     target = lighter if take_lighter else darker
     target = min(max(target, 0.0), 1.0)

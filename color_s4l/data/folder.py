@@ -1,4 +1,7 @@
-"""The source "folder": a user's own images (layout and labels: data/listing.py)."""
+"""The source "folder": a user's own images.
+
+`color_s4l/data/listing.py` describes the layout of the folder and the labels.
+"""
 
 import warnings
 
@@ -17,10 +20,10 @@ SIZE = 32
 
 @register_source("folder", options=("labels_csv", "test_fraction", "resize", "cache"))
 def load(settings: DataSettings) -> Data:
-    """Reads a folder of images, at any depth; all become squares of one size.
+    """Reads the images in a folder and its subfolders as squares of one size.
 
-    Files that cannot be decoded are logged and left out; a warning counts them. A
-    class without an image is left out with a warning.
+    Files that cannot be decoded are logged and left out; a warning states their number.
+    A class without an image is left out, with a warning.
 
     Args:
         settings: `data_dir` is the folder. Default of `image_size`: 32 px.
@@ -63,7 +66,7 @@ def load(settings: DataSettings) -> Data:
 def _read(
     files: Labelled, size: int, resize: str, where: str
 ) -> tuple[Images, np.ndarray, tuple[str, ...], list[tuple[str, str]]]:
-    """Returns images, int32 labels and paths; then path and reason of bad files."""
+    """Returns images, int32 labels, paths, and (path, reason) of unreadable files."""
     paths = [path for path, _ in files]
     images, reasons = lazy_images.read_images(paths, size, resize, where)
     good = [not reason for reason in reasons]
@@ -76,7 +79,7 @@ def _read(
 def _present(
     listing: Listing, labels: np.ndarray, test_labels: np.ndarray
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Returns the classes that have a training image, and labels as their indices."""
+    """Returns the classes that have a training image, and the labels renumbered."""
     has = np.isin(np.arange(len(listing.classes)), labels)
     empty = [name for name, some in zip(listing.classes, has, strict=True) if not some]
     tested = [name for k, name in enumerate(listing.classes) if k in test_labels]
@@ -91,7 +94,7 @@ def _present(
     if empty:
         names = ", ".join(repr(name) for name in empty)
         warnings.warn(f"Classes without an image are left out: {names}", stacklevel=2)
-    # The label UNLABELED = -1 indexes the last number.
+    # The index UNLABELED = -1 selects the last element, so it stays UNLABELED.
     numbers = np.append(np.cumsum(has) - 1, UNLABELED).astype(np.int32)
     classes = tuple(np.array(listing.classes, dtype=object)[has])
     return classes, numbers[labels], numbers[test_labels]

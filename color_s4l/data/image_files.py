@@ -1,4 +1,4 @@
-"""Reading image files of any kind as square 8-bit RGB images."""
+"""Reads image files as square 8-bit RGB images."""
 
 import collections
 import concurrent.futures
@@ -15,19 +15,19 @@ from PIL import Image, ImageOps
 logger = logging.getLogger(__name__)
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-# Only these decoders are used, for every file name: Pillow would pass PostScript to
-# Ghostscript, which executes it. (Pillow's JPEG also reads the MPO of cameras.)
+# Only these decoders are used, whatever the file name: Pillow would pass a PostScript
+# file to Ghostscript, which executes it. (Pillow's JPEG decoder also reads MPO files.)
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-# A JPEG is decoded at an eighth, a quarter or half its size if the result is at least
-# this many times as large as needed: no difference is visible after resizing.
+# A JPEG is decoded at an eighth, a quarter or half of its size if the result is at
+# least this many times as large as needed. After resizing, no difference is visible.
 DRAFT = 2
 
 
 def find(directory: pathlib.Path) -> list[pathlib.Path]:
     """Returns the image files below a directory, at any depth, sorted by path.
 
-    Hidden files and folders are skipped, and so are links to folders (they may form a
-    cycle). A log message counts the files that are not images.
+    Hidden files and folders are skipped. Links to folders are skipped too, because they
+    may form a cycle. The number of files that are not images is logged.
 
     Args:
         directory: The directory to search.
@@ -47,7 +47,7 @@ def find(directory: pathlib.Path) -> list[pathlib.Path]:
     if others:
         kinds = ", ".join(f"{n} {ending}" for ending, n in sorted(others.items()))
         logger.warning("%s: ignored files that are not images: %s", directory, kinds)
-    # Sorted as text, because 100,000 paths take a second to compare.
+    # Sorted as lists of text: sorting 100,000 `Path` objects takes a second.
     found.sort(key=lambda path: path.split(os.sep))
     return [pathlib.Path(path) for path in found]
 
@@ -56,8 +56,8 @@ def find(directory: pathlib.Path) -> list[pathlib.Path]:
 def strict() -> Iterator[None]:
     """Makes Pillow raise an error, not a warning, for suspiciously large images.
 
-    Pillow's other warnings (a broken EXIF field of a valid image) are ignored. Do not
-    use this inside threads: warning filters belong to the whole process.
+    Pillow's other warnings (for example, a broken EXIF field in a valid image) are
+    ignored. Do not use this inside threads: warning filters apply to the whole process.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
@@ -100,8 +100,8 @@ def square(image: Image.Image, size: int, resize: str = "crop") -> np.ndarray:
     Args:
         image: RGB, of any shape.
         size: Side of the result in pixels.
-        resize: "crop": the centre square. "pad": the whole image between bars of its
-            mean colour, which contrast normalisation maps to about 0.
+        resize: "crop": the centre square. "pad": the whole image, with bars of its mean
+            colour on two sides; contrast normalisation maps the bars to about 0.
 
     Returns:
         uint8 `(size, size, 3)`.
@@ -147,7 +147,7 @@ def load_many(
     Args:
         paths: Image files.
         into: uint8 `(len(paths), size, size, 3)`, filled in place; the row of a file
-            that cannot be decoded becomes 0.
+            that cannot be decoded is set to 0.
         resize: As for `square`.
 
     Returns:

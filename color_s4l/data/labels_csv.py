@@ -16,7 +16,8 @@ from color_s4l.errors import InputError
 
 COLUMNS = ("filename", "label")
 _SEPARATORS = ",;\t"
-# UTF-32 comes first, because its byte order mark begins with that of UTF-16.
+# UTF-32 is before UTF-16, because the byte order mark of UTF-32 begins with the byte
+# order mark of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -27,7 +28,7 @@ _MARKS = {
 
 
 def composed(name: str) -> str:
-    """Returns a name with composed accents (macOS separates letter and accent)."""
+    """Returns a name in Unicode form NFC (macOS separates a letter and its accent)."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -35,12 +36,13 @@ def read(path: pathlib.Path) -> pd.DataFrame:
     """Reads a table of labels.
 
     Args:
-        path: UTF-8, UTF-16 or UTF-32 with a byte order mark, or else Latin-1 (with
-            a warning); columns are separated by commas, semicolons or tabs.
+        path: A file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark. Any other
+            file is read as Latin-1, with a warning. Columns are separated by commas,
+            semicolons or tabs.
 
     Returns:
-        Columns `filename` and `label`, text; other columns are left out. An empty
-        label means that the image has none; accents in labels are `composed`.
+        The columns `filename` and `label`, as text, without the other columns. An empty
+        label means that the image has no label. Labels are in Unicode form NFC.
 
     Raises:
         InputError: The file cannot be read, is not a table of labels, or names a file
@@ -59,13 +61,13 @@ def read(path: pathlib.Path) -> pd.DataFrame:
         raise InputError(f"{path} is not a table of labels: {reason}.") from error
     table.columns = [str(name).strip() for name in table.columns]
     each_once = all(list(table).count(name) == 1 for name in COLUMNS)
-    # With more values than columns, pandas makes the first values the index.
+    # If rows have more values than columns, pandas uses the first values as the index.
     if not each_once or not isinstance(table.index, pd.RangeIndex):
         found = ", ".join(repr(name)[:40] for name in list(table)[:8])
         raise InputError(
             f"{path} is not a table of labels: expected the columns "
-            f"{' and '.join(COLUMNS)}, each once, and as many values in every row. "
-            f"Received: {found or 'nothing'}."
+            f"{' and '.join(COLUMNS)}, each once, and in every row one value for each "
+            f"column. Received: {found or 'nothing'}."
         )
     table = table[list(COLUMNS)].map(str.strip)
     table["label"] = table["label"].map(composed)
@@ -84,7 +86,8 @@ def _text(path: pathlib.Path) -> str:
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
             raise InputError(
-                f"{path} begins like {encoding} but is not valid ({error.reason})."
+                f"{path} begins with the byte order mark of {encoding} but is not "
+                f"valid {encoding} ({error.reason})."
             ) from error
     warnings.warn(f"{path} is not UTF-8 and was read as Latin-1.", stacklevel=2)
     return content.decode("latin-1")

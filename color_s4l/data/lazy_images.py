@@ -1,10 +1,10 @@
-"""Images that need not fit in memory, with the interface of an array.
+"""Images that may be larger than the memory, with the interface of an array.
 
 All code that reads images uses only rows (`images[numbers]`) and the shape, so it
-accepts an array in memory and a `LazyImages`. Image files are decoded into memory, into
-a file on disk, or each time they are read; the bytes are the same in all three cases.
-Files that cannot be decoded are found before anything else is done, by decoding each
-file once; the result is cached.
+accepts both an array and a `LazyImages`. Image files are decoded into memory, into a
+file on disk, or each time they are read; the bytes are the same in all three cases.
+Files that cannot be decoded are found at the start, by decoding each file once; the
+result is cached.
 """
 
 import abc
@@ -38,8 +38,8 @@ MEMORY_SHARE = 0.25
 DISK_SHARE = 0.5
 # Rows per chunk when all rows are read. Two chunks are in memory, 80 MB each at 224 px.
 CHUNK = 512
-# Memory for decoded images that `FileImages` keeps: the few labelled images are needed
-# in every step.
+# Bytes of decoded images that `FileImages` caches: the few labelled images are read
+# again and again.
 RECENT_BYTES = 2**29
 
 
@@ -69,26 +69,30 @@ class LazyImages(abc.ABC):
         return self.shape[0]
 
     def __getitem__(self, index: typing.Any) -> np.ndarray:
-        """Returns rows in memory; the first axis is indexed as in NumPy."""
+        """Returns the indexed rows as an array; the index is as in NumPy."""
         numbers = np.arange(len(self))[index]
         unique, inverse = np.unique(numbers, return_inverse=True)
         rows = self._rows(unique) if unique.size else np.empty((0, *self.shape[1:]))
         return rows.astype(np.uint8, copy=False)[inverse.reshape(np.shape(numbers))]
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        """Returns all rows in memory."""
+        """Returns all rows as an array."""
         return self[:].astype(dtype or self.dtype, copy=False)
 
     @abc.abstractmethod
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the rows with these indices: distinct, ascending, at least one."""
+        """Returns the rows with the indices `numbers`.
+
+        Args:
+            numbers: At least one index; all are distinct and in ascending order.
+        """
 
 
 Images = np.ndarray | LazyImages
 
 
 class FileImages(LazyImages):
-    """Images decoded from their files on every access, with one thread per core.
+    """Images that are decoded when they are read, with one thread per core.
 
     Args:
         paths: Files that can be decoded.
@@ -109,8 +113,8 @@ class FileImages(LazyImages):
         self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
         kept = max(1, RECENT_BYTES // (3 * size * size))
         self._recent = functools.lru_cache(maxsize=kept)(self._decoded)
-        # The filter is never removed: filters are global, and threads can read at any
-        # time.
+        # The filter is never removed: filters apply to the whole process, and threads
+        # may decode images at any time.
         warnings.filterwarnings("ignore", module="PIL")
 
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
@@ -128,12 +132,12 @@ class FileImages(LazyImages):
 
 
 class Subset(LazyImages):
-    """Some rows of other images, not copied.
+    """Some rows of other images, without a copy.
 
     Args:
-        images: The other images; an array may be mapped from a file.
+        images: The other images; an array may be memory-mapped.
         index: Indices of the rows, int64 `(n,)`, in any order.
-        checksums: CRC-32 of these rows, if they are known.
+        checksums: CRC-32 of the rows, if they are known.
     """
 
     def __init__(
@@ -144,7 +148,7 @@ class Subset(LazyImages):
 
     @property
     def checksums(self) -> np.ndarray:
-        """CRC-32 of these rows, int64 `(n,)`."""
+        """CRC-32 of the selected rows, int64 `(n,)`."""
         if isinstance(self._images, LazyImages):
             return self._images.checksums[self._index]
         return super().checksums
@@ -154,7 +158,7 @@ class Subset(LazyImages):
 
 
 def subset(images: Images, index: np.ndarray) -> Images:
-    """Returns some of the images, in memory only if all of them are in memory."""
+    """Returns the images at `index`: an array for an array, else a `Subset`."""
     return images[index] if isinstance(images, np.ndarray) else Subset(images, index)
 
 
@@ -171,7 +175,10 @@ def content(images: Images) -> str:
 
 
 def chunks(images: Images, size: int = CHUNK) -> Iterator[np.ndarray]:
-    """Yields all images in arrays of up to `size`; the next array is read meanwhile."""
+    """Yields all images in arrays of up to `size` rows.
+
+    While the caller uses an array, a thread reads the next array.
+    """
     if isinstance(images, np.ndarray):
         yield from (images[i : i + size] for i in range(0, len(images), size))
         return
@@ -184,15 +191,15 @@ def chunks(images: Images, size: int = CHUNK) -> Iterator[np.ndarray]:
 
 
 def choose_cache(count: int, size: int) -> str:
-    """Returns where images should be kept, by their size and the free space.
+    """Returns where decoded images are kept, chosen by their size and the free space.
 
     Args:
         count: Number of images.
-        size: Their side in pixels.
+        size: Side of the images in pixels.
 
     Returns:
-        "memory" if there is enough space, else "disk" (the disk of the cache folder) if
-        there is enough space, else "none".
+        "memory" if there is enough free memory; else "disk" if there is enough free
+        space on the disk of the cache folder; else "none".
     """
     needed = count * size * size * 3
     if needed <= MEMORY_SHARE * psutil.virtual_memory().available:
@@ -213,8 +220,8 @@ def read_images(
         paths: Image files.
         size: Side of the images in pixels.
         resize: As for `image_files.square`.
-        where: "memory", "disk" or "none". If the disk is full or read-only, "none" is
-            used.
+        where: "memory", "disk" (in the cache folder) or "none" (decoded each time they
+            are read). If the disk is full or read-only, "none" is used.
 
     Returns:
         The images that can be decoded, uint8 `(k, size, size, 3)`, in the order of
@@ -278,7 +285,10 @@ def on_disk(
 
 
 def _digest(paths: Sequence[pathlib.Path], size: int, resize: str) -> str:
-    """Returns a digest of names, sizes and dates, because reading all bytes is slow."""
+    """Returns a digest of the paths, file sizes and modification times.
+
+    A digest of the files' content would be slow.
+    """
     parts = [PIL.__version__, str(size), resize]
     for path in paths:
         parts.append(f"{os.path.abspath(path)}|{_status(path)}")
@@ -296,7 +306,7 @@ def _status(path: pathlib.Path) -> str:
 def _write_decoded(
     path: pathlib.Path, paths: Sequence[pathlib.Path], size: int, resize: str
 ) -> dict[str, np.ndarray]:
-    """Decodes into a cache file; returns the result of `_decode`, or {} on failure."""
+    """Writes decoded images to a file; returns `_decode`'s result, or {} on failure."""
     found: dict[str, np.ndarray] = {}
 
     def write(file: typing.BinaryIO) -> None:
@@ -306,8 +316,8 @@ def _write_decoded(
         _write_rows(path, (len(paths), size, size, 3), write)
     except OSError as error:
         warnings.warn(
-            f"Decoded images are not kept in {path.parent} ({error.strerror}): they "
-            "are decoded anew each time.",
+            f"Decoded images cannot be stored in {path.parent} ({error.strerror}): "
+            "images are decoded each time they are read.",
             stacklevel=2,
         )
         return {}
@@ -340,7 +350,7 @@ def _decode(
         paths: Image files.
         size: Side of the images in pixels.
         resize: As for `image_files.square`.
-        keep: Receives each chunk of images, uint8 `(k, size, size, 3)`.
+        keep: Called with each chunk of images, uint8 `(k, size, size, 3)`.
     """
     started = time.perf_counter()
     reasons, sums = [], []

@@ -7,10 +7,10 @@ Class folders in DIR (`data_dir`):
     DIR/unlabeled/...        optional: more training images, without labels
 
 With `labels_csv`, a table lists files anywhere below DIR with their labels. All other
-files are images without a label, with two exceptions: files in class folders below
-`train` or `test` keep their folder's label if the table lists none of these files. So a
-table can add labels, or guesses, to class folders; `test_fraction` then holds out files
-of the class folders only.
+files are images without a label, except for files in class folders: if the table lists
+no file below `train`, the class folders of `train` label their files, and likewise for
+`test`. A table can thus add labels (known labels or guesses) for images outside the
+class folders. `test_fraction` then holds out only files of the class folders.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from color_s4l.data.labels_csv import composed
 from color_s4l.errors import InputError
 from color_s4l.settings import DataSettings
 
-EXPECTED = "Expected DIR/train/<class>/*, DIR/test/<class>/* and maybe DIR/unlabeled/*"
+EXPECTED = "Expected DIR/train/<class>/*, DIR/test/<class>/*, optional DIR/unlabeled/*"
 _PARTS = ("train", "test", "unlabeled")
 Labelled = list[tuple[pathlib.Path, int]]
 
@@ -42,8 +42,9 @@ class Listing:
         classes: Names of the classes, sorted as text.
         training: Training images; class index -1 for an image without a label.
         test: Test images.
-        added: Training images whose labels a table adds to those of class folders.
-            They may be guesses, and so are never held out as test images.
+        added: Training images that are labelled by a table, if others are labelled by
+            class folders. The table's labels may be guesses, so these images are never
+            held out as test images.
     """
 
     root: pathlib.Path
@@ -58,12 +59,12 @@ def list_files(settings: DataSettings) -> Listing:
 
     Args:
         settings: `data_dir` is the folder. `labels_csv` is a path, or the name of a
-            file below the folder; its file names are relative to the folder, relative
-            to the table's own folder, or absolute.
+            file below the folder; file names in the table are relative to the folder,
+            relative to the table's own folder, or absolute.
 
     Returns:
         The listing, with test images; files in the order of their paths. With class
-        folders, files without a label come last.
+        folders, files without a label are last.
 
     Raises:
         InputError: A folder or table is missing or wrong, or there is no image to
@@ -99,7 +100,7 @@ def no_images(root: pathlib.Path, kind: str) -> InputError:
 
 
 def _folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns the visible folders in a folder by their composed names, sorted."""
+    """Returns composed name -> path of the visible subfolders, sorted by name."""
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
     found: dict[str, pathlib.Path] = {}
@@ -108,8 +109,8 @@ def _folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
             raise InputError(f"{root} has a folder whose name is not UTF-8: {name!a}.")
         if found.setdefault(composed(name), root / name) != root / name:
             raise InputError(
-                f"{root} has two folders {composed(name)!r}, which spell an accent "
-                "in different ways: move their files into one."
+                f"{root} has two folders {composed(name)!r}: their names encode an "
+                "accent in different ways. Move the files into one folder."
             )
     return dict(sorted(found.items()))
 
@@ -118,7 +119,9 @@ def _by_folders(root: pathlib.Path) -> Listing:
     others = [name for name in _folders(root) if name not in _PARTS]
     if others:
         warnings.warn(
-            f"{root}: ignored folders beside train: {', '.join(others)}", stacklevel=2
+            f"{root}: ignored folders other than {', '.join(_PARTS)}: "
+            f"{', '.join(others)}",
+            stacklevel=2,
         )
     classes = tuple(_folders(root / "train"))
     if not classes:
@@ -170,7 +173,7 @@ def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
     numbers = {name: number for number, name in enumerate(classes)} | {"": UNLABELED}
     test = root / "test"
     tested = {name: file for name, file in files.items() if test in file.parents}
-    # Listed files need not be below the root.
+    # Files in the table may be outside the root.
     everything = files | {n: pathlib.Path(n) for n in listed if n not in files}
     added = frozenset(everything[n] for n in listed) if in_folders else frozenset()
     return Listing(
@@ -187,7 +190,7 @@ def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
 
 
 def _absolute(path: str | os.PathLike) -> str:
-    """Returns one spelling for each file: absolute, with composed accents."""
+    """Returns the absolute path with composed accents, the same for every spelling."""
     return composed(os.path.abspath(path))
 
 
@@ -197,10 +200,10 @@ def _resolved(
     root: pathlib.Path,
     files: Mapping[str, pathlib.Path],
 ) -> list[str]:
-    """Returns the absolute name of every file in the table."""
+    """Returns the absolute path of every file in the table."""
     unknown, found = [], []
     for name in names:
-        # If the name is absolute, `/` returns it alone.
+        # If `name` is absolute, `folder / name` is equal to `name`.
         tried = [_absolute(folder / name) for folder in (root, path.parent)]
         known = [t for t in tried if t in files or os.path.isfile(t)]
         found += known[:1]
@@ -208,18 +211,20 @@ def _resolved(
     if unknown:
         count = len(unknown) + len(found)
         raise InputError(
-            f"{path} names {len(unknown)} of {count} files that do not exist, such as "
-            f"{unknown[0]!r}. File names are relative to {root} or to the table's "
-            f"folder.{_elsewhere(unknown[0], root, files)}"
+            f"{len(unknown)} of {count} files listed in {path} do not exist, for "
+            f"example {unknown[0]!r}. File names are relative to {root} or to the "
+            f"table's folder.{_elsewhere(unknown[0], root, files)}"
         )
     repeated = len(found) - len(set(found))
     if repeated:
-        raise InputError(f"{path} names {repeated} files twice, spelled differently.")
+        raise InputError(
+            f"{path} names {repeated} files twice, with different spellings."
+        )
     return found
 
 
 def _elsewhere(name: str, root: pathlib.Path, files: Iterable[str]) -> str:
-    """Returns a hint if a file in a subfolder has the name that was not found."""
+    """Returns a hint if a subfolder contains the file that was not found, else ""."""
     ending = os.sep + composed(os.path.normpath(name))
     found = next((file for file in files if file.endswith(ending)), None)
     if found is None:
@@ -230,7 +235,7 @@ def _elsewhere(name: str, root: pathlib.Path, files: Iterable[str]) -> str:
 def _of_train_folders(
     train: pathlib.Path, files: Mapping[str, pathlib.Path], labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns the labels of files in `train`; {} if the table lists one of them."""
+    """Returns the class folders' labels; {} if the table lists a file below `train`."""
     below = {name: file for name, file in files.items() if train in file.parents}
     if not below or labels.keys() & below.keys():
         return {}
@@ -242,7 +247,7 @@ def _of_train_folders(
 def _check_folders(
     path: pathlib.Path, root: pathlib.Path, classes: set[str], labels: Mapping[str, str]
 ) -> None:
-    """Raises an error if a label, perhaps a guess, contradicts a class folder."""
+    """Raises an error if a label in the table contradicts the file's class folder."""
     wrong, whole = [], _absolute(root) + os.sep
     for part in ("train", "test"):
         beginning = whole + part + os.sep
@@ -254,7 +259,7 @@ def _check_folders(
     if wrong:
         raise InputError(
             f"{path} contradicts the class folders of {len(wrong)} files: {wrong[0]}. "
-            "If these labels are guesses, keep only those of unlabelled images."
+            "If the table's labels are guesses, keep only rows of unlabelled images."
         )
 
 
@@ -264,7 +269,7 @@ def _test_of_table(
     files: Mapping[str, pathlib.Path],
     labels: Mapping[str, str],
 ) -> Labelled:
-    """Returns the test images; class folders label them if the table lists none."""
+    """Returns the test images; class folders label them if the table has none."""
     if not files:
         return []
     if not labels.keys() & files.keys():
@@ -272,22 +277,23 @@ def _test_of_table(
     missing = [file for name, file in files.items() if not labels.get(name)]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(files)} files below {test} have no label, such "
-            f"as {missing[0]}."
+            f"{len(missing)} of {len(files)} files below {test} have no label, for "
+            f"example {missing[0]}."
         )
     return [(file, classes.index(labels[name])) for name, file in files.items()]
 
 
 def _with_test(listing: Listing, fraction: float | None) -> Listing:
-    """Returns the listing with test images: the test folder's, or a held-out share.
+    """Returns the listing with test images, from the test folder or held out.
 
-    The held-out images depend on the file names only, so all runs have the same test
-    images for every seed.
+    The held-out images depend only on the file names, so runs with different seeds have
+    the same test images.
 
     Args:
-        listing: Without test images if there is no test folder.
-        fraction: Share of each class's labelled images, in (0, 1); at least one image
-            is held out and at least one remains. None if there is a test folder.
+        listing: The listing; its `test` is empty if there is no test folder.
+        fraction: Share of each class's labelled images that is held out, in (0, 1); at
+            least one image is held out and at least one remains. None if there is a
+            test folder.
     """
     if fraction is None:
         if listing.test:
@@ -323,7 +329,7 @@ def _held_out(listing: Listing, fraction: float) -> set[int]:
     added = listing.added
     labels = np.array([UNLABELED if p in added else k for p, k in listing.training])
     names = [os.path.relpath(path, listing.root) for path, _ in listing.training]
-    # The checksums of the names give a random order that is the same for every seed.
+    # The checksums of the names give an arbitrary order that does not depend on a seed.
     order = np.array([zlib.crc32(os.fsencode(name)) for name in names])
     chosen: set[int] = set()
     for label in set(labels.tolist()) - {UNLABELED}:

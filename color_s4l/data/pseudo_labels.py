@@ -17,7 +17,7 @@ from color_s4l.data.dataset import Data
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.errors import InputError
 
-# Tolerance of a row's sum: rounding of half precision over 1,000 classes.
+# Largest difference of a row's sum from 1, for half precision and 1,000 classes.
 SLACK = 1e-2
 
 
@@ -76,7 +76,7 @@ class PseudoLabels:
 
         Raises:
             InputError: The pseudo-labels belong to other images or classes, or an
-                image has none.
+                image has no pseudo-label.
         """
         count, classes = len(dataset.images), len(dataset.classes)
         if self.probabilities.shape[1] != classes or self.index.max() >= count:
@@ -107,10 +107,10 @@ def read_pseudo_labels(path: str | os.PathLike) -> PseudoLabels:
         path: An NPZ file with the arrays that `save_pseudo_labels` writes.
 
     Returns:
-        The pseudo-labels; their arrays are checked, but not against the images.
+        The pseudo-labels. `PseudoLabels.of` compares them with the images.
 
     Raises:
-        InputError: There is no such file, or an array is missing or has the wrong
+        InputError: The file does not exist, or an array is missing or has the wrong
             dtype, shape or range.
     """
     try:
@@ -137,7 +137,10 @@ def read_pseudo_labels(path: str | os.PathLike) -> PseudoLabels:
 def _faults(
     index: np.ndarray, probabilities: np.ndarray, crc32: np.ndarray
 ) -> Iterator[tuple[bool, str]]:
-    """Yields whether a check fails, and its text; a check assumes the earlier ones."""
+    """Yields for each check whether it fails, and the expected content as text.
+
+    A check assumes that all earlier checks have passed.
+    """
     integers = index.dtype.kind in "iu" and crc32.dtype.kind in "iu"
     yield (
         not integers or index.ndim != 1 or crc32.shape != index.shape,

@@ -4,8 +4,9 @@ A source is a function `load(settings: DataSettings) -> Data`, registered by
 
     @register_source("my_source", options=("test_fraction",))
 
-`options` names the fields of `DataSettings` that it reads beside `dataset`, `data_dir`
-and `image_size`. All other names are read from tensorflow-datasets.
+`options` names the fields of `DataSettings` that the source reads in addition to
+`dataset`, `data_dir` and `image_size`. A data set whose name is not registered is read
+from tensorflow-datasets.
 """
 
 import dataclasses
@@ -25,14 +26,14 @@ def load(settings: DataSettings) -> Data:
     """Reads a data set.
 
     Args:
-        settings: `dataset` is "digits" (built in), "folder" (a user's own images), a
-            registered name, or the name of an image-classification set of
-            tensorflow-datasets, as `tfds.builder` takes it: "cifar10",
+        settings: `dataset` is "digits" or "drawings" (built in), "folder" (a user's own
+            images), another registered name, or the name of an image-classification set
+            of tensorflow-datasets in the form for `tfds.builder`: "cifar10",
             "svhn_cropped", "cifar10_corrupted/fog_1".
 
     Raises:
-        InputError: There is no such data set, it cannot be downloaded or read, or a
-            parameter does not belong to it.
+        InputError: There is no data set with this name, it cannot be downloaded or
+            read, or a field of `settings` is set that its source does not read.
     """
     fields.check(settings)
     registered = settings.dataset in SOURCES

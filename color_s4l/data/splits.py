@@ -1,13 +1,14 @@
-"""Splits: the images whose labels are used, and the images that are held out.
+"""Splits of the training images: labelled, unlabelled and validation images.
 
 Labelled images are balanced over the classes, as in the published code of SESEMI
 (https://github.com/vuptran/sesemi, `utils.py`). Differs from the published code: the
-order of each class is drawn from (seed, class), not from one stream over all classes.
-Validation images are taken from the end of this order and labelled images from its
-beginning, so the number of validation images does not change the labelled images.
+order of the images of each class is drawn from (seed, class), not from one stream over
+all classes. Validation images are taken from the end of this order and labelled images
+from its beginning, so the number of validation images does not change the labelled
+images.
 
-A split is saved as a table that holds the images' checksums. The table reproduces the
-split exactly, and raises an error for other images, another order or other labels.
+A split is saved as a table with the checksums of the images. Reading the table gives
+exactly the same split, or an error if the images, their order or their labels differ.
 """
 
 import dataclasses
@@ -30,12 +31,12 @@ COLUMNS = ("index", "label", *_PARTS, "crc32")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Indices of training images in `Data.images`, in ascending arrays.
+    """Indices of training images in `Data.images`, each array in ascending order.
 
     Attributes:
         labeled: int64 `(l,)`: images used with their labels.
         unlabeled: int64 `(u,)`: images used without labels; may contain the labelled
-            ones, as published, but no validation images.
+            images, as published, but no validation images.
         validation: int64 `(v,)`: images held out of training, for model selection.
     """
 
@@ -52,21 +53,24 @@ def draw_split(
     validation_count: int,
     seed: int,
 ) -> Split:
-    """Draws a split; for one seed, smaller counts give subsets of larger ones.
+    """Draws a split.
+
+    For the same seed, the images of a smaller count are a subset of the images of a
+    larger count.
 
     Args:
         labels: int32 `(n,)` in [0, classes), -1 for images without a label.
         classes: Names of the classes.
         labeled_count: Number of labelled images in total, the same for each class;
-            None for every image with a label that is not held out. Exactly that
-            number may be given as well, although the classes may then differ in size.
+            None for all images that have a label and are not held out. The number of
+            all these images is also accepted, even if the classes differ in size.
         unlabeled_count: Number of images used without their labels, drawn uniformly
-            from all images that are not held out; None for all of them.
+            from all images that are not held out; None for all these images.
         validation_count: Number of images held out in total, the same for each class.
         seed: At least 0.
 
     Raises:
-        InputError: A count is not positive (validation: negative), larger than
+        InputError: A count is less than 1 (less than 0 for validation), larger than
             the number of images, or not divisible by the number of classes; or the
             seed is negative.
     """
@@ -116,7 +120,7 @@ def _per_class(name: str, count: int, classes: Sequence[str]) -> int:
 def _class_orders(
     labels: np.ndarray, classes: Sequence[str], shown: int, held_out: int, seed: int
 ) -> list[np.ndarray]:
-    """Returns for each class its image indices in an order drawn from (seed, class)."""
+    """Returns the image indices of each class, in an order drawn from (seed, class)."""
     orders = []
     for label, name in enumerate(classes):
         members = np.flatnonzero(labels == label)
@@ -153,7 +157,7 @@ def save_split(split: Split, dataset: Data, path: str | os.PathLike) -> None:
 
     Args:
         split: The split.
-        dataset: The data set that it was drawn from.
+        dataset: The data set that the split was drawn from.
         path: A CSV file, one row per image used: index (position in
             `dataset.images`), label (name of the class if the label is used, else
             empty), labeled, unlabeled, validation (0 or 1), crc32 (of the image's
@@ -190,8 +194,8 @@ def read_split(path: str | os.PathLike, dataset: Data) -> Split:
     different = int((expected != checksums(subset(dataset.images, index))).sum())
     if different:
         raise InputError(
-            f"{path} was saved with other images than those of {dataset.name!r}, or "
-            f"with another order or size of them ({different} of {len(index)} differ)."
+            f"{path} does not match {dataset.name!r}: it was saved for other images, "
+            f"another order or another size ({different} of {len(index)} differ)."
         )
     used = flags["labeled"] | flags["validation"]
     _check_labels(path, dataset, index, used, table["label"].to_numpy())

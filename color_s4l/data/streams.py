@@ -1,7 +1,7 @@
 """Independent streams of random orders, one per purpose, all from one seed.
 
-Each draw is a function of (seed, purpose, number) only. Further draws, or a resume in
-the middle of a run, therefore change no other draw.
+Each draw is a function of (seed, purpose, number) only. Additional draws, or resuming a
+run, therefore do not change any other draw.
 """
 
 import enum
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Purpose(enum.IntEnum):
-    """Purposes of the streams.
+    """The purpose of a stream.
 
     The values are part of every saved run: never change or reuse a value.
     """
@@ -22,6 +22,7 @@ class Purpose(enum.IntEnum):
     LABELED_BATCHES = 2
     UNLABELED_BATCHES = 3
     CYCLE_SUBSET = 4
+    FLIPS = 5
 
 
 def permutation(length: int, seed: int, purpose: Purpose, number: int) -> np.ndarray:
@@ -47,12 +48,12 @@ class Stream:
     Args:
         length: n, at least 1.
         seed: The run's seed, at least 0.
-        purpose: Keeps the streams of one run independent.
+        purpose: Purpose of the stream. Streams with different purposes are independent.
     """
 
     def __init__(self, length: int, seed: int, purpose: Purpose):
         self.length = length
-        # Two passes: a batch may begin in one pass and end in the next.
+        # Two orders are cached: a batch may begin in one pass and end in the next.
         self._order = functools.lru_cache(maxsize=2)(
             lambda number: permutation(length, seed, purpose, number)
         )
@@ -76,8 +77,9 @@ class Stream:
 def seed_initialisers(seed: int) -> None:
     """Seeds the weight initialisers and dropout layers that are created afterwards.
 
-    Keras draws a seed from Python's generator for every initialiser or layer without a
-    seed. `keras.utils.set_random_seed` would import TensorFlow on every backend.
+    For every initialiser or layer without a seed, Keras draws one with Python's module
+    `random`. `keras.utils.set_random_seed` is not used, because it would import
+    TensorFlow on every backend.
 
     Args:
         seed: Integer, at least 0.

@@ -1,4 +1,4 @@
-"""Images of tensorflow-datasets (https://www.tensorflow.org/datasets).
+"""The data sets of tensorflow-datasets (https://www.tensorflow.org/datasets).
 
 TensorFlow is imported inside the functions: other sources do not need it, so the JAX
 backend can read them without TensorFlow.
@@ -16,8 +16,8 @@ from color_s4l.errors import InputError
 from color_s4l.registry import SOURCES
 from color_s4l.settings import DataSettings
 
-# STL-10's name for its images without labels (stored as -1). SVHN's split "extra" has
-# labels and is left out, as published.
+# Name of STL-10's split of images without labels (their stored label is -1). SVHN's
+# split "extra" has labels and is not used, as published.
 _UNLABELED_SPLIT = "unlabelled"
 _BATCH = 256
 # Images uint8 `(n, size, size, 3)` and labels int32 `(n,)`.
@@ -28,21 +28,23 @@ def load(settings: DataSettings) -> Data:
     """Reads a data set of tensorflow-datasets; downloads it if necessary.
 
     Args:
-        settings: `dataset` is a name as `tfds.builder` takes it: "cifar10",
-            "cifar10_corrupted/fog_1". `data_dir` has the prepared data, and nothing is
-            downloaded; None for the directory of tensorflow-datasets. `image_size` is
-            the side in pixels to which images are resized, after cropping the centre
-            square; None for the stored size.
+        settings: `dataset` is a name in the form for `tfds.builder`: "cifar10",
+            "cifar10_corrupted/fog_1". `data_dir` is a directory with prepared data, and
+            nothing is downloaded; None for the default directory of
+            tensorflow-datasets. `image_size` is the side in pixels to which images are
+            resized, after cropping the centre square; None for the stored size.
 
     Returns:
-        The splits "train" and "test" ("validation" if a set has no test labels), and
-        with "train" STL-10's images without labels. The labels are the feature
-        "label": CIFAR-100's 100 fine classes. Grey images get three equal channels.
+        Training images from the split "train" (for STL-10 also the images without
+        labels) and test images from "test" ("validation" if "test" has no labels).
+        Labels are the feature "label": for CIFAR-100, the 100 fine classes. Grey images
+        get three equal channels.
 
     Raises:
-        InputError: There is no such name, TensorFlow is missing, nothing is prepared in
-            `data_dir`, the download failed, the set has no images with one class
-            each, or the images differ in size and `image_size` is None.
+        InputError: There is no data set with this name, TensorFlow is missing,
+            `data_dir` has no prepared data, the download failed, the data set does not
+            have one class per image, or the images differ in size and `image_size` is
+            None.
     """
     name, data_dir = settings.dataset, settings.data_dir
     _require_tensorflow(name)
@@ -56,7 +58,8 @@ def load(settings: DataSettings) -> Data:
     test_images, test_labels = _read_test(name, builder, size)
     return Data(
         name=name,
-        # After the download: some sets (CIFAR, STL-10) read the names from its files.
+        # Read after the download, because the class names of some data sets (CIFAR,
+        # STL-10) are in the downloaded files.
         classes=tuple(builder.info.features["label"].names),
         images=images,
         labels=labels,
@@ -77,8 +80,9 @@ def _require_tensorflow(name: str) -> None:
             f"{', '.join(SOURCES)}."
         ) from error
     if keras.config.backend() != "tensorflow":
-        # TensorFlow only reads files here; the GPU's memory is for the backend. It is
-        # too late (RuntimeError) if the user's code has used TensorFlow before.
+        # TensorFlow only reads files here and must not reserve the GPU memory that the
+        # Keras backend needs. If the user's code has used TensorFlow before, it is too
+        # late to change this (RuntimeError).
         with contextlib.suppress(RuntimeError):
             tf.config.set_visible_devices([], "GPU")
 
@@ -98,7 +102,7 @@ def _unknown(name: str) -> InputError:
     known = [to_name(c) for c in dir(image_classification) if c[0].isupper()]
     known = [*SOURCES, *known]
     close = difflib.get_close_matches(name.lower(), known, n=3)
-    # "svhn" is not a close match for "svhn_cropped", so beginnings are compared too.
+    # `difflib` does not find "svhn_cropped" for "svhn", so beginnings are compared too.
     close = close or [other for other in known if other.startswith(name.lower())]
     named = " or ".join(repr(other) for other in close[:3])
     suggestion = f" Did you mean {named}?" if close else ""
@@ -122,7 +126,7 @@ def _code(name: str) -> typing.Any:
 
 
 def _prepared(name: str, data_dir: str) -> typing.Any:
-    """Returns the builder of the files in `data_dir`, of any version."""
+    """Returns the builder that reads the files in `data_dir`, of any version."""
     import tensorflow_datasets as tfds
 
     try:
@@ -131,11 +135,11 @@ def _prepared(name: str, data_dir: str) -> typing.Any:
         )
         return tfds.core.read_only_builder.builder_from_files(str(parsed), **arguments)
     except tfds.core.registered.DatasetNotFoundError as error:
-        _code(name)  # raises its own error if there is no such name at all
+        _code(name)  # raises another error if no data set has this name
         raise InputError(
             f"`data_dir`={data_dir} has no prepared {name!r} (expected "
             f"{data_dir}/{name}/<version>/dataset_info.json). "
-            "Without `data_dir` it is downloaded."
+            "Without `data_dir`, the data set is downloaded."
         ) from error
     except Exception as error:  # broken files raise many types
         raise InputError(
@@ -182,7 +186,7 @@ def _download(name: str, builder: typing.Any) -> None:
     except Exception as error:  # network, disk, checksum, terms of use, ...
         raise InputError(
             f"Cannot download {name!r}: {_line(error)} "
-            "(Data that were prepared elsewhere are read from `data_dir`.)"
+            "(For data that were prepared on another machine, set `data_dir`.)"
         ) from error
 
 
@@ -216,7 +220,7 @@ def _read_test(name: str, builder: typing.Any, size: int) -> _Arrays:
 
 
 def _read(name: str, builder: typing.Any, split: str, size: int) -> _Arrays:
-    """Returns the images and labels of a split in the order stored."""
+    """Returns the images and labels of a split in the stored order."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -247,7 +251,7 @@ def _read(name: str, builder: typing.Any, split: str, size: int) -> _Arrays:
 
 
 def _square(image: typing.Any, size: int) -> typing.Any:
-    """Returns the centre square of a uint8 tensor `(height, width, channels)`."""
+    """Resizes the centre square of a uint8 image `(height, width, channels)`."""
     import tensorflow as tf
 
     if image.shape[:2] == (size, size):

@@ -1,4 +1,4 @@
-"""Trunks, and the network that puts heads on one.
+"""Trunks, and the network that adds heads to a trunk.
 
 A trunk is a function that builds a Keras model from preprocessed images to feature
 maps. It is registered next to its definition, here or in a plug-in:
@@ -19,12 +19,12 @@ Args:
 
 The model maps float `(batch, height, width, channels)` to features
 `(batch, rows, columns, channels)`. Layers are named by blocks: `stem...`, then
-`block1...`, `block2...`; the last layer of a block outputs its feature map. The
-library's trunks raise an `InputError` for images that are too small for them.
+`block1...`, `block2...`; the last layer of a block outputs the block's feature map. The
+library's trunks raise an `InputError` for images that are too small for the trunk.
 
 Options of the decorator: `zca=False` if images are not whitened by default;
 `svhn_dropout`, the default of `dropout` on SVHN; `tested_with={"width": 0.25}` if the
-contract tests, which use width 0.03, need a wider trunk.
+trunk must be wider in contract tests, which use width 0.03 by default.
 """
 
 from color_s4l.networks.network import Network, inference_model

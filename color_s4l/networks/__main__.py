@@ -35,7 +35,7 @@ class Options:
 
 
 def lines(options: Options) -> Iterator[str]:
-    """Yields the lines of the table, each as soon as it is computed.
+    """Yields the lines of the table, each line as soon as it is computed.
 
     Args:
         options: The flags.

@@ -1,11 +1,11 @@
 """ResNet-50 and VGG-16 of `keras.applications`, with random initial weights.
 
-He et al. 2016 (https://arxiv.org/abs/1512.03385), with the stem for ImageNet: a 7x7
-convolution and a pooling, strides of 2 each. The Color-S4L report trains it on images
-of 32 px, for which the last feature map has one pixel.
+ResNet-50: He et al. 2016 (https://arxiv.org/abs/1512.03385), with the stem for
+ImageNet: a 7x7 convolution and a pooling, both with strides of 2. The Color-S4L report
+trains this network on images of 32 px, for which the last feature map has one pixel.
 
-Simonyan & Zisserman 2015 (https://arxiv.org/abs/1409.1556): thirteen convolutions,
-five max-poolings, no batch normalisation; here without the dense layers.
+VGG-16: Simonyan & Zisserman 2015 (https://arxiv.org/abs/1409.1556): thirteen
+convolutions, five max-poolings, no batch normalisation; here without the dense layers.
 """
 
 import keras
@@ -46,7 +46,7 @@ def resnet50(
     )
 
 
-# Without normalisation a narrower trunk only has dead ReLUs at its end.
+# Without normalisation, the last ReLUs of a narrower trunk only output 0.
 @register_trunk("vgg16", tested_with={"width": 0.25})
 def vgg16(
     input_shape: tuple[int, int, int],

@@ -1,8 +1,8 @@
 """An attention gate: a map with one weight for each position of a feature map.
 
 The attention module of a student report for FixMatch: the sum of two 1x1 convolutions,
-each with batch normalisation and ReLU. Open choice: each convolution has one output
-channel; the report does not give the number.
+each with batch normalisation and ReLU. The report does not give the number of output
+channels; here each convolution has one.
 """
 
 import keras

@@ -18,7 +18,7 @@ from color_s4l.networks.layers import LeakyReLU
 from color_s4l.registry import register_trunk
 
 SLOPE = 0.1
-# Published dropout after both max-poolings on SVHN.
+# Published drop rate after both max-poolings on SVHN.
 SVHN_DROPOUT = 0.5
 
 
@@ -64,7 +64,7 @@ def _unit(features, filters, size, padding, name, slope, synchronized):
 register_trunk(
     "convnet_relu", functools.partial(convnet, slope=0.0), svhn_dropout=SVHN_DROPOUT
 )
-# With the dropout of Laine & Aila. Rebuffi et al. call this network 'TempEns', Tran
-# 2019 the 13-layer ConvNet (counting the poolings); it has nine convolutions and the
-# classifier.
+# The ConvNet with the dropout of Laine & Aila. Rebuffi et al. call it 'TempEns'. Tran
+# 2019 calls it the 13-layer ConvNet, which includes the poolings; the network has nine
+# convolutions and the classifier.
 register_trunk("tempens", functools.partial(convnet, dropout=0.5))

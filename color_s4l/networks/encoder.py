@@ -1,4 +1,4 @@
-"""The colorizers' encoder as a trunk, which can start from a trained colorizer.
+"""The colorizers' encoder as a trunk, which can take a trained colorizer's weights.
 
 Baldassarre et al. 2017 (https://arxiv.org/abs/1712.03400, table 1): eight 3x3
 convolutions with ReLU, three of them with strides, no normalisation. A colorizer is
@@ -18,8 +18,8 @@ from colorization.networks import ENCODER
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
-# A colorizer's filters have never seen whitened images. Without normalisation, a
-# narrower trunk only has dead ReLUs at its end.
+# `zca=False`, because colorizers are not trained on whitened images. `tested_with`,
+# because without normalisation the last ReLUs of a narrower trunk only output 0.
 @register_trunk("encoder", zca=False, tested_with={"width": 0.25})
 def encoder(
     input_shape: tuple[int, int, int],
@@ -38,7 +38,7 @@ def encoder(
     inputs = features = keras.Input(input_shape)
     block = 0
     for number, (filters, stride) in enumerate(ENCODER, start=1):
-        block += stride > 1  # a block begins where the image is halved
+        block += stride > 1  # a block begins where the resolution is halved
         features = layers.Conv2D(
             parts.scaled(filters, width),
             3,
@@ -56,16 +56,16 @@ def weights_of(colorizer: keras.Model) -> list[np.ndarray]:
 
     The colorizer reads lightness in [-1, 1], the trunk reads preprocessed colour
     images. The first kernel is therefore multiplied by the shares of red, green and
-    blue in the luminance: a grey image gives the same features as its lightness does
-    in the colorizer. Differs from lightness: preprocessing normalises the contrast of
-    every image. (Whitening would remove most of the lightness, so by default a run
-    with this trunk does not whiten.)
+    blue in the luminance: a grey image gives the same features as its lightness gives
+    in the colorizer. Differs from the colorizer's input: preprocessing normalises the
+    contrast of every image. (Whitening would remove most of the lightness, so by
+    default a run with this trunk does not whiten images.)
 
     Args:
-        colorizer: Any network of `colorization`, loaded.
+        colorizer: Any network of `colorization`, with loaded weights.
 
     Returns:
-        Sixteen arrays: kernel and bias of each layer in turn.
+        Sixteen arrays: kernel and bias of each layer, in the order of the layers.
     """
     named = {layer.name: layer for layer in colorizer.layers}
     if "colorize" in named:  # the trained part of `inception_fusion`

@@ -14,7 +14,7 @@ from color_s4l.backend import Tensor
 from color_s4l.networks import structure
 from color_s4l.views.preprocessing import Preprocessing
 
-# Name of the head for the classes.
+# Name of the head that predicts the classes.
 CLASSES = "class"
 # Name of the inference model of a network without the head `CLASSES`.
 ENCODER = "encoder"
@@ -42,16 +42,16 @@ class Gate(typing.Protocol):
 
 
 class Network(keras.Model):
-    """One trunk, global average pooling, and linear heads.
+    """A network of one trunk, global average pooling, and linear heads.
 
-    Heads as in Tran 2019 (SESEMI): one dense layer each, dropout for the class head
-    only. Gates multiply the features before the pooling.
+    As in Tran 2019 (SESEMI), each head is one dense layer, and only the class head has
+    dropout. Gates multiply the features before the pooling.
 
     Args:
         trunk: Model from preprocessed images to feature maps.
         heads: Name -> number of outputs of a head, or a `Gate`:
             `{"class": 10, "proxy": 7, "attention": attention}`.
-        dropout: Share of the pooled features dropped before the class head.
+        dropout: Drop rate of the pooled features before the class head.
         synchronized: Whether the gates' batch statistics are computed over all
             TensorFlow replicas.
 
@@ -92,7 +92,7 @@ class Network(keras.Model):
 
         Returns:
             `features` (batch, rows, columns, channels), `pooled` (batch, channels),
-            each head's logits, float32 (batch, outputs), and each gate's map, by name.
+            the logits of each head, float32 (batch, outputs), and the map of each gate.
         """
         # A frozen trunk is a fixed function, so its dropout is off too.
         features = self.trunk(images, training=training and self.trunk.trainable)
@@ -119,7 +119,7 @@ class Network(keras.Model):
 
     @property
     def num_parameters(self) -> int:
-        """The number of parameters, frozen ones included, without moving statistics."""
+        """Number of parameters, trainable and frozen, without moving statistics."""
         return sum(
             math.prod(weight.shape)
             for weight in self.weights
@@ -128,15 +128,16 @@ class Network(keras.Model):
 
     @property
     def kernels(self) -> list[keras.Variable]:
-        """The weights with weight decay: trainable kernels, no biases, no scales."""
+        """The weights with weight decay: trainable kernels, not biases or scales."""
         return [v for v in self.trainable_variables if v.name == "kernel"]
 
     @contextlib.contextmanager
     def moving_statistics_kept(self) -> Iterator[None]:
         """Restores the moving statistics at the end of the `with` block.
 
-        Passes inside use batch statistics. A `StatelessScope` would protect the moving
-        statistics too, but dropout's random state must still advance.
+        Forward passes inside the block use batch statistics. A `StatelessScope` would
+        also keep the moving statistics, but it would keep dropout's random state too,
+        which must advance.
         """
         moving = [
             v for v in self.non_trainable_variables if v.name.startswith("moving_")
@@ -148,14 +149,14 @@ class Network(keras.Model):
 
     @contextlib.contextmanager
     def apart(self, values: Values = ()) -> Iterator[None]:
-        """Keeps the moving statistics unchanged by passes inside the `with` block.
+        """Keeps the moving statistics unchanged during the `with` block.
 
-        Random states advance as in any pass, except those given in `values`: dropout
-        masks are then drawn from the given states, and the network's own states stay
-        unchanged.
+        Random states advance as in any forward pass, except for the random states in
+        `values`: dropout masks are drawn from the given values, and the network's own
+        random states stay unchanged.
 
         Args:
-            values: Variables of the network with the values that they have inside.
+            values: Variables of the network with their values inside the block.
         """
         given = {id(variable) for variable, _ in values}
         own = [(v, v.value) for v in self.variables if id(v) not in given]
@@ -172,9 +173,9 @@ class Network(keras.Model):
         Used to evaluate and save a model with, for example, averaged weights.
 
         Args:
-            values: Variables of the network with the values that they have inside.
+            values: Variables of the network with their values inside the block.
         """
-        # Copies, because JAX donates a step's arrays and with them their aliases.
+        # Copied, because a JAX step can overwrite the arrays passed to it (donation).
         before = [(v, np.array(ops.convert_to_numpy(v))) for v, _ in values]
         values = [(v, np.array(ops.convert_to_numpy(value))) for v, value in values]
         try:
@@ -196,7 +197,7 @@ class Network(keras.Model):
 def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Model:
     """Returns a model from raw images to class probabilities.
 
-    It shares the weights of the network and of the preprocessing.
+    The model shares the weights of the network and of the preprocessing.
 
     Args:
         network: A built network.
@@ -204,8 +205,9 @@ def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Mod
 
     Returns:
         A functional model `classifier` from uint8 `(batch, height, width, 3)` to
-        float32 `(batch, classes)` with sum 1. For a network without a class head (for
-        example, trained on rotations only) a model `encoder` to the pooled features.
+        float32 `(batch, classes)`; rows sum to 1. For a network without a class head
+        (for example, trained only on rotations): a model `encoder` from raw images to
+        the pooled features.
     """
     images = keras.Input(network.trunk.input_shape[1:], dtype="uint8", name="images")
     features = trunk_features = network.trunk(preprocessing(images), training=False)

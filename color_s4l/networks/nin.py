@@ -1,8 +1,8 @@
 """Network in Network, nine convolutions.
 
 Lin et al. 2014 (https://arxiv.org/abs/1312.4400) in the form of Tran 2019's published
-code: two 1x1 convolutions after every spatial one, biases on, each followed by batch
-normalisation and ReLU, max-poolings of 2.
+code: two 1x1 convolutions after every larger convolution; every convolution has a bias
+and is followed by batch normalisation and ReLU; max-poolings of 2.
 """
 
 import keras

@@ -21,7 +21,7 @@ def check_size(network: str, input_shape: tuple[int, int, int], smallest: int) -
     """Raises an `InputError` if a side of the images is shorter than `smallest` pixels.
 
     Args:
-        network: Name of the network in the message.
+        network: Name of the network, for the error message.
         input_shape: `(height, width, channels)`.
         smallest: Shortest side allowed, in pixels.
     """

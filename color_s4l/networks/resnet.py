@@ -27,12 +27,12 @@ def resnet18(
 
     He et al. 2016 (https://arxiv.org/abs/1512.03385): four stages of two basic blocks,
     with one 3x3 convolution in place of the 7x7 convolution and the pooling for
-    ImageNet. The trunk of Rebuffi et al.'s semi-supervised learning with scarce
-    annotations.
+    ImageNet. Rebuffi et al., "Semi-supervised learning with scarce annotations", use
+    this trunk.
 
     Width 1 has 11,168,832 trainable parameters and 9,600 moving statistics. Dropout is
-    applied before the second convolution of a block (published: 0). Images need 8
-    pixels.
+    applied before the second convolution of a block (published: 0). Images need sides
+    of at least 8 pixels.
     """
     parts.check_size("ResNet-18", input_shape, 8)
     inputs = keras.Input(input_shape)
@@ -60,11 +60,11 @@ def basic_block(
     """Applies two 3x3 convolutions, adds the input, then applies ReLU.
 
     Args:
-        features: After an activation, `(batch, rows, columns, channels)`.
+        features: Activated features, `(batch, rows, columns, channels)`.
         filters: Number of output channels.
-        strides: Strides of the first convolution. With 2, or other channels than the
-            input, the shortcut is a 1x1 convolution.
-        name: Name of the last layer, and prefix of all others.
+        strides: Strides of the first convolution. If `strides` is 2 or `filters`
+            differs from the input's channels, the shortcut is a 1x1 convolution.
+        name: Name of the last layer, and prefix of the other layers' names.
         dropout: Drop rate before the second convolution.
 
     Returns:
@@ -96,17 +96,17 @@ def resnet_v2(
     """Builds a ResNet v2: 2048 * width channels; 7 x 7 features for 224 pixels.
 
     He et al. 2016, "Identity mappings" (https://arxiv.org/abs/1603.05027): bottlenecks
-    with normalisation and ReLU before every convolution. The trunk of S4L (Zhai et al.
-    2019), there for ImageNet at 224 px in widths 1, 2 and 4. Dropout is applied before
+    with normalisation and ReLU before every convolution. S4L (Zhai et al. 2019) uses
+    this trunk for ImageNet at 224 px with widths 1, 2 and 4. Dropout is applied before
     the last convolution of a block (published: 0).
     Images need sides of at least 32 pixels.
 
     Args:
-        input_shape: As for every trunk; so are `width`, `dropout` and `synchronized`.
+        input_shape: As for every trunk, like `width`, `dropout` and `synchronized`.
         depth: 50, 101 or 152 layers.
 
     Raises:
-        InputError: There is no such depth.
+        InputError: The depth is not 50, 101 or 152.
     """
     if depth not in UNITS:
         raise InputError(f"ResNet v2 has a depth of 50, 101 or 152. Received: {depth}.")
@@ -131,7 +131,7 @@ for _depth in UNITS:
 
 
 def _bottleneck(shortcut, filters, strides, name, dropout, synchronized):
-    """Adds 1x1, 3x3 and 1x1 convolutions to the input; the last has 4 * filters."""
+    """Adds 1x1, 3x3 and 1x1 convolutions to the input; the last one has 4 * filters."""
     features = parts.normalize_and_activate(shortcut, f"{name}_first", synchronized)
     if name.endswith("_1"):
         shortcut = parts.convolve(

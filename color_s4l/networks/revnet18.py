@@ -41,13 +41,13 @@ def revnet18(
 ) -> keras.Model:
     """Builds the trunk: 512 * width channels; 4 x 4 features for 32 pixels.
 
-    A stage has `units` blocks, 2 or more; the memory for activations does not grow with
-    them. The first block of stages 2 to 4 halves the resolution, which is not
-    reversible; it is the block of ResNet-18. All other blocks are reversible. Open
-    choice: both streams together have as many channels as ResNet-18.
+    A stage has `units` blocks, 2 or more; the memory for activations does not depend on
+    the number of blocks. The first block of stages 2 to 4 halves the resolution, so it
+    is not reversible; it is a basic block of ResNet-18. All other blocks are
+    reversible. Our choice: both streams together have as many channels as ResNet-18.
 
-    Dropout is applied after each reversible stage (published: 0), because a branch that
-    is computed twice must give the same result twice.
+    Dropout is applied after each reversible stage (published: 0). It is not applied
+    inside, because a branch is computed twice and must give the same result both times.
     Images need sides of at least 8 pixels.
     """
     parts.check_size("RevNet-18", input_shape, 8)
@@ -110,7 +110,7 @@ class Branch(layers.Layer):
             ]
 
     def build(self, input_shape: tuple) -> None:
-        """Creates the weights for `(batch, rows, columns, filters)`."""
+        """Creates the weights for inputs `(batch, rows, columns, filters)`."""
         for step in self.steps:
             step.build(input_shape)
         self.built = True
@@ -130,9 +130,10 @@ class Branch(layers.Layer):
 class ReversibleStage(layers.Layer):
     """Reversible blocks of equal shape, one after another.
 
-    In training it needs the memory of one branch, for any number of blocks, and
-    computes every branch twice. Under mixed precision the streams stay float32 between
-    the branches, because the backward pass subtracts exactly the change that was added.
+    In training, the stage needs the memory of one branch, for any number of blocks, and
+    computes every branch twice. Under mixed precision, the streams stay float32 between
+    the branches, because the backward pass must subtract exactly the change that was
+    added.
 
     Args:
         units: Number of blocks, of two branches each.
@@ -200,12 +201,12 @@ class ReversibleStage(layers.Layer):
         return kept, changed, moved
 
     def _backward(self, streams, weights, upstream, training):
-        """Returns the gradients of the incoming streams and of the weights.
+        """Returns gradients with respect to the input streams and the weights.
 
         Args:
-            streams: The outgoing streams; the incoming ones are recomputed from them.
+            streams: The output streams, from which the input streams are recomputed.
             weights: As in `_forward`.
-            upstream: Gradients of the outgoing streams.
+            upstream: Gradients with respect to the output streams.
             training: As in `_forward`.
         """
         kept, changed = streams
@@ -213,7 +214,7 @@ class ReversibleStage(layers.Layer):
         found, newest = [], []
         for branch, own in zip(reversed(self.branches), reversed(groups), strict=True):
             # Without this barrier the backends recompute the streams of all branches
-            # before the gradients are ready, and keep all of them in memory.
+            # before the gradients are ready, and keep all these streams in memory.
             kept, changed = backend.after([kept, changed], [*upstream, *newest])
 
             def change_of(stream, *own, branch=branch):
@@ -235,8 +236,8 @@ class ReversibleStage(layers.Layer):
             kept, changed, moved = self._forward([kept, changed], weights, training)
 
             def gradient(*upstream):
-                # The further gradients are those of the moved statistics; they are not
-                # used.
+                # The remaining gradients belong to the updated moving statistics and
+                # are not used.
                 upstream = keras.tree.flatten(upstream)[:2]
                 return tuple(
                     self._backward([kept, changed], weights, upstream, training)
@@ -259,7 +260,8 @@ class ReversibleStage(layers.Layer):
         """Assigns the updated moving statistics of the batch normalisations."""
         fixed = [v for branch in self.branches for v in branch.non_trainable_variables]
         for variable, value in zip(fixed, moved, strict=True):
-            # Frozen weights are in the list too, perhaps rounded to half precision.
+            # `moved` also contains frozen weights, which may be rounded to half
+            # precision and must not be assigned.
             if variable.name.startswith("moving_"):
                 variable.assign(value)
 
@@ -274,16 +276,16 @@ class ReversibleStage(layers.Layer):
 
 
 def _values(branch: Branch) -> list[Tensor]:
-    """Returns a branch's variables as tensors, trainable ones first.
+    """Returns copies of a branch's variables as tensors, trainable variables first.
 
-    They are copies: TensorFlow's variables must not enter a custom gradient.
+    TensorFlow does not allow variables as inputs of a custom gradient.
     """
     variables = [*branch.trainable_variables, *branch.non_trainable_variables]
     return [ops.copy(variable.value) for variable in variables]
 
 
 def _apply(branch, weights, stream, training):
-    """Returns a branch's output for these weights, and its non-trainable values."""
+    """Returns a branch's output and the new values of its non-trainable variables."""
     count = len(branch.trainable_variables)
     change, moved = branch.stateless_call(
         list(weights[:count]), list(weights[count:]), stream, training=training

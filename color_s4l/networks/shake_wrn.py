@@ -2,9 +2,9 @@
 
 Gastaldi 2017 (https://arxiv.org/abs/1705.07485): every block has two branches. In
 training, random convex weights, drawn for each image, mix the branches in the forward
-pass, and other random weights mix them in the backward pass; at test both weights are
-1/2. The Color-S4L paper only names the network: "ResNet34 with Shake-Shake
-(Shake-WRN)". Open choices: ResNet-34's 3, 4, 6 and 3 blocks, branches of 32 to 256
+pass, and other random weights mix the gradients in the backward pass; at test both
+weights are 1/2. The Color-S4L paper only names the network: "ResNet34 with Shake-Shake
+(Shake-WRN)". Our choices: ResNet-34's 3, 4, 6 and 3 blocks, branches of 32 to 256
 filters (Gastaldi's "2x32d"), a 3x3 stem for small images, the shortcuts of Gastaldi.
 """
 
@@ -70,10 +70,11 @@ class ShakeShake(layers.Layer):
     """A mixture of two branches: random weights in training, 1/2 each at test.
 
     Args:
-        seed: Seed of the weights; None: from Keras' global seed.
+        seed: Seed of the random weights; None: drawn from Keras' global seed.
         name: Name of the layer.
         dtype: Dtype policy.
-        trainable: Without effect, as there is nothing to train; Keras passes it.
+        trainable: Has no effect, because the layer has nothing to train; Keras needs
+            this argument to load the layer.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The structure of a trunk: its blocks, its stages, its size and its cost.
 
-Everything is read from the layers of a functional Keras model and from their names
-(`color_s4l.networks` describes them), so that it works for any trunk.
+All functions read the layers of a functional Keras model and the names of the layers
+(`color_s4l.networks` describes the names), so they work for every trunk.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ def blocks(trunk: keras.Model) -> dict[str, list[layers.Layer]]:
 
     Returns:
         `{"stem": [...], "block1": [...], ...}`; without "stem" if the trunk has none.
-        `blocks(trunk)["block2"][-1].output` is the feature map of a block.
+        `blocks(trunk)["block2"][-1].output` is the feature map of the second block.
     """
     found: dict[str, list[layers.Layer]] = {}
     for layer in trunk.layers:
@@ -44,8 +44,8 @@ def freeze(trunk: keras.Model, count: int) -> None:
 
     Args:
         trunk: One of `TRUNKS`, built.
-        count: Number of blocks. 0 freezes nothing, -1 the whole trunk. A trunk that is
-            frozen as a whole is a fixed function: its dropout is off too.
+        count: Number of blocks. 0 freezes nothing, -1 freezes the whole trunk. A
+            completely frozen trunk is a fixed function: its dropout is off too.
 
     Raises:
         InputError: The trunk has fewer blocks.
@@ -79,8 +79,9 @@ def stages(trunk: keras.Model) -> tuple[keras.Model, ...]:
         trunk: Functional, with one input and one output.
 
     Returns:
-        Models that share the trunk's layers; applied one after another they compute
-        the trunk. There is no cut where more than one tensor crosses the change.
+        Models that share the trunk's layers; applied one after another, they compute
+        the same function as the trunk. Where several tensors lead from one resolution
+        to the next, there is no cut.
     """
     last = {}
     for tensor in _bottlenecks(trunk):
@@ -92,7 +93,7 @@ def stages(trunk: keras.Model) -> tuple[keras.Model, ...]:
 
 
 def _bottlenecks(trunk: keras.Model) -> list[Tensor]:
-    """Returns the tensors that alone determine all later ones, in graph order."""
+    """Returns each tensor that alone determines all later tensors, in graph order."""
     steps = [
         (keras.tree.flatten(operation.input), keras.tree.flatten(operation.output))
         for operation in trunk.operations
@@ -120,8 +121,8 @@ class Statistics:
     Attributes:
         trainable: Number of trainable parameters.
         moving: Number of moving statistics of the batch normalisations.
-        multiply_adds: Multiplications, each with its addition, of the convolutions for
-            one image, forward.
+        multiply_adds: Multiply-adds of the convolutions in the forward pass, for one
+            image.
         receptive_field: Side in pixels of the part of the image on which one feature
             depends; it can exceed the image.
     """
@@ -133,14 +134,18 @@ class Statistics:
 
 
 def statistics(trunk: keras.Model) -> Statistics:
-    """Returns size and cost of a trunk.
+    """Returns the size and the cost of a trunk.
 
     Args:
         trunk: Functional, for images of a known size.
     """
     return Statistics(
         trainable=_size(trunk.trainable_weights),
-        moving=_size(trunk.non_trainable_weights),
+        moving=_size(
+            weight
+            for weight in trunk.non_trainable_weights
+            if weight.name.startswith("moving_")
+        ),
         multiply_adds=sum(multiply_adds(layer) for layer in trunk.layers),
         receptive_field=receptive_field(trunk),
     )
@@ -153,8 +158,8 @@ def _size(variables: Iterable[keras.Variable]) -> int:
 def multiply_adds(layer: layers.Layer) -> int:
     """Returns the multiply-adds of a layer's convolutions for one image.
 
-    Every weight of a kernel is used once for each position of the output. Convolutions
-    inside a layer are assumed to keep its resolution.
+    Every weight of a kernel is used once for each position of the output. If a layer
+    has several convolutions, they are assumed to have the same output resolution.
     """
     positions = math.prod(layer.output.shape[1:-1])
     return positions * _size(w for w in layer.weights if w.name == "kernel")
@@ -163,7 +168,8 @@ def multiply_adds(layer: layers.Layer) -> int:
 def receptive_field(trunk: keras.Model) -> int:
     """Returns the side of the receptive field of the last features, in pixels.
 
-    A window of k positions that lie `step` pixels apart adds (k - 1) * step pixels.
+    A layer with a window of k positions, which are `step` pixels apart, enlarges the
+    side by (k - 1) * step pixels.
     """
     # id of a tensor -> (side of the receptive field, distance of two adjacent
     # positions), both in pixels of the image.
@@ -182,7 +188,7 @@ def receptive_field(trunk: keras.Model) -> int:
 def _window(operation: keras.Operation) -> tuple[int, int]:
     """Returns the side of the window and the strides, in positions of the input.
 
-    A layer made of several convolutions has its window in an attribute `window`.
+    A layer made of several convolutions states the window in its attribute `window`.
     """
     if hasattr(operation, "pool_size"):
         return operation.pool_size[0], operation.strides[0]

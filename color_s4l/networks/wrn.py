@@ -1,7 +1,7 @@
 """Wide residual networks, in the forms of two published code bases.
 
 Zagoruyko & Komodakis 2016 (https://arxiv.org/abs/1605.07146): a stem of 16 filters and
-three stages of residual blocks with 16 k, 32 k and 64 k filters, k being the widening.
+three stages of residual blocks with 16 k, 32 k and 64 k filters for the widening k.
 """
 
 import functools
@@ -30,21 +30,22 @@ def wrn(
 ) -> keras.Model:
     """Builds a WRN with max-poolings: 64 * widening * width channels; 8 x 8 for 32 px.
 
-    The form of Tran 2019's published code: a stage begins with a block that expands the
-    channels without normalisation, shrinks by max-pooling where the paper uses strides
-    of 2, and ends in batch normalisation and ReLU. No biases.
+    The form of Tran 2019's published code: the first block of a stage expands the
+    channels and does not normalise its input. Stages 2 and 3 use max-pooling where the
+    paper uses strides of 2. A stage ends with batch normalisation and ReLU. No
+    convolution has a bias.
 
     At width 1, WRN-28-2 has 1,466,320 trainable parameters and 3,616 moving statistics,
     WRN-28-4 has 5,846,480 and 7,200. Dropout is applied between the convolutions of a
     residual block (published: 0). Images need sides of at least 4 pixels.
 
     Args:
-        input_shape: As for every trunk; so are `width`, `dropout` and `synchronized`.
-        depth: Number of convolutions one after another, 6 n + 4.
-        widening: The paper's k.
+        input_shape: As for every trunk, like `width`, `dropout` and `synchronized`.
+        depth: Number of successive convolutions, 6 n + 4.
+        widening: Widening factor, k in the paper.
 
     Raises:
-        InputError: There is no such depth.
+        InputError: The depth is not 6 n + 4 for a positive n.
     """
     parts.check_size("The WRN", input_shape, 4)
     units = units_per_stage(depth)
@@ -86,7 +87,7 @@ def units_per_stage(depth: int) -> int:
 
 
 def _expand(features, filters, name, synchronized):
-    """Adds a branch of two convolutions to a 1x1 convolution of the activated input."""
+    """Adds a branch of two convolutions to a 1x1 convolution of activated features."""
     shortcut = parts.convolve(features, filters, 1, f"{name}_shortcut")
     features = parts.convolve(features, filters, 3, f"{name}_first")
     features = parts.normalize_and_activate(features, f"{name}_second", synchronized)
@@ -116,15 +117,15 @@ def wrn_usb(
     """Builds the WRN of the USB benchmark, with strides; features as in `wrn`.
 
     Wang et al. 2022 (https://arxiv.org/abs/2208.07204), published code: strides of 2,
-    LeakyReLU 0.1, slow moving statistics, a bias in the first convolution only. The
-    first block of stage 1 normalises before the shortcut branches off; the first blocks
-    of stages 2 and 3 convolve their input directly. (The published code also creates a
-    normalisation there that it never uses: 192 parameters, left out here.) Arguments as
-    in `wrn`; dropout is applied before the second convolution of a block (published:
-    0).
+    LeakyReLU 0.1, moving statistics with momentum 0.999, a bias in the first
+    convolution only. The first block of stage 1 normalises its input before the
+    shortcut and the branch; the first blocks of stages 2 and 3 do not normalise their
+    input. (The published code creates normalisations there but never uses them: 192
+    parameters, left out here.) The arguments are as in `wrn`. Dropout is applied before
+    the second convolution of a block (published: 0).
 
-    Differs from the published code: strided convolutions pad at the end (TensorFlow's
-    rule), not on both sides.
+    Differs from the published code: strided convolutions pad at the end of each axis
+    (TensorFlow's rule), not on both sides.
     """
     parts.check_size("The WRN", input_shape, 4)
     inputs = keras.Input(input_shape)
@@ -154,7 +155,7 @@ register_trunk("wrn_28_2_usb", functools.partial(wrn_usb, depth=28, widening=2))
 
 
 def _usb_convolve(features, filters, size, name, strides=1, bias=False):
-    """Applies a convolution with an initialisation that preserves the gradient."""
+    """Applies a convolution with He's normal initialisation, mode "fan_out"."""
     return layers.Conv2D(
         filters,
         size,

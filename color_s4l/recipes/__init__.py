@@ -1,1 +1,1 @@
-"""Recipes: procedures with several stages, each of them a training run."""
+"""Recipes: procedures with several stages; each stage is a training run."""

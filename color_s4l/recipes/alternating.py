@@ -2,14 +2,14 @@
 
 Rebuffi et al., "Semi-supervised learning with scarce annotations"
 (https://arxiv.org/abs/1905.08845), algorithm 1. A network is pre-trained without
-labels. Then, in cycles: phase one trains only the class layer on the labels, and its
-classifier labels the images. Phase two starts again from the pre-trained weights and
-trains on these labels, and on its own predictions of the previous epoch, on a random
-two thirds of the images. Phase one passes only labels to phase two; phase two passes
-only weights back.
+labels. Then two phases alternate. Phase one trains only the class layer on the labels;
+the resulting classifier labels the images. Phase two starts again from the pre-trained
+weights and uses a random two thirds of the images. It trains on the labels of phase one
+and on its own predictions of the previous epoch. Phase one passes only labels to phase
+two; phase two passes only weights back.
 
-`refine` is the same loop, started from a run of any method (section 4.3): soft labels,
-and all images in every cycle.
+`refine` runs the same phases with soft labels and all images in every cycle. It starts
+from a run of any method (section 4.3).
 """
 
 import dataclasses
@@ -38,16 +38,17 @@ Share = Annotated[float, Range("above 0, at most 1", lambda share: 0 < share <= 
 @register_recipe("alternating")
 @dataclasses.dataclass(frozen=True)
 class Alternating(Recipe):
-    """RotNet, then cycles of two phases.
+    """Pre-training with RotNet, then cycles of two phases.
 
-    The paper does not give the numbers of cycles and epochs; they are chosen here.
+    The paper does not give the numbers of cycles and epochs; these are our choice.
 
     Attributes:
         method: Method of the pre-training.
         rate: Learning rate of the pre-training, as a multiple of `learning_rate`:
             0.1 / 0.05.
-        cycles: Number of cycles; their second phases have `epochs` epochs together.
-        whole: Number of cycles at the end that use all images.
+        cycles: Number of cycles; the second phases of all cycles together have `epochs`
+            epochs.
+        whole: Number of cycles, at the end, that use all images.
         share: Share of the images used in each earlier cycle; two thirds.
         hard: True: the label is the most probable class. False: the label is the
             distribution of all classes.
@@ -115,7 +116,7 @@ class Alternating(Recipe):
             "method": "relabeled_temporal",
             "set": (f"relabeled.hard={str(self.hard).lower()}",),
             "freeze_blocks": self.frozen,
-            # At least 2: the predictions of one epoch are compared with the next.
+            # At least 2: predictions are compared with those of the previous epoch.
             "epochs": max(2, part(run.epochs, 1 / self.cycles)),
         }
 
@@ -123,12 +124,14 @@ class Alternating(Recipe):
 @register_recipe("refine")
 @dataclasses.dataclass(frozen=True)
 class Refine(Alternating):
-    """The cycles, started from the run of `init_from`.
+    """The cycles of `Alternating`, started from the run of `init_from`.
 
     Attributes:
-        cycles: Number of cycles; their second phases have `epochs` epochs together.
+        cycles: Number of cycles; the second phases of all cycles together have `epochs`
+            epochs.
         share: Share of the images used in each cycle; 1: all images.
-        hard: Whether labels are hard; False: soft labels.
+        hard: True: the label is the most probable class. False: the label is the
+            distribution of all classes.
     """
 
     continues: typing.ClassVar[bool] = True
@@ -147,9 +150,9 @@ class Refine(Alternating):
 
 
 def _check_labels(run: Run) -> None:
-    """Raises an error for labels other than those of the run of `init_from`.
+    """Raises an error if the run of `init_from` had other labelled images.
 
-    The labels are only known if `init_from` is a run directory.
+    Its labelled images are only known if `init_from` is a run directory.
     """
     folder = RunDirectory(pathlib.Path(run.init_from or ""))
     known = folder.result.exists() and read_result(folder)["error"] is not None
@@ -169,7 +172,7 @@ def _check_labels(run: Run) -> None:
 def _hand_over(
     one: pathlib.Path, images: data.Data, *, seed: int, share: float, cycle: int
 ) -> None:
-    """Labels the images and draws the ones that phase two uses."""
+    """Labels the unlabelled images and draws a subset of them for phase two."""
     split = data.read_split(RunDirectory(one).split, images)
     write_labels(one, images, split.unlabeled)
     count = max(1, round(share * len(split.unlabeled)))

@@ -1,8 +1,9 @@
 """Mix of all models: rotations, VAT and entropy; pseudo-labels; fine-tuning.
 
 Zhai et al. 2019 (S4L, section 5, https://arxiv.org/abs/1905.03670) and its published
-code, in three steps. Its epochs over 10 % of ImageNet, counted as passes over all
-images, are 20, 18 and 2. The classifier of the first two steps is the Polyak average.
+code, in three steps. A published epoch is a pass over 10 % of ImageNet; counted as
+passes over all images, the steps have 20, 18 and 2 epochs. The classifier of the first
+two steps is the Polyak average.
 
 1. All losses together; warm-up over 10 of 200 epochs, learning rate divided by 10 after
    100, 150 and 190; weight decay 2e-4 (`weight_decay` 1e-4).
@@ -34,13 +35,15 @@ AVERAGE = "average"
 @register_recipe("moam")
 @dataclasses.dataclass(frozen=True)
 class Moam(Recipe):
-    """Three steps. Rates and decays are multiples of `learning_rate`, `weight_decay`.
+    """Training with all losses, then with pseudo-labels, then fine-tuning.
+
+    Rates are multiples of `learning_rate`, decays are multiples of `weight_decay`.
 
     Attributes:
         rate: Learning rate of steps 1 and 2: 0.1 / 0.05.
         decay: Weight decay of steps 1 and 2: 1e-4 / 5e-4.
-        relabeled: Epochs of step 2, as a share of those of step 1: 18 / 20.
-        finetuned: Epochs of step 3, as a share of those of step 1: 2 / 20.
+        relabeled: Epochs of step 2, as a share of the epochs of step 1: 18 / 20.
+        finetuned: Epochs of step 3, as a share of the epochs of step 1: 2 / 20.
         finetuning_rate: Learning rate of step 3: 5e-4 / 0.05.
         finetuning_decay: Weight decay of step 3: 1.5e-3 / 5e-4.
         rotations: Whether predictions are averaged over rotations too. Digits are

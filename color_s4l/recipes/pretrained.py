@@ -2,9 +2,9 @@
 
 Zhai et al. 2019 (S4L, section 4.3: "Self-sup. Rotation + Linear", "+ Fine-tune", and
 the same with exemplars). The first stage has RotNet's schedule (Gidaris et al. 2018:
-rate 0.1, divided by 10 after 60, 120 and 160 of 200 epochs), the probe S4L's rate 0.1
-and weight decay 1e-4 (`weight_decay` 5e-5), fine-tuning the settings of a supervised
-run.
+rate 0.1, divided by 10 after 60, 120 and 160 of 200 epochs). The linear probe has S4L's
+rate 0.1 and weight decay 1e-4 (`weight_decay` 5e-5). Fine-tuning has the settings of a
+supervised run.
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ class Pretrained(Recipe):
     """Pre-training without labels, then training of the classes.
 
     Attributes:
-        method: Method of the first stage: "rotnet", "exemplar" or another. Its proxy
-            tasks are changed by `--set=proxies.tasks=...`.
-        linear: Whether the trunk is frozen in the second stage, with its batch
-            statistics; otherwise all weights are trained.
+        method: Method of the first stage: "rotnet", "exemplar" or another.
+            `--set=proxies.tasks=...` changes its proxy tasks.
+        linear: True: in the second stage the trunk and its batch statistics are frozen.
+            False: all weights are trained.
         rate: Learning rate of the first stage and of the probe, as a multiple of
             `learning_rate`: 0.1 / 0.05.
         decay: Weight decay of the probe, as a multiple of `weight_decay`: 5e-5 / 5e-4.

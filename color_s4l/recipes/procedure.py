@@ -1,8 +1,8 @@
 """Training: one run of a method, or all stages of a recipe.
 
-Each stage of a recipe is a run directory inside the directory of the recipe. After a
-kill, complete stages are not run again and the interrupted stage resumes from its
-checkpoint; files that stages hand on are written atomically.
+Each stage of a recipe is a run directory inside the directory of the recipe. When a
+killed recipe is resumed, complete stages are not run again, and the interrupted stage
+resumes from its checkpoint. Files for later stages are written atomically.
 """
 
 import dataclasses
@@ -29,10 +29,11 @@ from color_s4l.training import inputs, results, session
 
 logger = logging.getLogger(__name__)
 
-# Files of the last stage that are copied, so that the directory is also that of a run.
+# Files of the last stage that are copied to the directory of the recipe, so that it can
+# be used like the run directory of a single run.
 COPIED = ("split.csv", "log.csv", "samples.npz", "model*", "heads*", "pictures/*")
 _FLAGS = [field.name for field in dataclasses.fields(Run)]
-# Settings that all stages share: the images, which are read once, and the directory.
+# Settings that all stages share: the images, which are read once, the directory, ...
 _SHARED = (
     *(field.name for field in dataclasses.fields(DataSettings)),
     *("run_dir", "resume", "recipe", "stage", "plugins"),
@@ -50,13 +51,13 @@ def fit(
 
     Args:
         run: The settings.
-        data: The images; None: the data set that the settings name. With `data`, its
-            name replaces `run.dataset`.
+        data: The images; the name of this data set replaces `run.dataset`. None: the
+            data set `run.dataset` is read.
         callbacks: Further Keras callbacks, used in every stage.
 
     Returns:
-        The content of result.json: the path `run_dir`, `error` in percent, ...; for a
-        recipe, the content for its last stage, with the results of all stages in
+        The content of result.json: the path `run_dir`, `error` in percent, and so on.
+        For a recipe: the result of the last stage, and the results of all stages in
         `stages`. A run that is complete is not run again.
 
     Raises:
@@ -81,7 +82,7 @@ def _fit_recipe(
     directory = run_directory.claim(values, keras.backend.backend())
     stages = stages_of(run, directory.path)
     if directory.result.exists():
-        logger.info("complete   %s has its result already", directory.path)
+        logger.info("complete   %s already has its result", directory.path)
         return run_directory.read_result(directory)
     session.start(run)
     images = _begin(run, stages, directory, images)
@@ -226,15 +227,15 @@ def term_names(runs: Sequence[Run]) -> set[str]:
 def settable(run: Run) -> dict[str, set[str]]:
     """Returns the names that `set` and `stage` of a run may start with.
 
-    The runs of a table of error rates share both settings; each run uses the entries
-    that apply to it.
+    In a table of error rates all runs are given the same `set` and `stage`; each run
+    uses the entries that apply to it.
 
     Args:
-        run: Its own `set` and `stage` may contain unknown names.
+        run: The run. The names in `run.set` and `run.stage` are not checked.
 
     Returns:
-        "set": names of its terms, in any stage, and of its recipe; "stage": names of
-        its stages.
+        "set": the names of the run's terms, in any stage, and of its recipe; "stage":
+        the names of its stages.
 
     Raises:
         InputError: The method or recipe does not exist, or a setting of a stage is
@@ -277,7 +278,10 @@ def _parsed(override: str) -> tuple[str, str, str]:
 def _stage_run(
     run: Run, folder: pathlib.Path, stage: Stage, changes: Sequence[str]
 ) -> Run:
-    """Returns the run of a stage: the recipe's settings, then those of `stage`."""
+    """Returns the run of a stage.
+
+    The settings of `run.stage` have priority over those of the recipe.
+    """
     own = _overrides(run, stage)
     values: dict[str, typing.Any] = {**stage.changes, **own}
     names = methods.term_names(values["method"])
@@ -292,7 +296,7 @@ def _stage_run(
 
 
 def _overrides(run: Run, stage: Stage) -> dict:
-    """Returns the settings that `stage` gives this stage."""
+    """Returns the settings in `run.stage` that are for this stage."""
     found: dict[str, typing.Any] = {}
     for kind, field, text in map(_parsed, run.stage):
         if kind == stage.kind and field == "set":  # may be repeated

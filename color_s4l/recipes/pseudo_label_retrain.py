@@ -2,9 +2,9 @@
 
 Zhai et al. 2019 (S4L, section 4.2) and its published code. The predictions of the
 supervised model, averaged over crops and rotations, become the labels of all training
-images, without a threshold; true labels stay. The second network starts from random
-weights: weight decay 1e-4 (`weight_decay` 5e-5), warm-up over 5 of 100 epochs, learning
-rate divided by 10 after 30, 60 and 90 epochs.
+images, without a threshold; true labels are kept. The second network starts from random
+weights. It has weight decay 1e-4 (`weight_decay` 5e-5), a warm-up over 5 of 100 epochs,
+and a learning rate that is divided by 10 after 30, 60 and 90 epochs.
 """
 
 import dataclasses
@@ -78,10 +78,10 @@ class PseudoLabelRetrain(Recipe):
 def label_all(
     stage: pathlib.Path, images: data.Data, *, views: int, weights: str | None = None
 ) -> None:
-    """Labels all training images; true labels stay.
+    """Labels all training images; true labels are kept.
 
-    Writes pseudo_labels.npz and everything.csv, a split in which the labelled images
-    are among the unlabelled ones, to the stage's directory.
+    Writes two files to the stage's directory: pseudo_labels.npz, and everything.csv, a
+    split in which the labelled images are also among the unlabelled images.
 
     Args:
         stage: Directory of the stage whose classifier is used.
@@ -99,7 +99,7 @@ def label_all(
 
 
 def on_labels_of(stage: pathlib.Path) -> dict:
-    """Returns the settings of a run on the files that `label_all` wrote."""
+    """Returns the settings of a run that uses the files written by `label_all`."""
     return {
         **SPLIT_BY_FILE,
         "split_file": str(_everything(stage)),
@@ -178,7 +178,7 @@ def averaged(model: keras.Model, images: np.ndarray, *, views: int) -> np.ndarra
 
 
 def _crop(images: np.ndarray, top: int, left: int) -> np.ndarray:
-    """Returns a crop of the images with mirrored margins, like a training shift."""
+    """Returns a crop of the images, with mirrored margins as in training shifts."""
     height, width = images.shape[1:3]
     margins = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0))
     padded = np.pad(images, margins, mode="symmetric")

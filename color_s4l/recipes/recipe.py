@@ -1,4 +1,4 @@
-"""The interface of a recipe: a sequence of runs that hand files to the next run."""
+"""The interface of a recipe: training runs that use files of earlier runs."""
 
 import dataclasses
 import pathlib
@@ -24,10 +24,13 @@ class Stage:
 
     Attributes:
         kind: Purpose of the stage; `--stage=KIND.FLAG=VALUE` changes its settings.
-        changes: Fields of `Run` in which it differs from the run of the recipe.
-        afterwards: Function of the stage's directory and the images, called after the
-            stage is complete to write files for later stages. May be called again.
-        cycle: Number from 1 if the kind occurs several times; 0 if it occurs once.
+        changes: Name -> value of the fields of `Run` in which the stage differs from
+            the run of the recipe.
+        afterwards: Function that writes files for later stages. It is called with the
+            stage's directory and the images when the stage is complete, and may be
+            called again after a resume.
+        cycle: Number of the cycle, from 1, if there are several stages of this kind; 0
+            if there is one.
     """
 
     kind: str
@@ -62,7 +65,7 @@ class Recipe:
         """Returns the stages; the result of the last one is the recipe's result.
 
         Args:
-            run: The run of the recipe; a stage has its settings except `changes`.
+            run: The run of the recipe; a stage has the same settings except `changes`.
             folder: Directory that contains the directories of the stages.
 
         Raises:

@@ -10,8 +10,8 @@ from color_s4l.errors import InputError
 from color_s4l.fields import operands, option
 
 _DESCRIPTION = """Writes one self-contained HTML page about finished runs: error rates
-beside published ones, learning curves, mistakes, views, colours, settings, and
-how the runs were made.
+beside published error rates, learning curves, mistakes, views, colours, settings,
+commands, hardware and versions.
 
   python -m color_s4l.report runs/NAME
   python -m color_s4l.report runs/FIRST runs/SECOND --output=comparison.html
@@ -33,8 +33,8 @@ def report(flags: Report) -> None:
         flags: The command's flags.
 
     Raises:
-        InputError: A directory is not that of a finished run, or the folder of
-            `output` does not exist.
+        InputError: A directory holds no finished run, or the folder of `output` does
+            not exist.
     """
     # Imported here, because these modules take a second and --help does not need them.
     from color_s4l.report import page, records

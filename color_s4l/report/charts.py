@@ -1,7 +1,7 @@
 """Learning curves as SVG, and images as `data:` URLs, inside the page's HTML.
 
 Matplotlib draws the curves. Their colours are placeholders that are replaced by CSS
-variables, so that a curve changes with the page's dark mode. Text is stored as text,
+variables, so that the colours change with the page's dark mode. Text is stored as text,
 not as shapes.
 """
 
@@ -20,7 +20,7 @@ from PIL import Image
 
 from color_s4l.report.records import Record
 
-# Each run has its own colour and dashes; both repeat after this many runs.
+# Runs differ in colour and dashes; colours and dashes repeat if there are more runs.
 COLOURS = 6
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _INK, _GRID = "#0a0b0c", "#0a0b0d"
@@ -44,7 +44,7 @@ _TRAINING_COLUMNS = (
 # Columns of the log that are shown first; the others follow in the log's order.
 _FIRST = ("test_error", "validation_error", "loss")
 
-# Images with a longer side in pixels are stored as JPEG, others as PNG.
+# Images with a side of more than this many pixels are stored as JPEG, others as PNG.
 _LARGEST_PNG = 48
 
 
@@ -93,7 +93,7 @@ def _chart(name: str, records: Sequence[Record]) -> dict:
 
 
 def short(value: float) -> str:
-    """Returns a number with four digits and commas at thousands; "" if not finite."""
+    """Returns a number with four digits, or like "12,346"; "" if it is not finite."""
     if not np.isfinite(value):
         return ""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
@@ -106,8 +106,8 @@ def lines(
 
     Args:
         title: Name of the quantity; makes the identifiers inside the SVG unique.
-        series: For each line the run's number, the epochs and the values; a value
-            that is not finite leaves a gap.
+        series: For each line the run's number, the epochs and the values; values that
+            are not finite are left out.
         text: Description of the chart for screen readers.
 
     Returns:
@@ -117,13 +117,15 @@ def lines(
     figure = Figure(figsize=(3.4, 1.9))
     axis = figure.subplots()
     for number, epochs, values in series:
+        # Not every epoch has a value (`evaluate_every`).
+        known = np.isfinite(np.asarray(values, "float64"))
         axis.plot(
-            epochs,
-            values,
+            np.asarray(epochs)[known],
+            np.asarray(values)[known],
             color=_RUNS[number % COLOURS],
             linestyle=DASHES[number % len(DASHES)],
             linewidth=1.7,
-            marker="o" if len(epochs) < 2 else None,
+            marker="o" if known.sum() < 2 else None,
         )
     _style(axis)
     figure.tight_layout(pad=0.3)
@@ -184,7 +186,7 @@ def heat_map(shares: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
     Args:
         shares: Float `(rows, columns)` in [0, 1].
-        colour: RGB colour of the entry 1; the entry 0 is transparent.
+        colour: RGB colour of entries equal to 1; entries equal to 0 are transparent.
 
     Returns:
         uint8 `(rows, columns, 4)`.

@@ -1,4 +1,4 @@
-"""The HTML page: the values of its templates, and rendering."""
+"""Computes the values of the page's templates and renders the HTML page."""
 
 from collections.abc import Sequence
 
@@ -90,7 +90,7 @@ def _percent(error: float | None) -> str:
 
 
 def _repeated(records: Sequence[Record]) -> list[dict]:
-    """Returns means and deviations of the runs that differ only in the seed."""
+    """Returns means and standard deviations of runs that differ only in the seed."""
     rows = pd.DataFrame([tables.row(one.config, one.result) for one in records])
     summary = tables.summary(rows)
     if (summary["n"] == 1).all():

@@ -37,7 +37,7 @@ def read() -> pd.DataFrame:
 
 
 def comparable(dataset: str, labels: int) -> pd.DataFrame:
-    """Returns the published error rates that a measured one may be compared with.
+    """Returns the published error rates that a measured error may be compared with.
 
     Args:
         dataset: Name of the data set, as in `Run`.
@@ -65,7 +65,7 @@ def published_method_of(settings: Mapping[str, typing.Any]) -> str:
 
 
 def tables(records: Sequence[Record]) -> list[dict]:
-    """Returns published errors together with those of the runs.
+    """Returns published errors together with the errors of the runs.
 
     Args:
         records: The runs.
@@ -73,8 +73,8 @@ def tables(records: Sequence[Record]) -> list[dict]:
     Returns:
         For each data set and number of labels for which numbers are published:
         `dataset`, `labels` and `rows`, lowest error first. Each row has `name`,
-        `error`, `network`, `epochs`, `n`, `selection`, `source`, and the bools `ours`
-        (a run of this report) and `same` (the method of one of these runs).
+        `error`, `network`, `epochs`, `n`, `selection`, `source`, and two bools: `ours`
+        (the row is a run of this report) and `same` (a run has the same method).
     """
     grouped: dict[tuple[str, int], list[Record]] = {}
     for record in records:

@@ -1,4 +1,4 @@
-"""Run directories read for a report, without the data set, the model and Keras."""
+"""Reads run directories for a report, without the data set, the model and Keras."""
 
 import dataclasses
 import os
@@ -17,8 +17,8 @@ from color_s4l.artifacts.run_directory import (
 )
 from color_s4l.errors import InputError
 
-# Groups of arrays in samples.npz. The first group always exists. Another group exists
-# completely or not at all.
+# Groups of arrays in samples.npz. The first group always exists. Each other group is
+# either complete or missing.
 SAMPLES = (
     ("labels", "predicted", "confidence", "mistakes", "mistake_images"),
     ("tasks", "views", "proxy_probabilities"),
@@ -65,8 +65,8 @@ def read(paths: Sequence[str | os.PathLike]) -> list[Record]:
         Their records, in the same order.
 
     Raises:
-        InputError: No path is given, a directory is given twice or is not that of a
-            finished run, or its files are damaged.
+        InputError: No path is given, a directory is given twice, holds no finished run,
+            or has damaged files.
     """
     if not paths:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The section of one run: test errors by class, and sample images with captions."""
+"""The page's section on one run: test errors by class, and images with captions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from color_s4l.report.records import Record
 CONFUSIONS = 20
 # Colour of the confusion matrix of many classes; visible on white and on black.
 _HEAT = (45, 125, 210)
-# Images with a longer side in pixels are smoothed when the browser enlarges them.
+# Images with a side of more than this many pixels are smoothed when enlarged.
 _PIXELS = 64
 # Class names with more letters are written vertically above the confusion matrix.
 _SHORT = 4
@@ -126,7 +126,7 @@ def _confusion(matrix: np.ndarray, classes: tuple[str, ...]) -> dict:
         "cells": [],
         "image": charts.data_url(charts.heat_map(percent / 100, _HEAT)),
         "alt": f"Confusion matrix of {len(classes)} classes; {100 * right:.1f} % of "
-        "the images lie on its diagonal. The tables below list the others.",
+        "the images lie on its diagonal. The tables below list the other images.",
     }
 
 
@@ -152,7 +152,7 @@ def _mistakes(
 
 
 def _views(samples: Mapping[str, np.ndarray]) -> dict:
-    """Returns rows of images and columns of views, with the proxy head's answers."""
+    """Returns rows of images and columns of views, with the proxy predictions."""
     tasks = [str(task).replace("_", " ") for task in samples["tasks"]]
     probabilities = samples["proxy_probabilities"]
     guesses = probabilities.argmax(axis=2)
@@ -162,7 +162,7 @@ def _views(samples: Mapping[str, np.ndarray]) -> dict:
         for label, image in enumerate(images):
             guess = guesses[number, label]
             percent = f"{100 * probabilities[number, label, guess]:.0f}"
-            answer = f"the proxy head says {tasks[guess]} with {percent} %"
+            answer = f"the proxy head predicts {tasks[guess]} with {percent} %"
             picture = _picture(image, f"Image {number + 1}, {tasks[label]}: {answer}")
             caption = {"guess": tasks[guess], "confidence": percent}
             cells.append({**picture, **caption, "right": guess == label})
@@ -172,8 +172,8 @@ def _views(samples: Mapping[str, np.ndarray]) -> dict:
         "rows": rows,
         "right": int((guesses == np.arange(len(tasks))).sum()),
         "count": guesses.size,
-        # A random guess is right for one of an image's `len(tasks)` views, so for as
-        # many views as there are images.
+        # Mean number of correct random guesses: one of the `len(tasks)` views of each
+        # image.
         "chance": len(samples["views"]),
     }
 

@@ -1,4 +1,4 @@
-"""Loss terms, one per file; a method is a sum of them (`color_s4l.methods`)."""
+"""Loss terms, one per file; a method is a sum of terms (`color_s4l.methods`)."""
 
 from color_s4l.terms.term import Outcome, Progress, Term
 

@@ -26,15 +26,16 @@ from color_s4l.terms.term import Outcome, Progress, State, Term
 class AttentionDistance(Term):
     """Divergence of the strong view's attention map from the weak view's.
 
-    Gradient flows to both maps, because the report does not mention stopping it.
-    Averaged over all unlabelled images, confident or not, like FixMatch's loss.
+    Gradient flows to both maps, because the report does not mention a stop of the
+    gradient. The distance is 0 for images that are not confident; the loss is averaged
+    over all unlabelled images, like FixMatch's loss.
 
     Attributes:
         weight: Factor on the loss; 1: the distance is added to the loss.
         threshold: Smallest probability of the weak view's class; 0.95. The report also
             tries 0.75 and 0.6. Above 1: no image is used.
-        bn_stats: Whether the passes, shared with `FixMatch`, update the moving
-            statistics.
+        bn_stats: "both": the passes, which `FixMatch` also uses, update the moving
+            statistics; "supervised": they do not.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0

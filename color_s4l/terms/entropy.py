@@ -1,8 +1,9 @@
 """Conditional entropy minimisation: confident predictions for unlabelled images.
 
-Grandvalet & Bengio 2004; with VAT in Miyato et al. 2018 (section 4.1,
-https://arxiv.org/abs/1704.03976). Alone it only makes the network more confident in its
-own predictions (Zhai et al. 2019, section 3).
+Grandvalet & Bengio 2004; combined with VAT in Miyato et al. 2018 (section 4.1,
+https://arxiv.org/abs/1704.03976). Without another term for the unlabelled images it
+only makes the network more confident in its own predictions (Zhai et al. 2019, section
+3).
 """
 
 import dataclasses
@@ -24,12 +25,13 @@ class Entropy(Term):
     """Entropy of the class prediction in nats, averaged over the unlabelled images.
 
     Attributes:
-        weight: Factor at the end of the ramp; 1, as in Miyato et al. and, with VAT's
-            weight at 0.5, in S4L. USB: 0.06; MOAM: 0.3.
+        weight: Factor at the end of the ramp; 1, as in Miyato et al. and in S4L (where
+            VAT has the weight 0.5). USB: 0.06; MOAM: 0.3.
         ramp: "sigmoid", or USB's "linear".
         ramp_share: Length of the ramp as a share of the run; 0 as published: the full
             weight from the first step.
-        bn_stats: Whether the pass updates the moving statistics.
+        bn_stats: "both": the pass updates the moving statistics; "supervised": it does
+            not.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0

@@ -1,9 +1,10 @@
-"""Exemplars: the crops of an image are closer to each other than to other images.
+"""Exemplars: crops of one image should be closer than crops of different images.
 
 Zhai et al. 2019 (S4L-Exemplar, https://arxiv.org/abs/1905.03670) and its published
-code: eight crops of each image, labelled or not; class cross-entropy of all labelled
-crops; a batch-hard triplet loss with soft margin (Hermans et al. 2017) on normalised
-embeddings. The term replaces the class loss on whole images.
+code: eight crops of each labelled and unlabelled image. The loss is the class
+cross-entropy of all labelled crops, and a batch-hard triplet loss with soft margin
+(Hermans et al. 2017) on normalised embeddings. The term replaces the class loss on
+whole images.
 """
 
 import dataclasses
@@ -31,13 +32,14 @@ class Exemplar(Term):
 
     The triplet loss is computed for the labelled and for the unlabelled images
     separately, and averaged. Negative examples come from the same device, as published,
-    so there are fewer of them with several devices. A labelled image that is drawn
-    twice for a step counts as two images. Without the class loss (the self-supervised
-    baseline) no labelled images are read, because the unlabelled images include them.
+    so an image has fewer negative examples with several devices. A labelled image that
+    is drawn twice for a step counts as two images. Without the class loss (the
+    self-supervised baseline) the term reads no labelled images, because they are also
+    among the unlabelled images.
 
     Attributes:
         weight: Factor on the triplet loss; 1.
-        class_weight: Factor on the class loss; 1. 0: no class loss, no class head.
+        class_weight: Factor on the class loss; 1. 0: no class loss and no class head.
         embedding: Size of an embedding; 1,000.
     """
 
@@ -82,11 +84,15 @@ class Exemplar(Term):
 
 
 def triplet_losses(embeddings: Tensor, copies: int) -> Tensor:
-    """Returns softplus(distance to the farthest copy - distance to the nearest other).
+    """Returns softplus(distance to farthest positive - distance to nearest negative).
+
+    The positives of a copy are the other copies of the same image; the negatives are
+    the copies of all other images.
 
     Args:
         embeddings: Float `(images * copies, size)`, the copies of an image in
-            adjacent rows; at least two images. They are divided by their lengths.
+            adjacent rows; at least two images. Each row is divided by its length
+            first.
         copies: Number of copies of each image, at least 2.
 
     Returns:

@@ -1,7 +1,8 @@
-"""Interpolation consistency: mixtures of images get mixtures of predictions.
+"""Interpolation consistency: the prediction for a mixture is the mixed prediction.
 
-Verma et al. 2019 (ICT, https://arxiv.org/abs/1903.03825): a Mean Teacher predicts two
-unlabelled images, the student predicts their mixture.
+Verma et al. 2019 (ICT, https://arxiv.org/abs/1903.03825): the student's prediction for
+a mixture of two unlabelled images should equal the same mixture of a Mean Teacher's
+predictions for the two images.
 """
 
 import dataclasses
@@ -23,21 +24,21 @@ from color_s4l.terms.term import Outcome, Progress, Shapes, State
 @register_term("ict", tested_with={"ramp_share": 0.03})
 @dataclasses.dataclass(frozen=True)
 class InterpolationConsistency(MeanTeacher):
-    """Squared distance, averaged over the classes and the mixed unlabelled images.
+    """Squared distance of predictions, averaged over classes and mixed images.
 
     Attributes:
-        weight: Factor at the end of the ramp, for a mean over classes; 8 as in
-            `MeanTeacher`. Differs from the paper: 100.
+        weight: Factor on the loss at the end of the ramp; 8 as in `MeanTeacher`.
+            Differs from the paper: 100.
         decay: Decay of the teacher's weights after the ramp; 0.999 as published.
         ramp_decay: Decay during the ramp; also 0.999.
         ramp: "sigmoid" as published, or "linear".
         ramp_share: Length of the ramp as a share of the run; 100 of 400 epochs.
-        bn_stats: Whether the student's pass over mixtures updates the moving
-            statistics.
+        bn_stats: "both": the student's pass over the mixed images updates the moving
+            statistics; "supervised": it does not.
         alpha: Parameter of the Beta distribution of the proportions; 1 as published
             for CIFAR-10, 0.1 for SVHN.
-        per_image: Whether each image has its own proportion, instead of one for the
-            step as in the published code.
+        per_image: True: each image has its own proportion. False: all images of a
+            step have the same proportion, as in the published code.
     """
 
     ramp_decay: Annotated[float, Below(1)] = 0.999
@@ -70,6 +71,10 @@ class InterpolationConsistency(MeanTeacher):
             terms={"ict_loss": weight * ops.mean(distance)},
             watch={"ict_weight": weight},
         )
+
+    def further_weights(self) -> tuple[str, ...]:
+        """Returns the name of the teacher's weights."""
+        return ("ict_teacher",)
 
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the teacher's weights, under another name than `MeanTeacher`'s."""

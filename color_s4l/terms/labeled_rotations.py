@@ -1,9 +1,10 @@
-"""Class and rotation of labelled images in all four rotations.
+"""Class loss and rotation loss of labelled images in all four rotations.
 
 Zhai et al. 2019 (S4L-Rotation, https://arxiv.org/abs/1905.03670) and its published
 code: class cross-entropy of all four rotations, and half of the rotation loss; the
 other half is the rotation loss of the unlabelled images (`Proxies`). The term replaces
-the class loss on upright images; classifying the rotated ones "adds almost 1 %".
+the class loss on upright images; training it on the rotated images too "adds almost
+1 %".
 """
 
 import dataclasses

@@ -6,16 +6,22 @@ from keras import ops
 from color_s4l.backend import Tensor
 
 
-def label_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+def label_entropy(labels: Tensor, logits: Tensor, smoothing: float = 0.0) -> Tensor:
     """Returns the cross-entropy of predictions with class labels, in nats.
 
     Args:
         labels: Integers `(batch,)`.
         logits: Float `(batch, classes)`.
+        smoothing: Probability that is shared equally by all classes, in [0, 1).
 
     Returns:
         Float `(batch,)`, at least 0.
     """
+    if smoothing:
+        classes = logits.shape[-1]
+        targets = ops.one_hot(labels, classes, dtype="float32")
+        targets = (1 - smoothing) * targets + smoothing / classes
+        return cross_entropy(targets, logits)
     return keras.losses.sparse_categorical_crossentropy(
         labels, logits, from_logits=True
     )
@@ -53,7 +59,7 @@ def squared_distance(first: Tensor, second: Tensor) -> Tensor:
 
     The consistency loss of Laine & Aila 2017 (algorithm 1,
     https://arxiv.org/abs/1610.02242). Gradient flows to both sides: if one side is a
-    target, stop its gradient before.
+    target, apply `stop_gradient` to it first.
 
     Args:
         first: Probabilities, float `(batch, classes)`.
@@ -76,9 +82,9 @@ def squared_distance(first: Tensor, second: Tensor) -> Tensor:
 def divergence(target: Tensor, logits: Tensor) -> Tensor:
     """Returns the Kullback-Leibler divergence of predictions from targets, in nats.
 
-    sum p log(p / q), p = softmax(target), q = softmax(logits). Gradient flows to both
-    sides. Computed from logits: the result is finite for any logits and exact near 0,
-    where the addends cancel.
+    sum p log(p / q), where p = softmax(target) and q = softmax(logits). Gradient flows
+    to both sides. The divergence is computed from logits, so it is finite for any
+    logits, and exact near 0, where positive and negative summands cancel.
 
     Args:
         target: Logits of p, float `(batch, classes)`.

@@ -1,8 +1,9 @@
 """Manifold mixup: mixup of the features before a random stage of the trunk.
 
-Verma et al. 2019 (https://arxiv.org/abs/1806.05236). The mixed layer is drawn from the
-images themselves and the features between the trunk's stages, where the resolution
-changes. The term replaces the class loss on plain images.
+Verma et al. 2019 (https://arxiv.org/abs/1806.05236). In each step, one stage of the
+trunk is drawn, and its inputs are mixed: for the first stage the images, for the others
+the features of the stage before it. A stage ends where the resolution changes. The term
+replaces the class loss on plain images.
 """
 
 import dataclasses
@@ -29,8 +30,8 @@ class ManifoldMixup(Term):
     Attributes:
         weight: Factor on the loss; 1 as published.
         alpha: Parameter of the Beta distribution of the proportions; 2 as published.
-        per_image: Whether each image has its own proportion, instead of one for the
-            step as in the published code.
+        per_image: True: each image has its own proportion. False: all images of a
+            step have the same proportion, as in the published code.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0
@@ -40,7 +41,7 @@ class ManifoldMixup(Term):
     reads = ("labeled",)
 
     def draw(self, seed: SeedGenerator, shapes: Shapes) -> tuple[Tensor, Tensor]:
-        """Draws the proportions of the labelled images, and a number for the stage."""
+        """Draws the proportions of the images, and a number that selects the stage."""
         shape = shapes["labeled"][:2]
         stage = keras.random.uniform((1, 1), seed=seed)
         shares = mixing.draw_shares(seed, shape, self.alpha, self.per_image)
@@ -60,10 +61,11 @@ class ManifoldMixup(Term):
 
 
 def _features(network: Network, images: Tensor, share: Tensor, place: Tensor) -> Tensor:
-    """Returns the trunk's features, mixed before the stage at `place` in [0, 1).
+    """Returns the trunk's features; the inputs of one stage are mixed.
 
-    There is no Python branch on the drawn number: before the other stages the features
-    are mixed with the share 1, which leaves them unchanged.
+    `place`, in [0, 1), selects the stage. It is not known when the step is compiled, so
+    the inputs of all stages are mixed; for the other stages with the share 1, which
+    leaves the inputs unchanged.
     """
     features, stages = images, network.stages
     chosen = ops.floor(place * len(stages))

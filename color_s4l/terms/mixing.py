@@ -30,7 +30,8 @@ def draw_shares(
         seed: SeedGenerator, advanced in place.
         shape: `(groups, images per group)`.
         alpha: Parameter of the Beta distribution, more than 0.
-        per_image: Whether each image has its own proportion, or all have one.
+        per_image: True: each image has its own proportion. False: all images have the
+            same proportion.
 
     Returns:
         Float of the given shape, in [0, 1].
@@ -42,8 +43,8 @@ def draw_shares(
 def _beta_quantiles(uniform: Tensor, alpha: float) -> Tensor:
     """Returns the quantiles of Beta(alpha, alpha) at numbers in [0, 1).
 
-    They are interpolated in a table. Keras draws Beta numbers from Gamma numbers, for
-    which TensorFlow's XLA has no kernel (seen with 2.21).
+    The quantiles are interpolated in a table. `keras.random.beta` is not used: it draws
+    Gamma numbers, for which TensorFlow's XLA has no kernel (seen with 2.21).
     """
     table = ops.convert_to_tensor(_table(alpha))
     place = uniform * (POINTS - 1)

@@ -23,7 +23,7 @@ from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 @register_term("mixmatch")
 @dataclasses.dataclass(frozen=True)
 class MixMatch(Term):
-    """Cross-entropy of mixed labelled, squared distance of mixed unlabelled images.
+    """Cross-entropy of mixed labelled images, squared distance of unlabelled ones.
 
     The partner of an image is drawn from all labelled and unlabelled images of the
     neighbouring group of the step (`StepBatches`). Differs from the paper: there, the
@@ -33,8 +33,8 @@ class MixMatch(Term):
         weight: Factor on the loss of the unlabelled images at the end of the ramp; 100
             as in USB (150 for CIFAR-100; the paper: 75 for CIFAR-10). The ramps of
             USB and the paper last hundreds of thousands of steps. In runs of some
-            hundred steps, at this library's learning rate, 100 leads to one prediction
-            for all images; 10 works well.
+            hundred steps, at this library's learning rate, a network trained with 100
+            predicts the same class for all images; 10 works well.
         temperature: Temperature of the sharpening; 0.5. 1: no sharpening.
         alpha: Parameter of the Beta distribution of the proportions; 0.5 as in USB
             (the paper: 0.75).
@@ -43,12 +43,13 @@ class MixMatch(Term):
         ramp: "linear" as in USB, or "sigmoid".
         ramp_share: Length of the ramp as a share of the run; 0.4 as in USB (1/64 in
             the defaults of its code).
-        bn_stats: Passes that update the moving statistics. "supervised": only
-            the mixed labelled images, which then have a separate pass. "both": all
-            passes, also those that predict the targets. Differs from the paper: in its
-            code, and in USB, the mixed images are divided into parts of the size of the
-            labelled batch, with labelled and unlabelled images interleaved, and only
-            the first part updates the moving statistics.
+        bn_stats: Passes that update the moving statistics. "supervised": only the pass
+            over the mixed labelled images, which is then separate from the pass over
+            the others. "both": all passes, including those that predict the targets.
+            Differs from the paper: in its code, and in USB, the mixed images are
+            divided into parts of the size of the labelled batch, with labelled and
+            unlabelled images interleaved, and only the first part updates the moving
+            statistics.
     """
 
     weight: Annotated[float, AtLeast(0)] = 100.0
@@ -95,7 +96,10 @@ class MixMatch(Term):
         )
 
     def _logits(self, network: Network, mixed: Tensor, labeled: int) -> Tensor:
-        """Returns logits of mixed images `(groups, members, ...)`, labelled first."""
+        """Returns the logits of mixed images `(groups, members, ...)`.
+
+        In each group the labelled images come first.
+        """
         if self.bn_stats == "both":
             return _logits(network, mixed)
         first = _logits(network, mixed[:, :labeled])
@@ -141,10 +145,11 @@ def _mixed(parts: list[Tensor], share: Tensor, order: Tensor) -> Tensor:
     Args:
         parts: Three tensors `(images, ...)`.
         share: Float `(groups * members,)`.
-        order: int32 `(groups, members)`: positions of the partners in the other group.
+        order: int32 `(groups, members)`: positions of the partners in the neighbouring
+            group.
 
     Returns:
-        `(groups, members, ...)`, in each group the labelled ones first.
+        `(groups, members, ...)`; in each group the labelled images come first.
     """
     groups, members = order.shape
     own = ops.concatenate([_by_group(part, groups) for part in parts], axis=1)

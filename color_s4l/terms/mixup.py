@@ -27,7 +27,7 @@ class Mixup(Term):
     Attributes:
         weight: Factor on the loss; 1 as published.
         alpha: Parameter of the Beta distribution of the proportions; 1 as published
-            for CIFAR. Close to 0, images are hardly mixed.
+            for CIFAR. With a value close to 0, images are hardly mixed.
         per_image: True: each image has its own proportion. False: all images of a
             step have the same proportion, as in the published code.
     """

@@ -1,6 +1,6 @@
 """Forward passes of the student over the views of a step, and pseudo-labels from them.
 
-Terms that read the same view share one pass, so it is computed once.
+Terms that read the same view share one pass, so the pass is computed once.
 """
 
 import contextlib
@@ -70,7 +70,7 @@ def student_pass(
 def moving_statistics(
     network: Network, bn_stats: str
 ) -> contextlib.AbstractContextManager:
-    """Returns a context in which passes update the moving statistics, or do not.
+    """Returns a context in which passes update, or do not update, moving statistics.
 
     Args:
         network: The student.

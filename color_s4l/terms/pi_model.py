@@ -1,4 +1,4 @@
-"""Pi-model: two passes over one image give the same prediction.
+"""Pi-model: two passes over one image should give the same prediction.
 
 Laine & Aila 2017 (algorithm 1, https://arxiv.org/abs/1610.02242): squared distance of
 the class probabilities of two differently augmented views, each with its own dropout.
@@ -24,21 +24,23 @@ class PiModel(Term):
 
     Differs from the paper: the weight. The paper's 100 x labels / images is for one
     batch of labelled and unlabelled images, where the class loss has the factor
-    labels / images too. Relative to this library's class loss, a mean over labelled
-    images, it is 100, chosen for Adam and 300 epochs. With SGD, as here, the class loss
-    of a short run has no effect beside it (built-in digits, 100 labels, 10 epochs, one
-    seed: 63 % error; supervised 42 %; weight 10: 26 %). USB's 10 is for SGD with
-    Nesterov momentum and the same class loss as here.
+    labels / images too. In this library the class loss is a mean over the labelled
+    images, so the same weight is 100. It was chosen for Adam and 300 epochs. In a short
+    run with SGD, as here, the class loss has no effect next to a consistency loss of
+    this weight (built-in digits, 100 labels, 10 epochs, one seed: 63 % error;
+    supervised 42 %; weight 10: 26 %). USB's 10 is for SGD with Nesterov momentum and
+    the same class loss as here.
 
     Attributes:
-        weight: Factor at the end of the ramp, for a mean over classes; USB's 10. The
-            paper: 100 (see above); realistic-ssl-evaluation: 20.
+        weight: Factor on the loss at the end of the ramp; USB's 10. The paper: 100 (see
+            above); realistic-ssl-evaluation: 20.
         ramp: "sigmoid" as published, or USB's "linear".
         ramp_share: Length of the ramp as a share of the run; 80 of 300 epochs. USB:
             0.4.
-        both_sides: Whether gradient flows into both passes, as published; USB: only
-            into the second.
-        bn_stats: Whether the passes update the moving statistics.
+        both_sides: True: gradient flows into both passes, as published. False: only
+            into the second pass, as in USB.
+        bn_stats: "both": the passes update the moving statistics; "supervised": they do
+            not.
     """
 
     weight: Annotated[float, AtLeast(0)] = 10.0

@@ -1,9 +1,9 @@
 """Polyak averaging: evaluate the moving average of the weights.
 
 Zhai et al. 2019 (S4L, section 6, and its published code): the contribution of old
-weights to the average halves every epoch; zero-debiased, so that the first average is
-the first weights. Training is unchanged; the average's error is reported beside the
-student's.
+weights to the average halves every epoch. The average is zero-debiased, so after the
+first update it equals the weights. Training is unchanged; the error of the average is
+reported in addition to the student's.
 """
 
 import dataclasses
@@ -63,6 +63,20 @@ class Averages(keras.layers.Layer):
         ]
 
 
+def warmed_up(decay: Tensor | float, updates: Tensor) -> Tensor:
+    """Returns the decay of an average that must not keep the first weights for long.
+
+    Args:
+        decay: Decay in [0, 1).
+        updates: Number t of updates so far.
+
+    Returns:
+        At most (1 + t) / (10 + t), as in TensorFlow's `ExponentialMovingAverage`.
+    """
+    updates = ops.cast(updates, "float32")
+    return ops.minimum(decay, (1 + updates) / (10 + updates))
+
+
 def _value_of(variable: keras.Variable) -> Callable:
     """Returns an initialiser that returns a copy of a variable's value."""
     value = np.array(keras.ops.convert_to_numpy(variable))
@@ -82,7 +96,7 @@ class Polyak(Term):
     Attributes:
         half_life: Number of epochs (passes over the unlabelled images) in which the
             contribution of old weights halves; 1 as published, where an epoch is a
-            pass over the labelled images and a run has 200 to 1,000 of them.
+            pass over the labelled images and a run has 200 to 1,000 epochs.
     """
 
     half_life: Annotated[float, Above(0)] = 1.0
@@ -106,9 +120,14 @@ class Polyak(Term):
     ) -> None:
         """Moves the average at the zero-debiased rate."""
         decay = 0.5 ** (1 / (self.half_life * progress.steps_per_epoch))
-        # The step is 0 if loss scaling skipped the first update; use the rate of 1.
+        # The step is 0 if loss scaling skipped the first update. Then the rate of step
+        # 1 is used.
         updates = ops.maximum(ops.cast(progress.step, "float32"), 1.0)
         state.move(network, (1 - decay) / (1 - ops.power(decay, updates)))
+
+    def further_weights(self) -> tuple[str, ...]:
+        """Returns the name of the averages."""
+        return ("average",)
 
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the averages."""

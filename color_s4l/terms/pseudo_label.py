@@ -1,8 +1,8 @@
 """Pseudo-labels: train on the class that the same pass predicts confidently.
 
 Lee 2013, in the form of USB (Wang et al. 2022) and of FixMatch's code: class
-cross-entropy of a weak view with its own most probable class, if it is probable
-enough; the weight grows over the first part of the run.
+cross-entropy of a weak view with its own most probable class, if the probability of
+this class reaches a threshold. The weight grows over the first part of the run.
 """
 
 import dataclasses
@@ -25,11 +25,12 @@ class PseudoLabel(Term):
 
     Attributes:
         weight: Factor at the end of the ramp; 1.
-        threshold: Smallest probability of a pseudo-label; 0.95. Above 1: none.
+        threshold: Smallest probability of a pseudo-label; 0.95. Above 1: no
+            pseudo-labels.
         ramp: "linear" as in USB, or "sigmoid".
         ramp_share: Length of the ramp as a share of the run; 0.4.
-        bn_stats: Whether the pass updates the moving statistics; "supervised" as
-            published: only labelled passes do.
+        bn_stats: "supervised", as published: the pass does not update the moving
+            statistics; "both": it does.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0

@@ -1,8 +1,9 @@
 """Pseudo-labels for one epoch: confident predictions are labels in the next epoch.
 
-Lee 2013, in the form of a student report: first a warm-up on labels only; then every
-unlabelled image whose most probable class reaches a threshold is trained on with that
-class in the next epoch. The pseudo-labels are replaced in every epoch.
+Lee 2013, in the form of a student report. In a warm-up the network trains on labels
+only. Then, if the probability of an unlabelled image's most probable class reaches a
+threshold, this class is the label of the image in the next epoch. The pseudo-labels are
+replaced in every epoch.
 """
 
 import dataclasses
@@ -38,8 +39,9 @@ class PseudoLabelEpochs(Term):
             one.
         threshold: Smallest probability of a pseudo-label; 0.95. The report also tries
             0.75 and 0.6. Above 1: no pseudo-labels.
-        warm_up: Share of the run on labels only; 10 of 300 epochs.
-        bn_stats: Whether the pass updates the moving statistics.
+        warm_up: Share of the run that trains on labels only; 10 of 300 epochs.
+        bn_stats: "both": the pass updates the moving statistics; "supervised": it does
+            not.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0
@@ -56,7 +58,10 @@ class PseudoLabelEpochs(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Computes `pseudo_epochs_loss`; also logs `pseudo_epochs_labeled`, in %."""
+        """Computes `pseudo_epochs_loss`.
+
+        Also logs `pseudo_epochs_labeled`, the percentage of images with a pseudo-label.
+        """
         outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
         labels = ops.cast(state.read(batch["index"]), "int32")
         known = ops.cast(labels != NONE, "float32")

@@ -27,7 +27,8 @@ class Relabeled(Term):
         weight: Factor on the loss.
         hard: True: the target is the most probable class. False: the target is the
             distribution of all classes.
-        bn_stats: Whether the pass updates the moving statistics.
+        bn_stats: "both": the pass updates the moving statistics; "supervised": it does
+            not.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0
@@ -39,7 +40,11 @@ class Relabeled(Term):
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Computes `relabeled_loss`; also logs `relabeled_error`, disagreement in %."""
+        """Computes `relabeled_loss`.
+
+        Also logs `relabeled_error`, the share of predictions that differ from the
+        labels, in %.
+        """
         logits = student_pass(network, batch, "weak", self.bn_stats).outputs["class"]
         targets = batch["targets"]
         labels = ops.argmax(targets, axis=-1)

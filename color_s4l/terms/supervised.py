@@ -9,7 +9,7 @@ from typing import Annotated
 
 from keras import ops
 
-from color_s4l.fields import AtLeast
+from color_s4l.fields import AtLeast, Below
 from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
@@ -28,9 +28,12 @@ class Supervised(Term):
 
     Attributes:
         weight: Factor on the loss; 1 as published.
+        label_smoothing: Probability that is shared equally by all classes; 0 as
+            published. airbench: 0.2.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0
+    label_smoothing: Annotated[float, Below(1)] = 0.0
 
     reads = ("labeled",)
     class_weighted = True
@@ -41,7 +44,7 @@ class Supervised(Term):
     ) -> Outcome:
         """Computes `class_loss`; also logs the error rate `train_error` in %."""
         logits = student_pass(network, batch, "labeled").outputs["class"]
-        entropy = losses.label_entropy(batch["labels"], logits)
+        entropy = losses.label_entropy(batch["labels"], logits, self.label_smoothing)
         if WEIGHTS in batch:
             entropy = batch[WEIGHTS] * entropy
         return Outcome(

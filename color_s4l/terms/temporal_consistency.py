@@ -22,11 +22,12 @@ from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 class TemporalConsistency(Term):
     """KL(last epoch || now), averaged over the unlabelled images.
 
-    In the first epoch an image has no earlier prediction; its divergence is 0.
+    In the first epoch an image has no earlier prediction, and its divergence is 0.
 
     Attributes:
         weight: Factor on the loss.
-        bn_stats: Whether the pass updates the moving statistics.
+        bn_stats: "both": the pass updates the moving statistics; "supervised": it does
+            not.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0

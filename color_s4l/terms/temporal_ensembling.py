@@ -1,8 +1,8 @@
 """Temporal ensembling: consistency with the predictions of earlier epochs.
 
-Laine & Aila 2017 (algorithm 2, https://arxiv.org/abs/1610.02242): every unlabelled
-image has a moving average of its predictions, one per epoch, corrected for its start
-at zero.
+Laine & Aila 2017 (algorithm 2, https://arxiv.org/abs/1610.02242): the target of an
+unlabelled image is a moving average of the predictions for it, one per epoch. The
+average starts at zero and is corrected for this start.
 """
 
 import dataclasses
@@ -76,17 +76,18 @@ class TemporalEnsembling(Term):
     In the first epoch an image has no average yet; its distance is 0.
 
     The published weight is 30 x labels / images in one batch of labelled and
-    unlabelled images, where the class loss has the factor labels / images too.
-    Relative to this library's class loss, a mean over labelled images, it is 30.
+    unlabelled images, where the class loss has the factor labels / images too. In this
+    library the class loss is a mean over the labelled images, so the same weight is 30.
 
     Attributes:
-        weight: Factor at the end of the ramp, for a mean over classes; 30 (see above).
-        decay: alpha of the paper, decay of the averages, in [0, 1); 0.6, for 300
+        weight: Factor on the loss at the end of the ramp; 30 (see above).
+        decay: Decay of the averages (alpha in the paper), in [0, 1); 0.6, for 300
             epochs. In runs of a few epochs the corrected average is close to the mean
             of all predictions.
         ramp: "sigmoid" as published, or "linear".
         ramp_share: Length of the ramp as a share of the run; 80 of 300 epochs.
-        bn_stats: Whether the pass updates the moving statistics.
+        bn_stats: "both": the pass updates the moving statistics; "supervised": it does
+            not.
     """
 
     weight: Annotated[float, AtLeast(0)] = 30.0

@@ -1,7 +1,7 @@
-"""The interface of a term, one addend of a method's loss.
+"""The interface of a loss term; the loss of a method is the sum of its terms.
 
 A term is a frozen dataclass whose fields are its hyper-parameters. It is registered
-with `register_term` next to its definition; docs/add_a_term.md shows a complete one.
+with `register_term` next to its definition; docs/add_a_term.md shows a complete term.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from color_s4l.terms.passes import Batch
 
 # The layer that `create_state` returned, or None.
 State = typing.Any
-# The tensors that the terms kept in `loss`, by name.
+# `Outcome.kept` of all terms: tensors by name.
 Kept = Mapping[str, Tensor]
 # Shapes of the step's "labeled" and "unlabeled" images.
 Shapes = Mapping[str, tuple[int, ...]]
@@ -37,7 +37,7 @@ class Outcome(typing.NamedTuple):
         watch: Named scalars that are only logged.
         kept: Named tensors for `after_update`, with the batch as first axis. On
             several devices, `loss` returns one device's rows and `after_update`
-            receives the rows of the whole step. None: nothing.
+            receives the rows of the whole step. None: no tensors.
     """
 
     terms: dict[str, Tensor]
@@ -75,8 +75,8 @@ class Progress(typing.NamedTuple):
 
         Args:
             form: "sigmoid": exp(-5 (1 - t)^2), from 0.0067 to 1 (Laine & Aila 2017;
-                Tarvainen & Valpola 2017), t being `done(share)`; "linear": t (Wang
-                et al. 2022, USB).
+                Tarvainen & Valpola 2017); "linear": t (Wang et al. 2022, USB). Here t
+                is `done(share)`.
             share: Length of the ramp as a share of the run's steps.
 
         Returns:
@@ -88,15 +88,15 @@ class Progress(typing.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """One addend of a method's loss. Terms with equal fields are the same term.
+    """One term of a method's loss. Terms with equal fields are the same term.
 
-    The fields of a subclass are its hyper-parameters: their defaults are the source's
-    values, their type hints hold their ranges (`color_s4l.fields`).
+    The fields of a subclass are its hyper-parameters. The default of a field is the
+    published value; its type hint contains the allowed range (`color_s4l.fields`).
 
     Attributes:
         reads: Names of the views that the loss reads, unless `views` is overridden.
         class_weighted: Whether the loss multiplies each labelled image's loss by
-            `batch["label_weights"]` where the batch has it (`balance`).
+            `batch["label_weights"]`, if the batch contains them (setting `balance`).
         one_pass: Whether the loss needs exactly one forward pass, over all its views,
             and no other term needs this pass. Terms with this property can run in
             parallel.
@@ -121,14 +121,14 @@ class Term:
 
         Returns:
             Name of each head -> its number of outputs, or a `Gate`: a function that
-            builds a model. The model maps the features to one map, which multiplies
-            the features before they are pooled. The map is also an output of the
-            network, with the name of the head.
+            builds a model from the features to a map of weights. The features are
+            multiplied by this map before they are pooled. The map is also an output of
+            the network, with the name of the head.
         """
         return {"class": num_classes}
 
     def proxy_tasks(self) -> tuple[str, ...]:
-        """Returns the views that the head "proxy" distinguishes, in label order."""
+        """Returns the views that the head "proxy" classifies, in label order."""
         return ()
 
     def draw(self, seed: SeedGenerator, shapes: Shapes) -> typing.Any:
@@ -151,15 +151,16 @@ class Term:
         """Returns a layer whose weights the term keeps from step to step, or None.
 
         Args:
-            network: The student, built.
-            num_examples: Number of unlabelled images; `batch["index"]` is below it.
+            network: The student (the network that is trained), built.
+            num_examples: Number of unlabelled images; `batch["index"]` contains
+                smaller numbers.
         """
         return None
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
-        """Computes the step's named scalars; gradient flows through `Outcome.terms`.
+        """Computes the named scalars of a step; gradient flows through `Outcome.terms`.
 
         Args:
             network: The student.
@@ -174,7 +175,7 @@ class Term:
     def after_update(
         self, network: Network, state: State, kept: Kept, progress: Progress
     ) -> None:
-        """Changes `state` after the optimizer's update; no other method changes it.
+        """Changes `state` after the optimizer's update; no other method may change it.
 
         Args:
             network: The student, updated.
@@ -183,8 +184,16 @@ class Term:
             progress: `step` is the number of updates so far, from 1.
         """
 
+    def unread_views(self) -> int:
+        """Returns how many views of an unlabelled image are not read in every step."""
+        return 0
+
+    def further_weights(self) -> tuple[str, ...]:
+        """Returns the names of the weights that `evaluated` returns."""
+        return ()
+
     def evaluated(self, network: Network, state: State) -> Mapping[str, Values]:
-        """Returns further weights to evaluate and save beside the student's.
+        """Returns further weights to evaluate and save in addition to the student's.
 
         Args:
             network: The student.

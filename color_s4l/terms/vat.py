@@ -1,8 +1,9 @@
 """Virtual adversarial training: consistency under the worst small change.
 
 Miyato et al. 2018 (https://arxiv.org/abs/1704.03976); Zhai et al. 2019 (S4L, section
-3). Power iteration finds the change of an image, of a fixed length, that changes the
-prediction most: the gradient of the divergence at a tiny change in a random direction.
+3). Power iteration finds the change of fixed length that changes the prediction for an
+image most. Its direction is the gradient of the divergence, taken at a tiny change in a
+random direction.
 """
 
 import dataclasses
@@ -23,8 +24,8 @@ from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass
 from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
 
-# Smallest `xi` in half precision. It is 0.18 for each of 3,072 values, well above the
-# rounding of bfloat16 near 1.
+# Smallest `xi` in half precision. It changes each of 3,072 values by 0.18, well above
+# the rounding error of bfloat16 near 1.
 SMALLEST_HALF = 10.0
 
 
@@ -40,23 +41,24 @@ class Vat(Term):
     Attributes:
         weight: Factor at the end of the ramp; 1. S4L: 0.5; MOAM, realistic-ssl: 0.3.
         epsilon: Euclidean length of the change over all values of an image; 8, the
-            authors' value for CIFAR-10 with whitening and augmentation, where images
-            have the length 55, as here at any size. Authors, without augmentation: 10;
-            SVHN: 3.5. USB: 6, student report: 10, both at this scale. S4L's 40 is for
-            150,528 values in [-1, 1], with a length of about 200.
+            authors' value for CIFAR-10 with whitening and augmentation. Their images
+            have the length 55, as images in this library at any size. The authors'
+            values without augmentation: 10; for SVHN: 3.5. For images of this length
+            USB has 6 and a student report 10. S4L's 40 is for images of 150,528 values
+            in [-1, 1], with a length of about 200.
         xi: Length of the change at which the gradient is taken; 1e-6 as in the
             authors' code and S4L. In float32 the divergence at this length consists of
-            rounding errors. After one iteration the direction is as good as with 0.01
-            (measured by the divergence at `epsilon`). After five iterations it is worse
-            (cosine with the exact direction 0.60; with 0.01: 0.97), so use 0.01 then.
-            Student report: 10.
-        iterations: Number of power iterations; 1. 0: the drawn direction is used.
-            Student report: 5.
+            rounding errors. With one iteration the direction is still as good as with
+            `xi` = 0.01 (measured by the divergence at `epsilon`). With five iterations
+            it is worse (cosine with the exact direction 0.60; with 0.01: 0.97), so use
+            0.01 in this case. Student report: 10.
+        iterations: Number of power iterations; 1. 0: the random direction is used
+            unchanged. Student report: 5.
         ramp: "sigmoid", or USB's "linear".
         ramp_share: Length of the ramp as a share of the run; 0 as published: the full
             weight from the first step.
-        bn_stats: Whether the pass over the unchanged images updates the moving
-            statistics.
+        bn_stats: "both": the pass over the unchanged images updates the moving
+            statistics; "supervised": it does not.
 
     Raises:
         InputError: (`create_state`) `xi` is too small for half precision.
@@ -120,8 +122,8 @@ class Vat(Term):
 def unit(directions: Tensor) -> Tensor:
     """Scales each direction to length 1.
 
-    They are divided by their largest value first: the squares of tiny values would be
-    rounded to 0.
+    Each direction is divided by its largest value first, because the squares of tiny
+    values would be rounded to 0.
 
     Args:
         directions: Float `(batch, ...)`.

@@ -1,1 +1,1 @@
-"""The training step on TensorFlow and JAX, and the files of a run."""
+"""Training runs: inputs, learner, evaluation, checkpoints and results."""

@@ -1,17 +1,20 @@
-"""From resolved settings and inputs to a compiled learner."""
+"""Builds a compiled learner from resolved settings and inputs."""
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Sequence
 
 import keras
 import numpy as np
+from keras import ops
 
 from color_s4l import data, methods
 from color_s4l.artifacts import cache
 from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.backend import Tensor
 from color_s4l.data import Data, StepBatches
 from color_s4l.networks import TRUNKS, Network
 from color_s4l.networks.structure import freeze
@@ -28,11 +31,18 @@ from color_s4l.training.learner import Learner, Plan
 from color_s4l.training.schedules import Schedule
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
-from color_s4l.views.preprocessing import Preprocessing, whitening
+from color_s4l.views.preprocessing import (
+    Preprocessing,
+    channel_statistics,
+    whitening,
+)
 from color_s4l.views.step import LABELED, UNLABELED, StepViews
 from colorization.colorizer import Colorizer
 
 logger = logging.getLogger(__name__)
+
+# Number of training images on which the layers of a trunk are fitted.
+ADAPTED_IMAGES = 5000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +54,8 @@ class Prepared:
         data: The images.
         batches: The step batches, with the split.
         learner: The compiled learner.
-        classifier: Raw images to probabilities; shares the learner's weights.
+        classifier: Model from raw images to probabilities; it shares the learner's
+            weights.
         colorizer: One line about the colorizer; None if there is none.
     """
 
@@ -73,13 +84,13 @@ def build_network(
         image_shape: `(height, width, channels)`.
         num_classes: Number of classes.
         synchronized: Whether batch statistics are shared by TensorFlow replicas.
-        initial: Weights to start from; None: drawn from Keras' global seed.
+        initial: Weights to start from; None: random weights, from Keras' global seed.
 
     Raises:
         InputError: The trunk does not accept images of this size, has fewer blocks
             than are frozen, or has another shape than `initial`.
     """
-    # Without a value each trunk has the dropout that it was published with.
+    # None: the trunk's own default, the published dropout.
     dropout = settings.trunk_dropout
     given: dict[str, float] = {} if dropout is None else {"dropout": dropout}
     trunk = TRUNKS[settings.network](
@@ -97,7 +108,8 @@ def build_network(
 def is_synchronized(devices: int) -> bool:
     """Returns whether batch normalisation must share its statistics explicitly.
 
-    On JAX the step sees the whole batch on any number of devices.
+    On JAX this is not needed: the step computes the statistics of the whole batch, on
+    any number of devices.
     """
     return devices > 1 and keras.backend.backend() == "tensorflow"
 
@@ -110,8 +122,8 @@ def build_batches(
     Args:
         settings: Batch sizes, class balance and seed.
         inputs: Images, split and pseudo-labels.
-        colorizer: Colourises the unlabelled images now, once; None if no term reads
-            colourised images.
+        colorizer: Used once, in this function, to colourise the unlabelled images; None
+            if no term reads colourised images.
     """
     images, split = inputs.data, inputs.split
     colorized = None
@@ -131,58 +143,64 @@ def build_batches(
         colorized,
         weights,
         inputs.targets,
+        alternating=settings.hflip and settings.flip_order == "alternating",
     )
 
 
-def whitening_statistics(
-    inputs: Inputs, directory: RunDirectory
-) -> dict[str, np.ndarray]:
-    """Returns the whitening's mean and matrix, fitted once and kept on disk.
+def preprocessing_statistics(
+    settings: ModelSettings, inputs: Inputs, directory: RunDirectory
+) -> dict[str, np.ndarray] | None:
+    """Returns the statistics of the preprocessing, fitted once and kept on disk.
 
     They are fitted on all training images except the validation images. A resumed run
-    reads its own statistics again.
+    reads the statistics from its run directory.
 
     Args:
+        settings: Normalisation and whitening.
         inputs: Images and split.
         directory: The run directory; the statistics are written to it.
 
     Returns:
-        `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, where d is the number
-        of values of an image.
+        For whitening: `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, where d
+        is the number of values of an image. For the normalisation "channels": `mean`
+        and `deviation`, float32 `(3,)`. None if neither is used.
     """
+    if not settings.zca and settings.normalization != "channels":
+        return None
     if directory.statistics.exists():
         return read_arrays(directory.statistics)
     started = time.perf_counter()
+    name, compute = ("channels", channel_statistics)
+    if settings.zca:
+        name, compute = ("whitening", whitening)
     images, validation = inputs.data.images, inputs.split.validation
-    if len(validation):  # they represent unknown images
+    if len(validation):  # validation images represent unknown images
         rest = np.setdiff1d(np.arange(len(images)), validation)
         images = data.subset(images, rest)
-    fitted = cache.cached(
-        "whitening",
-        [data.content(images)],
-        lambda: dict(zip(("mean", "matrix"), whitening(images), strict=True)),
-    )
-    logger.info("whitening  ready after %.1f s", time.perf_counter() - started)
+    fitted = cache.cached(name, [data.content(images)], lambda: compute(images))
+    seconds = time.perf_counter() - started
+    logger.info("%-10s ready after %.1f s", name, seconds)
     write_arrays(directory.statistics, fitted)
     return fitted
 
 
 def build_preprocessing(
-    zca: bool,
+    settings: ModelSettings,
     image_shape: tuple[int, ...],
     statistics: dict[str, np.ndarray] | None = None,
 ) -> Preprocessing:
     """Returns the preprocessing layer, built.
 
     Args:
-        zca: Whether it whitens.
+        settings: Normalisation and whitening.
         image_shape: `(height, width, channels)`.
-        statistics: Result of `whitening_statistics`; None leaves the identity matrix.
+        statistics: Result of `preprocessing_statistics`; None: the layer keeps its
+            initial values.
     """
-    layer = Preprocessing(zca=zca)
+    layer = Preprocessing(settings.zca, settings.normalization)
     layer.build((None, *image_shape))
     if statistics:
-        layer.set_statistics(**statistics)
+        layer.set_statistics(statistics)
     return layer
 
 
@@ -197,36 +215,43 @@ def build_learner(
 ) -> Learner:
     """Returns the compiled learner, with its metrics.
 
-    The optimizer is SGD with Nesterov momentum 0.9 (Tran 2019).
+    By default the optimizer is SGD with Nesterov momentum 0.9 (Tran 2019).
 
     Args:
         network: A built network.
         preprocessing: A built layer.
-        terms: The loss is their sum.
+        terms: The terms; the loss is their sum.
         batches: The step batches of the run.
         step: The settings for flips, and the seed.
         optimization: Epochs, learning rate, schedule and weight decay.
-        runtime: How the step is compiled.
+        runtime: Settings for the compilation of the step.
     """
     views = StepViews(
         names=methods.views_of(terms),
         preprocessing=preprocessing,
-        labeled=Augmentation(flip=step.hflip),
-        unlabeled=Augmentation(),
+        labeled=Augmentation(step.shift, step.hflip, step.noise),
+        unlabeled=Augmentation(step.shift, False, step.noise),
     )
     plan = Plan(
         groups=batches.groups,
         epochs=optimization.epochs,
         steps_per_epoch=batches.steps_per_epoch,
         num_examples=len(batches.split.unlabeled),
-        weight_decay=optimization.weight_decay,
+        # AdamW has a weight decay of its own.
+        weight_decay=optimization.weight_decay
+        if optimization.optimizer != "adamw"
+        else 0.0,
+        bias_rate=optimization.bias_rate,
+        # XLA's matrix product, and so whitening, depends on the number of threads: a
+        # run that is resumed in another process would differ.
+        compiled_views=not preprocessing.zca,
         seed=step.seed,
     )
     learner = Learner(network, views, terms, plan)
     schedule = Schedule(optimization, batches.steps_per_epoch)
     jit_compile = "auto" if runtime.jit_compile is None else runtime.jit_compile
     learner.compile(
-        optimizer=keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True),
+        optimizer=_optimizer(optimization, schedule),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution(
             runtime.steps_per_execution, batches.steps_per_epoch
@@ -235,6 +260,72 @@ def build_learner(
     learner.optimizer.build(learner.trainable_variables)
     learner.build_metrics(batches.batch(0))
     return learner
+
+
+def _optimizer(
+    settings: OptimizationSettings, schedule: Schedule
+) -> keras.optimizers.Optimizer:
+    if settings.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+        return optimizer
+    if settings.optimizer == "muon":
+        return Muon(schedule, momentum=settings.momentum)
+    return keras.optimizers.SGD(schedule, momentum=settings.momentum, nesterov=True)
+
+
+class Muon(keras.optimizers.Muon):
+    """Keras' Muon for the kernels of a trunk, and Adam for all other weights.
+
+    The kernel of a convolution is one matrix: positions and channels by filters, as in
+    airbench's version with Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon).
+    Weight decay is part of the loss.
+
+    Args:
+        schedule: Learning-rate schedule.
+        momentum: Momentum, in [0, 1).
+    """
+
+    def __init__(self, schedule: Schedule, momentum: float):
+        super().__init__(
+            schedule, momentum=momentum, weight_decay=None, adam_weight_decay=None
+        )
+
+    def _should_use_adamw(self, variable):
+        return variable.name != "kernel" or len(variable.shape) != 4
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        """Returns the orthogonalised gradient of a kernel, in the kernel's shape."""
+        flat = super().zeropower_via_newtonschulz5(_matrix(x), steps)
+        return ops.reshape(flat, x.shape)
+
+    def lr_adjust(self, x):
+        """Returns the update, scaled by the size of the matrix."""
+        return ops.reshape(super().lr_adjust(_matrix(x)), x.shape)
+
+
+def _matrix(kernel: Tensor) -> Tensor:
+    return ops.reshape(kernel, (-1, kernel.shape[-1]))
+
+
+def adapt(trunk: keras.Model, preprocessing: Preprocessing, inputs: Inputs) -> None:
+    """Fits the layers of a trunk that have a method `adapt`, from input to output.
+
+    Args:
+        trunk: A built trunk. Layers without `adapt` are not changed.
+        preprocessing: Applied to the images first.
+        inputs: Up to 5,000 of the training images are used, at equal distances in the
+            data set; no validation images.
+    """
+    images, validation = inputs.data.images, inputs.split.validation
+    rest = np.setdiff1d(np.arange(len(images)), validation)
+    chosen = rest[:: math.ceil(len(rest) / ADAPTED_IMAGES)]
+    for layer in trunk.layers:
+        if hasattr(layer, "adapt"):
+            raw = data.subset(images, chosen)[:]
+            sample = ops.convert_to_numpy(preprocessing(raw))
+            before = keras.Model(trunk.inputs[0], layer.input)
+            layer.adapt(ops.convert_to_numpy(before(sample)))
 
 
 def steps_per_execution(wanted: int, steps: int) -> int:
@@ -253,8 +344,8 @@ def steps_per_execution(wanted: int, steps: int) -> int:
 def images_per_step(terms: Sequence[Term], batches: data.StepBatches) -> int:
     """Returns the number of images in all views of one step.
 
-    Each view counts once, even if it goes through the trunk several times: the further
-    passes of ICT, VAT and the mixtures are not counted.
+    Each view counts once, even if several passes read it: the additional passes of ICT,
+    VAT and the mixup terms are not counted.
     """
     labeled = methods.copies_of(terms, LABELED)
     unlabeled = methods.copies_of(terms, UNLABELED)

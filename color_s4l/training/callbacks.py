@@ -24,7 +24,7 @@ class StopWhenNotFinite(keras.callbacks.Callback):
         checkpoint_folder: Directory of the checkpoints, named in the error.
     """
 
-    # Keras may call it while the next step runs, because it only reads numbers.
+    # The callback only reads numbers, so Keras may call it during the next step.
     async_safe = True
 
     def __init__(self, checkpoint_folder: pathlib.Path):
@@ -52,7 +52,7 @@ class StopWhenNotFinite(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Raises an InputError if a step of this epoch had a loss that is not finite.
 
-        It is the first callback, so nothing of this epoch is saved.
+        This is the first callback in the list, so nothing of this epoch is saved.
         """
         if self.found is None:
             return
@@ -68,19 +68,25 @@ class StopWhenNotFinite(keras.callbacks.Callback):
 class EpochErrors(keras.callbacks.Callback):
     """A callback that adds error rates, speed and learning rate to the epoch's logs.
 
-    `images_per_second` counts the images of `build.images_per_step`, without the
-    evaluation; `seconds` is the duration of the epoch with the evaluation.
+    `images_per_second` counts the images of `build.images_per_step`, and does not
+    include the time of the evaluation. `seconds` is the duration of the epoch including
+    the evaluation.
 
     Args:
         measures: Name -> function that returns an error rate in percent.
         images_per_step: Number of images in all views of a step.
+        every: Epochs between two evaluations; the last epoch is always evaluated.
     """
 
     def __init__(
-        self, measures: Mapping[str, Callable[[], float]], images_per_step: int
+        self,
+        measures: Mapping[str, Callable[[], float]],
+        images_per_step: int,
+        every: int = 1,
     ):
         super().__init__()
         self.measures, self.images_per_step = measures, images_per_step
+        self.every = every
         self.started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -93,7 +99,9 @@ class EpochErrors(keras.callbacks.Callback):
         images = self.images_per_step * self.model.plan.steps_per_epoch
         logs["images_per_second"] = images / seconds
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        logs.update({name: measure() for name, measure in self.measures.items()})
+        complete = epoch + 1
+        if complete % self.every == 0 or complete == self.model.plan.epochs:
+            logs.update({name: measure() for name, measure in self.measures.items()})
         logs["seconds"] = time.perf_counter() - self.started
 
 
@@ -101,8 +109,8 @@ class LoadingSpeed(keras.callbacks.Callback):
     """A callback that adds the speed of reading images to the epoch's logs.
 
     `loading_images_per_second`: images divided by the seconds spent reading them, over
-    the whole run. `loading_busy`: these seconds in percent of the epoch; near 100 the
-    steps wait for images.
+    the whole run. `loading_busy`: the seconds spent reading in this epoch, in percent
+    of its duration; if it is near 100, the steps wait for images.
 
     Args:
         feed: The feed of `fit`.
@@ -129,7 +137,7 @@ class LogFile(keras.callbacks.Callback):
 
     Args:
         path: The file; rewritten atomically after every epoch.
-        complete: Number of complete epochs of an earlier session; their rows stay.
+        complete: Number of complete epochs of an earlier session; their rows are kept.
     """
 
     def __init__(self, path: pathlib.Path, complete: int):
@@ -173,8 +181,8 @@ class Checkpoints(keras.callbacks.Callback):
     """A callback that saves a checkpoint after every epoch, after the logging.
 
     Args:
-        folder: Directory of the checkpoints; exists.
-        split: Stored in the checkpoint, so that a run cannot resume with another one.
+        folder: Directory of the checkpoints; must exist.
+        split: The split, stored in the checkpoint; a run cannot resume with another.
     """
 
     def __init__(self, folder: pathlib.Path, split: Split):

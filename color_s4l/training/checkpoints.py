@@ -34,13 +34,13 @@ def save(
     *,
     split: Split | None = None,
 ) -> pathlib.Path:
-    """Writes a checkpoint and deletes all but the last two.
+    """Writes a checkpoint and deletes all checkpoints except the last two.
 
     Args:
         learner: A compiled learner.
-        folder: Exists.
+        folder: Directory of the checkpoints; must exist.
         epochs: Number of complete epochs.
-        split: Stored in the checkpoint; `restore` compares it.
+        split: The split, stored in the checkpoint; `restore` compares it.
 
     Returns:
         The new file.

@@ -1,6 +1,6 @@
 """Error rates on the test images, with and without test-time augmentation.
 
-A network without a class head is measured by its proxy task.
+For a network without a class head, the error rate on its proxy task is measured.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from color_s4l import backend, data
 from color_s4l.data import Data, Images
 from color_s4l.networks.network import CLASSES, Network
 from color_s4l.registry import PROXIES
+from color_s4l.settings import EvaluationSettings
 from color_s4l.training.feeding import Slices
 from color_s4l.training.learner import Learner
 from color_s4l.views import augmentation
@@ -22,7 +23,8 @@ from color_s4l.views.preprocessing import Preprocessing
 
 # Batch size of the evaluation in Tran 2019's published code.
 BATCH_SIZE = 128
-# Number of batches in memory: 600 MB at 224 px, decoded and being decoded.
+# Number of batches that are read together. Two such groups are in memory, one decoded
+# and one being decoded: 600 MB at 224 px.
 BATCHES = 16
 SHIFTS = (-2, -1, 1, 2)
 # Seed of the shifts and the noise; fixed, so that two evaluations of a model agree.
@@ -40,7 +42,7 @@ def probabilities(
         model: A model from uint8 `(batch, height, width, 3)` to `(batch, classes)`.
         images: uint8 `(n, height, width, 3)`, n at least 1.
         devices: Number of devices that share a batch; the batch size is the largest
-            multiple of it up to 128.
+            multiple of this number up to 128.
 
     Returns:
         Float32 `(n, classes)`.
@@ -74,59 +76,94 @@ def error_rate(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def augmented_probabilities(
-    classifier: keras.Model, images: data.Images, *, hflip: bool, devices: int = 1
+    classifier: keras.Model,
+    images: data.Images,
+    *,
+    hflip: bool,
+    views: str = "published",
+    devices: int = 1,
 ) -> np.ndarray:
-    """Returns the class probabilities averaged over the published test-time views.
+    """Returns the class probabilities averaged over several views of each image.
 
     Args:
         classifier: A model from `networks.inference_model`, or loaded from a file.
         images: uint8 `(n, height, width, 3)`.
         hflip: Whether left-right flips keep the class.
+        views: As for `AugmentedClassifier`.
         devices: As for `probabilities`.
 
     Returns:
         Float32 `(n, classes)`.
     """
-    model = AugmentedClassifier(classifier, hflip=hflip, seed=SEED)
+    model = AugmentedClassifier(classifier, hflip=hflip, views=views, seed=SEED)
     return probabilities(model, images, devices=devices)
 
 
 class AugmentedClassifier(keras.Model):
     """The mean of a classifier's probabilities over several views of each image.
 
-    The views of Tran 2019's published code: the image, a shifted copy (both axes drawn
-    from -2, -1, 1, 2), noisy copies of both, and, if flips keep the class, left-right
-    flips of the two clean copies, without and with noise: 8 views, or 4 without flips.
-    Use a new instance for each pass over a test set: the draws depend on `seed` and on
-    the order of the images.
+    "published": the views of Tran 2019's published code: the image, a shifted copy
+    (both axes drawn from -2, -1, 1, 2), noisy copies of both, and, if flips keep the
+    class, left-right flips of the two clean copies, without and with noise: 8 views, or
+    4 without flips. "flips": the image and its left-right flip. "shifts": the two views
+    of "flips" with weight 1/4 each, and, with weight 1/8 each, the image moved by one
+    pixel up and left, the image moved by one pixel down and right, and the flips of
+    both (airbench, https://arxiv.org/abs/2404.00498, section 3.5).
+
+    Use a new instance for each pass over a test set: the draws of "published" depend
+    on `seed` and on the order of the images.
 
     Args:
         classifier: A model from `networks.inference_model`, or loaded from a file.
         hflip: Whether flipped views are used.
+        views: "published", "flips" or "shifts".
         seed: Seed of the shifts and the noise.
     """
 
-    def __init__(self, classifier: keras.Model, *, hflip: bool, seed: int):
+    def __init__(
+        self,
+        classifier: keras.Model,
+        *,
+        hflip: bool,
+        views: str = "published",
+        seed: int,
+    ):
         super().__init__(name="test_time_augmentation")
         self.preprocessing = classifier.get_layer("preprocessing")
         self.rest = keras.Model(self.preprocessing.output, classifier.output)
-        self.hflip = hflip
+        self.hflip, self.views = hflip, views
         self.seed = keras.random.SeedGenerator(seed)
 
     def call(self, images: backend.Tensor, training: bool = False) -> backend.Tensor:
         """Maps uint8 `(batch, height, width, 3)` to float32 `(batch, classes)`."""
         clean = self.preprocessing(images)
+        if self.views != "published":
+            return self._without_draws(clean)
         draws = keras.random.randint(
             (images.shape[0], 2), 0, len(SHIFTS), seed=self.seed
         )
         shifted = augmentation.shift(
             clean, ops.take(ops.convert_to_tensor(SHIFTS, "int32"), draws)
         )
-        views = [clean, shifted]
-        if self.hflip:
-            views += [ops.flip(view, axis=2) for view in views]
-        views += [self._with_noise(view) for view in views]
+        views = self._flipped([clean, shifted])
+        return self._mean([*views, *(self._with_noise(view) for view in views)])
+
+    def _mean(self, views):
         return sum(self.rest(view, training=False) for view in views) / len(views)
+
+    def _without_draws(self, clean):
+        mean = self._mean(self._flipped([clean]))
+        if self.views == "flips":
+            return mean
+        both = ops.ones((clean.shape[0], 2), "int32")
+        moved = [augmentation.shift(clean, step * both) for step in (-1, 1)]
+        return (mean + self._mean(self._flipped(moved))) / 2
+
+    def _flipped(self, views):
+        """Returns the views and, if flips keep the class, their left-right flips."""
+        if not self.hflip:
+            return views
+        return [*views, *(ops.flip(view, axis=2) for view in views)]
 
     def _with_noise(self, images):
         noise = keras.random.normal(
@@ -141,8 +178,8 @@ class ProxyClassifier(keras.Model):
     Args:
         network: A network with a head "proxy".
         preprocessing: Applied before the views, as in training.
-        tasks: All tasks of the head. Random views and the colourised one are left out;
-            there are no colourised test images.
+        tasks: All tasks of the head. Random views are left out, and so is the
+            colourised view, because there are no colourised test images.
     """
 
     def __init__(
@@ -177,19 +214,18 @@ class Evaluation:
 
     Attributes:
         learner: The learner that is trained.
-        classifier: Raw images to probabilities; shares the learner's weights.
-        data: The images. Without test images there are no test errors.
+        classifier: Model from raw images to probabilities; it shares the learner's
+            weights.
+        data: The images. Without test images no test errors are measured.
         validation: Indices of the validation images, integers `(v,)`.
-        hflip: Whether left-right flips keep the class.
-        devices: Number of devices that share a batch.
+        settings: Test-time augmentation and devices.
     """
 
     learner: Learner
     classifier: keras.Model
     data: Data
     validation: np.ndarray
-    hflip: bool
-    devices: int
+    settings: EvaluationSettings
 
     @property
     def _has_classes(self) -> bool:
@@ -209,17 +245,21 @@ class Evaluation:
                 data.subset(images.images, self.validation),
                 images.labels[self.validation],
             )
-        for name in self.learner.evaluated() if "test_error" in found else ():
-            found[f"{name}_test_error"] = self._with(name, found["test_error"])
-        return found
+        further = {
+            f"{name}_{measure}": self._with(name, error)
+            for name in self.learner.evaluated()
+            for measure, error in found.items()
+        }
+        return {**found, **further}
 
     def _error(self, images: Images, labels: np.ndarray) -> Measure:
         return lambda: error_rate(
-            probabilities(self.classifier, images, devices=self.devices), labels
+            probabilities(self.classifier, images, devices=self.settings.devices),
+            labels,
         )
 
     def _with(self, name: str, error: Measure) -> Measure:
-        """Returns a function that measures `error` with further weights of a term."""
+        """Returns a function that measures `error` with the further weights `name`."""
 
         def measured() -> float:
             with self.learner.network.replaced(self.learner.evaluated()[name]):
@@ -236,18 +276,31 @@ class Evaluation:
                     learner.network, learner.preprocessing, term.proxy_tasks()
                 )
                 error = functools.partial(
-                    model.error_rate, images, devices=self.devices
+                    model.error_rate, images, devices=self.settings.devices
                 )
                 return {"proxy_error": error}
         return {}
+
+    def assign_final_weights(self) -> None:
+        """Assigns the weights named by `final_weights` to the network, if it is set.
+
+        Raises:
+            KeyError: No term of the method has weights with this name.
+        """
+        name = self.settings.final_weights
+        if name is None:
+            return
+        for variable, value in self.learner.evaluated()[name]:
+            variable.assign(value)
 
     def final(self) -> tuple[dict, np.ndarray | None]:
         """Returns the error rates for result.json and the test images' probabilities.
 
         Returns:
-            `error` and `error_augmented` in percent (None without classes or test
-            images), `further` errors by the name of a term's weights, and the
-            probabilities, float32 `(n, classes)`, or None.
+            The error rates: `error` and `error_augmented` in percent (None without
+            classes or test images), and in `further` the same two for each term's
+            further weights, by name. The probabilities, float32 `(n, classes)`, or
+            None.
         """
         nothing = {"error": None, "error_augmented": None}
         if not self._has_classes:
@@ -258,6 +311,8 @@ class Evaluation:
         errors, clean = self._errors()
         further = {}
         for name, values in self.learner.evaluated().items():
+            if name == self.settings.final_weights:
+                continue  # these weights are the result itself
             with self.learner.network.replaced(values):
                 further[name], _ = self._errors()
         return errors | ({"further": further} if further else {}), clean
@@ -265,9 +320,14 @@ class Evaluation:
     def _errors(self) -> tuple[dict[str, float], np.ndarray]:
         model, images = self.classifier, self.data.test_images
         labels = self.data.test_labels
-        clean = probabilities(model, images, devices=self.devices)
+        settings = self.settings
+        clean = probabilities(model, images, devices=settings.devices)
         augmented = augmented_probabilities(
-            model, images, hflip=self.hflip, devices=self.devices
+            model,
+            images,
+            hflip=settings.hflip,
+            views=settings.test_views,
+            devices=settings.devices,
         )
         errors = {
             "error": error_rate(clean, labels),

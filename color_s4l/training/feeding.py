@@ -12,7 +12,7 @@ import numpy as np
 
 from color_s4l.data import StepBatches
 
-# Number of batches read while a step runs: the next one, and one for a slow disk.
+# Number of batches read ahead: the next one, and one more in case the disk is slow.
 AHEAD = 2
 
 
@@ -20,20 +20,21 @@ class Feed(keras.utils.PyDataset):
     """A data set of the batches of a range of steps, read ahead by one thread.
 
     Batches are read by index, not from a generator: under `tf.distribute`, `fit` opens
-    its data twice, and a generator would silently lose the batches of the first time.
-    There is one Keras worker: with several, Keras starts at index 0 in every epoch.
+    the data set twice, and the batches that a generator yielded the first time would
+    silently be lost. Only one Keras worker is used: with several workers, Keras starts
+    at index 0 in every epoch.
 
     Args:
         batches: The step batches of the run.
         first: The first step.
         last: The step after the last one.
-        ahead: Number of batches to read ahead; 0 reads each batch on request.
+        ahead: Number of batches to read ahead; 0: each batch is read when it is needed.
 
     Attributes:
         read: Number of images read so far.
         reading: Seconds spent on reading them.
-        failure: The exception raised while reading, or None. Keras' backends replace
-            it by exceptions of their own.
+        failure: The exception raised while reading, or None. It is stored here because
+            Keras' backends replace it by exceptions of their own.
     """
 
     def __init__(self, batches: StepBatches, first: int, last: int, ahead: int = AHEAD):
@@ -53,7 +54,7 @@ class Feed(keras.utils.PyDataset):
     def __getitem__(self, number: int) -> tuple[dict]:
         """Returns one batch in a tuple: Keras' inputs without targets."""
         last = min(number + self.ahead + 1, self.num_batches)
-        with self._lock:  # two threads read data that are opened twice
+        with self._lock:  # if Keras opens the data set twice, two threads read it
             for following in range(number, last):
                 if following not in self._pending:
                     self._pending[following] = self._pool.submit(self._batch, following)

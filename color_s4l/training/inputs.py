@@ -26,13 +26,14 @@ from colorization.colorizer import Colorizer
 logger = logging.getLogger(__name__)
 
 # Settings of the colorizer that a run trains if none is given. 10 epochs give the right
-# tones; the published colorizers had 50 to 300. Fewer images need smaller batches: with
-# fewer than about 350 steps, a colorizer without batch normalisation may still predict
-# the mean colour for every pixel.
+# tones; the published colorizers were trained for 50 to 300. Fewer images need smaller
+# batches: after fewer than about 350 steps, a colorizer without batch normalisation may
+# still predict the mean colour for every pixel.
 COLORIZER_EPOCHS = 10
 FEW_IMAGES, SMALL_BATCH, LARGE_BATCH = 5000, 20, 100
-# Largest size of the colorizer's training images, which are all in memory: 13,000
-# images of 224 px. A constant, so that the colorizer does not depend on the machine.
+# Largest number of bytes of the colorizer's training images, which are all in memory:
+# enough for 13,000 images of 224 px. It is a constant, so that the colorizer does not
+# depend on the machine.
 COLORIZER_BYTES = 2 * 10**9
 
 
@@ -41,16 +42,16 @@ class InitialWeights:
     """Weights of a trained trunk, perhaps with heads, that another run starts from.
 
     Attributes:
-        source: Path that they were read from, for error messages.
+        source: Path from which the weights were read, for error messages.
         trunk: Weights and batch statistics of the trunk, in Keras' order.
-        heads: Name -> kernel and bias; empty if the heads are not wanted.
+        heads: Name -> kernel and bias; empty if only the trunk is used.
         fits: Settings that give a network of this shape, for error messages.
     """
 
     source: str
     trunk: tuple[np.ndarray, ...]
     heads: dict[str, list[np.ndarray]]
-    fits: str = "its `network` and `width`"
+    fits: str = "the `network` and `width` of that trunk"
 
     @functools.cached_property
     def digest(self) -> str:
@@ -87,11 +88,12 @@ class InitialWeights:
 
 
 def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeights:
-    """Reads the weights of a trunk: of a run, or the encoder of a colorizer.
+    """Reads the trunk weights of a run, or the encoder weights of a colorizer.
 
     Args:
         path: A run directory or a model file (.keras, .h5) of a classifier or of a
-            colorizer. A colorizer fits the trunk `encoder` of the same width.
+            colorizer. The weights of a colorizer are for the trunk `encoder` of the
+            same width.
         heads: Whether to read the heads too; a colorizer has none.
 
     Returns:
@@ -116,7 +118,7 @@ def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeig
 
 @dataclasses.dataclass(frozen=True)
 class InputFiles:
-    """The input files of a run other than the images; None for a file not needed.
+    """The input files of a run except the images; None for a file that is not used.
 
     Attributes:
         colorizer: The colorizer of the setting `colorizer`.
@@ -140,7 +142,7 @@ class InputFiles:
 
 
 def read_files(settings: InputSettings, *, colorizer: bool) -> InputFiles:
-    """Reads the input files other than the images.
+    """Reads the input files except the images.
 
     Args:
         settings: The names of the files.
@@ -169,7 +171,7 @@ def check_unchanged(
 
     Args:
         settings: The names of the files.
-        files: Their content now.
+        files: The present content of the files.
         config: The config.json of the run.
     """
     for name, digest in files.digests.items():
@@ -182,7 +184,7 @@ def check_unchanged(
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """All inputs of a run, the same after a resume.
+    """All inputs of a run; a resumed run has the same inputs.
 
     Attributes:
         data: The images.
@@ -210,18 +212,18 @@ def read_inputs(
     terms: Sequence[Term],
     directory: RunDirectory,
 ) -> Inputs:
-    """Reads all inputs; small files first, so that an error in them appears at once.
+    """Reads all inputs: the small files first, so that their errors appear at once.
 
     Args:
         images: The data set's settings, or the data set itself.
-        split: How the images are divided.
+        split: Settings of the split of the images.
         inputs: Names of the other files.
         terms: The terms of the method.
         directory: The run directory. The split of a resumed run is read from it.
 
     Raises:
-        InputError: Something is missing, damaged or does not fit, or a resumed run
-            has other input files than at its start.
+        InputError: An input is missing, damaged or does not fit the others, or a
+            resumed run has other input files than at its start.
     """
     files = read_files(inputs, colorizer=needs_colorizer(terms))
     if directory.config.exists():
@@ -296,7 +298,7 @@ def _train_colorizer(
 
 
 def _colorizer_images(inputs: Inputs) -> np.ndarray:
-    """Returns the unlabelled images, or an even selection that fits in memory."""
+    """Returns the unlabelled images; if they are too large, an even selection."""
     images, unlabeled = inputs.data.images, inputs.split.unlabeled
     _, height, width, channels = images.shape
     present = len(unlabeled)

@@ -27,7 +27,10 @@ class Plan:
         steps_per_epoch: Number of steps of one pass.
         num_examples: Number of unlabelled images.
         weight_decay: Factor on the sum of squares of the kernels. The published
-            5e-4 is Keras' `l2(5e-4)`, gradient 1e-3 times the weight.
+            5e-4 is Keras' `l2(5e-4)`, whose gradient is 1e-3 times the weight.
+        bias_rate: Factor on the gradients of the biases of batch normalisation, which
+            under SGD is a factor on their learning rate.
+        compiled_views: Whether XLA compiles the views on CPUs too.
         seed: Seed of all random draws in the step.
     """
 
@@ -36,6 +39,8 @@ class Plan:
     steps_per_epoch: int
     num_examples: int
     weight_decay: float
+    bias_rate: float
+    compiled_views: bool
     seed: int
 
 
@@ -58,6 +63,9 @@ class Learner(backend.TrainStep, keras.Model):
         self.views = views
         self.terms = tuple(terms)
         self.plan = plan
+        self.apply_views = views.apply
+        if plan.compiled_views:
+            self.apply_views = backend.compiled(views.apply)
         self.draws_seed = keras.random.SeedGenerator(plan.seed, name="draws")
         self.states = [
             term.create_state(network, plan.num_examples) for term in self.terms
@@ -99,11 +107,11 @@ class Learner(backend.TrainStep, keras.Model):
         state.assign(ops.stack([state.value[0], first]))
 
     def views_of(self, data: Arrays) -> dict:
-        """Returns the views of one device's part of a batch, outside the gradient.
+        """Returns the views of one device's part of a batch, without gradient.
 
         The key `draws` holds the random draws of each term.
         """
-        # Every device draws for the whole step and takes its part.
+        # On every device all draws of the step are made; a device uses its part.
         shapes = {s: (self.plan.groups, *data[s].shape[1:]) for s in SOURCES}
         self._begin_draws()
         drawn = self.views.draw(self.draws_seed, shapes)
@@ -114,7 +122,7 @@ class Learner(backend.TrainStep, keras.Model):
             for term, draws in zip(self.terms, terms, strict=True)
             if draws is not None
         }
-        return {**self.views.apply(self._sized(data), drawn), "draws": own}
+        return {**self.apply_views(self._sized(data), drawn), "draws": own}
 
     def _sized(self, data: Arrays) -> dict:
         """Restores the static shape, which is lost when a batch is divided."""
@@ -141,6 +149,21 @@ class Learner(backend.TrainStep, keras.Model):
     def _progress(self) -> Progress:
         steps = self.plan.epochs * self.plan.steps_per_epoch
         return Progress(self.optimizer.iterations, steps, self.plan.steps_per_epoch)
+
+    def scaled(self, gradients: Sequence) -> list:
+        """Returns gradients; those of batch normalisation's biases times `bias_rate`.
+
+        Args:
+            gradients: One for each of `trainable_variables`.
+        """
+        if self.plan.bias_rate == 1:
+            return list(gradients)
+        return [
+            self.plan.bias_rate * gradient if variable.name == "beta" else gradient
+            for gradient, variable in zip(
+                gradients, self.trainable_variables, strict=True
+            )
+        ]
 
     def after_update(self, outcome: Outcome) -> None:
         """Updates the state of every term."""

@@ -1,6 +1,7 @@
 """The files of a finished run: models, result.json, samples and pictures."""
 
 import logging
+import time
 
 import keras
 import numpy as np
@@ -36,9 +37,21 @@ LARGEST_SIDE = 96
 
 
 def measure(
-    prepared: Prepared, evaluation: Evaluation, directory: RunDirectory
+    prepared: Prepared,
+    evaluation: Evaluation,
+    directory: RunDirectory,
+    started: float,
+    resumed: int,
 ) -> tuple[Result, np.ndarray | None]:
     """Evaluates the weights of the last epoch on the test images.
+
+    Args:
+        prepared: The trained run.
+        evaluation: Measures the errors.
+        directory: The run directory, with the log.
+        started: `time.perf_counter()` when this process began the run. `seconds` is
+            the time since then, and the time of the epochs of earlier processes.
+        resumed: Number of epochs that earlier processes trained.
 
     Returns:
         The content of result.json, and the test images' probabilities, float32
@@ -50,39 +63,45 @@ def measure(
         "run_dir": str(directory.path),
         **errors,
         "epoch": prepared.settings.optimization.epochs,
-        **selections(log),
+        **selections(log, prepared.settings.evaluation.final_weights),
         "test_images": len(prepared.data.test_images),
         "labels": len(split.labeled),
         "unlabeled": len(split.unlabeled),
         "parameters": prepared.learner.network.num_parameters,
         **{name: float(log[name].median()) for name in SPEEDS},
-        "seconds": float(log["seconds"].sum()),
+        "seconds": float(
+            log["seconds"][:resumed].sum() + time.perf_counter() - started
+        ),
         "colorizer": prepared.colorizer,
     }
     return result, clean
 
 
-def selections(log: pd.DataFrame) -> Result:
-    """Returns the best epochs, each with a note on the images it was selected on.
+def selections(log: pd.DataFrame, final_weights: str | None = None) -> Result:
+    """Returns the best epochs, each with a note on the images used to select it.
 
     Args:
         log: The log of the run.
+        final_weights: Name of the weights whose errors are used; None: the student's.
 
     Returns:
-        `best`: epoch and test error of the lowest test error, "selected on test"; with
-        a validation set also `selected`: epoch and test error of the lowest validation
-        error. If errors are equal, the first epoch is used.
+        `best`: epoch and test error of the epoch with the lowest test error, "selected
+        on test". With a validation set also `selected`: epoch and test error of the
+        epoch with the lowest validation error. If errors are equal, the first epoch is
+        used.
     """
     found: Result = {}
+    prefix = f"{final_weights}_" if final_weights else ""
+    test = f"{prefix}test_error"
     for name, column, note in (
-        ("best", "test_error", "selected on test"),
-        ("selected", "validation_error", "selected on validation"),
+        ("best", test, "selected on test"),
+        ("selected", f"{prefix}validation_error", "selected on validation"),
     ):
-        if column in log and "test_error" in log:
+        if column in log and test in log:
             row = log.loc[log[column].idxmin()]
             found[name] = {
                 "epoch": int(row["epoch"]),
-                "error": float(row["test_error"]),
+                "error": float(row[test]),
                 "note": note,
             }
     return found
@@ -122,7 +141,7 @@ def write(
 
 
 def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
-    """Writes the classifier, and one more for each term's further weights."""
+    """Writes the classifier, and a classifier for each term's further weights."""
     learner, settings = prepared.learner, prepared.settings
     classes = prepared.data.classes if CLASSES in learner.network.heads else ()
     trunk = settings.model.network
@@ -130,6 +149,7 @@ def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
         classes,
         hflip=settings.step.hflip,
         resize=settings.data.resize,
+        test_views=settings.evaluation.test_views,
         network=trunk,
         plugin=TRUNKS.entry(trunk).plugin,
     )
@@ -157,7 +177,7 @@ def _portable(prepared: Prepared) -> keras.Model:
         settings.model, learner.terms, image_shape, len(prepared.data.classes)
     )
     release(network.trunk)
-    preprocessing = build.build_preprocessing(settings.model.zca, image_shape)
+    preprocessing = build.build_preprocessing(settings.model, image_shape)
     model = inference_model(network, preprocessing)
     model.set_weights(prepared.classifier.get_weights())
     return model
@@ -169,8 +189,8 @@ def _samples(prepared: Prepared, probabilities: np.ndarray | None) -> dict:
     `labels`, `predicted` (integers), `confidence` and `true_probability` (float32),
     each `(n,)` over the test images; `mistakes`, the indices `(k,)` of the most
     confident wrong predictions, and `mistake_images`, uint8 `(k, h, w, 3)`. With proxy
-    views also `tasks`, their names `(t,)`, `views`, uint8 `(m, t, h, w, 3)`, and
-    `proxy_probabilities`, float32 `(m, t, t)`, of the views without noise and shift.
+    views also `tasks`, their names `(t,)`, `views`, uint8 `(m, t, h, w, 3)`, without
+    noise and shift, and `proxy_probabilities`, float32 `(m, t, t)`, of these views.
     With colourised images also `original`, `grey` and `colorized`, uint8
     `(m, h, w, 3)`.
     """
@@ -235,7 +255,7 @@ def _views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
 
 
 def _first(grouped: np.ndarray) -> np.ndarray:
-    """Returns the first images of a batch's `(groups, per group, h, w, 3)`."""
+    """Returns the first images of an array `(groups, per group, h, w, 3)`."""
     return np.concatenate(grouped)[:PICTURED]
 
 

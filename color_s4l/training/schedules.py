@@ -4,6 +4,7 @@ polynomial: (1 - t / T)^(1/2) (Tran 2019's published code).
 cosine: cos(7 pi t / 16 T) (FixMatch, https://arxiv.org/abs/2001.07685, and USB).
 steps: divided by 10 at each milestone (Gidaris et al. 2018's RotNet; S4L).
 constant: 1.
+triangular: from 0.2 to 1 at 23 % of the steps, then to 0.07 (code of airbench).
 """
 
 import math
@@ -15,6 +16,8 @@ from keras import ops
 from color_s4l.settings import OptimizationSettings
 
 DIVISOR = 10.0
+# Start, peak position and end of the triangular schedule.
+START, PEAK, END = 0.2, 0.23, 0.07
 
 
 def _polynomial(step, steps, milestones):
@@ -34,11 +37,19 @@ def _constant(step, steps, milestones):
     return ops.ones_like(step)
 
 
+def _triangular(step, steps, milestones):
+    done = ops.minimum(step / steps, 1.0)
+    rising = START + (1 - START) * done / PEAK
+    falling = 1 - (1 - END) * (done - PEAK) / (1 - PEAK)
+    return ops.where(done < PEAK, rising, falling)
+
+
 FACTORS = {
     "polynomial": _polynomial,
     "cosine": _cosine,
     "steps": _steps,
     "constant": _constant,
+    "triangular": _triangular,
 }
 
 
@@ -56,7 +67,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.learning_rate = settings.learning_rate
         self.steps = settings.epochs * steps_per_epoch
         self.warmup_steps = settings.warmup_epochs * steps_per_epoch
-        # Rounded to whole steps, so that rounding errors do not move a milestone.
+        # Rounded to whole steps, so that floating-point errors do not move a milestone.
         epochs = settings.milestones
         self.milestones = [float(round(m * steps_per_epoch)) for m in epochs]
 

@@ -5,6 +5,7 @@ settings -> inputs -> learner -> fit -> results
 
 import contextlib
 import logging
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -33,7 +34,7 @@ from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.feeding import Feed
 from color_s4l.training.inputs import InputFiles, Inputs
-from color_s4l.views.step import LABELED, TARGETS, UNLABELED
+from color_s4l.views.step import LABELED, TARGETS, UNLABELED, view
 
 logger = logging.getLogger(__name__)
 Scope = Callable[[], contextlib.AbstractContextManager]
@@ -50,10 +51,10 @@ def train(
 
     Args:
         run: The settings; without `recipe`.
-        images: The images; None: read as the settings say.
+        images: The images; None: the data set of the settings is read.
         extra_callbacks: Further Keras callbacks for `fit`.
-        shared_process: Whether other trainings run in this process, as the stages of a
-            recipe do; then the number of threads is not changed.
+        shared_process: Whether this process trains several runs, for example the stages
+            of a recipe; then the number of threads is not changed.
 
     Returns:
         The content of result.json. A run that is complete is not run again.
@@ -62,12 +63,13 @@ def train(
         InputError: A setting is wrong, the directory exists, or the loss is not
             finite.
     """
+    started = time.perf_counter()
     terms = checked_terms(run)
     scope = start(run, () if shared_process else terms)
     values = run_settings.to_json(run)
     directory = run_directory.claim(values, keras.backend.backend())
     if directory.result.exists():
-        logger.info("complete   %s has its result already", directory.path)
+        logger.info("complete   %s already has its result", directory.path)
         return run_directory.read_result(directory)
     source = images or part(run, DataSettings)
     inputs = run_inputs.read_inputs(
@@ -80,19 +82,21 @@ def train(
         prepared.classifier,
         prepared.data,
         inputs.split.validation,
-        settings.step.hflip,
-        settings.runtime.devices,
+        settings.evaluation,
     )
     with scope(), _precision(settings.runtime.dtype_policy):
-        _fit(prepared, evaluation, directory, extra_callbacks)
-        result, probabilities = results.measure(prepared, evaluation, directory)
+        resumed = _fit(prepared, evaluation, directory, extra_callbacks)
+        evaluation.assign_final_weights()
+        result, probabilities = results.measure(
+            prepared, evaluation, directory, started, resumed
+        )
     with _precision(settings.runtime.dtype_policy):
         results.write(prepared, result, probabilities, directory)
     return result
 
 
 def checked_terms(run: Run) -> tuple[Term, ...]:
-    """Returns the terms of a run whose settings fit together.
+    """Checks that the settings of a run fit together, and returns its terms.
 
     Raises:
         InputError: A setting is outside its range, the network or method does not
@@ -106,11 +110,24 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
             f"`balance` needs a method with a class loss; `method`={run.method} has "
             "none."
         )
+    offered = [name for term in terms for name in term.further_weights()]
+    if run.final_weights is not None and run.final_weights not in offered:
+        raise InputError(
+            f"`final_weights`={run.final_weights} are not weights of "
+            f"`method`={run.method}: expected {' or '.join(offered) or 'none'}."
+        )
+    if run.flip_order == "alternating" and not any(
+        view(name).source == LABELED for name in methods.views_of(terms)
+    ):
+        raise InputError(
+            f"`flip_order`=alternating needs a method that reads labelled images; "
+            f"`method`={run.method} reads none."
+        )
     reads_labels = TARGETS in methods.views_of(terms)
     if reads_labels and not run.pseudo_labels:
         raise InputError(
             f"`method`={run.method} trains on the labels of an earlier run: set "
-            "`pseudo_labels` to its file."
+            "`pseudo_labels` to the file of these labels."
         )
     if run.pseudo_labels and not reads_labels:
         raise InputError(
@@ -130,7 +147,7 @@ def resolve(run: Run, terms: Sequence[Term], image_size: int) -> Settings:
 
 
 def start(run: Run, terms: Sequence[Term] = ()) -> Scope:
-    """Configures backend and process before anything is computed.
+    """Configures the backend and the process; called before any computation.
 
     Args:
         run: The settings of the run.
@@ -171,7 +188,7 @@ def _prepare(
 ) -> Prepared:
     """Creates the directory and returns the parts of the run."""
     image_shape = inputs.data.images.shape[1:]
-    policy, zca, statistics = settings.runtime.dtype_policy, settings.model.zca, None
+    policy = settings.runtime.dtype_policy
     seed_initialisers(settings.step.seed)
     with scope(), _precision(policy):
         network = build.build_network(
@@ -199,10 +216,13 @@ def _prepare(
             verbosity=settings.runtime.verbosity,
         )
     batches = build.build_batches(settings.step, inputs, colorizer)
-    if zca:
-        statistics = build.whitening_statistics(inputs, directory)
+    statistics = build.preprocessing_statistics(settings.model, inputs, directory)
     with scope(), _precision(policy):
-        preprocessing = build.build_preprocessing(zca, image_shape, statistics)
+        preprocessing = build.build_preprocessing(
+            settings.model, image_shape, statistics
+        )
+        if not inputs.files.initial:
+            build.adapt(network.trunk, preprocessing, inputs)
         learner = build.build_learner(
             network,
             preprocessing,
@@ -228,8 +248,8 @@ def write_config(
 
     Args:
         run: The settings as given.
-        settings: The same, resolved.
-        images: Class names and image size.
+        settings: The resolved settings.
+        images: The images; their class names are written.
         files: The other input files.
         directory: The run directory.
     """
@@ -258,7 +278,7 @@ def _announce(
     network: Network,
     directory: RunDirectory,
 ) -> None:
-    """Logs one line each about method, images, labels, classes, network and steps."""
+    """Logs one line each on method, images, labels, classes, network, steps, ..."""
     images, split, step = inputs.data, inputs.split, settings.step
     runtime = settings.runtime
     steps = data.steps_per_epoch(len(split.unlabeled), step.batch_size)
@@ -308,15 +328,16 @@ def _fit(
     evaluation: Evaluation,
     directory: RunDirectory,
     extra_callbacks: Sequence[keras.callbacks.Callback],
-) -> None:
-    """Trains from the last complete epoch to the end."""
+) -> int:
+    """Trains from the last complete epoch to the end; returns this epoch's number."""
     learner, batches = prepared.learner, prepared.batches
+    every = prepared.settings.evaluation.evaluate_every
     epochs = prepared.settings.optimization.epochs
     complete = checkpoints.restore(learner, directory.checkpoints, split=batches.split)
     if complete:
         logger.info("resumed    after epoch %s of %s", complete, epochs)
     if complete >= epochs:
-        return
+        return complete
     steps = batches.steps_per_epoch
     images = build.images_per_step(learner.terms, batches)
     span = progress.Span(epochs, steps, images, complete)
@@ -336,7 +357,7 @@ def _fit(
             callbacks=[
                 callbacks.StopWhenNotFinite(directory.checkpoints),
                 callbacks.LoadingSpeed(feed),
-                callbacks.EpochErrors(evaluation.measures(), images),
+                callbacks.EpochErrors(evaluation.measures(), images, every),
                 callbacks.LogFile(directory.log, complete),
                 callbacks.TensorBoard(directory.tensorboard),
                 callbacks.Checkpoints(directory.checkpoints, batches.split),
@@ -344,3 +365,4 @@ def _fit(
                 *extra_callbacks,
             ],
         )
+    return complete

@@ -1,4 +1,4 @@
-"""Shift, left-right flip and noise: drawn first, then applied.
+"""Augmentation by shift, left-right flip and noise: random draws, then application.
 
 The published augmentation (Tran 2019): a shift by -2 to 2 pixels along each axis, with
 mirrored edges; a flip with probability 1/2; Gaussian noise with standard deviation
@@ -20,24 +20,26 @@ class Draws(typing.NamedTuple):
     """The random draws for a batch of images.
 
     Attributes:
-        shift: int32 `(batch, 2)`: pixels down and to the right.
-        flip: Boolean `(batch,)`, or None: no image is flipped.
-        noise: Float `(batch, height, width, channels)`, to be added.
+        shift: int32 `(batch, 2)`: shift of each image down and to the right, in pixels.
+        flip: Boolean `(batch,)`: whether each image is flipped; None for no flips.
+        noise: Float `(batch, height, width, channels)`: noise to be added; None for no
+            noise.
     """
 
     shift: Tensor
     flip: Tensor | None
-    noise: Tensor
+    noise: Tensor | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """The sizes of the random changes.
+    """The settings of the random augmentation.
 
     Attributes:
-        shift: Largest shift in pixels; 0 for none.
+        shift: Largest shift in pixels; 0 for no shift.
         flip: Whether images are flipped left-right, with probability 1/2.
-        noise: Standard deviation of the noise, in units of preprocessed images.
+        noise: Standard deviation of the noise, in units of preprocessed images; 0 for
+            no noise.
     """
 
     shift: int = 2
@@ -54,12 +56,14 @@ class Augmentation:
         return Draws(
             shift=draw_shift(seed, shape[0], self.shift),
             flip=draw_flip(seed, shape[0]) if self.flip else None,
-            noise=keras.random.normal(shape, stddev=self.noise, seed=seed),
+            noise=keras.random.normal(shape, stddev=self.noise, seed=seed)
+            if self.noise
+            else None,
         )
 
 
 def draw_shift(seed: keras.random.SeedGenerator, batch: int, limit: int) -> Tensor:
-    """Returns random shifts, int32 `(batch, 2)`: pixels down and to the right.
+    """Returns random shifts down and to the right in pixels, int32 `(batch, 2)`.
 
     Args:
         seed: SeedGenerator, advanced in place.
@@ -93,7 +97,9 @@ def apply(images: Tensor, draws: Draws) -> Tensor:
     images = shift(images, draws.shift)
     if draws.flip is not None:
         images = flip(images, draws.flip)
-    return images + ops.cast(draws.noise, images.dtype)
+    if draws.noise is not None:
+        images = images + ops.cast(draws.noise, images.dtype)
+    return images
 
 
 def shift(images: Tensor, pixels: Tensor) -> Tensor:
@@ -103,7 +109,8 @@ def shift(images: Tensor, pixels: Tensor) -> Tensor:
 
     Args:
         images: `(batch, height, width, channels)`, any dtype.
-        pixels: int32 `(batch, 2)`: down and to the right; at most the image's side.
+        pixels: int32 `(batch, 2)`: shift of each image down and to the right, at most
+            the side of the image.
 
     Returns:
         Images of the same shape and dtype.

@@ -1,8 +1,8 @@
-"""Images colourised again from their lightness, for the seventh proxy view.
+"""Images whose colours are predicted from their lightness, for the seventh proxy view.
 
 The colorizer is frozen and deterministic. Each image is therefore colourised once, from
-raw RGB, and kept as uint8. (Chen 2020, section 2.1, colourises it again in every epoch,
-with the same result.)
+raw RGB, and kept as uint8. (Chen 2020, section 2.1, colourises each image again in
+every epoch, with the same result.)
 """
 
 import keras
@@ -15,14 +15,14 @@ from colorization.colorizer import Colorizer
 
 
 def colorized_images(images: data.Images, colorizer: Colorizer) -> data.Images:
-    """Returns colourised images, from the cache if they are there.
+    """Returns colourised images; the result is cached on disk.
 
     Args:
         images: uint8 `(n, height, width, 3)`.
-        colorizer: Loaded.
+        colorizer: A loaded colorizer.
 
     Returns:
-        uint8 of the same shape; in memory if `images` are.
+        uint8 of the same shape; in memory if `images` are in memory.
 
     Raises:
         OSError: The images are not in memory, and the cache cannot be written.

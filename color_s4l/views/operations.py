@@ -3,8 +3,8 @@
 The fourteen operations of RandAugment, with names, ranges and meaning as in the
 published code of FixMatch and USB, which calls Pillow: values are whole numbers from 0
 to 255, and each operation rounds as Pillow does. `identity` is the operation that does
-nothing. Movements of pixels are given as matrices and applied by `nearest`; `cropped`
-cuts out and enlarges parts of images.
+nothing. Geometric operations (rotations, shears and translations) are given as
+matrices, which `nearest` applies. `cropped` cuts out and enlarges parts of images.
 """
 
 import math
@@ -17,13 +17,14 @@ from color_s4l.backend import Tensor
 
 
 def nearest(images: Tensor, matrix: Tensor, fill: float = 0.0) -> Tensor:
-    """Moves pixels: each output pixel is the nearest pixel to its position of origin.
+    """Applies affine transformations with nearest-neighbour sampling.
 
     Args:
         images: Float `(batch, height, width, channels)`.
-        matrix: Float `(batch, 6)`: pixel (x, y) comes from (m0 x + m1 y + m2,
-            m3 x + m4 y + m5), in pixels from the middle of the image.
-        fill: Value of pixels whose origin lies outside the image.
+        matrix: Float `(batch, 6)`: output pixel (x, y) has the value of the input pixel
+            at (m0 x + m1 y + m2, m3 x + m4 y + m5), in pixels from the middle of the
+            image.
+        fill: Value of output pixels whose input position is outside the image.
 
     Returns:
         Images of the same shape.
@@ -34,7 +35,7 @@ def nearest(images: Tensor, matrix: Tensor, fill: float = 0.0) -> Tensor:
     # Reshaped, not indexed with None: TensorFlow 2.21's graph optimiser drops the new
     # axes if the indexed tensor is a slice of stacked tensors.
     m = [ops.reshape(matrix[:, i], (-1, 1, 1)) for i in range(6)]
-    # 1e-4 keeps rounding errors from pushing the middle of a pixel over its edge.
+    # 1e-4 is added so that a rounding error does not select the neighbouring pixel.
     columns = ops.floor(m[0] * x + m[1] * y + m[2] + width / 2 + 1e-4)
     rows = ops.floor(m[3] * x + m[4] * y + m[5] + height / 2 + 1e-4)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
@@ -52,10 +53,10 @@ def cropped(
 
     Args:
         images: Float `(batch, height, width, channels)`.
-        top: Float `(batch,)`, as a share of the image's height.
-        left: Float `(batch,)`, as a share of the image's width.
-        height: Float `(batch,)`, a share in (0, 1].
-        width: Float `(batch,)`, a share in (0, 1].
+        top: Float `(batch,)`: upper edge of the part, as a share of the image's height.
+        left: Float `(batch,)`: left edge of the part, as a share of the image's width.
+        height: Float `(batch,)`: share of the image's height, in (0, 1].
+        width: Float `(batch,)`: share of the image's width, in (0, 1].
 
     Returns:
         Images of the same shape.
@@ -67,7 +68,7 @@ def cropped(
 
 
 def _weights(size: int, start: Tensor, share: Tensor) -> Tensor:
-    """Returns `(batch, new lines, old lines)`: the weight of each old line."""
+    """Returns bilinear weights `(batch, new lines, old lines)` for rows or columns."""
     new = (ops.arange(size, dtype="float32") + 0.5) / size
     place = (start[:, None] + share[:, None] * new) * size - 0.5
     place = ops.clip(place, 0, size - 1)
@@ -76,14 +77,15 @@ def _weights(size: int, start: Tensor, share: Tensor) -> Tensor:
 
 
 class Operation(typing.NamedTuple):
-    """An operation of RandAugment; its value is drawn uniformly from its range.
+    """An operation of RandAugment with a value, drawn uniformly from a range.
 
     Attributes:
         low: Lower end of the range.
         high: Upper end of the range.
-        pixels: Maps images and values `(batch,)` to images, or None.
-        matrix: Maps values `(batch,)` and the side of the images to the matrix for
-            `nearest`, or None.
+        pixels: Function from images and values `(batch,)` to images; None if the
+            operation does not change pixel values.
+        matrix: Function from values `(batch,)` and the side of the images to the matrix
+            for `nearest`; None if the operation is not geometric.
     """
 
     low: float
@@ -92,22 +94,22 @@ class Operation(typing.NamedTuple):
     matrix: Callable[[Tensor, int], Tensor] | None = None
 
     def value(self, position: Tensor) -> Tensor:
-        """Returns the value at a position in [0, 1] of the range."""
+        """Returns the value at a position in [0, 1]: 0 is `low`, 1 is `high`."""
         return self.low + (self.high - self.low) * position
 
 
 def _each(value: Tensor) -> Tensor:
-    """Reshapes `(batch,)` so that it multiplies images."""
+    """Reshapes `(batch,)` to `(batch, 1, 1, 1)`, to multiply images."""
     return value[:, None, None, None]
 
 
 def _blend(plain: Tensor, images: Tensor, share: Tensor) -> Tensor:
-    """Interpolates from `plain` (share 0) to the image (share 1), rounded down."""
+    """Interpolates from `plain` (share 0) to `images` (share 1) and rounds down."""
     return ops.floor(plain + _each(share) * (images - plain))
 
 
 def _grey(images: Tensor) -> Tensor:
-    """Returns Pillow's whole-number lightness, `(batch, height, width, 1)`."""
+    """Returns the lightness as Pillow rounds it, `(batch, height, width, 1)`."""
     red, green, blue = ops.split(images, 3, axis=-1)
     return ops.floor((red * 19595 + green * 38470 + blue * 7471 + 32768) / 65536)
 
@@ -145,13 +147,13 @@ def sharpness(images: Tensor, share: Tensor) -> Tensor:
 
 
 def posterize(images: Tensor, bits: Tensor) -> Tensor:
-    """Keeps the highest bits of each value."""
+    """Keeps the highest `bits` bits of each value and sets the others to 0."""
     step = ops.power(2.0, 8 - ops.floor(bits))
     return ops.floor(images / _each(step)) * _each(step)
 
 
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:
-    """Inverts values from the threshold upwards."""
+    """Inverts the values that are not below the threshold."""
     return ops.where(images < _each(threshold), images, 255 - images)
 
 
@@ -160,7 +162,8 @@ def autocontrast(images: Tensor, _: Tensor) -> Tensor:
     low = ops.min(images, axis=(1, 2), keepdims=True)
     high = ops.max(images, axis=(1, 2), keepdims=True)
     width = ops.where(high > low, high - low, 1.0)
-    # Pillow rounds down; 1e-3 keeps rounding errors from pushing whole numbers down.
+    # Pillow rounds down. 1e-3 is added so that a rounding error does not turn a whole
+    # number into the next smaller one.
     stretched = ops.floor((images - low) * 255 / width + 1e-3)
     return ops.where(high > low, stretched, images)
 
@@ -185,36 +188,36 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
 
 
 def _matrix(x_x, x_y, x, y_x, y_y, y):
-    """Returns the matrix `(batch, 6)` for `nearest`; at least one part is a tensor."""
+    """Returns the matrix `(batch, 6)` for `nearest`, from at least one tensor."""
     parts = (x_x, x_y, x, y_x, y_y, y)
     zero = next(0 * part for part in parts if not isinstance(part, int))
     return ops.stack([zero + part for part in parts], axis=1)
 
 
 def rotated(degrees: Tensor, size: int) -> Tensor:
-    """Rotates counter-clockwise about the middle."""
+    """Returns the matrix of a counter-clockwise rotation about the middle."""
     angle = -degrees * (math.pi / 180)
     cosine, sine = ops.cos(angle), ops.sin(angle)
     return _matrix(cosine, sine, 0, -sine, cosine, 0)
 
 
 def sheared_x(share: Tensor, size: int) -> Tensor:
-    """Shears along the rows; the first row does not move."""
+    """Returns the matrix of a shear along the rows; the first row does not move."""
     return _matrix(1, share, share * size / 2, 0, 1, 0)
 
 
 def sheared_y(share: Tensor, size: int) -> Tensor:
-    """Shears along the columns; the first column does not move."""
+    """Returns the matrix of a shear along columns; the first column does not move."""
     return _matrix(1, 0, 0, share, 1, share * size / 2)
 
 
 def translated_x(share: Tensor, size: int) -> Tensor:
-    """Moves along the rows by a share of the side."""
+    """Returns the matrix of a translation along the rows by a share of the side."""
     return _matrix(1, 0, share * size, 0, 1, 0)
 
 
 def translated_y(share: Tensor, size: int) -> Tensor:
-    """Moves along the columns by a share of the side."""
+    """Returns the matrix of a translation along the columns by a share of the side."""
     return _matrix(1, 0, 0, 0, 1, share * size)
 
 

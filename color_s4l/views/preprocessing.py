@@ -1,10 +1,11 @@
-"""Global contrast normalisation and ZCA whitening, as one layer with its statistics.
+"""Normalisation and ZCA whitening of images, as one layer that holds the statistics.
 
-Data preparation of Tran 2019 (SESEMI); constants as in its published code: scale 55,
-ZCA regularisation 0.1, epsilon 1e-10.
+The data preparation of Tran 2019 (SESEMI), with the constants of the published code:
+scale 55, ZCA regularisation 0.1, epsilon 1e-10.
 """
 
 import typing
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -42,8 +43,8 @@ def _size(images: Tensor) -> int:
     return int(np.prod(images.shape[1:]))
 
 
-def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean and ZCA matrix of contrast-normalised images.
+def whitening(images: data.Images) -> dict[str, np.ndarray]:
+    """Returns the mean and the ZCA matrix of contrast-normalised images.
 
     With the covariance C = U S U^T of the normalised images (n in the
     denominator), the matrix is U (S + 0.1 + 1e-10)^(-1/2) U^T.
@@ -53,13 +54,14 @@ def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
             and unlabelled.
 
     Returns:
-        Mean, float32 `(d,)`, and matrix, float32 `(d, d)`, symmetric, with
-        d = height * width * 3. The computation needs a few times d * d * 8 bytes.
+        `mean`, float32 `(d,)`, and `matrix`, float32 `(d, d)`, symmetric, with
+        d = height * width * 3. The computation needs a few times d * d * 8 bytes of
+        memory.
     """
     size = _size(images)
     total, products = np.zeros(size), np.zeros((size, size))
     for raw in data.chunks(images, CHUNK):
-        # Sums in float32 would depend on the alignment of the chunk in memory.
+        # float64, because float32 sums depend on the alignment of the chunk in memory.
         chunk = ops.convert_to_numpy(normalise_contrast(raw)).astype("float64")
         chunk = chunk.reshape(len(chunk), size)
         total += chunk.sum(axis=0)
@@ -70,19 +72,39 @@ def whitening(images: data.Images) -> tuple[np.ndarray, np.ndarray]:
     # Rounding can make an eigenvalue that should be 0 slightly negative.
     scale = 1 / np.sqrt(np.maximum(values, 0) + ZCA_REGULARISATION + ZCA_EPSILON)
     matrix = (vectors * scale) @ vectors.T
-    return mean.astype("float32"), matrix.astype("float32")
+    return {"mean": mean.astype("float32"), "matrix": matrix.astype("float32")}
+
+
+def channel_statistics(images: data.Images) -> dict[str, np.ndarray]:
+    """Returns the mean and the standard deviation of each colour channel.
+
+    Args:
+        images: uint8 `(n, height, width, 3)`.
+
+    Returns:
+        `mean` and `deviation`, float32 `(3,)`, in [0, 255].
+    """
+    total = np.zeros((2, images.shape[-1]))
+    for chunk in data.chunks(images, CHUNK):
+        values = chunk.reshape(-1, chunk.shape[-1]).astype("float64")
+        total += [values.sum(axis=0), np.square(values).sum(axis=0)]
+    mean, square = total / (len(images) * images.shape[1] * images.shape[2])
+    deviation = np.sqrt(np.maximum(square - np.square(mean), 1.0))
+    return {"mean": mean.astype("float32"), "deviation": deviation.astype("float32")}
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
 class Preprocessing(keras.layers.Layer):
-    """A layer from raw RGB images to normalised and (optionally) whitened images.
+    """A layer that normalises and optionally whitens raw RGB images.
 
-    Its statistics are weights, so that a saved model takes raw images. It always
-    computes in float32: bfloat16 is too coarse for the small differences that whitening
-    enlarges.
+    The statistics are weights of the layer, so that a saved model takes raw images. The
+    layer always computes in float32: bfloat16 is too coarse for the small differences
+    that whitening enlarges.
 
     Args:
-        zca: Whether to whiten after the contrast normalisation.
+        zca: Whether to whiten images after contrast normalisation.
+        normalization: "contrast", or "channels": subtract the mean of each colour
+            channel over the training images and divide by the standard deviation.
         name: Name of the layer.
         dtype: Only float32 is accepted.
 
@@ -93,6 +115,7 @@ class Preprocessing(keras.layers.Layer):
     def __init__(
         self,
         zca: bool = True,
+        normalization: str = "contrast",
         *,
         name: str = "preprocessing",
         dtype: typing.Any = "float32",
@@ -100,21 +123,30 @@ class Preprocessing(keras.layers.Layer):
         super().__init__(name=name, dtype=dtype, trainable=False)
         if self.compute_dtype != "float32":
             raise ValueError(f"Expected dtype float32. Received: {self.compute_dtype}.")
-        self.zca = zca
+        self.zca, self.normalization = zca, normalization
 
     def build(self, input_shape: tuple) -> None:
-        """Creates the statistics, initially mean 0 and the identity matrix."""
-        if self.zca:
+        """Creates the statistics: mean 0, and deviation 1 or the identity matrix."""
+        if self.normalization == "channels":
+            shape = input_shape[-1:]
+            self.mean = self.add_weight(shape, "zeros", name="mean", trainable=False)
+            self.deviation = self.add_weight(
+                shape, "ones", name="deviation", trainable=False
+            )
+        elif self.zca:
             size = int(np.prod(input_shape[1:]))
             self.mean = self.add_weight((size,), "zeros", name="mean", trainable=False)
             self.matrix = self.add_weight(
                 (size, size), "identity", name="matrix", trainable=False
             )
 
-    def set_statistics(self, mean: np.ndarray, matrix: np.ndarray) -> None:
-        """Assigns the result of `whitening`; the layer must be built."""
-        self.mean.assign(mean)
-        self.matrix.assign(matrix)
+    def set_statistics(self, statistics: Mapping[str, np.ndarray]) -> None:
+        """Assigns the result of `whitening` or `channel_statistics`, by name.
+
+        The layer must be built.
+        """
+        for name, value in statistics.items():
+            getattr(self, name).assign(value)
 
     def call(self, images: Tensor) -> Tensor:
         """Preprocesses a batch.
@@ -125,6 +157,8 @@ class Preprocessing(keras.layers.Layer):
         Returns:
             Float32 of the same shape.
         """
+        if self.normalization == "channels":
+            return (ops.cast(images, "float32") - self.mean) / self.deviation
         images = normalise_contrast(images)
         if not self.zca:
             return images
@@ -137,4 +171,8 @@ class Preprocessing(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """Returns the constructor's arguments."""
-        return {"name": self.name, "zca": self.zca}
+        return {
+            "name": self.name,
+            "zca": self.zca,
+            "normalization": self.normalization,
+        }

@@ -1,15 +1,15 @@
-"""Proxy views: transformations of unlabelled images whose names are the proxy labels.
+"""Proxy views: transformed unlabelled images; the proxy label is the transformation.
 
 Tran 2019: rotations by multiples of 90 degrees (counter-clockwise) and two flips.
-Chen 2020: the image colourised again from its lightness. Chen's report also tried
-affine and translated images and found "huge fluctuations"; its numbers are not
-published. Chosen here: an affine image is rotated by up to 30 degrees and sheared along
-both axes by up to 0.3, like RandAugment's operations; a translated image is moved along
-both axes by 15 to 30 % of its side, more than augmentation moves it. Uncovered pixels
+Chen 2020: the image with colours predicted from its lightness. Chen's report also tried
+affine and translated images and found "huge fluctuations", but gives no numbers. Our
+choice: an affine image is rotated by up to 30 degrees and sheared along both axes by up
+to 0.3, like RandAugment's operations; a translated image is moved along both axes by 15
+to 30 % of its side, which is more than the shift of the augmentation. Uncovered pixels
 are 0, the mean of a preprocessed image.
 
-A plug-in adds a proxy view by one function; its name can then be a task of the term
-`proxies` (`--set=proxies.tasks=identity,negative`):
+A plug-in adds a proxy view with one function. The registered name can then be a task of
+the term `proxies` (`--set=proxies.tasks=identity,negative`):
 
     @register_proxy("negative")
     @Proxy
@@ -44,12 +44,13 @@ SHORTEST_MOVE, LONGEST_MOVE = 0.15, 0.3
 
 @dataclasses.dataclass(frozen=True)
 class Proxy:
-    """A transformation of unlabelled images; usable as a decorator of its function.
+    """A transformation of unlabelled images; the class can decorate the function.
 
     Attributes:
         function: Maps images, float `(batch, height, width, 3)`, to images of the same
-            shape. If `sample` is given, its second argument is the random draws. The
-            images are preprocessed in training; for pictures they are RGB in [0, 255].
+            shape. If `sample` is given, the function's second argument is the random
+            draws. In training the images are preprocessed; in `pictures` they are RGB
+            in [0, 255].
         sample: Maps a SeedGenerator and the number of images to nested arrays of draws
             with first axis `batch`. None: the transformation is not random.
         moves_pixels: True: `function` only rearranges pixels and is applied to the
@@ -70,7 +71,7 @@ class Proxy:
         """Returns a decorator for a function of images and draws.
 
         Args:
-            sample: As in the class.
+            sample: The attribute `sample` of the class.
         """
         return lambda function: cls(function, sample)
 
@@ -123,25 +124,26 @@ GEOMETRIC = tuple(_GEOMETRIC)
 for _name, _function in _GEOMETRIC.items():
     register_proxy(_name, Proxy(_function, moves_pixels=True))
 
-# The colorizer has run before the training; the batch contains its images.
+# The images are colourised before training; the step batch contains the results.
 register_proxy(
     COLORIZED, Proxy(lambda images: images, moves_pixels=True, source=COLORIZED)
 )
 
 
 def _draw_affine(seed: keras.random.SeedGenerator, batch: int) -> Tensor:
-    """Draws positions in the ranges of the rotation and the two shears."""
+    """Draws positions in [0, 1) in the ranges of the rotation and the two shears."""
     return keras.random.uniform((batch, 3), 0.0, 1.0, seed=seed)
 
 
 @register_proxy("affine")
 @Proxy.random(_draw_affine)
 def affine(images: Tensor, positions: Tensor) -> Tensor:
-    """Rotates and shears images: three movements, one after another.
+    """Rotates images, then shears them along the rows and along the columns.
 
     Args:
         images: Float `(batch, height, width, 3)`.
-        positions: Float `(batch, 3)` in [0, 1]; 0.5 leaves the image unchanged.
+        positions: Float `(batch, 3)` in [0, 1]: positions in the ranges of the three
+            operations; 0.5 leaves the image unchanged.
     """
     movements = {"rotate": rotated, "shear_x": sheared_x, "shear_y": sheared_y}
     for number, (name, matrix_of) in enumerate(movements.items()):
@@ -151,7 +153,7 @@ def affine(images: Tensor, positions: Tensor) -> Tensor:
 
 
 def _draw_translated(seed: keras.random.SeedGenerator, batch: int) -> Tensor:
-    """Draws moves in [-1, 1): the sign is the direction, 0 is the shortest length."""
+    """Draws moves in [-1, 1) along the rows and along the columns."""
     return keras.random.uniform((batch, 2), -1.0, 1.0, seed=seed)
 
 
@@ -162,7 +164,8 @@ def translated(images: Tensor, moves: Tensor) -> Tensor:
 
     Args:
         images: Float `(batch, height, width, 3)`.
-        moves: Float `(batch, 2)` in [-1, 1).
+        moves: Float `(batch, 2)` in [-1, 1): the sign is the direction; the absolute
+            value is the length, from the shortest (0) to the longest move (1).
     """
     lengths = SHORTEST_MOVE + (LONGEST_MOVE - SHORTEST_MOVE) * ops.abs(moves)
     shares = ops.where(moves < 0, -lengths, lengths)
@@ -174,7 +177,7 @@ def translated(images: Tensor, moves: Tensor) -> Tensor:
 def pictures(
     images: np.ndarray, tasks: Sequence[str], colorized: np.ndarray | None = None
 ) -> np.ndarray:
-    """Returns the proxy views of images before preprocessing, to look at.
+    """Returns the proxy views of raw images, for display.
 
     Args:
         images: uint8 `(m, height, width, 3)`.
@@ -187,7 +190,7 @@ def pictures(
 
     Raises:
         InputError: There is no proxy view with one of the names.
-        ValueError: Colourised images are needed and missing.
+        ValueError: A task needs colourised images and `colorized` is None.
     """
     seed, made = keras.random.SeedGenerator(0), {}
     wanted = {name: PROXIES[name] for name in tasks}

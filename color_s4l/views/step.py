@@ -1,9 +1,10 @@
-"""The views of one training step, made from its raw images.
+"""The views of one training step, made from the raw images of a step batch.
 
-A view is a named batch of changed images that terms read: "labeled", "weak",
-"rotated_90". A family makes the views that share the random draws of an image. Families
-draw independently of each other, and only if one of their views is needed. Everything
-runs inside the compiled step; a view is computed once, even if several terms read it.
+A view is a named batch of transformed images that terms read: "labeled", "weak",
+"rotated_90". A family makes the views that share the random draws for an image.
+Families draw independently of each other, and only if a term reads one of their views.
+All views are computed inside the compiled step; a view is computed once, even if
+several terms read it.
 
 A family is registered next to its definition, here or in a plug-in:
 
@@ -12,7 +13,7 @@ A family is registered next to its definition, here or in a plug-in:
         def apply(self, batch, draws):
             return {self.name: self.augmented(255 - batch[self.source], draws)}
 
-A term that names "negative" in `views()` then finds it as `batch["negative"]`.
+A term that returns "negative" in `views()` then reads the view as `batch["negative"]`.
 """
 
 import dataclasses
@@ -37,6 +38,7 @@ UNLABELED = "unlabeled"
 COLORIZED = "colorized"
 TARGETS = "targets"
 WEIGHTS = "label_weights"
+FLIP = "flip"
 SOURCES = (LABELED, UNLABELED)
 
 ROTATIONS = ("rotated_90", "rotated_180", "rotated_270")
@@ -62,7 +64,7 @@ class View(typing.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """Views of one source that share the random draws of an image.
+    """Views of one source that share the random draws for an image.
 
     By default, a family has one view of the unlabelled images. The view has the name of
     the family and is augmented like a labelled image.
@@ -70,11 +72,12 @@ class Family:
     Attributes:
         source: "labeled" or "unlabeled".
         copies: Number of images in a view for each image of the source.
-        augmented_as: "labeled" or "unlabeled": the images whose augmentation is used.
+        augmented_as: "labeled" or "unlabeled": the field of `StepViews` that is used as
+            the family's `augmentation`.
         name: Name under which the family is registered.
-        preprocessing: Layer for raw images.
-        augmentation: Size of shift, flip and noise.
-        needed: Names of the views that are needed.
+        preprocessing: Layer that preprocesses raw images.
+        augmentation: Settings of shift, flip and noise.
+        needed: Names of the family's views that terms read.
     """
 
     source: ClassVar[str] = UNLABELED
@@ -96,7 +99,7 @@ class Family:
         return {name: View(cls.source, cls.copies)}
 
     def draw(self, seed: Seed, shape: Shape) -> typing.Any:
-        """Returns the random draws for a whole step, all devices together.
+        """Returns the random draws for a whole step, over all devices.
 
         Args:
             seed: SeedGenerator, advanced in place.
@@ -113,7 +116,7 @@ class Family:
         Args:
             batch: Raw images, uint8 `(images, height, width, 3)`: "labeled",
                 "unlabeled" and, if there is a colorizer, "colorized".
-            draws: Result of `draw`, or one device's part of it.
+            draws: Result of `draw`, or one device's part of the result.
 
         Returns:
             Name -> float32 `(images * copies, height, width, 3)`.
@@ -133,12 +136,14 @@ class Labeled(Family):
 
     @classmethod
     def views(cls, name: str) -> Mapping[str, View]:
-        """Returns the view of the labelled images and three rotations."""
+        """Returns the view of the labelled images and the views of three rotations."""
         turned = [f"{name}_{rotation}" for rotation in ROTATIONS]
         return dict.fromkeys((name, *turned), View(LABELED))
 
     def apply(self, batch: Arrays, draws: Draws) -> Arrays:
         """Augments the images once, then rotates them."""
+        if FLIP in batch:
+            draws = draws._replace(flip=batch[FLIP])
         images = self.augmented(batch[LABELED], draws)
         made = {LABELED: images} if LABELED in self.needed else {}
         for rotation in ROTATIONS:
@@ -163,9 +168,9 @@ class ProxyDraws(typing.NamedTuple):
 class ProxyViews(Family):
     """The proxy views of an unlabelled image, all with the same shift and noise.
 
-    The six geometric views are those of Tran 2019. The colourised view is made from raw
-    RGB and then treated like the others (Chen 2020). The views are those of the
-    registry `PROXIES` (`color_s4l.views.proxies`).
+    The six geometric views follow Tran 2019. The colourised view is made from raw RGB
+    and then treated like the other views (Chen 2020). Every entry of the registry
+    `PROXIES` (`color_s4l.views.proxies`) is a view.
     """
 
     augmented_as = UNLABELED
@@ -176,7 +181,7 @@ class ProxyViews(Family):
         return dict.fromkeys(PROXIES, View(UNLABELED))
 
     def draw(self, seed: Seed, shape: Shape) -> ProxyDraws:
-        """Draws one shift and noise, then the values of each random proxy view."""
+        """Draws shift and noise for all views, then values for each random view."""
         shared = self.augmentation.draw(seed, shape)
         drawn = {
             name: PROXIES[name].draw(seed, shape[0])
@@ -186,7 +191,7 @@ class ProxyViews(Family):
         return ProxyDraws(shared, {k: v for k, v in drawn.items() if v is not None})
 
     def apply(self, batch: Arrays, draws: ProxyDraws) -> Arrays:
-        """Preprocesses and augments each source once, and transforms the images."""
+        """Preprocesses and augments each source once, then makes the proxy views."""
         wanted = {name: proxy for name, proxy in PROXIES.items() if name in self.needed}
         plain, augmented = {}, {}
         for source in dict.fromkeys(proxy.source for proxy in wanted.values()):
@@ -205,7 +210,7 @@ class ProxyViews(Family):
 
 @register_view(TARGETS)
 class Targets(Family):
-    """Class probabilities that an earlier training predicted for unlabelled images."""
+    """Class probabilities of unlabelled images, predicted by an earlier run."""
 
     copies = 0
 
@@ -229,7 +234,7 @@ class Weak(Family):
 
 
 def own_first(registry: Registry) -> list[str]:
-    """Returns the names in a registry: the library's first, then those of plug-ins.
+    """Returns the names in a registry: the library's names, then names of plug-ins.
 
     Views are drawn in this order, so that a plug-in does not change the other draws.
     """
@@ -270,7 +275,7 @@ class StepViews:
 
     Attributes:
         names: Names from `view_names()`.
-        preprocessing: Layer for raw images.
+        preprocessing: Layer that preprocesses raw images.
         labeled: Augmentation of the labelled images and of all views except the proxy
             views.
         unlabeled: Augmentation of the proxy views.
@@ -289,7 +294,7 @@ class StepViews:
             view(name)
 
     def draw(self, seed: Seed, shapes: Mapping[str, Shape]) -> dict[str, typing.Any]:
-        """Returns the random draws for a whole step, all devices together.
+        """Returns the random draws for a whole step, over all devices.
 
         Args:
             seed: SeedGenerator, advanced in place.
@@ -297,7 +302,8 @@ class StepViews:
                 `(groups, images per group, height, width, 3)`.
 
         Returns:
-            Draws of each needed family; every array is `(groups, per group, ...)`.
+            Family -> draws, for each family with a view that terms read; every array is
+            `(groups, images per group, ...)`.
         """
         drawn = {}
         for key, family in self._needed().items():
@@ -314,15 +320,16 @@ class StepViews:
         Args:
             batch: A batch of `StepBatches`: uint8 `labeled`, `unlabeled` and
                 `colorized` (groups, per group, h, w, 3), int32 `labels` and `index`
-                (groups, per group); optionally float32 `label_weights`, like `labels`,
-                and float32 `targets` (groups, per group, classes).
-            draws: Result of `draw`, or one device's part of it.
+                (groups, per group); optionally float32 `label_weights` and boolean
+                `flip` of the shape of `labels`, and float32 `targets` (groups, per
+                group, classes).
+            draws: Result of `draw`, or one device's part of the result.
 
         Returns:
-            Each named view, float32 (images * copies, h, w, 3); `labels`, int32
+            Each view in `names`, float32 (images * copies, h, w, 3); `labels`, int32
             (labelled images,); `index`, int32 (unlabelled images,), the positions among
-            the unlabelled images of the split; `label_weights`, float32, like `labels`,
-            if the batch has them.
+            the unlabelled images of the split; `label_weights`, float32 of the shape of
+            `labels`, if the batch has them.
         """
         flat = {name: _ungrouped(array) for name, array in batch.items()}
         passed = ("labels", "index", WEIGHTS)
@@ -332,7 +339,7 @@ class StepViews:
         return made
 
     def _needed(self) -> dict[str, Family]:
-        """Returns the families with at least one named view, in drawing order."""
+        """Returns the families with a view in `names`, in the order of drawing."""
         needed = {}
         for key in own_first(VIEWS):
             kind = VIEWS[key]

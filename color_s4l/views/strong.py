@@ -1,6 +1,7 @@
 """Strong views: RandAugment with Cutout, and crops with changed colours."""
 
 import typing
+from collections.abc import Callable
 
 import keras
 from keras import ops
@@ -14,6 +15,8 @@ from color_s4l.views.step import LABELED, UNLABELED, Arrays, Family, Seed, Shape
 
 # Number of operations applied to an image.
 CHOSEN = 3
+# Number of images to which one operation is applied at a time.
+CHUNK = 16
 # Longest side of the grey square, as a share of the image's side.
 LARGEST_SQUARE = 0.5
 # The mean colour of CIFAR's images, as in the published code.
@@ -22,11 +25,11 @@ GREY = (125.0, 123.0, 114.0)
 # Number of crops of an image.
 COPIES = 8
 SMALLEST_AREA = 0.05
-# Width by height of a crop of a square image.
+# Range of width divided by height, for a crop of a square image.
 RATIO = (3 / 4, 4 / 3)
-# Largest changes of a colour. HUE is added to the hue. Saturation and value are raised
-# to the power 2**-POWER to 2**POWER, multiplied by 2**-FACTOR to 2**FACTOR, and changed
-# by up to ADDEND.
+# Largest changes of a colour. The hue is changed by up to HUE. Saturation and value are
+# raised to a power from 2**-POWER to 2**POWER, multiplied by a factor from 2**-FACTOR
+# to 2**FACTOR, and changed by up to ADDEND.
 HUE, POWER, FACTOR, ADDEND = 0.1, 2.0, 0.5, 0.1
 
 
@@ -53,7 +56,7 @@ class Strong(Family):
 
     Sohn et al. 2020 (FixMatch), in the form of USB (Wang et al. 2022): three of the
     fourteen operations, each with a value uniform in its range; then a grey square with
-    a side of up to half the image's. Both are applied to raw images.
+    a side of up to half the image's side. Both are applied to raw images.
     """
 
     def draw(self, seed: Seed, shape: Shape) -> StrongDraws:
@@ -92,22 +95,47 @@ def randaugment(images: Tensor, operations: Tensor, values: Tensor) -> Tensor:
 def _one_operation(images: Tensor, chosen: Tensor, values: Tensor) -> Tensor:
     """Applies one operation to each image.
 
-    Every operation is computed for all images, because the graph cannot branch on
-    `chosen`. Movements are selected as matrices, so that pixels are moved only once.
+    The images are sorted by operation, so that each operation is computed for only few
+    images that do not use it. For geometric operations only a matrix is selected, so
+    that `nearest` runs once for all of them.
     """
-    side = images.shape[2]
+    order = ops.argsort(chosen)
+    images, chosen, values = (
+        ops.take(part, order, axis=0) for part in (images, chosen, values)
+    )
     identity = ops.cast(ops.stack([1, 0, 0, 0, 1, 0]), "float32")
     matrix = ops.ones_like(values)[:, None] * identity
-    changed = images
     for index, operation in enumerate(OPERATIONS.values()):
         value = operation.value(values)
-        here = chosen == index
         if operation.matrix:
-            matrix = ops.where(here[:, None], operation.matrix(value, side), matrix)
+            moved = operation.matrix(value, images.shape[2])
+            matrix = ops.where((chosen == index)[:, None], moved, matrix)
         elif operation.pixels:
-            new = operation.pixels(images, value)
-            changed = ops.where(here[:, None, None, None], new, changed)
-    return nearest(changed, matrix)
+            first = ops.sum(ops.cast(chosen < index, "int32"))
+            last = ops.sum(ops.cast(chosen <= index, "int32"))
+            images = _changed(images, value, operation.pixels, first, last)
+    return ops.take(nearest(images, matrix), ops.argsort(order), axis=0)
+
+
+def _changed(
+    images: Tensor, values: Tensor, pixels: Callable, first: Tensor, last: Tensor
+) -> Tensor:
+    """Applies an operation to the images `first` ... `last - 1`, in chunks."""
+    count = images.shape[0]
+    size = min(CHUNK, count)
+
+    def change(position, images):
+        start = ops.minimum(position, count - size)
+        corner = (start, 0, 0, 0)
+        part = ops.slice(images, corner, (size, *images.shape[1:]))
+        row = start + ops.arange(size, dtype="int32")
+        here = ((row >= position) & (row < last))[:, None, None, None]
+        new = pixels(part, ops.slice(values, (start,), (size,)))
+        changed = ops.slice_update(images, corner, ops.where(here, new, part))
+        return position + size, changed
+
+    end = ops.while_loop(lambda position, _: position < last, change, (first, images))
+    return end[1]
 
 
 def cutout(images: Tensor, square: Tensor) -> Tensor:
@@ -119,7 +147,7 @@ def cutout(images: Tensor, square: Tensor) -> Tensor:
 
     Returns:
         Images of the same shape. A pixel is covered if its middle lies in the square;
-        a square can reach over the edge of the image.
+        a part of the square can be outside the image.
     """
     _, height, width, _ = images.shape
     half = LARGEST_SQUARE * square[:, 2, None] / 2
@@ -131,7 +159,7 @@ def cutout(images: Tensor, square: Tensor) -> Tensor:
 
 
 def _covered(size: int, middle: Tensor, half: Tensor) -> Tensor:
-    """Returns whether the square covers each line, boolean `(batch, size)`."""
+    """Returns whether the square covers each row or column, boolean `(batch, size)`."""
     position = (ops.arange(size, dtype="float32")[None] + 0.5) / size
     return ops.abs(position - middle) < half
 
@@ -141,12 +169,12 @@ class CropDraws(typing.NamedTuple):
 
     Attributes:
         area: Float `(batch, 8)`: share of the image's area.
-        ratio: Float `(batch, 8)`: width by height, for a square image.
+        ratio: Float `(batch, 8)`: width divided by height, for a square image.
         place: Float `(batch, 8, 2)` in [0, 1): offset of the crop down and to the
             right, as a share of the free space.
         flip: Boolean `(batch, 8)`, or None: no crop is flipped.
-        colors: Float `(batch, 8, 7)` in [-1, 1): hue; exponents, factors and addends
-            of saturation and value, as shares of the largest changes.
+        colors: Float `(batch, 8, 7)` in [-1, 1), as shares of the largest changes: 1
+            for hue; 2 exponents, 2 factors and 2 addends for saturation and value.
     """
 
     area: Tensor
@@ -202,7 +230,7 @@ def crop(images: Tensor, draws: CropDraws) -> Tensor:
 
     Args:
         images: Float `(batch, height, width, 3)` in [0, 255].
-        draws: Arrays `(batch, ...)` instead of `(batch, 8, ...)`.
+        draws: Draws for one crop of each image: arrays `(batch, ...)`.
 
     Returns:
         Float of the same shape, in [0, 255].

@@ -22,12 +22,14 @@ def make_model(small, statistics):
 
     def make(network="convnet"):
         keras.utils.set_random_seed(1)
-        settings = ModelSettings(network, 0.03, 0.5, None, zca=True, freeze_blocks=0)
+        settings = ModelSettings(
+            network, 0.03, 0.5, None, "contrast", zca=True, freeze_blocks=0
+        )
         shape = small.images.shape[1:]
         terms = methods.terms_of("supervised")
         whole = build.build_network(settings, terms, shape, len(small.classes))
-        keys = dict(zip(("mean", "matrix"), statistics, strict=True))
-        return inference_model(whole, build.build_preprocessing(True, shape, keys))
+        preprocessing = build.build_preprocessing(settings, shape, statistics)
+        return inference_model(whole, preprocessing)
 
     return make
 

@@ -75,6 +75,21 @@ def written(model, about, name, folder):
     return path
 
 
+@pytest.fixture(scope="module")
+def airbench(make_model):
+    return make_model("airbench")
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_own_layers_are_exported(name, airbench, about, small, tmp_path):
+    images = small.test_images[:7]
+    path = written(airbench, about, name, tmp_path)
+    found, _ = RUNTIMES[name](path, images)
+    expected = keras.ops.convert_to_numpy(airbench(images))
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_same_probabilities_and_class_names(
     name, model, about, expected, small, tmp_path

@@ -71,7 +71,7 @@ def test_round_trip(files, suffix, about, expected, small):
     assert again.classes == about.classes
     assert (again.hflip, again.resize, again.network) == (False, "pad", "convnet")
     assert again.digest == models.digest(model)
-    assert color_s4l.load(files[suffix]).resize == "pad"
+    assert color_s4l.load(files[suffix]).about.resize == "pad"
     found = model.predict(small.test_images, verbose=0)
     assert found == pytest.approx(expected, abs=1e-6)
 
@@ -218,11 +218,11 @@ def test_models_of_another_kind(files, colorizer_file, tmp_path):
 @BOTH
 def test_wrong_notes(suffix, copy):
     for old, new, text in (
-        ('"cat", ', "", "names of 3 classes and probabilities of 4"),
-        ('"cat"', "1", "Expected names of `classes` that are texts"),
+        ('"cat", ', "", "names for 3 classes and probabilities for 4"),
+        ('"cat"', "1", "Expected `classes` to be strings"),
         ('{"classes"', '["classes"', "damaged or something else"),
         ('"pad"', '"bend"', "Expected `resize` to be crop or pad. Received: 'bend'"),
-        ('"digest": "', '"digest": "0', "weights are not the saved ones"),
+        ('"digest": "', '"digest": "0', "weights do not match its digest"),
         (
             '"plugin": null',
             '"plugin": "my_nets"',

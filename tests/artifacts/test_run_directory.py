@@ -65,7 +65,7 @@ def test_the_directory_of_another_run_is_refused(finished, changes, text):
 
 def test_another_backend_is_refused(finished):
     found = {**settings.to_json(finished), "resume": True}
-    with pytest.raises(InputError, match=r"was started on .*; this is another"):
+    with pytest.raises(InputError, match=r"was started on .* backend is another"):
         run_directory.claim(found, "another")
 
 

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import benchmarks.pytorch  # noqa: E402
+from benchmarks.pytorch import airbench  # noqa: E402
 from benchmarks.pytorch import step as plain  # noqa: E402
 from color_s4l.networks import Network  # noqa: E402
 from color_s4l.networks.layers import BatchNormalization  # noqa: E402
@@ -22,6 +23,12 @@ PARAMETERS = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bi
 WIDTH = 0.03
 MODULES = pathlib.Path(benchmarks.pytorch.__file__).parent.glob("*.py")
 NAMES = sorted({path.stem for path in MODULES} - {"__init__", "step"})
+
+
+@pytest.fixture(autouse=True)
+def _same_gelu(monkeypatch):
+    # The library's form of GELU.
+    monkeypatch.setattr(airbench, "gelu", lambda x: x * torch.sigmoid(1.702 * x))
 
 
 def name_of(variable):
@@ -45,6 +52,9 @@ def twin_of(name, network):
     with torch.no_grad():
         for path, weight in variables.items():
             parameters[path].copy_(weight)
+        for variable in network.non_trainable_variables:
+            if variable.path.endswith("stem_whitening/kernel"):
+                twin.trunk.stem.whitening.weight.copy_(as_torch(variable))
     return twin, parameters
 
 
@@ -133,9 +143,9 @@ def test_preprocessing_is_equal(zca, small, statistics):
     layer = Preprocessing(zca=zca)
     layer.build((None, *small.images.shape[1:]))
     if zca:
-        layer.set_statistics(*statistics)
+        layer.set_statistics(statistics)
     raw = small.images[:4]
-    whitening = map(torch.tensor, statistics if zca else ())
+    whitening = map(torch.tensor, statistics.values() if zca else ())
     found = plain.preprocess(torch.tensor(raw), *whitening)
     expected = images_as_torch(layer(raw))
     np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-3)

@@ -124,6 +124,8 @@ def test_every_flagfile_is_a_reference_with_published_numbers():
     numbers = published_rows.read()
     numbers = numbers[numbers["valid"]]
     for values in references:
+        if values["network"] == "airbench":
+            continue  # flags/fast: settings of this library
         found = numbers[
             (numbers["dataset"] == values["dataset"])
             & (numbers["method"] == published_rows.published_method_of(values))

@@ -13,7 +13,7 @@ def test_counts_and_their_line():
     assert balance.described(LABELS, CLASSES) == "a 6, b 2, c 0"
     names = tuple(f"class {k}" for k in range(20))
     even = np.repeat(np.arange(20), 5)
-    assert balance.described(even, names) == "20 of 5 images each"
+    assert balance.described(even, names) == "20, each with 5 images"
     text = "20, from 5 images (class 0) to 1,005 (class 7), median 5"
     assert balance.described(np.append(even, [7] * 1000), names) == text
 

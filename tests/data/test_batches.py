@@ -24,6 +24,25 @@ def pixel(images):
     return images[..., 0, 0, 0]
 
 
+def test_alternating_flips(toy):
+    # 3 labelled images, 12 of them in each step: four passes a step.
+    made = batches(toy, alternating=True)
+    assert "flip" not in batches(toy).batch(0)
+    flipped = {}
+    for step in range(2):
+        batch = made.batch(step)
+        assert batch["flip"].shape == batch["labels"].shape
+        pairs = zip(pixel(batch["labeled"]).ravel(), batch["flip"].ravel(), strict=True)
+        for image, flip in pairs:
+            flipped.setdefault(int(image), []).append(bool(flip))
+    # Every image in every second pass; in the first one, half of them.
+    assert len(flipped) == 3
+    for flips in flipped.values():
+        assert len(flips) == 8
+        assert all(one != other for one, other in itertools.pairwise(flips))
+    assert sum(flips[0] for flips in flipped.values()) in (1, 2)
+
+
 def test_a_stream_follows_its_formula():
     # Position p holds permutation(seed, p // n)[p % n], over three passes, in pieces.
     orders = [permutation(7, 3, Purpose.LABELED_BATCHES, k) for k in range(3)]

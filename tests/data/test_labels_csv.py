@@ -133,7 +133,7 @@ def test_accents_in_two_spellings_are_one_name(put, load, listed, folder, table)
     cafe = unicodedata.normalize("NFC", "café")
     for name, level in (("train/café/9", 9), ("test/café/8", 8), ("train/owl/7", 7)):
         put(f"{unicodedata.normalize(folder, name)}.png", level)
-    with pytest.warns(match="ignored folders beside train: deeper"):
+    with pytest.warns(match="ignored folders other than .*: deeper"):
         assert labelled(load()) == {9: cafe, 8: cafe, 7: "owl"}
     rows = "filename,label\n1.png,café\n"
     adding = listed(unicodedata.normalize(table, rows), test_fraction=None)
@@ -162,16 +162,16 @@ def test_refuses_one_class_in_two_spellings(tmp_path, load):
         ("filename,label\n", "has no rows"),
         ("file,label\n1.png,cat\n", "columns filename and label.*: 'file', 'label'"),
         (TABLE + "1.png,dog\n", "row 5 repeats a filename: '1.png'"),
-        (TABLE + "./1.png,cat\n", "names 1 files twice, spelled differently"),
-        (TABLE + "no.png,cat\nno2.png,cat\n", "names 2 of 6 files .* 'no.png'.*der.$"),
+        (TABLE + "./1.png,cat\n", "names 1 files twice, with different spellings"),
+        (TABLE + "no.png,cat\nno2.png,cat\n", "2 of 6 files .* 'no.png'.*der.$"),
         (TABLE + "er/4.png,cat\n", "'er/4.png'.*Did you mean 'deeper/er/4.png'"),
         (TABLE + ",cat\n", "row 5 has no filename"),
         (TABLE + "a,b,c,d\n", "not a table of labels: .*Expected 2 fields in line 6"),
-        ("filename,label\n1.png,cat,x\n", "as many values in every row"),
+        ("filename,label\n1.png,cat,x\n", "in every row one value for each column"),
         ("filename,label, label\n1.png,cat,x\n", "each once"),
         ("filename,label\n1.png,\n", "has no label for any image"),
         ('filename,label\n"1.png,cat\n', "is not a table of labels"),
-        (b"\xff\xfef", "begins like utf-16 but is not valid"),
+        (b"\xff\xfef", "byte order mark of utf-16 but is not valid utf-16"),
         (b"\x00\x01\x02\x80", "expected the columns"),
     ],
 )

@@ -142,7 +142,7 @@ def test_a_full_disk_is_not_needed(root, sets, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(lazy_images, "written_atomically", full)
-    with pytest.warns(match="No space left on device.*decoded anew each time"):
+    with pytest.warns(match="No space left on device.*decoded each time"):
         images = load(root, "disk").images
     assert isinstance(images, lazy_images.FileImages)
     assert (images[:] == sets["memory"].images).all()

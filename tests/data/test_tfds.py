@@ -167,7 +167,7 @@ def test_refuses_other_tasks_than_image_classification(store):
 
 
 def test_refuses_a_directory_without_the_set(tmp_path, cifar100_dir):
-    text = r"has no prepared 'cifar10' .*Without `data_dir` it is downloaded"
+    text = r"has no prepared 'cifar10' .*Without `data_dir`, the data set is"
     for directory in (tmp_path, tmp_path / "nowhere", cifar100_dir):
         with pytest.raises(InputError, match=text):
             load("cifar10", directory)
@@ -190,7 +190,7 @@ def test_damaged_files_are_named(store, tmp_path):
         ("svhn", "Did you mean 'svhn_cropped'"),
         ("CIFAR100", "Did you mean 'cifar100'"),
         ("folders", "Did you mean 'folder'"),
-        ("qqqqqq", r"no data set 'qqqqqq'\. There are: digits, folder, and"),
+        ("qqqqqq", r"no data set 'qqqqqq'\. There are: digits, drawings, folder, and"),
         ("imdb_reviews", "'imdb_reviews' is not for image classification"),
         ("cifar10/foggy", "Cannot load data set 'cifar10/foggy': .*foggy not found"),
     ],
@@ -208,7 +208,7 @@ def test_a_failed_download_is_one_line(monkeypatch):
     builder = tensorflow_datasets.core.DatasetBuilder
     monkeypatch.setattr(builder, "is_prepared", lambda self: False)
     monkeypatch.setattr(builder, "download_and_prepare", fail)
-    text = r"^Cannot download 'cifar10': Max retries exceeded with url: \.\.\. \(Data"
+    text = r"^Cannot download 'cifar10': Max retries exceeded with url: \.\.\. \(For"
     with pytest.raises(InputError, match=text):
         load("cifar10")
 
@@ -216,7 +216,7 @@ def test_a_failed_download_is_one_line(monkeypatch):
 def test_without_tensorflow_the_error_is_one_line(monkeypatch, tmp_path):
     assert keras.config.backend()  # is imported before TensorFlow is hidden
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    text = "`dataset`=cifar10 needs tensorflow .* use one of: digits, folder"
+    text = "`dataset`=cifar10 needs tensorflow .* use one of: digits, drawings, folder"
     with pytest.raises(InputError, match=text):
         load("cifar10", tmp_path)
 

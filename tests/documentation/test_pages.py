@@ -64,7 +64,7 @@ def test_flags_in_the_text_exist(monkeypatch):
     records += (inspect.Inspect, predict.Predict, export.Export)
     records += (error_rates.ErrorRates, throughput.Throughput, colorizers.Colorizers)
     known = {name for record in records for name in record.__dataclass_fields__}
-    known |= {"flagfile", "help"} | {f"no{name}" for name in known}
+    known |= {"flagfile", "help", "preset"} | {f"no{name}" for name in known}
     for page in set(PAGES) - {"CHANGELOG.md"}:
         unknown = set(re.findall(r"--(\w+)", read(page))) - known
         assert not unknown, page

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from color_s4l.networks.layers import BatchNormalization, LeakyReLU
+from color_s4l.networks.airbench import PatchWhitening
+from color_s4l.networks.layers import GELU, BatchNormalization, Conv2D, LeakyReLU
 from color_s4l.networks.revnet18 import ReversibleStage
 from color_s4l.networks.shake_wrn import ShakeShake
 from color_s4l.registry import TRUNKS
@@ -60,9 +61,11 @@ def outcome(kind, inputs, gradients, **changes):
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 2e-2)]
 )
-def test_fused_normalisation_equals_keras(dtype, tolerance, maps, gradients):
-    ours, theirs = (outcome(kind, maps, gradients, dtype=dtype) for kind in KINDS)
-    assert len(ours) == 6
+@pytest.mark.parametrize("scale", [True, False])
+def test_fused_normalisation_equals_keras(scale, dtype, tolerance, maps, gradients):
+    changes = {"dtype": dtype, "scale": scale}
+    ours, theirs = (outcome(kind, maps, gradients, **changes) for kind in KINDS)
+    assert len(ours) == (6 if scale else 5)
     assert all(np.abs(array).max() > 0.1 for array in theirs)
     for found, expected in zip(ours, theirs, strict=True):
         assert np.abs(found - expected).max() < tolerance * np.abs(expected).max()
@@ -94,7 +97,7 @@ def test_one_value_per_channel_has_no_variance(gradients):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"scale": False}, {"center": False}, {"trainable": False}, "vectors"]
+    "changes", [{"center": False}, {"trainable": False}, "vectors"]
 )
 def test_other_cases_use_keras_own_code(changes, maps):
     if changes == "vectors":
@@ -124,6 +127,69 @@ def test_leaky_relu_and_its_gradient_by_formula(slope, gradients):
     assert gradient == pytest.approx(expected, abs=1e-6)
 
 
+def test_gelu_and_its_gradient_by_formula(gradients):
+    random = np.random.default_rng(4)
+    inputs, factors = random.normal(size=(2, 3, 5, 4, 7)).astype("float32")
+    layer, source = GELU(), keras.Variable(inputs)
+
+    def loss():
+        return ops.sum(layer(ops.convert_to_tensor(source), training=True) * factors)
+
+    gate = 1 / (1 + np.exp(-1.702 * inputs))
+    for training in (True, False):
+        outputs = ops.convert_to_numpy(layer(inputs, training=training))
+        assert outputs == pytest.approx(inputs * gate, abs=1e-5)
+    (gradient,) = gradients(loss, [source])
+    slope = gate + 1.702 * inputs * gate * (1 - gate)
+    assert gradient == pytest.approx(slope * factors, abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 4, 256), (4, 9, 9, 256), (6, 5, 4, 8)])
+def test_convolution_and_its_gradients_equal_keras(shape, gradients):
+    random = np.random.default_rng(4)
+    images = random.normal(size=shape).astype("float32")
+    factors = random.normal(size=(*shape[:3], 3)).astype("float32")
+
+    def found(kind):
+        layer = kind(3, 3, padding="same", dtype="mixed_bfloat16")
+        layer.build((None, *shape[1:]))
+        kernel = np.random.default_rng(5).normal(size=layer.kernel.shape)
+        layer.kernel.assign(kernel / 50)
+        source = keras.Variable(images)
+
+        def loss():
+            outputs = layer(ops.convert_to_tensor(source))
+            return ops.sum(ops.cast(outputs, "float32") * factors)
+
+        outputs = ops.cast(layer(images), "float32")
+        return [
+            ops.convert_to_numpy(outputs),
+            *gradients(loss, [source, *layer.trainable_variables]),
+        ]
+
+    for ours, theirs in zip(found(Conv2D), found(layers.Conv2D), strict=True):
+        assert np.abs(ours - theirs).max() < 0.02 * np.abs(theirs).max()
+
+
+def test_whitened_patches_are_uncorrelated():
+    random = np.random.default_rng(4)
+    # Neighbouring pixels and channels are correlated, as in photographs.
+    images = random.normal(size=(200, 9, 9, 3)).cumsum(axis=1).cumsum(axis=3)
+    images = ((images - images.mean()) / images.std()).astype("float32")
+    layer = PatchWhitening()
+    layer.build((None, *images.shape[1:]))
+    layer.adapt(images)
+    outputs = ops.convert_to_numpy(layer(images)).reshape(-1, 24).astype("float64")
+    # 12 filters and their negatives.
+    assert outputs[:, 12:] == pytest.approx(-outputs[:, :12], abs=1e-4)
+    products = outputs[:, :12].T @ outputs[:, :12] / len(outputs)
+    patches = [images[:, i : 8 + i, j : 8 + j] for i in (0, 1) for j in (0, 1)]
+    flat = np.concatenate(patches, axis=-1).reshape(-1, 12).astype("float64")
+    values = np.linalg.eigvalsh(flat.T @ flat / len(flat))
+    assert products == pytest.approx(np.diag(values / (values + 5e-4)), abs=1e-3)
+    assert [variable.name for variable in layer.trainable_variables] == ["bias"]
+
+
 @pytest.mark.parametrize("suffix", ["h5", "keras"])
 def test_saved_and_loaded(suffix, tmp_path):
     inputs = keras.Input((8, 8, 4))
@@ -147,13 +213,17 @@ def test_saved_and_loaded(suffix, tmp_path):
 
 
 def test_registered_names_of_saved_models():
-    for kind in (BatchNormalization, LeakyReLU, ShakeShake, ReversibleStage):
+    for kind in (
+        *(BatchNormalization, LeakyReLU, GELU, Conv2D, PatchWhitening),
+        *(ShakeShake, ReversibleStage),
+    ):
         name = keras.saving.get_registered_name(kind)
         assert name == f"color_s4l>{kind.__name__}"
 
 
 @pytest.mark.parametrize(
-    "name", ["convnet", "nin", "wrn_28_2_usb", "resnet50", "shake_wrn", "revnet18"]
+    "name",
+    ["convnet", "nin", "wrn_28_2_usb", "resnet50", "shake_wrn", "revnet18", "airbench"],
 )
 def test_trunks_use_them(name):
     trunk = TRUNKS[name]((32, 32, 3), width=0.05)

@@ -139,7 +139,7 @@ def test_inference_model_is_the_networks_softmax_on_raw_images(
 ):
     preprocessing = Preprocessing(zca=True)
     preprocessing.build((None, 16, 16, 3))
-    preprocessing.set_statistics(*statistics)
+    preprocessing.set_statistics(statistics)
     network(preprocessing(small.images[:20]), training=True)  # moves the statistics
     model = inference_model(network, preprocessing)
     assert model.input.dtype == "uint8"

@@ -1,5 +1,6 @@
 """Contract of every registered trunk, and of one that a plug-in adds."""
 
+import math
 import sys
 
 import keras
@@ -147,6 +148,7 @@ def test_the_names_of_the_librarys_trunks():
         *("convnet", "convnet_relu", "tempens", "nin", "wrn_28_2", "wrn_28_4"),
         *("wrn_28_2_usb", "shake_wrn", "resnet50", "vgg16", "resnet_v2_50"),
         *("resnet_v2_101", "resnet_v2_152", "resnet18", "revnet18", "encoder"),
+        *("airbench", "airbench95", "airbench96"),
     }
 
 
@@ -167,6 +169,25 @@ def test_convnet_and_its_versions(name, slope, dropout):
     assert [(n.momentum, n.epsilon) for n in norms] == [(0.99, 1e-3)] * 9
     assert [layer.negative_slope for layer in of_kind["LeakyReLU"]] == [slope] * 9
     assert [layer.rate for layer in of_kind["Dropout"]] == [dropout] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    # A block of g filters after one of f: 9 f g + 9 g g (twice with depth 3), and a
+    # bias of g for each convolution. The stem has 24 filters; its bias is trained.
+    [("airbench", 1968792), ("airbench95", 4600600), ("airbench96", 12712344)],
+)
+def test_airbench_has_the_published_filters(name, trained):
+    trunk = TRUNKS[name]((32, 32, 3))
+    assert trunk.output_shape[1:3] == (1, 1)
+    assert sum(math.prod(v.shape) for v in trunk.trainable_variables) == trained
+
+
+def test_inner_convolutions_of_airbench_start_as_the_identity():
+    trunk = TRUNKS["airbench"]((32, 32, 3), width=0.1)
+    layer = trunk.get_layer("block2_2_conv")
+    images = np.random.default_rng(0).normal(size=(2, 7, 7, 26)).astype("float32")
+    assert numpy_of(layer(images)) == pytest.approx(images, abs=1e-6)
 
 
 def test_convnet_takes_images_from_12_px():

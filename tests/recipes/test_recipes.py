@@ -84,7 +84,7 @@ def test_a_complete_recipe_is_not_run_again(trained, content, recipe_run, caplog
     folder = trained("rotnet_linear")
     run = dataclasses.replace(recipe_run("rotnet_linear"), resume=True)
     assert procedure.fit(run) == content(folder)
-    assert "has its result already" in caplog.text
+    assert "already has its result" in caplog.text
 
 
 def test_a_resumed_recipe_has_the_same_images(trained, recipe_run, small, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from color_s4l.errors import InputError
 from color_s4l.terms import Progress, losses
+from color_s4l.terms.adaptive import AdaMatch, FreeMatch, SoftMatch
 from color_s4l.terms.attention import AttentionDistance
 from color_s4l.terms.entropy import Entropy
 from color_s4l.terms.exemplar import Exemplar, triplet_losses
@@ -76,6 +77,12 @@ def test_distances():
     [
         # (ln 4/3 + ln 2) / 2 = ln(8/3) / 2
         (Supervised(weight=2), None, math.log(8 / 3)),
+        # Targets 3/4, 1/4 and 1/4, 3/4.
+        (
+            Supervised(label_smoothing=0.5),
+            None,
+            (0.75 * math.log(4 / 3) + 0.25 * math.log(4) + math.log(2)) / 2,
+        ),
         # Class weights 1/2 and 3.
         (Supervised(), [0.5, 3], (math.log(4 / 3) / 2 + 3 * math.log(2)) / 2),
     ],
@@ -102,6 +109,36 @@ def test_proxies(outcome_of):
     expected = (math.log(2) + 2 * math.log(4 / 3) + math.log(4)) / 4
     assert found.terms["proxy_loss"] == pytest.approx(0.5 * expected, rel=1e-6)
     assert found.watch["proxy_error"] == pytest.approx(25)
+
+
+def test_drawn_views_of_each_image(outcome_of):
+    term = Proxies(tasks=("identity", "colorized"), views_per_image=1)
+    views = {
+        "identity": logits([0.5, 0.5], [0.75, 0.25]),
+        "colorized": logits([0.25, 0.75], [0.875, 0.125]),
+    }
+    # Image 0 as task 1 (probability 3/4), image 1 as task 0 (3/4).
+    draws = {term: np.array([[[1], [0]]], "int32")}
+    found = outcome_of(term, {**views, "draws": draws})
+    assert found.terms["proxy_loss"] == pytest.approx(math.log(4 / 3), rel=1e-5)
+    # Both as task 1: 3/4 and 1/8.
+    draws = {term: np.array([[[1], [1]]], "int32")}
+    found = outcome_of(term, {**views, "draws": draws})
+    expected = (math.log(4 / 3) + math.log(8)) / 2
+    assert found.terms["proxy_loss"] == pytest.approx(expected, rel=1e-5)
+    assert found.watch["proxy_error"] == pytest.approx(50)
+
+
+def test_every_view_is_drawn_equally_often_and_none_twice():
+    term = Proxies(views_per_image=3)
+    shapes = {"labeled": (2, 1, 8, 8, 3), "unlabeled": (2, 700, 8, 8, 3)}
+    drawn = numpy_of(term.draw(keras.random.SeedGenerator(1), shapes))
+    assert drawn.shape == (2, 700, 3)
+    assert all(len(set(row)) == 3 for row in drawn.reshape(-1, 3))
+    # 600 of each, with a standard deviation of 18.5.
+    assert np.abs(np.bincount(drawn.ravel(), minlength=7) - 600).max() < 90
+    assert term.unread_views() == 4
+    assert Proxies().draw(keras.random.SeedGenerator(1), shapes) is None
 
 
 def test_the_position_of_a_task_is_its_label(outcome_of):
@@ -294,6 +331,80 @@ def test_vat_refuses_a_change_that_half_precision_loses():
 def test_terms_with_a_threshold(term, name, expected, outcome_of):
     found = outcome_of(term, VIEWS).terms
     assert found == {name: pytest.approx(expected, rel=1e-4)}
+
+
+class Averages:
+    """The state of an adaptive term, with given averages."""
+
+    def __init__(self, **averages):
+        self.of = {n: np.array(v, "float32") for n, v in averages.items()}
+
+
+@pytest.mark.parametrize(
+    ("averages", "accepted"),
+    [
+        # Thresholds 0.8 for class 0, and 0.8 times 1/4 for class 1: confidences 0.9
+        # and 0.6, both of class 0.
+        ({"confidence": 0.8, "predicted": [0.8, 0.2]}, [1, 0]),
+        # 0.8 times 1/4 for class 0.
+        ({"confidence": 0.8, "predicted": [0.2, 0.8]}, [1, 1]),
+        ({"confidence": 0.95, "predicted": [0.5, 0.5]}, [0, 0]),
+    ],
+)
+def test_freematch(averages, accepted, outcome_of):
+    state = Averages(**averages, labels=[0.5, 0.5])
+    found = outcome_of(FreeMatch(fairness=0.0), VIEWS, state)
+    # -ln 1/2 and -ln 1/4 of the strong views.
+    entropy = np.dot(accepted, [math.log(2), math.log(4)]) / 2
+    assert found.terms["freematch_loss"] == pytest.approx(entropy, rel=1e-5)
+    assert found.watch["freematch_labeled"] == pytest.approx(50 * sum(accepted))
+
+
+def test_the_fairness_of_freematch(outcome_of):
+    # Both images count. Predicted by share of labels: (0.6 / 0.5, 0.4 / 0.5) gives the
+    # target (0.6, 0.4). The strong views: mean (3/8, 5/8); argmax 0 and 1.
+    state = Averages(confidence=0.5, predicted=[0.6, 0.4], labels=[0.5, 0.5])
+    found = outcome_of(FreeMatch(fairness=2.0), VIEWS, state)
+    expected = 0.6 * math.log(3 / 8) + 0.4 * math.log(5 / 8)
+    assert found.terms["freematch_fairness"] == pytest.approx(2 * expected, rel=1e-4)
+    # No image counts.
+    state.of["confidence"] = np.float32(2)
+    found = outcome_of(FreeMatch(fairness=2.0), VIEWS, state)
+    assert found.terms == {"freematch_loss": 0, "freematch_fairness": 0}
+
+
+def test_softmatch(outcome_of):
+    # Even predictions so far. 0.9 is above the mean 0.8; 0.6 is 0.2 below it:
+    # exp(-0.04 / (2 * 0.01 / 4)) = exp(-8).
+    state = Averages(predicted=[0.5, 0.5], confidence=0.8, variance=0.01)
+    found = outcome_of(SoftMatch(), VIEWS, state)
+    expected = (math.log(2) + math.exp(-8) * math.log(4)) / 2
+    assert found.terms["softmatch_loss"] == pytest.approx(expected, rel=1e-4)
+    # One deviation: exp(-0.04 / 0.02) = exp(-2).
+    found = outcome_of(SoftMatch(deviations=1.0), VIEWS, state)
+    expected = (math.log(2) + math.exp(-2) * math.log(4)) / 2
+    assert found.terms["softmatch_loss"] == pytest.approx(expected, rel=1e-4)
+    # Predictions of (0.9, 0.1) so far: aligned, the first image is even (0.5), the
+    # second (0.6 / 0.9, 0.4 / 0.1) = (1/7, 6/7). The labels stay 0 and 0.
+    state = Averages(predicted=[0.9, 0.1], confidence=0.8, variance=0.01)
+    found = outcome_of(SoftMatch(), VIEWS, state)
+    expected = (math.exp(-18) * math.log(2) + math.log(4)) / 2
+    assert found.terms["softmatch_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_adamatch(outcome_of):
+    # Labelled confidences 0.9 and 0.7, mean 0.8; threshold 0.64.
+    views = {**VIEWS, "labeled": logits([0.9, 0.1], [0.3, 0.7])}
+    state = Averages(predicted=[0.5, 0.5], labeled=[0.5, 0.5])
+    found = outcome_of(AdaMatch(threshold=0.8), views, state)
+    assert found.terms["adamatch_loss"] == pytest.approx(math.log(2) / 2, rel=1e-4)
+    # Aligned to (1/2, 1/2) from (0.9, 0.1): even, and (1/7, 6/7) with label 1.
+    state = Averages(predicted=[0.9, 0.1], labeled=[0.5, 0.5])
+    found = outcome_of(AdaMatch(threshold=0.8), views, state)
+    assert found.terms["adamatch_loss"] == pytest.approx(-math.log(0.75) / 2, rel=1e-4)
+    # A quarter of the run: half of the first half, (1 - cos(pi / 2)) / 2.
+    found = outcome_of(AdaMatch(threshold=0.8), views, state, Progress(25, 100, 10))
+    assert found.terms["adamatch_loss"] == pytest.approx(-math.log(0.75) / 4, rel=1e-4)
 
 
 def test_the_pseudo_labels_of_an_epoch_are_the_confident_predictions_of_the_last(

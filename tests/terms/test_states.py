@@ -8,7 +8,7 @@ import pytest
 
 from color_s4l.methods import terms_of
 from color_s4l.registry import METHODS, TERMS
-from color_s4l.terms import Progress
+from color_s4l.terms import Progress, losses
 from color_s4l.terms.mean_teacher import MeanTeacher
 from color_s4l.terms.polyak import Polyak
 from color_s4l.terms.supervised import Supervised
@@ -149,6 +149,55 @@ def test_polyak_averaging_by_hand(make_learner):
     found = averages_of(learner)[id(learner.network.kernels[0])]
     assert found == pytest.approx(expected, abs=1e-6)
     assert np.abs(expected - three).max() > 1e-4
+
+
+def test_the_teacher_of_fixmatch_by_hand(make_learner):
+    # (1 + t) / (10 + t) is 2/11, 3/12 and 4/13 in the first three steps.
+    terms = terms_of("fixmatch", ["fixmatch.teacher=0.5"])
+    start, _ = trained(make_learner, terms, steps=0)
+    expected = numpy_of(start.network.kernels[0])
+    learner, kernels = trained(make_learner, terms)
+    for weights, decay in zip(kernels, (2 / 11, 3 / 12, 4 / 13), strict=True):
+        expected = decay * expected + (1 - decay) * weights
+    assert [*learner.evaluated()] == [*terms[1].further_weights()]
+    found = averages_of(learner)[id(learner.network.kernels[0])]
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_teacher_predicts_the_pseudo_labels(make_learner):
+    # A teacher whose class head always prefers class 2.
+    terms = terms_of("fixmatch", ["fixmatch.teacher=0.5", "fixmatch.threshold=0.9"])
+    learner, batches = make_learner(terms, epochs=5, dropout=0.0)
+    state = next(state for state in learner.states if state is not None)
+    bias = learner.network.heads["class"].bias
+    for variable, average in zip(
+        [v for v, _ in state.teacher.values(learner.network)],
+        state.teacher.averages,
+        strict=True,
+    ):
+        if variable is bias:
+            average.assign([0, 0, 100, 0])
+    views = learner.views_of(batches.batch(0))
+    outcome, _ = learner.losses(views)
+    assert float(outcome.watch["fixmatch_labeled"]) == 100
+    strong = learner.network(views["strong"], training=True)["class"]
+    entropy = losses.label_entropy(np.full(len(strong), 2), strong)
+    expected = float(keras.ops.mean(entropy))
+    assert float(outcome.terms["fixmatch_loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_averages_of_freematch_by_hand(make_learner):
+    # Decay 1/2 from 1/4 for each of four classes: after one step half of the start and
+    # half of the step's predictions, which sum to 1.
+    terms = terms_of("freematch", ["freematch.decay=0.5"])
+    learner, _ = trained(make_learner, terms, steps=1)
+    state = next(state for state in learner.states if state is not None)
+    found = {name: numpy_of(value) for name, value in state.of.items()}
+    assert found["predicted"].sum() == pytest.approx(1)
+    assert found["labels"].sum() == pytest.approx(1)
+    assert 0.25 < found["confidence"] < 0.625
+    # Four unlabelled images: shares of labels are quarters.
+    assert 8 * found["labels"] - 1 == pytest.approx(np.round(8 * found["labels"] - 1))
 
 
 def test_both_teachers_of_a_sum_are_evaluated(make_learner):

@@ -81,6 +81,31 @@ def test_mean_over_the_published_views(classifier, small, monkeypatch, hflip, co
     assert np.std(outputs, axis=0).max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("views", "hflip", "offsets"),
+    [
+        # Offset of a view: how often it counts.
+        ("flips", True, {0: 1}),
+        ("flips", False, {0: 1}),
+        ("shifts", True, {0: 2, -1: 1, 1: 1}),
+        ("shifts", False, {0: 2, -1: 1, 1: 1}),
+    ],
+)
+def test_mean_over_fixed_views(classifier, small, views, hflip, offsets):
+    images = small.images[:6]
+    model = evaluation.AugmentedClassifier(classifier, hflip=hflip, views=views, seed=1)
+    clean = model.preprocessing(images)
+    made = []
+    for offset, times in offsets.items():
+        moved = augmentation.shift(clean, np.full((6, 2), offset, "int32"))
+        made += [keras.ops.convert_to_numpy(moved)] * times
+    if hflip:
+        made += [view[:, :, ::-1] for view in made]
+    outputs = [keras.ops.convert_to_numpy(model.rest(view)) for view in made]
+    found = keras.ops.convert_to_numpy(model(images))
+    assert found == pytest.approx(np.mean(outputs, axis=0), abs=1e-5)
+
+
 def test_evaluations_agree_and_other_seeds_draw_other_views(classifier, small):
     images = small.test_images[:9]
 

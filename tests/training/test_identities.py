@@ -178,3 +178,24 @@ def test_more_devices_than_there_are_are_refused(tiny, tmp_path):
     with pytest.raises(InputError, match=r"`devices` is 4, but there are \d+ .*dev"):
         session.train(run)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_adaptive_terms_train_on_two_devices(backend, tiny, runs, tmp_path):
+    terms = ("freematch", "softmatch", "adamatch")
+    run = dataclasses.replace(
+        tiny,
+        method="+".join(("supervised", *terms)),
+        set=tuple(f"{term}.teacher=0.5" for term in terms),
+        devices=2,
+        epochs=1,
+        validation=0,
+        zca=False,
+        run_dir=str(tmp_path / backend),
+    )
+    flags = {"XLA_FLAGS": XLA_FLAGS} if backend == "jax" else {}
+    done = runs({"run": run}, KERAS_BACKEND=backend, **flags)
+    assert done.returncode == 0, done.stderr
+    log = pd.read_csv(tmp_path / backend / "log.csv")
+    assert {f"{term}_loss" for term in terms} <= set(log)
+    assert np.isfinite(log.to_numpy(dtype=float)).all()

@@ -14,6 +14,12 @@ OTHER = {
     "labeled_batch": 10,
     "epochs": 9,
     "hflip": True,
+    "shift": 4,
+    "noise": 0.0,
+    "normalization": "channels",
+    "optimizer": "muon",
+    "momentum": 0.5,
+    "bias_rate": 64.0,
     "bn_stats": "supervised",
     "labels": 8,
     "method": "sesemi",
@@ -75,3 +81,43 @@ def test_one_step_is_a_nesterov_step(make_learner, gradients):
     assert rate == pytest.approx(0.01 * 0.5**0.5, abs=1e-7)
     with pytest.raises(NotImplementedError, match="Save the inference model"):
         learner.get_config()
+
+
+def test_muon_orthogonalises_the_kernels_of_the_trunk(make_learner):
+    learner, batches = make_learner(
+        method="supervised", optimizer="muon", learning_rate=0.01, weight_decay=0.0
+    )
+    kernel = learner.network.kernels[1]
+    bias = learner.network.heads["class"].bias
+    before = [keras.ops.convert_to_numpy(v).copy() for v in (kernel, bias)]
+    learner.train_on_batch(batches.batch(0))
+    after = [keras.ops.convert_to_numpy(v) for v in (kernel, bias)]
+    step = (after[0] - before[0]).reshape(-1, kernel.shape[-1])
+    # All singular values of the step are near one value, the rate 0.01 times 0.2 times
+    # the square root of the longer side.
+    values = np.linalg.svd(step, compute_uv=False)
+    expected = 0.01 * 0.2 * max(step.shape) ** 0.5
+    assert values.max() < 1.4 * expected
+    assert values.min() > 0.4 * expected
+    # Adam's first step is the learning rate, in the direction of the gradient.
+    assert np.abs(after[1] - before[1]) == pytest.approx(0.01, rel=1e-2)
+
+
+def test_adamw_decays_the_kernels_itself(make_learner):
+    learner, batches = make_learner(
+        method="supervised", optimizer="adamw", weight_decay=0.1, learning_rate=0.01
+    )
+    assert float(learner(batches.batch(0)).terms["weight_decay"]) == 0
+    optimizer = learner.optimizer
+    kernels = {id(kernel) for kernel in learner.network.kernels}
+    for variable in learner.trainable_variables:
+        assert optimizer._use_weight_decay(variable) == (id(variable) in kernels)
+
+
+def test_the_rate_of_biases_scales_their_gradients(make_learner):
+    learner, _ = make_learner(method="supervised", bias_rate=64.0)
+    ones = [keras.ops.ones(v.shape) for v in learner.trainable_variables]
+    found = learner.scaled(ones)
+    for variable, gradient in zip(learner.trainable_variables, found, strict=True):
+        expected = 64 if variable.name == "beta" else 1
+        assert (keras.ops.convert_to_numpy(gradient) == expected).all()

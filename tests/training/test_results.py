@@ -93,7 +93,8 @@ def test_result_is_that_of_the_last_epoch(result, log):
     assert 0 <= result["error_augmented"] <= 100
     numbers = (result["test_images"], result["labels"], result["unlabeled"])
     assert numbers == (32, 16, 24)
-    assert result["seconds"] == pytest.approx(log["seconds"].sum())
+    # The epochs, and reading and evaluating the images.
+    assert log["seconds"].sum() < result["seconds"] < log["seconds"].sum() + 600
 
 
 def test_models_and_samples_agree(folder, small, result):

@@ -54,7 +54,7 @@ def test_after_kill_9_the_result_is_that_of_the_uninterrupted_run(
 def test_a_complete_run_is_not_run_again(finished, caplog):
     caplog.set_level("INFO", "color_s4l")
     result = session.train(dataclasses.replace(finished, resume=True))
-    assert "has its result already" in caplog.text
+    assert "already has its result" in caplog.text
     assert result["epoch"] == 2
     with pytest.raises(InputError, match="exists: continue with `resume`, or choose"):
         session.train(finished)

@@ -41,6 +41,13 @@ def made(schedule, **changes):
             [0.1, 0.01, 0.01, 1e-3, 1e-4],
         ),
         ("constant", {}, [0, 7, 199], [0.1, 0.1, 0.1]),
+        # 0.2 at first, 0.6 halfway to the peak at 23 %, 1, halfway down, 0.07.
+        (
+            "triangular",
+            {},
+            [0, 23, 46, 123, 200],
+            [0.02, 0.06, 0.1, 0.0535, 0.007],
+        ),
         # Two epochs of warm-up: 5 of 20 steps, then the rates of the schedule.
         (
             "constant",

@@ -15,7 +15,7 @@ import color_s4l
 from color_s4l import backend, data, methods
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.errors import InputError
-from color_s4l.settings import InputSettings, Run, SplitSettings, part
+from color_s4l.settings import DataSettings, InputSettings, Run, SplitSettings, part
 from color_s4l.training import callbacks, inputs, session
 from colorization.colorizer import Colorizer
 
@@ -202,6 +202,79 @@ def test_arrays_train_without_test_images(small, tmp_path, lines):
     classifier = color_s4l.load(tmp_path / "run")
     assert classifier.classes == ("0", "1", "2", "3")
     assert not (tmp_path / "run" / "pictures" / "confusion.png").exists()
+
+
+def test_the_average_can_be_the_result(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        method="supervised+polyak",
+        epochs=3,
+        evaluate_every=2,
+        final_weights="average",
+        test_views="flips",
+        optimizer="adamw",
+        learning_rate=0.01,
+        run_dir=str(tmp_path / "run"),
+    )
+    result = session.train(run)
+    log = pd.read_csv(tmp_path / "run" / "log.csv")
+    assert log["test_error"].notna().tolist() == [False, True, True]
+    # The model is the average: its error is the last one logged for it.
+    assert result["error"] == pytest.approx(log["average_test_error"].iloc[-1])
+    assert "further" not in result
+    wrong = dataclasses.replace(
+        run, final_weights="teacher", run_dir=str(tmp_path / "wrong")
+    )
+    with pytest.raises(InputError, match=r"`final_weights`=teacher are .* average"):
+        session.train(wrong)
+
+
+def test_the_fast_method_is_resumed_in_half_precision(base, tmp_path):
+    run = dataclasses.replace(
+        base,
+        method="fast",
+        network="airbench",
+        normalization="channels",
+        dtype_policy="mixed_bfloat16",
+        final_weights="average",
+        flip_order="alternating",
+        hflip=True,
+        noise=0.0,
+        test_views="shifts",
+        epochs=2,
+        run_dir=str(tmp_path / "run"),
+    )
+
+    def stop(epoch, logs):
+        raise StoppedError
+
+    stopping = keras.callbacks.LambdaCallback(on_epoch_end=stop)
+    with pytest.raises(StoppedError):
+        session.train(run, extra_callbacks=[stopping])
+    result = session.train(dataclasses.replace(run, resume=True))
+    log = pd.read_csv(tmp_path / "run" / "log.csv")
+    assert log["epoch"].tolist() == [1, 2]
+    assert {"freematch_loss", "freematch_fairness", "class_loss"} <= set(log)
+    assert result["best"]["error"] == log["average_test_error"].min()
+    classifier = color_s4l.load(tmp_path / "run")
+    assert classifier.about.test_views == "shifts"
+    images = data.load(part(run, DataSettings))
+    found = classifier.evaluate(images.test_images, images.test_labels)
+    assert found["error"] == pytest.approx(result["error"])
+    assert found["error_augmented"] == pytest.approx(result["error_augmented"])
+
+
+def test_alternating_flips_need_labelled_images_and_flips(base):
+    for changes, text in (
+        ({"method": "rotnet"}, "needs a method that reads labelled images"),
+        ({"hflip": False}, "needs `hflip`"),
+        ({"bias_rate": 2.0, "optimizer": "adamw"}, "only be used with `optimizer`=sgd"),
+    ):
+        run = dataclasses.replace(
+            base, **{"method": "supervised", "flip_order": "alternating", **changes}
+        )
+        with pytest.raises(InputError, match=text):
+            session.checked_terms(run)
 
 
 def test_devices_need_groups_that_they_can_share(tiny):

@@ -8,6 +8,7 @@ from color_s4l.artifacts.files import h5_wanted
 from color_s4l.views import preprocessing
 from color_s4l.views.preprocessing import (
     Preprocessing,
+    channel_statistics,
     normalise_contrast,
     whitening,
 )
@@ -54,16 +55,16 @@ def test_whitening_equals_the_reference(images, monkeypatch):
     mean, matrix = reference(images)
     for chunk in (preprocessing.CHUNK, 7):
         monkeypatch.setattr(preprocessing, "CHUNK", chunk)
-        found_mean, found = whitening(images)
-        assert found_mean == pytest.approx(mean, abs=1e-4)
-        assert found == pytest.approx(matrix, abs=1e-4)
+        found = whitening(images)
+        assert found["mean"] == pytest.approx(mean, abs=1e-4)
+        assert found["matrix"] == pytest.approx(matrix, abs=1e-4)
 
 
 @pytest.fixture
 def layer(images):
     layer = Preprocessing(zca=True)
     layer.build((None, *images.shape[1:]))
-    layer.set_statistics(*whitening(images))
+    layer.set_statistics(whitening(images))
     return layer
 
 
@@ -73,6 +74,26 @@ def test_the_layer_whitens_normalised_images(images, layer):
     white = keras.ops.convert_to_numpy(layer(images)).reshape(len(images), -1)
     assert white == pytest.approx((flat - mean) @ matrix, abs=1e-3)
     assert layer.trainable_variables == []
+
+
+def test_channels_have_mean_0_and_deviation_1(images, monkeypatch):
+    monkeypatch.setattr(preprocessing, "CHUNK", 7)
+    statistics = channel_statistics(images)
+    # The same, over all pixels at once.
+    pixels = images.reshape(-1, 3).astype("float64")
+    assert statistics["mean"] == pytest.approx(pixels.mean(axis=0), rel=1e-5)
+    assert statistics["deviation"] == pytest.approx(pixels.std(axis=0), rel=1e-5)
+    layer = Preprocessing(zca=False, normalization="channels")
+    layer.build((None, *images.shape[1:]))
+    layer.set_statistics(statistics)
+    found = keras.ops.convert_to_numpy(layer(images)).reshape(-1, 3)
+    assert found.mean(axis=0) == pytest.approx([0] * 3, abs=1e-4)
+    assert found.std(axis=0) == pytest.approx([1] * 3, rel=1e-4)
+
+
+def test_a_channel_of_one_value_becomes_0():
+    statistics = channel_statistics(np.full((2, 4, 4, 3), 9, "uint8"))
+    assert statistics["deviation"].tolist() == [1, 1, 1]
 
 
 def test_without_zca_only_the_contrast_is_normalised(images):

@@ -37,7 +37,7 @@ def image_views():
 def preprocessing(small, statistics):
     layer = Preprocessing(zca=True)
     layer.build((None, *small.images.shape[1:]))
-    layer.set_statistics(*statistics)
+    layer.set_statistics(statistics)
     return layer
 
 
@@ -113,6 +113,18 @@ def test_a_view_by_hand(name, array, family, made, batch, preprocessing):
     for i, j in np.ndindex(B, each):
         expected = by_hand(batch[array][i, j], preprocessing, draws, i, j)
         assert views[name][i * each + j] == pytest.approx(expected, abs=1e-3)
+
+
+def test_given_flips_replace_the_drawn_ones(made, batch, preprocessing):
+    _, draws = made
+    views = views_of({"labeled"}, preprocessing)
+    labeled = draws["labeled"]
+    for chosen in (True, False):
+        flip = np.full((B, V), chosen)
+        found = views.apply({**batch, "flip": flip}, {"labeled": labeled})["labeled"]
+        expected = views.apply(batch, {"labeled": labeled._replace(flip=flip)})
+        assert (numpy_of(found) == numpy_of(expected["labeled"])).all()
+    assert "flip" not in views.apply({**batch, "flip": flip}, {"labeled": labeled})
 
 
 def test_geometric_views_transformed_back_are_one_image(made):

@@ -1,0 +1,261 @@
+"""FreeMatch, SoftMatch and AdaMatch: FixMatch with weights that adapt to the model.
+
+FreeMatch: Wang et al. 2023 (https://arxiv.org/abs/2205.07246). SoftMatch: Chen et al.
+2023 (https://arxiv.org/abs/2301.10921). AdaMatch: Berthelot et al. 2022
+(https://arxiv.org/abs/2106.04732). Some constants are from USB's code (Wang et al.
+2022).
+
+All three keep moving averages of the predictions. Differs from the published code: a
+step uses the averages of the steps before it, without its own predictions.
+"""
+
+import dataclasses
+import math
+from typing import Annotated
+
+import numpy as np
+from keras import ops
+
+from color_s4l.backend import Tensor
+from color_s4l.fields import Above, AtLeast, Below
+from color_s4l.networks.network import Network
+from color_s4l.registry import TERMS, register_term
+from color_s4l.terms.fixmatch import WeakToStrong, most_probable
+from color_s4l.terms.passes import Batch, student_pass, target_logits
+from color_s4l.terms.term import Kept, Progress, State
+
+# Added to probabilities before division and logarithm.
+SMALLEST = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Adaptive(WeakToStrong):
+    """The base class of terms whose weights depend on earlier predictions.
+
+    Attributes:
+        decay: Decay of the moving averages, in [0, 1); 0.999, for runs of 2^20 steps.
+            Runs of some thousand steps need 0.99.
+    """
+
+    decay: Annotated[float, Below(1)] = 0.999
+
+    def kept(
+        self, network: Network, batch: Batch, probabilities: Tensor
+    ) -> dict[str, Tensor]:
+        """Returns the predictions; `after_update` moves the averages towards them."""
+        return {f"{TERMS.name_of(type(self))}_predictions": probabilities}
+
+    def after_update(
+        self, network: Network, state: State, kept: Kept, progress: Progress
+    ) -> None:
+        """Moves the averages and the teacher."""
+        super().after_update(network, state, kept, progress)
+        name = TERMS.name_of(type(self))
+        predictions = kept[f"{name}_predictions"]
+        state.move(self.statistics(state, predictions, kept), self.decay)
+
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
+        """Returns the values of one step, towards which the averages move.
+
+        Args:
+            state: Result of `create_state`.
+            predictions: For all unlabelled images of the step, `(images, classes)`.
+            kept: As for `after_update`.
+        """
+        raise NotImplementedError
+
+
+def _confidence(probabilities: Tensor) -> Tensor:
+    return ops.max(probabilities, axis=-1)
+
+
+def _uniform(network: Network) -> np.ndarray:
+    classes = network.heads["class"].units
+    return np.full(classes, 1 / classes, "float32")
+
+
+@register_term("freematch")
+@dataclasses.dataclass(frozen=True)
+class FreeMatch(Adaptive):
+    """The threshold is the mean confidence, lower for classes predicted rarely.
+
+    Algorithm 1 of the paper: tau is the average confidence and p the average
+    prediction. An image with pseudo-label c has the weight 1 if its confidence is at
+    least tau * p[c] / max(p), else 0. The fairness loss favours predictions that are
+    spread evenly over the classes; with several devices it is computed on each.
+
+    Attributes:
+        fairness: Factor on the fairness loss; 0.01 as in USB.
+    """
+
+    fairness: Annotated[float, AtLeast(0)] = 0.01
+
+    def averages(self, network: Network) -> dict[str, np.ndarray | float]:
+        """Returns the first averages of confidence, predictions and pseudo-labels."""
+        classes = _uniform(network)
+        return {"confidence": classes[0], "predicted": classes, "labels": classes}
+
+    def weights(
+        self, network: Network, batch: Batch, state: State, probabilities: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns weight 1 if the confidence reaches the class's threshold, else 0."""
+        labels, predicted = most_probable(probabilities), state.of["predicted"]
+        share = ops.take(predicted / ops.max(predicted), labels)
+        confident = _confidence(probabilities) >= state.of["confidence"] * share
+        return labels, ops.cast(confident, "float32")
+
+    def further(
+        self, state: State, weights: Tensor, strong: Tensor
+    ) -> dict[str, Tensor]:
+        """Returns `freematch_fairness`."""
+        count = ops.maximum(ops.sum(weights), 1.0)
+        chosen = ops.one_hot(most_probable(strong), strong.shape[-1], dtype="float32")
+        mean = ops.sum(weights[:, None] * strong, axis=0) / count
+        labels = ops.sum(weights[:, None] * chosen, axis=0) / count
+        target = _even(state.of["predicted"], state.of["labels"])
+        agreement = ops.sum(target * ops.log(_even(mean, labels) + SMALLEST))
+        return {
+            "freematch_fairness": self.fairness
+            * ops.where(ops.sum(weights) > 0, agreement, 0.0)
+        }
+
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
+        """Returns mean confidence, mean prediction and shares of pseudo-labels."""
+        chosen = ops.one_hot(
+            most_probable(predictions), predictions.shape[-1], dtype="float32"
+        )
+        return {
+            "confidence": ops.mean(_confidence(predictions)),
+            "predicted": ops.mean(predictions, axis=0),
+            "labels": ops.mean(chosen, axis=0),
+        }
+
+
+def _even(predicted: Tensor, labels: Tensor) -> Tensor:
+    """Returns probabilities divided by the shares of labels, scaled to sum to 1."""
+    ratio = ops.where(labels > 0, predicted / ops.maximum(labels, SMALLEST), 0.0)
+    return ratio / ops.maximum(ops.sum(ratio), SMALLEST)
+
+
+@register_term("softmatch", tested_with={"decay": 0.0})
+@dataclasses.dataclass(frozen=True)
+class SoftMatch(Adaptive):
+    """The weight falls like a Gaussian below the mean confidence.
+
+    The paper's truncated Gaussian with uniform alignment: predictions are divided by
+    their average before the confidence is computed. The pseudo-labels are computed from
+    the unchanged predictions.
+
+    Attributes:
+        deviations: Standard deviation of the confidence, divided by the standard
+            deviation of the Gaussian; 2.
+    """
+
+    deviations: Annotated[float, Above(0)] = 2.0
+
+    def averages(self, network: Network) -> dict[str, np.ndarray | float]:
+        """Returns the first averages of predictions, confidence and its variance."""
+        classes = _uniform(network)
+        return {"predicted": classes, "confidence": classes[0], "variance": 1.0}
+
+    def weights(
+        self, network: Network, batch: Batch, state: State, probabilities: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns weight 1 if the confidence reaches its mean, else less."""
+        even = 1 / probabilities.shape[-1]
+        aligned = align(probabilities, even, state.of["predicted"])
+        below = ops.minimum(_confidence(aligned) - state.of["confidence"], 0.0)
+        spread = 2 * state.of["variance"] / self.deviations**2
+        return most_probable(probabilities), ops.exp(-ops.square(below) / spread)
+
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
+        """Returns mean prediction, and mean and variance of the aligned confidence."""
+        count, classes = predictions.shape
+        aligned = align(predictions, 1 / classes, state.of["predicted"])
+        confidence = _confidence(aligned)
+        return {
+            "predicted": ops.mean(predictions, axis=0),
+            "confidence": ops.mean(confidence),
+            "variance": ops.var(confidence) * count / max(1, count - 1),
+        }
+
+
+@register_term("adamatch", tested_with={"threshold": 0.1})
+@dataclasses.dataclass(frozen=True)
+class AdaMatch(Adaptive):
+    """The threshold is a share of the mean confidence on labelled images.
+
+    The paper's distribution alignment: the predictions are scaled so that their average
+    equals the average prediction for labelled images. The pseudo-labels and confidences
+    are computed from the scaled predictions. With several devices, the threshold is
+    that of the labelled images of each device. Differs from the paper: as in USB, the
+    logits of labelled images are not interpolated at random, the class loss has no
+    strong views, and the average predictions are moving averages.
+
+    Attributes:
+        threshold: Share of the labelled images' mean confidence; 0.9 (USB: 0.95).
+    """
+
+    threshold: Annotated[float, AtLeast(0)] = 0.9
+
+    reads = ("labeled", "weak", "strong")
+
+    def averages(self, network: Network) -> dict[str, np.ndarray | float]:
+        """Returns the first average predictions for unlabelled and labelled images."""
+        classes = _uniform(network)
+        return {"predicted": classes, "labeled": classes}
+
+    def factor(self, progress: Progress) -> Tensor:
+        """Returns a factor that rises from 0 to 1 in the first half of the run."""
+        return (1 - ops.cos(math.pi * progress.done(0.5))) / 2
+
+    def weights(
+        self, network: Network, batch: Batch, state: State, probabilities: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns labels of the aligned predictions; weight 1 if confident, else 0."""
+        aligned = align(probabilities, state.of["labeled"], state.of["predicted"])
+        mean = ops.mean(_confidence(self._labeled(network, batch)))
+        confident = _confidence(aligned) >= self.threshold * mean
+        return most_probable(aligned), ops.cast(confident, "float32")
+
+    def kept(
+        self, network: Network, batch: Batch, probabilities: Tensor
+    ) -> dict[str, Tensor]:
+        """Also keeps the predictions for the labelled images."""
+        labeled = self._labeled(network, batch)
+        kept = super().kept(network, batch, probabilities)
+        return {**kept, "adamatch_labeled_predictions": labeled}
+
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
+        """Returns the mean predictions for unlabelled and labelled images."""
+        return {
+            "predicted": ops.mean(predictions, axis=0),
+            "labeled": ops.mean(kept["adamatch_labeled_predictions"], axis=0),
+        }
+
+    def _labeled(self, network: Network, batch: Batch) -> Tensor:
+        outputs = student_pass(network, batch, "labeled").outputs
+        return ops.softmax(target_logits(network, outputs))
+
+
+def align(probabilities: Tensor, wanted: Tensor | float, found: Tensor) -> Tensor:
+    """Returns predictions whose average comes closer to a wanted distribution.
+
+    Args:
+        probabilities: Float `(batch, classes)`.
+        wanted: Distribution `(classes,)`, or one probability for all classes.
+        found: Average of earlier predictions, `(classes,)`.
+
+    Returns:
+        `probabilities * wanted / found`, scaled to sum to 1 in each row.
+    """
+    scaled = probabilities * (wanted + SMALLEST) / (found + SMALLEST)
+    return scaled / ops.sum(scaled, axis=-1, keepdims=True)
