@@ -31,7 +31,6 @@ class Demo:
 def demo(flags: Demo) -> None:
     """Runs the demonstration; complete parts are not computed again."""
     from color_s4l.report.__main__ import Report, report
-    from color_s4l.settings import PRESETS
     from colorization.evaluate import Evaluate, evaluate
     from colorization.train import Train, train
 
@@ -58,9 +57,9 @@ def demo(flags: Demo) -> None:
                 output=str(folder / "colorizer"),
             )
         )
-    names = {field.name for field in dataclasses.fields(ErrorRates)}
-    settings = {k: v for k, v in PRESETS["fast"].items() if k in names}
-    settings |= {
+    settings = {
+        **ErrorRates.presets["fast"],
+        "methods": "supervised,sesemi,color_s4l,fast",
         "dtype_policy": "float32",  # half precision is slow on older CPUs
         "batch_size": 64,
         "final_weights": None,  # `supervised` and the proxy methods have no average
@@ -70,8 +69,6 @@ def demo(flags: Demo) -> None:
             **settings,
             dataset=DATASET,
             labels=str(flags.labels),
-            methods="supervised,sesemi,color_s4l,fast",
-            networks="airbench",
             seeds=flags.seeds,
             colorizer=str(colorizer),
             width=flags.width,

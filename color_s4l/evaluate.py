@@ -63,8 +63,9 @@ def evaluate(flags: Evaluate) -> None:
     if flags.model and trained.classes:
         # The value of `resize` is stored in the classifier's file.
         size = settings.image_size or trained.image_size
-        settings = dataclasses.replace(settings, image_size=size)
-        settings = dataclasses.replace(settings, resize=trained.about.resize)
+        settings = dataclasses.replace(
+            settings, resize=trained.about.resize, image_size=size
+        )
     if flags.model and not trained.classes:
         trained = _with_hflip(trained, not is_digits(settings.dataset))
     if flags.hflip is not None:

@@ -192,16 +192,17 @@ def leaky(features: Tensor, slope: float) -> Tensor:
     return ops.leaky_relu(features, slope)
 
 
-def gelu(features: Tensor) -> Tensor:
-    """Applies GELU in its sigmoid form, x * sigmoid(1.702 x).
+def gelu(features: Tensor, slope: float) -> Tensor:
+    """Applies GELU in its sigmoid form, x * sigmoid(slope * x).
 
     Args:
         features: Float, any shape.
+        slope: Factor inside the sigmoid.
 
     Returns:
         Float, the shape of `features`.
     """
-    return features * ops.sigmoid(1.702 * features)
+    return features * ops.sigmoid(slope * features)
 
 
 def convolved(features: Tensor, kernel: Tensor) -> Tensor:

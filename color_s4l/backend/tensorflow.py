@@ -1,7 +1,6 @@
 """TensorFlow code: gradients, distribution, fused kernels and feeding."""
 
 import contextlib
-import functools
 import os
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +11,6 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
-
-GELU_SLOPE = 1.702
 
 
 class TrainStep:
@@ -234,38 +231,40 @@ def leaky(features: Tensor, slope: float) -> Tensor:
     return activated(tf.convert_to_tensor(features))
 
 
-def gelu(features: Tensor) -> Tensor:
-    """Applies GELU in its sigmoid form, x * sigmoid(1.702 x), compiled by XLA.
+def gelu(features: Tensor, slope: float) -> Tensor:
+    """Applies GELU in its sigmoid form, x * sigmoid(slope * x), compiled by XLA.
 
     TensorFlow has no fused kernel for this activation and its gradient. XLA compiles
     each of the two into one loop. Only the inputs are kept in memory for the gradient.
 
     Args:
         features: Float, any shape.
+        slope: Factor inside the sigmoid.
 
     Returns:
         Float, the shape of `features`.
     """
-    return _gelu(tf.convert_to_tensor(features))
 
+    @tf.custom_gradient
+    def activated(features):
+        outputs = _gelu_value(features, slope)
+        return outputs, lambda upstream: _gelu_gradient(features, upstream, slope)
 
-@tf.custom_gradient
-def _gelu(features):
-    return _gelu_value(features), functools.partial(_gelu_gradient, features)
-
-
-@tf.function(jit_compile=True)
-def _gelu_value(features):
-    x = tf.cast(features, "float32")
-    return tf.cast(x * tf.sigmoid(GELU_SLOPE * x), features.dtype)
+    return activated(tf.convert_to_tensor(features))
 
 
 @tf.function(jit_compile=True)
-def _gelu_gradient(features, upstream):
+def _gelu_value(features, slope):
     x = tf.cast(features, "float32")
-    gate = tf.sigmoid(GELU_SLOPE * x)
-    slope = gate * (1 + GELU_SLOPE * x * (1 - gate))
-    return tf.cast(tf.cast(upstream, "float32") * slope, features.dtype)
+    return tf.cast(x * tf.sigmoid(slope * x), features.dtype)
+
+
+@tf.function(jit_compile=True)
+def _gelu_gradient(features, upstream, slope):
+    x = tf.cast(features, "float32")
+    gate = tf.sigmoid(slope * x)
+    derivative = gate * (1 + slope * x * (1 - gate))
+    return tf.cast(tf.cast(upstream, "float32") * derivative, features.dtype)
 
 
 def convolved(features: Tensor, kernel: Tensor) -> Tensor:

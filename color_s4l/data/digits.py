@@ -12,12 +12,11 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
+from color_s4l.data.built_in import SIZE, refuse_data_dir, resized
 from color_s4l.data.dataset import Data
-from color_s4l.errors import InputError
 from color_s4l.registry import register_source
 from color_s4l.settings import DataSettings
 
-SIZE = 32
 TEST_PER_CLASS = 40
 _SEED = 1797
 # Rec. 601 luma: perceived brightness of red, green and blue.
@@ -74,13 +73,7 @@ def load(settings: DataSettings) -> Data:
     Raises:
         InputError: `data_dir` is given.
     """
-    if settings.data_dir is not None:
-        # Without this error, a user who forgets `dataset`=folder would train on the
-        # digits.
-        raise InputError(
-            "`dataset`=digits is built in and does not use `data_dir`. "
-            "For your own images set `dataset`=folder."
-        )
+    refuse_data_dir(settings)
     # Imported here because it takes half a second.
     from sklearn import datasets
 
@@ -90,7 +83,7 @@ def load(settings: DataSettings) -> Data:
     looks = [draw_look(generator) for _ in digits.images]
     images = np.stack(
         [
-            _resized(compose(pixels, look, photographs), settings.image_size or SIZE)
+            resized(compose(pixels, look, photographs), settings.image_size)
             for pixels, look in zip(digits.images, looks, strict=True)
         ]
     )
@@ -113,13 +106,6 @@ def _test_rows(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray
         members = np.flatnonzero(labels == label)
         test[generator.permutation(members)[:TEST_PER_CLASS]] = True
     return test
-
-
-def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    if size == SIZE:
-        return image
-    resized = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(resized)
 
 
 def draw_look(generator: np.random.Generator) -> Look:

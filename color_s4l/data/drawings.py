@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from color_s4l.data.built_in import SIZE, refuse_data_dir, resized
 from color_s4l.data.dataset import Data
-from color_s4l.errors import InputError
 from color_s4l.registry import register_source
 from color_s4l.settings import DataSettings
 
-SIZE = 32
 TRAIN_PER_CLASS, TEST_PER_CLASS = 300, 100
 _SEED = 32
 # Drawings are made larger and then reduced, which smooths their edges.
@@ -218,11 +217,7 @@ def load(settings: DataSettings) -> Data:
     Raises:
         InputError: `data_dir` is given.
     """
-    if settings.data_dir is not None:
-        raise InputError(
-            "`dataset`=drawings is built in and does not use `data_dir`. "
-            "For your own images set `dataset`=folder."
-        )
+    refuse_data_dir(settings)
     generator = np.random.default_rng(_SEED)
     size = settings.image_size or SIZE
     count = TRAIN_PER_CLASS + TEST_PER_CLASS
@@ -256,10 +251,8 @@ def drawn(
     image = _background(generator)
     thing(Pen(image, generator))
     _cover(image, generator)
-    small = image.resize((SIZE, SIZE), Image.Resampling.BOX)
-    if size != SIZE:
-        small = small.resize((size, size), Image.Resampling.BICUBIC)
-    noisy = np.asarray(small) + generator.normal(0, 6, (size, size, 3))
+    small = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BOX))
+    noisy = resized(small, size) + generator.normal(0, 6, (size, size, 3))
     return np.clip(np.rint(noisy), 0, 255).astype("uint8")
 
 

@@ -21,6 +21,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from color_s4l import data
 from color_s4l.backend import Tensor
 from color_s4l.networks import parts
 from color_s4l.networks.layers import GELU, BatchNormalization, Conv2D
@@ -74,10 +75,9 @@ class PatchWhitening(layers.Layer):
         """
         size = PATCH * PATCH * images.shape[-1]
         products, count = np.zeros((size, size)), 0
-        for start in range(0, len(images), CHUNK):
-            chunk = images[start : start + CHUNK].astype("float64")
+        for chunk in data.chunks(images, CHUNK):
             patches = np.lib.stride_tricks.sliding_window_view(
-                chunk, (PATCH, PATCH), axis=(1, 2)
+                chunk.astype("float64"), (PATCH, PATCH), axis=(1, 2)
             )
             # (n, rows, columns, channels, patch rows, patch columns) to kernel order.
             patches = np.moveaxis(patches, 3, -1).reshape(-1, size)
@@ -166,8 +166,8 @@ def airbench(
         features = _convolve(features, size, f"{name}_1")
         features = layers.MaxPooling2D(2, name=f"{name}_pool")(features)
         features = layers.Dropout(dropout, name=f"{name}_dropout")(features)
-        features = _normalize_and_activate(features, f"{name}_1", synchronized)
-        shortcut = features
+        features = _normalize(features, f"{name}_1", synchronized)
+        features = shortcut = GELU(name=f"{name}_1")(features)
         for number in range(2, depth + 1):
             features = _convolve(features, size, f"{name}_{number}")
             features = _normalize(features, f"{name}_{number}", synchronized)
@@ -200,10 +200,6 @@ def _normalize(features: Tensor, name: str, synchronized: bool) -> Tensor:
         synchronized=synchronized,
         name=f"{name}_norm",
     )(features)
-
-
-def _normalize_and_activate(features: Tensor, name: str, synchronized: bool) -> Tensor:
-    return GELU(name=name)(_normalize(features, name, synchronized))
 
 
 register_trunk("airbench", airbench)

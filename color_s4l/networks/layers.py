@@ -9,6 +9,7 @@ from color_s4l.backend import Tensor
 # `Conv2D` uses its own gradient for at most SMALL_MAP positions and at least
 # MANY_CHANNELS channels.
 SMALL_MAP, MANY_CHANNELS = 64, 256
+GELU_SLOPE = 1.702
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
@@ -95,9 +96,9 @@ class GELU(layers.Layer):
             Float, the shape of `inputs`.
         """
         if training:
-            return backend.gelu(inputs)
+            return backend.gelu(inputs, GELU_SLOPE)
         # The same function, written as a SiLU, which TensorFlow fuses on CPUs.
-        return ops.silu(1.702 * inputs) / 1.702
+        return ops.silu(GELU_SLOPE * inputs) / GELU_SLOPE
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns the shape of the inputs."""
@@ -116,10 +117,12 @@ class Conv2D(layers.Conv2D):
         """Convolves `(batch, rows, columns, channels)` with a kernel."""
         _, rows, columns, channels = inputs.shape
         small = rows * columns <= SMALL_MAP and channels >= MANY_CHANNELS
-        plain = (self.strides, self.dilation_rate, self.groups, self.padding) == (
-            *((1, 1), (1, 1), 1),
-            "same",
-        ) and self.kernel_size[0] % 2 == 1
+        plain = (
+            self.padding == "same"
+            and self.strides == self.dilation_rate == (1, 1)
+            and self.groups == 1
+            and self.kernel_size[0] % 2 == 1
+        )
         if small and plain and self.compute_dtype == "bfloat16":
             return backend.convolved(inputs, kernel)
         return super().convolution_op(inputs, kernel)

@@ -19,9 +19,9 @@ from keras import ops
 from color_s4l.backend import Tensor
 from color_s4l.fields import Above, AtLeast, Below
 from color_s4l.networks.network import Network
-from color_s4l.registry import TERMS, register_term
-from color_s4l.terms.fixmatch import WeakToStrong, most_probable
-from color_s4l.terms.passes import Batch, student_pass, target_logits
+from color_s4l.registry import register_term
+from color_s4l.terms.fixmatch import WeakToStrong
+from color_s4l.terms.passes import Batch, most_probable, student_pass, target_logits
 from color_s4l.terms.term import Kept, Progress, State
 
 # Added to probabilities before division and logarithm.
@@ -43,15 +43,14 @@ class Adaptive(WeakToStrong):
         self, network: Network, batch: Batch, probabilities: Tensor
     ) -> dict[str, Tensor]:
         """Returns the predictions; `after_update` moves the averages towards them."""
-        return {f"{TERMS.name_of(type(self))}_predictions": probabilities}
+        return {f"{self._name}_predictions": probabilities}
 
     def after_update(
         self, network: Network, state: State, kept: Kept, progress: Progress
     ) -> None:
         """Moves the averages and the teacher."""
         super().after_update(network, state, kept, progress)
-        name = TERMS.name_of(type(self))
-        predictions = kept[f"{name}_predictions"]
+        predictions = kept[f"{self._name}_predictions"]
         state.move(self.statistics(state, predictions, kept), self.decay)
 
     def statistics(
@@ -69,6 +68,12 @@ class Adaptive(WeakToStrong):
 
 def _confidence(probabilities: Tensor) -> Tensor:
     return ops.max(probabilities, axis=-1)
+
+
+def _one_hot(probabilities: Tensor) -> Tensor:
+    """Returns 1 for the most probable class and 0 for the others, as float32."""
+    classes = probabilities.shape[-1]
+    return ops.one_hot(most_probable(probabilities), classes, dtype="float32")
 
 
 def _uniform(network: Network) -> np.ndarray:
@@ -111,9 +116,8 @@ class FreeMatch(Adaptive):
     ) -> dict[str, Tensor]:
         """Returns `freematch_fairness`."""
         count = ops.maximum(ops.sum(weights), 1.0)
-        chosen = ops.one_hot(most_probable(strong), strong.shape[-1], dtype="float32")
         mean = ops.sum(weights[:, None] * strong, axis=0) / count
-        labels = ops.sum(weights[:, None] * chosen, axis=0) / count
+        labels = ops.sum(weights[:, None] * _one_hot(strong), axis=0) / count
         target = _even(state.of["predicted"], state.of["labels"])
         agreement = ops.sum(target * ops.log(_even(mean, labels) + SMALLEST))
         return {
@@ -125,13 +129,10 @@ class FreeMatch(Adaptive):
         self, state: State, predictions: Tensor, kept: Kept
     ) -> dict[str, Tensor]:
         """Returns mean confidence, mean prediction and shares of pseudo-labels."""
-        chosen = ops.one_hot(
-            most_probable(predictions), predictions.shape[-1], dtype="float32"
-        )
         return {
             "confidence": ops.mean(_confidence(predictions)),
             "predicted": ops.mean(predictions, axis=0),
-            "labels": ops.mean(chosen, axis=0),
+            "labels": ops.mean(_one_hot(predictions), axis=0),
         }
 
 

@@ -16,7 +16,13 @@ from color_s4l.fields import AtLeast, Below
 from color_s4l.networks.network import Network, Values
 from color_s4l.registry import TERMS, register_term
 from color_s4l.terms import losses
-from color_s4l.terms.passes import Batch, BnStats, student_pass, target_logits
+from color_s4l.terms.passes import (
+    Batch,
+    BnStats,
+    most_probable,
+    student_pass,
+    target_logits,
+)
 from color_s4l.terms.polyak import Averages, warmed_up
 from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 
@@ -83,6 +89,10 @@ class WeakToStrong(Term):
 
     reads: ClassVar[tuple[str, ...]] = ("weak", "strong")
 
+    @property
+    def _name(self) -> str:
+        return TERMS.name_of(type(self))
+
     def create_state(self, network: Network, num_examples: int) -> Labeler | None:
         """Returns the averages and the teacher; None if there are none."""
         averages = self.averages(network)
@@ -103,7 +113,7 @@ class WeakToStrong(Term):
 
     def further_weights(self) -> tuple[str, ...]:
         """Returns the name of the teacher's weights."""
-        return (f"{TERMS.name_of(type(self))}_teacher",) if self.teacher else ()
+        return (f"{self._name}_teacher",) if self.teacher else ()
 
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
         """Returns the teacher's weights."""
@@ -116,17 +126,16 @@ class WeakToStrong(Term):
 
         Also logs `<term>_labeled`, the mean weight of the images in percent.
         """
-        name = TERMS.name_of(type(self))
         strong = student_pass(network, batch, "strong", self.bn_stats).outputs
         probabilities = self._predictions(network, batch, state)
         labels, weights = self.weights(network, batch, state, probabilities)
         entropy = losses.label_entropy(labels, strong["class"])
         factor = self.weight * self.factor(progress)
-        terms = {f"{name}_loss": factor * ops.mean(weights * entropy)}
+        terms = {f"{self._name}_loss": factor * ops.mean(weights * entropy)}
         terms |= self.further(state, weights, ops.softmax(strong["class"]))
         return Outcome(
             terms=terms,
-            watch={f"{name}_labeled": 100 * ops.mean(weights)},
+            watch={f"{self._name}_labeled": 100 * ops.mean(weights)},
             kept=self.kept(network, batch, probabilities),
         )
 
@@ -200,8 +209,3 @@ class FixMatch(WeakToStrong):
         """Returns weight 1 if the probability reaches the threshold, else 0."""
         confident = ops.max(probabilities, axis=-1) >= self.threshold
         return most_probable(probabilities), ops.cast(confident, "float32")
-
-
-def most_probable(probabilities: Tensor) -> Tensor:
-    """Returns the most probable classes, int32 `(batch,)`."""
-    return ops.cast(ops.argmax(probabilities, axis=-1), "int32")

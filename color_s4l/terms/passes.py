@@ -116,6 +116,13 @@ def pseudo_labels(
     """
     logits = target_logits(network, outputs)
     confident = ops.max(ops.softmax(logits), axis=-1) >= threshold
-    return ops.cast(ops.argmax(logits, axis=-1), "int32"), ops.cast(
-        confident, "float32"
-    )
+    return most_probable(logits), ops.cast(confident, "float32")
+
+
+def most_probable(predictions: Tensor) -> Tensor:
+    """Returns the most probable classes, int32 `(batch,)`.
+
+    Args:
+        predictions: Logits or probabilities, float `(batch, classes)`.
+    """
+    return ops.cast(ops.argmax(predictions, axis=-1), "int32")

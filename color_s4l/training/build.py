@@ -173,15 +173,22 @@ def preprocessing_statistics(
     name, compute = ("channels", channel_statistics)
     if settings.zca:
         name, compute = ("whitening", whitening)
-    images, validation = inputs.data.images, inputs.split.validation
-    if len(validation):  # validation images represent unknown images
-        rest = np.setdiff1d(np.arange(len(images)), validation)
-        images = data.subset(images, rest)
+    images = inputs.data.images
+    if len(inputs.split.validation):
+        images = data.subset(images, _fitting_images(inputs))
     fitted = cache.cached(name, [data.content(images)], lambda: compute(images))
     seconds = time.perf_counter() - started
     logger.info("%-10s ready after %.1f s", name, seconds)
     write_arrays(directory.statistics, fitted)
     return fitted
+
+
+def _fitting_images(inputs: Inputs) -> np.ndarray:
+    """Returns the indices of the images to which layers may be fitted.
+
+    Validation images represent unknown images and are left out.
+    """
+    return np.setdiff1d(np.arange(len(inputs.data.images)), inputs.split.validation)
 
 
 def build_preprocessing(
@@ -278,7 +285,7 @@ class Muon(keras.optimizers.Muon):
     """Keras' Muon for the kernels of a trunk, and Adam for all other weights.
 
     The kernel of a convolution is one matrix: positions and channels by filters, as in
-    airbench's version with Muon (Jordan 2024, https://kellerjordan.github.io/posts/muon).
+    airbench's version with Muon (Jordan 2024, https://github.com/KellerJordan/Muon).
     Weight decay is part of the loss.
 
     Args:
@@ -317,15 +324,15 @@ def adapt(trunk: keras.Model, preprocessing: Preprocessing, inputs: Inputs) -> N
         inputs: Up to 5,000 of the training images are used, at equal distances in the
             data set; no validation images.
     """
-    images, validation = inputs.data.images, inputs.split.validation
-    rest = np.setdiff1d(np.arange(len(images)), validation)
+    fitted = [layer for layer in trunk.layers if hasattr(layer, "adapt")]
+    if not fitted:
+        return
+    rest = _fitting_images(inputs)
     chosen = rest[:: math.ceil(len(rest) / ADAPTED_IMAGES)]
-    for layer in trunk.layers:
-        if hasattr(layer, "adapt"):
-            raw = data.subset(images, chosen)[:]
-            sample = ops.convert_to_numpy(preprocessing(raw))
-            before = keras.Model(trunk.inputs[0], layer.input)
-            layer.adapt(ops.convert_to_numpy(before(sample)))
+    sample = preprocessing(inputs.data.images[chosen])
+    for layer in fitted:
+        before = keras.Model(trunk.inputs[0], layer.input)
+        layer.adapt(ops.convert_to_numpy(before(sample)))
 
 
 def steps_per_execution(wanted: int, steps: int) -> int:

@@ -108,7 +108,7 @@ class AugmentedClassifier(keras.Model):
     4 without flips. "flips": the image and its left-right flip. "shifts": the two views
     of "flips" with weight 1/4 each, and, with weight 1/8 each, the image moved by one
     pixel up and left, the image moved by one pixel down and right, and the flips of
-    both (airbench, https://arxiv.org/abs/2404.00498, section 3.5).
+    both (airbench's published code, https://arxiv.org/abs/2404.00498).
 
     Use a new instance for each pass over a test set: the draws of "published" depend
     on `seed` and on the order of the images.

@@ -34,7 +34,7 @@ from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.feeding import Feed
 from color_s4l.training.inputs import InputFiles, Inputs
-from color_s4l.views.step import LABELED, TARGETS, UNLABELED, view
+from color_s4l.views.step import LABELED, TARGETS, UNLABELED
 
 logger = logging.getLogger(__name__)
 Scope = Callable[[], contextlib.AbstractContextManager]
@@ -116,9 +116,8 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
             f"`final_weights`={run.final_weights} are not weights of "
             f"`method`={run.method}: expected {' or '.join(offered) or 'none'}."
         )
-    if run.flip_order == "alternating" and not any(
-        view(name).source == LABELED for name in methods.views_of(terms)
-    ):
+    reads_labeled = methods.copies_of(terms, LABELED) > 0
+    if run.flip_order == "alternating" and not reads_labeled:
         raise InputError(
             f"`flip_order`=alternating needs a method that reads labelled images; "
             f"`method`={run.method} reads none."

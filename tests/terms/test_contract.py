@@ -123,6 +123,8 @@ def test_one_step_gives_finite_terms_that_add_up_and_moves_the_weights(
     method, make_learner
 ):
     learner, batches = make_learner(terms_of(method))
+    declared = {name for term in learner.terms for name in term.further_weights()}
+    assert learner.evaluated().keys() == declared
     before = copies(learner.trainable_variables)
     logs = learner.train_on_batch(batches.batch(0), return_dict=True)
     assert all(np.isfinite(value) for value in logs.values()), logs
