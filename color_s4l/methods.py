@@ -8,8 +8,9 @@ from color_s4l.errors import InputError, unknown
 from color_s4l.fields import with_text
 from color_s4l.networks.network import Gate
 from color_s4l.registry import METHODS, TERMS, register_method
-from color_s4l.terms.adaptive import AdaMatch, FreeMatch, SoftMatch
+from color_s4l.terms.adaptive import AdaMatch, AlignedFixMatch, FreeMatch, SoftMatch
 from color_s4l.terms.attention import AttentionDistance
+from color_s4l.terms.balanced_classifier import BalancedClassifier
 from color_s4l.terms.entropy import Entropy
 from color_s4l.terms.exemplar import Exemplar
 from color_s4l.terms.fixmatch import FixMatch
@@ -59,6 +60,8 @@ register_method("fixmatch", (Supervised(), FixMatch()))
 register_method("freematch", (Supervised(), FreeMatch()))
 register_method("softmatch", (Supervised(), SoftMatch()))
 register_method("adamatch", (Supervised(), AdaMatch()))
+register_method("fixmatch_aligned", (Supervised(), AlignedFixMatch()))
+register_method("fixmatch_abc", (Supervised(), FixMatch(), BalancedClassifier()))
 register_method("fixmatch_attention", (Supervised(), FixMatch(), AttentionDistance()))
 register_method(
     "s4l_rotation", (LabeledRotations(), Proxies(tasks=ROTATIONS, weight=0.5))

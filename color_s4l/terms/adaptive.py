@@ -1,11 +1,12 @@
-"""FreeMatch, SoftMatch and AdaMatch: FixMatch with weights that adapt to the model.
+"""FixMatch with weights or pseudo-labels that adapt to the model's predictions.
 
 FreeMatch: Wang et al. 2023 (https://arxiv.org/abs/2205.07246). SoftMatch: Chen et al.
 2023 (https://arxiv.org/abs/2301.10921). AdaMatch: Berthelot et al. 2022
-(https://arxiv.org/abs/2106.04732). Some constants are from USB's code (Wang et al.
-2022).
+(https://arxiv.org/abs/2106.04732). Distribution alignment: Berthelot et al. 2020
+(ReMixMatch, https://arxiv.org/abs/1911.09785). Some constants are from USB's code (Wang
+et al. 2022).
 
-All three keep moving averages of the predictions. Differs from the published code: a
+All terms keep moving averages of the predictions. Differs from the published code: a
 step uses the averages of the steps before it, without its own predictions.
 """
 
@@ -245,6 +246,58 @@ class AdaMatch(Adaptive):
     def _labeled(self, network: Network, batch: Batch) -> Tensor:
         outputs = student_pass(network, batch, "labeled").outputs
         return ops.softmax(target_logits(network, outputs))
+
+
+@register_term("fixmatch_aligned", tested_with={"threshold": 0.1})
+@dataclasses.dataclass(frozen=True)
+class AlignedFixMatch(Adaptive):
+    """FixMatch whose pseudo-labels have the class distribution of the labels.
+
+    ReMixMatch's distribution alignment: the predictions are multiplied by the shares of
+    the classes among the labels and divided by their own average, then scaled to sum
+    to 1. It assumes that the unlabelled images have the same class distribution.
+    Differs from the paper: moving averages instead of the mean of the last 128 steps.
+
+    Attributes:
+        threshold: Smallest probability of a pseudo-label with weight 1, after the
+            alignment; 0.95 as in FixMatch.
+    """
+
+    threshold: Annotated[float, AtLeast(0)] = 0.95
+
+    reads = ("labeled", "weak", "strong")
+
+    def averages(self, network: Network) -> dict[str, np.ndarray | float]:
+        """Returns the first averages of predictions and labels."""
+        classes = _uniform(network)
+        return {"predicted": classes, "labeled": classes}
+
+    def weights(
+        self, network: Network, batch: Batch, state: State, probabilities: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns labels of the aligned predictions; weight 1 if confident, else 0."""
+        aligned = align(probabilities, state.of["labeled"], state.of["predicted"])
+        confident = _confidence(aligned) >= self.threshold
+        return most_probable(aligned), ops.cast(confident, "float32")
+
+    def kept(
+        self, network: Network, batch: Batch, probabilities: Tensor
+    ) -> dict[str, Tensor]:
+        """Also keeps the labels."""
+        kept = super().kept(network, batch, probabilities)
+        return {**kept, "fixmatch_aligned_labels": batch["labels"]}
+
+    def statistics(
+        self, state: State, predictions: Tensor, kept: Kept
+    ) -> dict[str, Tensor]:
+        """Returns the mean prediction and the classes' shares of the labels."""
+        labels = ops.one_hot(
+            kept["fixmatch_aligned_labels"], predictions.shape[-1], dtype="float32"
+        )
+        return {
+            "predicted": ops.mean(predictions, axis=0),
+            "labeled": ops.mean(labels, axis=0),
+        }
 
 
 def align(probabilities: Tensor, wanted: Tensor | float, found: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Given:
         self.passes += 1
         images = keras.ops.convert_to_tensor(images)
         outputs = images if self.matrix is None else images @ self.matrix
-        names = ("class", "proxy", "pooled", "embedding", "attention")
+        names = ("class", "proxy", "pooled", "embedding", "attention", "balanced")
         return dict.fromkeys(names, outputs)
 
     def random_states(self):

@@ -8,8 +8,9 @@ import pytest
 
 from color_s4l.errors import InputError
 from color_s4l.terms import Progress, losses
-from color_s4l.terms.adaptive import AdaMatch, FreeMatch, SoftMatch
+from color_s4l.terms.adaptive import AdaMatch, AlignedFixMatch, FreeMatch, SoftMatch
 from color_s4l.terms.attention import AttentionDistance
+from color_s4l.terms.balanced_classifier import BalancedClassifier, Counts
 from color_s4l.terms.entropy import Entropy
 from color_s4l.terms.exemplar import Exemplar, triplet_losses
 from color_s4l.terms.fixmatch import FixMatch
@@ -405,6 +406,61 @@ def test_adamatch(outcome_of):
     # A quarter of the run: half of the first half, (1 - cos(pi / 2)) / 2.
     found = outcome_of(AdaMatch(threshold=0.8), views, state, Progress(25, 100, 10))
     assert found.terms["adamatch_loss"] == pytest.approx(-math.log(0.75) / 4, rel=1e-4)
+
+
+def test_fixmatch_with_distribution_alignment(outcome_of):
+    views = {**VIEWS, "labels": integers(0, 1, 1)}
+    term = AlignedFixMatch(threshold=0.8)
+    # Equal averages: the predictions stay; only the first reaches the threshold.
+    state = Averages(predicted=[0.7, 0.3], labeled=[0.7, 0.3])
+    found = outcome_of(term, views, state)
+    expected = pytest.approx(math.log(2) / 2, rel=1e-4)
+    assert found.terms["fixmatch_aligned_loss"] == expected
+    # Aligned to (1/2, 1/2) from (0.9, 0.1): even, and (1/7, 6/7) with label 1.
+    state = Averages(predicted=[0.9, 0.1], labeled=[0.5, 0.5])
+    found = outcome_of(term, views, state)
+    expected = pytest.approx(-math.log(0.75) / 2, rel=1e-4)
+    assert found.terms["fixmatch_aligned_loss"] == expected
+    # The averages move to the mean prediction and to the labels' shares 1/3 and 2/3.
+    predictions = numpy_of(found.kept["fixmatch_aligned_predictions"])
+    values = term.statistics(state, predictions, found.kept)
+    assert numpy_of(values["predicted"]) == pytest.approx([0.75, 0.25], rel=1e-4)
+    assert numpy_of(values["labeled"]) == pytest.approx([1 / 3, 2 / 3], rel=1e-4)
+
+
+def test_the_balanced_classifier(outcome_of):
+    term = BalancedClassifier(threshold=0.55)
+    state = Counts(2)
+    state.counts.assign([4.0, 1.0])
+    assert numpy_of(state.share()).tolist() == [0.25, 1.0]
+    half = Progress(np.int32(50), 100, 10)
+    batch = {
+        **VIEWS,
+        # Class 0 counts with probability 1/4: the second image does, the first not.
+        "labeled": logits([0.5, 0.5], [0.75, 0.25], [0.75, 0.25]),
+        "labels": integers(0, 0, 1),
+        # Both predictions are class 0. Halfway it counts with probability
+        # 1 - (1 - 1/4) / 2 = 0.625.
+        "draws": {
+            term: {
+                "labeled": np.array([[0.3, 0.2, 0.9]]),
+                "unlabeled": np.array([[0.6, 0.7]]),
+            }
+        },
+    }
+    found = outcome_of(term, batch, state, half)
+    expected = (math.log(4 / 3) + math.log(4)) / 3
+    assert found.terms["abc_loss"] == pytest.approx(expected, rel=1e-5)
+    # Twice the cross-entropy of (0.9, 0.1) with (1/2, 1/2), over two images.
+    assert found.terms["abc_unlabeled_loss"] == pytest.approx(math.log(2), rel=1e-5)
+    assert found.watch["abc_used"] == 50
+    # At the first step every confident image counts; here none is confident.
+    strict = BalancedClassifier(threshold=0.95)
+    batch["draws"] = {strict: batch["draws"][term]}
+    found = outcome_of(strict, batch, state, Progress(np.int32(0), 100, 10))
+    assert found.watch["abc_used"] == 0
+    term.after_update(None, state, found.kept, half)
+    assert numpy_of(state.counts).tolist() == [6.0, 2.0]
 
 
 def test_the_pseudo_labels_of_an_epoch_are_the_confident_predictions_of_the_last(

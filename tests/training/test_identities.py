@@ -182,10 +182,10 @@ def test_more_devices_than_there_are_are_refused(tiny, tmp_path):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_adaptive_terms_train_on_two_devices(backend, tiny, runs, tmp_path):
-    terms = ("freematch", "softmatch", "adamatch")
+    terms = ("freematch", "softmatch", "adamatch", "fixmatch_aligned")
     run = dataclasses.replace(
         tiny,
-        method="+".join(("supervised", *terms)),
+        method="+".join(("supervised", "abc", *terms)),
         set=tuple(f"{term}.teacher=0.5" for term in terms),
         devices=2,
         epochs=1,
