@@ -27,7 +27,11 @@ from color_s4l.data.streams import Purpose, permutation
 from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast, Range
 from color_s4l.networks.structure import ALL
-from color_s4l.recipes.pseudo_label_retrain import labels_path, write_labels
+from color_s4l.recipes.pseudo_label_retrain import (
+    labels_path,
+    predictions_of,
+    write_labels,
+)
 from color_s4l.recipes.recipe import SPLIT_BY_FILE, Recipe, Stage, part
 from color_s4l.registry import register_recipe
 from color_s4l.settings import Run
@@ -174,7 +178,7 @@ def _hand_over(
 ) -> None:
     """Labels the unlabelled images and draws a subset of them for phase two."""
     split = data.read_split(RunDirectory(one).split, images)
-    write_labels(one, images, split.unlabeled)
+    write_labels(one, images, split.unlabeled, predictions_of(one))
     count = max(1, round(share * len(split.unlabeled)))
     order = permutation(len(split.unlabeled), seed, Purpose.CYCLE_SUBSET, cycle)
     drawn = np.sort(split.unlabeled[order[:count]])

@@ -24,7 +24,11 @@ from typing import Annotated
 
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.fields import Above, AtLeast
-from color_s4l.recipes.pseudo_label_retrain import label_all, on_labels_of
+from color_s4l.recipes.pseudo_label_retrain import (
+    label_all,
+    on_labels_of,
+    predictions_of,
+)
 from color_s4l.recipes.recipe import Recipe, Stage, milestones, part
 from color_s4l.registry import register_recipe
 from color_s4l.settings import Run, is_digits
@@ -61,15 +65,19 @@ class Moam(Recipe):
     def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Returns the stages `mixed`, `relabeled` and `finetuned`."""
         rotated = self.rotations and not is_digits(run.dataset)
+        kind = "mixed"
+        predict = predictions_of(
+            folder / kind, views=20 if rotated else 5, weights=AVERAGE
+        )
         mixed = Stage(
-            "mixed",
+            kind,
             {
                 **_optimization(run, self.rate, self.decay),
                 "method": "moam",
                 "warmup_epochs": 0.05 * run.epochs,
                 **milestones(run.epochs, 0.5, 0.75, 0.95),
             },
-            functools.partial(label_all, views=20 if rotated else 5, weights=AVERAGE),
+            functools.partial(label_all, predict=predict),
         )
         epochs = part(run.epochs, self.relabeled)
         again = Stage(

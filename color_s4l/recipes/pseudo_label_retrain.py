@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import logging
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import keras
@@ -59,10 +59,12 @@ class PseudoLabelRetrain(Recipe):
     def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Returns the stages `labels` and `retraining`."""
         rotated = self.rotations and not is_digits(run.dataset)
+        kind = "labels"
+        predict = predictions_of(folder / kind, views=20 if rotated else 5)
         first = Stage(
-            "labels",
+            kind,
             {"method": self.method},
-            functools.partial(label_all, views=20 if rotated else 5),
+            functools.partial(label_all, predict=predict),
         )
         retraining = {
             **on_labels_of(folder / first.name),
@@ -75,25 +77,46 @@ class PseudoLabelRetrain(Recipe):
         return first, Stage("retraining", retraining)
 
 
-def label_all(
-    stage: pathlib.Path, images: data.Data, *, views: int, weights: str | None = None
-) -> None:
+# A function from images, uint8 `(n, height, width, 3)`, to class probabilities, float32
+# `(n, classes)`.
+Predict = Callable[[data.Images], np.ndarray]
+
+
+def predictions_of(
+    stage: pathlib.Path, *, views: int = 1, weights: str | None = None
+) -> Predict:
+    """Returns a function that loads a stage's classifier and predicts classes.
+
+    Args:
+        stage: Directory of a complete run.
+        views: 1: the image only; 5: crops; 20: crops and rotations.
+        weights: Name of further weights of the run ("average"); None: the trained
+            weights.
+    """
+
+    def predict(images: data.Images) -> np.ndarray:
+        logger.info("labelling  %s images, %s views of each", f"{len(images):,}", views)
+        model, _ = models.load(RunDirectory(stage).model(weights=weights))
+        chunks = data.chunks(images)
+        return np.concatenate([averaged(model, part, views=views) for part in chunks])
+
+    return predict
+
+
+def label_all(stage: pathlib.Path, images: data.Data, *, predict: Predict) -> None:
     """Labels all training images; true labels are kept.
 
     Writes two files to the stage's directory: pseudo_labels.npz, and everything.csv, a
     split in which the labelled images are also among the unlabelled images.
 
     Args:
-        stage: Directory of the stage whose classifier is used.
+        stage: Directory of a stage, which contains the split.
         images: The images.
-        views: As for `write_labels`.
-        weights: As for `write_labels`.
+        predict: Predicts the labels.
     """
     split = data.read_split(RunDirectory(stage).split, images)
     everything = np.union1d(split.unlabeled, split.labeled)
-    write_labels(
-        stage, images, everything, weights=weights, views=views, known=split.labeled
-    )
+    write_labels(stage, images, everything, predict, known=split.labeled)
     split = dataclasses.replace(split, unlabeled=everything)
     data.save_split(split, images, _everything(stage))
 
@@ -120,29 +143,23 @@ def write_labels(
     stage: pathlib.Path,
     images: data.Data,
     index: np.ndarray,
+    predict: Predict,
     *,
-    weights: str | None = None,
-    views: int = 1,
     known: np.ndarray | None = None,
 ) -> None:
-    """Writes pseudo-labels of a stage's classifier, unless the file exists.
+    """Writes pseudo-labels to a stage's directory, unless the file exists.
 
     Args:
-        stage: Directory of a complete run.
+        stage: Directory of a stage.
         images: The images.
         index: Indices of the images to label.
-        weights: Name of further weights of the run ("average"); None: the trained
-            weights.
-        views: 1: the image only; 5: crops; 20: crops and rotations.
+        predict: Predicts the labels.
         known: Indices of images that keep their true labels; None: none.
     """
     path = labels_path(stage)
     if path.exists():
         return
-    logger.info("labelling  %s images, %s views of each", f"{len(index):,}", views)
-    model, _ = models.load(RunDirectory(stage).model(weights=weights))
-    chunks = data.chunks(data.subset(images.images, index))
-    labels = np.concatenate([averaged(model, part, views=views) for part in chunks])
+    labels = predict(data.subset(images.images, index))
     if known is not None:
         true = np.eye(len(images.classes), dtype=np.float32)
         rows = np.flatnonzero(np.isin(index, known))
@@ -158,7 +175,7 @@ def averaged(model: keras.Model, images: np.ndarray, *, views: int) -> np.ndarra
     Args:
         model: A classifier.
         images: uint8 `(n, height, width, 3)`.
-        views: As for `write_labels`.
+        views: As for `predictions_of`.
 
     Returns:
         Float32 `(n, classes)`.

@@ -19,6 +19,7 @@ SMALLER = {
             "alternating.frozen=1",
         )
     },
+    "ensemble_self_training": {"set": ("ensemble_self_training.members=2",)},
     "refine": {"set": ("refine.cycles=1", "refine.frozen=1")},
 }
 

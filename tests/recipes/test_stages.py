@@ -11,6 +11,7 @@ from color_s4l import methods
 from color_s4l.errors import InputError
 from color_s4l.fields import ranges_of
 from color_s4l.recipes import procedure
+from color_s4l.recipes.ensemble_self_training import votes_of
 from color_s4l.recipes.procedure import stages_of
 from color_s4l.recipes.pseudo_label_retrain import averaged
 from color_s4l.registry import RECIPES
@@ -131,3 +132,41 @@ def test_logits_are_averaged_over_crops_and_rotations(views, odds):
     expected = [[odds / (1 + odds), 1 / (1 + odds)]]
     found = averaged(Corner(), images, views=views)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_votes_of_an_ensemble_are_shares_of_most_probable_classes():
+    tables = (
+        [[0.6, 0.4, 0.0], [0.1, 0.2, 0.7]],
+        [[0.9, 0.1, 0.0], [0.4, 0.3, 0.3]],
+        [[0.0, 0.0, 1.0], [0.2, 0.1, 0.7]],
+        [[0.5, 0.4, 0.1], [0.1, 0.2, 0.7]],
+    )
+    members = [lambda images, table=table: np.array(table) for table in tables]
+    found = votes_of(members)(np.zeros((2, 4, 4, 3), "uint8"))
+    assert found.dtype == np.float32
+    assert found.tolist() == [[0.75, 0, 0.25], [0.25, 0, 0.75]]
+
+
+def test_the_members_of_an_ensemble_share_the_split_and_differ(base, tmp_path):
+    name = "ensemble_self_training"
+    run = dataclasses.replace(
+        base,
+        recipe=name,
+        seed=5,
+        network="convnet",
+        init_from="some_run",
+        set=(f"{name}.members=3", f"{name}.networks=nin,convnet"),
+    )
+    *members, (stage, student) = stages_of(run, tmp_path)
+    runs = [member for _, member in members]
+    assert [member.network for member in runs] == ["nin", "convnet", "nin"]
+    assert [member.seed for member in runs] == [5, 6, 7]
+    assert [member.init_from for member in runs] == [None, "some_run", None]
+    split = str(tmp_path / "cycle_1_member" / "split.csv")
+    assert [member.split_file for member in runs] == [None, split, split]
+    assert (stage.name, student.network, student.seed) == ("student", "convnet", 5)
+    labels = tmp_path / "cycle_3_member" / "pseudo_labels.npz"
+    assert student.pseudo_labels == str(labels)
+    run = dataclasses.replace(run, set=(*run.set, f"{name}.members=1"))
+    with pytest.raises(InputError, match=r"`members` to be at least 2, .* Received: 1"):
+        stages_of(run, tmp_path)
