@@ -15,6 +15,7 @@ from color_s4l.terms.entropy import Entropy
 from color_s4l.terms.exemplar import Exemplar
 from color_s4l.terms.fixmatch import FixMatch
 from color_s4l.terms.ict import InterpolationConsistency
+from color_s4l.terms.joint_pass import JointPass
 from color_s4l.terms.labeled_rotations import LabeledRotations
 from color_s4l.terms.manifold_mixup import ManifoldMixup
 from color_s4l.terms.mean_teacher import MeanTeacher
@@ -64,9 +65,14 @@ register_method("fixmatch_aligned", (Supervised(), AlignedFixMatch()))
 register_method("fixmatch_abc", (Supervised(), FixMatch(), BalancedClassifier()))
 register_method("fixmatch_attention", (Supervised(), FixMatch(), AttentionDistance()))
 register_method(
-    "s4l_rotation", (LabeledRotations(), Proxies(tasks=ROTATIONS, weight=0.5))
+    "s4l_rotation",
+    (LabeledRotations(), Proxies(tasks=ROTATIONS, weight=0.5), JointPass()),
 )
-register_method("s4l_exemplar", (Exemplar(),))
+register_method("s4l_exemplar", (Exemplar(), JointPass()))
+_S4L_VAT = Vat(weight=0.5, images=("labeled", "weak"))
+_S4L_ENTROPY = Entropy(images=("labeled", "weak"))
+register_method("s4l_vat", (Supervised(), _S4L_VAT, JointPass()))
+register_method("s4l_vat_entmin", (Supervised(), _S4L_VAT, _S4L_ENTROPY, JointPass()))
 # For runs of some thousand steps (`settings.PRESETS`).
 register_method("fast", (Supervised(), FreeMatch(decay=0.99), Polyak(half_life=0.3)))
 # Stages of recipes.
@@ -77,24 +83,27 @@ register_method("relabeled", (Relabeled(),))
 register_method(
     "relabeled_temporal", (Relabeled(weight=0.5), TemporalConsistency(weight=0.5))
 )
+_MOAM_IMAGES = (*LabeledRotations.reads, *ROTATIONS)
 register_method(
     "moam",
     (
         LabeledRotations(weight=0.3, proxy_weight=0.2),
         Proxies(tasks=ROTATIONS, weight=0.2),
-        Vat(weight=0.3),
-        Entropy(weight=0.3),
+        Vat(weight=0.3, images=_MOAM_IMAGES),
+        Entropy(weight=0.3, images=_MOAM_IMAGES),
         Polyak(half_life=MOAM_HALF_LIFE),
+        JointPass(),
     ),
 )
 register_method(
     "moam_relabeled",
     (
-        Relabeled(weight=0.3),
+        Relabeled(weight=0.3, images=ROTATIONS),
         Proxies(tasks=ROTATIONS, weight=0.4),
-        Vat(weight=0.3),
-        Entropy(weight=0.3),
+        Vat(weight=0.3, images=ROTATIONS),
+        Entropy(weight=0.3, images=ROTATIONS),
         Polyak(half_life=MOAM_HALF_LIFE),
+        JointPass(),
     ),
 )
 

@@ -65,7 +65,8 @@ def test_a_change_has_the_type_of_its_field(changes, expected):
 
 
 def test_equal_changes_of_a_term_that_occurs_twice_make_it_one():
-    (vat,) = [t for t in terms_of("moam+vat", ["vat.weight=0.4"]) if type(t) is Vat]
+    changes = ["vat.weight=0.4", "vat.images=weak"]
+    (vat,) = [t for t in terms_of("moam+vat", changes) if type(t) is Vat]
     assert vat == Vat(weight=0.4)
     terms = terms_of("supervised+sesemi", ["supervised.weight=2"])
     assert terms == (Supervised(weight=2.0), Proxies(tasks=SESEMI))

@@ -12,8 +12,7 @@ two steps is the Polyak average.
 3. Only the true labels, from the weights of step 2: rate 5e-4, divided by 10 every 5 of
    20 epochs; weight decay 3e-3 (`weight_decay` 1.5e-3).
 
-Differs from the paper: in step 2 the class loss is on upright images only; steps 2 and
-3 start from the average; VAT and entropy are applied to unlabelled images only.
+Differs from the paper: steps 2 and 3 start from the average.
 """
 
 import dataclasses

@@ -52,8 +52,8 @@ class AttentionDistance(Term):
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
         """Computes `attention_loss`."""
-        weak = student_pass(network, batch, "weak", self.bn_stats).outputs
-        strong = student_pass(network, batch, "strong", self.bn_stats).outputs
+        weak = student_pass(network, batch, "weak", bn_stats=self.bn_stats).outputs
+        strong = student_pass(network, batch, "strong", bn_stats=self.bn_stats).outputs
         _, confident = pseudo_labels(network, weak, self.threshold)
         distance = losses.divergence(_flat(weak), _flat(strong))
         loss = self.weight * ops.mean(confident * distance)

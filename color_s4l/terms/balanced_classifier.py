@@ -101,8 +101,12 @@ class BalancedClassifier(Term):
         counted = _chosen(draws["labeled"], ops.take(share, labels))
         entropy = counted * losses.label_entropy(labels, labeled)
 
-        weak = student_pass(network, batch, "weak", self.bn_stats).outputs[HEAD]
-        strong = student_pass(network, batch, "strong", self.bn_stats).outputs[HEAD]
+        weak = student_pass(network, batch, "weak", bn_stats=self.bn_stats).outputs[
+            HEAD
+        ]
+        strong = student_pass(network, batch, "strong", bn_stats=self.bn_stats).outputs[
+            HEAD
+        ]
         targets = ops.stop_gradient(ops.softmax(weak))
         wanted = 1 - progress.done(1) * (1 - ops.take(share, most_probable(targets)))
         confident = ops.cast(ops.max(targets, axis=-1) >= self.threshold, "float32")
@@ -121,7 +125,7 @@ class BalancedClassifier(Term):
         self, network: Network, state: State, kept: Kept, progress: Progress
     ) -> None:
         """Adds the labels of the step to the counts."""
-        labels = ops.one_hot(kept["abc_labels"], len(state.counts), dtype="float32")
+        labels = ops.one_hot(kept["abc_labels"], state.counts.shape[0], dtype="float32")
         state.counts.assign_add(ops.sum(labels, axis=0))
 
     def further_weights(self) -> tuple[str, ...]:

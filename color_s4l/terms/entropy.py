@@ -16,37 +16,58 @@ from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass
-from color_s4l.terms.term import Outcome, Progress, Ramp, State, Term
+from color_s4l.terms.term import (
+    Outcome,
+    Progress,
+    Ramp,
+    State,
+    Term,
+    check_views,
+)
 
 
-@register_term("entropy", tested_with={"ramp_share": 0.03})
+@register_term(
+    "entropy", tested_with={"ramp_share": 0.03, "images": ("weak", "weak_2")}
+)
 @dataclasses.dataclass(frozen=True)
 class Entropy(Term):
-    """Entropy of the class prediction in nats, averaged over the unlabelled images.
+    """Entropy of the class prediction in nats, averaged over images.
 
     Attributes:
+        images: Names of the views of the images; the unlabelled images. S4L: the
+            labelled images too.
         weight: Factor at the end of the ramp; 1, as in Miyato et al. and in S4L (where
             VAT has the weight 0.5). USB: 0.06; MOAM: 0.3.
         ramp: "sigmoid", or USB's "linear".
         ramp_share: Length of the ramp as a share of the run; 0 as published: the full
             weight from the first step.
-        bn_stats: "both": the pass updates the moving statistics; "supervised": it does
-            not.
+        bn_stats: "supervised": the pass does not update the moving statistics, as in
+            the code of Miyato et al.; "both": it does.
+
+    Raises:
+        InputError: A view does not exist.
     """
 
+    images: tuple[str, ...] = ("weak",)
     weight: Annotated[float, AtLeast(0)] = 1.0
     ramp: Ramp = "sigmoid"
     ramp_share: Annotated[float, AtLeast(0)] = 0.0
-    bn_stats: BnStats = "both"
+    bn_stats: BnStats = "supervised"
 
-    reads = ("weak",)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_views(self.images)
+
+    def views(self) -> tuple[str, ...]:
+        """Returns `images`."""
+        return self.images
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
         """Computes `entropy_loss`; also logs `entropy`, in nats."""
-        logits = student_pass(network, batch, "weak", self.bn_stats).outputs["class"]
-        entropy = ops.mean(losses.entropy(logits))
+        done = student_pass(network, batch, *self.images, bn_stats=self.bn_stats)
+        entropy = ops.mean(losses.entropy(done.outputs["class"]))
         weight = self.weight * progress.ramp(self.ramp, self.ramp_share)
         return Outcome(
             terms={"entropy_loss": weight * entropy}, watch={"entropy": entropy}

@@ -18,7 +18,7 @@ from color_s4l.fields import AtLeast
 from color_s4l.networks.network import Gate, Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
-from color_s4l.terms.passes import Batch
+from color_s4l.terms.passes import Batch, student_pass
 from color_s4l.terms.term import Outcome, Progress, State, Term
 from color_s4l.views.strong import COPIES
 
@@ -62,8 +62,8 @@ class Exemplar(Term):
         """Computes `crops_loss` and `exemplar_loss`."""
         labeled = None
         if self.class_weight:
-            labeled = network(batch["labeled_crops"], training=True)
-        unlabeled = network(batch["crops"], training=True)
+            labeled = student_pass(network, batch, "labeled_crops").outputs
+        unlabeled = student_pass(network, batch, "crops").outputs
         triplets = [
             ops.mean(triplet_losses(outputs["embedding"], COPIES))
             for outputs in (labeled, unlabeled)

@@ -126,7 +126,7 @@ class WeakToStrong(Term):
 
         Also logs `<term>_labeled`, the mean weight of the images in percent.
         """
-        strong = student_pass(network, batch, "strong", self.bn_stats).outputs
+        strong = student_pass(network, batch, "strong", bn_stats=self.bn_stats).outputs
         probabilities = self._predictions(network, batch, state)
         labels, weights = self.weights(network, batch, state, probabilities)
         entropy = losses.label_entropy(labels, strong["class"])
@@ -142,7 +142,7 @@ class WeakToStrong(Term):
     def _predictions(self, network: Network, batch: Batch, state: State) -> Tensor:
         """Returns the predictions for the weak views, without gradient."""
         if not self.teacher:
-            weak = student_pass(network, batch, "weak", self.bn_stats).outputs
+            weak = student_pass(network, batch, "weak", bn_stats=self.bn_stats).outputs
             return ops.softmax(target_logits(network, weak))
         with network.apart(state.teacher.values(network)):
             weak = network(batch["weak"], training=True)

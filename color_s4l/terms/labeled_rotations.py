@@ -16,7 +16,7 @@ from color_s4l.fields import AtLeast
 from color_s4l.networks.network import Gate, Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
-from color_s4l.terms.passes import Batch
+from color_s4l.terms.passes import Batch, student_pass
 from color_s4l.terms.term import Outcome, Progress, State, Term
 
 
@@ -52,10 +52,10 @@ class LabeledRotations(Term):
 
         Also logs `rotations_error`, the share of misclassified rotated images, in %.
         """
-        views = [batch[name] for name in self.reads]
-        outputs = network(ops.concatenate(views, axis=0), training=True)
-        labels = ops.tile(batch["labels"], len(views))
-        turns = ops.repeat(ops.arange(len(views), dtype="int32"), views[0].shape[0])
+        outputs = student_pass(network, batch, *self.reads).outputs
+        labels = ops.tile(batch["labels"], len(self.reads))
+        count = batch["labels"].shape[0]
+        turns = ops.repeat(ops.arange(len(self.reads), dtype="int32"), count)
         classes = losses.label_entropy(labels, outputs["class"])
         rotations = losses.label_entropy(turns, outputs["proxy"])
         return Outcome(

@@ -67,7 +67,7 @@ class MeanTeacher(Term):
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
         """Computes `mean_teacher_loss`; also logs `mean_teacher_weight`."""
-        student = student_pass(network, batch, "weak", self.bn_stats)
+        student = student_pass(network, batch, "weak", bn_stats=self.bn_stats)
         with network.apart(state.values(network)):
             teacher = network(batch["weak_2"], training=True)["class"]
         distance = losses.squared_distance(

@@ -111,7 +111,7 @@ class MixMatch(Term):
         """Returns the sharpened mean prediction of both views, without gradient."""
         mean = 0.0
         for view in ("weak", "weak_2"):
-            outputs = student_pass(network, batch, view, self.bn_stats).outputs
+            outputs = student_pass(network, batch, view, bn_stats=self.bn_stats).outputs
             mean = mean + ops.softmax(target_logits(network, outputs)) / 2
         return sharpened(mean, self.temperature)
 

@@ -1,13 +1,15 @@
 """Forward passes of the student over the views of a step, and pseudo-labels from them.
 
-Terms that read the same view share one pass, so the pass is computed once.
+Terms that read the same view share one pass, so the pass is computed once. Terms of
+one joint pass also share the batch statistics.
 """
 
 import contextlib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
+import numpy as np
 from keras import ops
 
 from color_s4l.backend import Tensor
@@ -26,45 +28,98 @@ class Pass(typing.NamedTuple):
     """One forward pass in training mode.
 
     Attributes:
-        outputs: The network's outputs by name.
+        views: Names of all views of the forward pass, in the order of its rows.
+        outputs: The network's outputs by name, for the requested views only.
         random_states: The random states from which the pass drew its dropout masks
             (`Network.random_states`).
     """
 
+    views: tuple[str, ...]
     outputs: dict[str, Tensor]
     random_states: list
 
 
 class StepBatch(dict):
-    """The named views of a step and the passes over them; created in every step."""
+    """The named views of a step and the passes over them; created in every step.
 
-    def __init__(self, views: Batch):
+    Args:
+        views: The views by name.
+        joint: Names of views that are computed in one forward pass.
+    """
+
+    def __init__(self, views: Batch, joint: Sequence[str] = ()):
         super().__init__(views)
-        self.passes: dict[tuple[str, str], Pass] = {}
+        self.joint = tuple(joint)
+        self.passes: dict[tuple[tuple[str, ...], str], Pass] = {}
 
 
 def student_pass(
-    network: Network, batch: Batch, view: str, bn_stats: str = "both"
+    network: Network, batch: Batch, *views: str, bn_stats: str = "both"
 ) -> Pass:
-    """Returns the student's training pass over a view; computes it at most once.
+    """Returns the student's training pass over views; computes it at most once.
+
+    The views have common batch statistics. If they are in `StepBatch.joint`, they are
+    computed together with all other views in it, and the moving statistics are always
+    updated.
 
     Args:
         network: The student.
         batch: The views by name. Passes are shared between terms if it is a
             `StepBatch`.
-        view: Name of the view.
+        *views: Names of the views.
         bn_stats: As for `moving_statistics`.
 
     Returns:
-        The pass; gradient flows through its outputs.
+        The pass, with the rows of one view after the other. Gradient flows through its
+        outputs.
     """
+    joint = getattr(batch, "joint", ())
+    if not set(views) <= set(joint):
+        return _pass_over(network, batch, views, bn_stats)
+    whole = _pass_over(network, batch, joint, "both")
+    outputs = {
+        name: rows_of(output, batch, joint, views)
+        for name, output in whole.outputs.items()
+    }
+    return whole._replace(outputs=outputs)
+
+
+def _pass_over(
+    network: Network, batch: Batch, views: tuple[str, ...], bn_stats: str
+) -> Pass:
     known = batch.passes if isinstance(batch, StepBatch) else {}
-    if (view, bn_stats) not in known:
-        before = network.random_states()
-        with moving_statistics(network, bn_stats):
-            outputs = network(batch[view], training=True)
-        known[view, bn_stats] = Pass(outputs, before)
-    return known[view, bn_stats]
+    # A pass that updates the moving statistics has the same outputs.
+    for key in ((views, bn_stats), (views, "both")):
+        if key in known:
+            return known[key]
+    before = network.random_states()
+    with moving_statistics(network, bn_stats):
+        outputs = network(joined([batch[view] for view in views]), training=True)
+    known[views, bn_stats] = Pass(views, outputs, before)
+    return known[views, bn_stats]
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Returns tensors one after the other, along the first axis."""
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=0)
+
+
+def rows_of(
+    output: Tensor, batch: Batch, computed: Sequence[str], views: Sequence[str]
+) -> Tensor:
+    """Returns the rows of some views of a forward pass.
+
+    Args:
+        output: Result of the pass, `(images of all computed views, ...)`.
+        batch: The views by name.
+        computed: Names of the views of the pass.
+        views: Names of the wanted views.
+    """
+    if tuple(views) == tuple(computed):
+        return output
+    sizes = [batch[view].shape[0] for view in computed]
+    parts = dict(zip(computed, ops.split(output, np.cumsum(sizes)[:-1]), strict=True))
+    return joined([parts[view] for view in views])
 
 
 def moving_statistics(

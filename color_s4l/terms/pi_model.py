@@ -55,7 +55,9 @@ class PiModel(Term):
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
         """Computes `pi_model_loss`; also logs `pi_model_weight`."""
-        passes = [student_pass(network, batch, v, self.bn_stats) for v in self.reads]
+        passes = [
+            student_pass(network, batch, v, bn_stats=self.bn_stats) for v in self.reads
+        ]
         first, second = (ops.softmax(made.outputs["class"]) for made in passes)
         if not self.both_sides:
             first = ops.stop_gradient(first)

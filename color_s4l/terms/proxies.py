@@ -17,7 +17,13 @@ from color_s4l.fields import AtLeast
 from color_s4l.networks.network import Gate, Network
 from color_s4l.registry import PROXIES, register_term
 from color_s4l.terms import losses
-from color_s4l.terms.passes import Batch, BnStats, moving_statistics
+from color_s4l.terms.passes import (
+    Batch,
+    BnStats,
+    joined,
+    moving_statistics,
+    student_pass,
+)
 from color_s4l.terms.term import Outcome, Progress, Shapes, State, Term
 
 ROTATIONS = ("identity", "rotated_90", "rotated_180", "rotated_270")
@@ -94,16 +100,18 @@ class Proxies(Term):
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
         """Computes `proxy_loss`; also logs the error rate `proxy_error` in %."""
-        views = [batch[task] for task in self.tasks]
-        images, count = ops.concatenate(views, axis=0), views[0].shape[0]
+        count = batch[self.tasks[0]].shape[0]
         if self._drawn:
             labels = ops.reshape(batch["draws"][self], (-1,))
             image = ops.repeat(ops.arange(count, dtype="int32"), self.views_per_image)
+            images = joined([batch[task] for task in self.tasks])
             images = ops.take(images, labels * count + image, axis=0)
+            with moving_statistics(network, self.bn_stats):
+                logits = network(images, training=True)["proxy"]
         else:
-            labels = ops.repeat(ops.arange(len(views), dtype="int32"), count)
-        with moving_statistics(network, self.bn_stats):
-            logits = network(images, training=True)["proxy"]
+            labels = ops.repeat(ops.arange(len(self.tasks), dtype="int32"), count)
+            done = student_pass(network, batch, *self.tasks, bn_stats=self.bn_stats)
+            logits = done.outputs["proxy"]
         entropy = losses.label_entropy(labels, logits)
         return Outcome(
             terms={"proxy_loss": self.weight * ops.mean(entropy)},

@@ -48,7 +48,7 @@ class PseudoLabel(Term):
 
         Also logs `pseudo_labeled`, the percentage of pseudo-labels that are used.
         """
-        outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
+        outputs = student_pass(network, batch, "weak", bn_stats=self.bn_stats).outputs
         labels, confident = pseudo_labels(network, outputs, self.threshold)
         entropy = losses.label_entropy(labels, outputs["class"])
         weight = self.weight * progress.ramp(self.ramp, self.ramp_share)

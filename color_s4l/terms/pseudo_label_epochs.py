@@ -62,7 +62,7 @@ class PseudoLabelEpochs(Term):
 
         Also logs `pseudo_epochs_labeled`, the percentage of images with a pseudo-label.
         """
-        outputs = student_pass(network, batch, "weak", self.bn_stats).outputs
+        outputs = student_pass(network, batch, "weak", bn_stats=self.bn_stats).outputs
         labels = ops.cast(state.read(batch["index"]), "int32")
         known = ops.cast(labels != NONE, "float32")
         entropy = losses.label_entropy(ops.maximum(labels, 0), outputs["class"])

@@ -15,27 +15,41 @@ from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass
-from color_s4l.terms.term import Outcome, Progress, State, Term
+from color_s4l.terms.term import Outcome, Progress, State, Term, check_views
+from color_s4l.views.step import TARGETS
 
 
-@register_term("relabeled")
+@register_term("relabeled", tested_with={"images": ("weak", "weak_2")})
 @dataclasses.dataclass(frozen=True)
 class Relabeled(Term):
-    """Class cross-entropy over the weak views of the unlabelled images.
+    """Class cross-entropy of the unlabelled images with their pseudo-labels.
 
     Attributes:
+        images: Names of the views, which all have the label of their image; one view,
+            augmented like a labelled image. S4L's step with all losses: the four
+            rotations.
         weight: Factor on the loss.
         hard: True: the target is the most probable class. False: the target is the
             distribution of all classes.
         bn_stats: "both": the pass updates the moving statistics; "supervised": it does
             not.
+
+    Raises:
+        InputError: A view does not exist.
     """
 
+    images: tuple[str, ...] = ("weak",)
     weight: Annotated[float, AtLeast(0)] = 1.0
     hard: bool = True
     bn_stats: BnStats = "both"
 
-    reads = ("weak", "targets")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_views(self.images)
+
+    def views(self) -> tuple[str, ...]:
+        """Returns `images` and the pseudo-labels."""
+        return (*self.images, TARGETS)
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
@@ -45,8 +59,9 @@ class Relabeled(Term):
         Also logs `relabeled_error`, the share of predictions that differ from the
         labels, in %.
         """
-        logits = student_pass(network, batch, "weak", self.bn_stats).outputs["class"]
-        targets = batch["targets"]
+        done = student_pass(network, batch, *self.images, bn_stats=self.bn_stats)
+        logits = done.outputs["class"]
+        targets = ops.tile(batch[TARGETS], (len(self.images), 1))
         labels = ops.argmax(targets, axis=-1)
         if self.hard:
             targets = ops.one_hot(labels, targets.shape[-1], dtype="float32")

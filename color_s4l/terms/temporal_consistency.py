@@ -43,7 +43,7 @@ class TemporalConsistency(Term):
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
         """Computes `temporal_loss`."""
-        student = student_pass(network, batch, "weak", self.bn_stats)
+        student = student_pass(network, batch, "weak", bn_stats=self.bn_stats)
         now = ops.log_softmax(student.outputs["class"])
         last = state.read(batch["index"])
         known = ops.cast(ops.any(last < 0, axis=-1), "float32")

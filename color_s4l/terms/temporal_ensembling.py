@@ -106,7 +106,7 @@ class TemporalEnsembling(Term):
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
         """Computes `ensembling_loss`; also logs `ensembling_weight`."""
-        student = student_pass(network, batch, "weak", self.bn_stats)
+        student = student_pass(network, batch, "weak", bn_stats=self.bn_stats)
         predictions = ops.softmax(student.outputs["class"])
         targets, known = state.targets(batch["index"], self.decay)
         distance = known * losses.squared_distance(predictions, targets)

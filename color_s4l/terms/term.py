@@ -6,7 +6,7 @@ with `register_term` next to its definition; docs/add_a_term.md shows a complete
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import keras
@@ -15,9 +15,11 @@ from keras.random import SeedGenerator
 
 from color_s4l import fields
 from color_s4l.backend import Tensor
+from color_s4l.errors import InputError
 from color_s4l.fields import OneOf
 from color_s4l.networks.network import Gate, Network, Values
 from color_s4l.terms.passes import Batch
+from color_s4l.views.step import view
 
 # The layer that `create_state` returned, or None.
 State = typing.Any
@@ -100,6 +102,7 @@ class Term:
         one_pass: Whether the loss needs exactly one forward pass, over all its views,
             and no other term needs this pass. Terms with this property can run in
             parallel.
+        joins_passes: Whether the views of all terms are computed in one forward pass.
 
     Raises:
         InputError: A hyper-parameter is outside its range.
@@ -108,6 +111,7 @@ class Term:
     reads: typing.ClassVar[tuple[str, ...]] = ()
     class_weighted: typing.ClassVar[bool] = False
     one_pass: typing.ClassVar[bool] = False
+    joins_passes: typing.ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         fields.check(self)
@@ -203,3 +207,15 @@ class Term:
             Name -> pairs of a variable of the network and the value to use instead.
         """
         return {}
+
+
+def check_views(names: Sequence[str]) -> None:
+    """Checks a hyper-parameter that contains names of views.
+
+    Raises:
+        InputError: There is no name, a view does not exist, or a name occurs twice.
+    """
+    for name in names or ("",):
+        view(name)  # raises an error for an unknown name
+    if len(set(names)) < len(names):
+        raise InputError(f"Expected different views. Received: {', '.join(names)}.")

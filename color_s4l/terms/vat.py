@@ -21,31 +21,44 @@ from color_s4l.fields import Above, AtLeast
 from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
-from color_s4l.terms.passes import Batch, BnStats, student_pass
-from color_s4l.terms.term import Outcome, Progress, Ramp, Shapes, State, Term
+from color_s4l.terms.passes import Batch, BnStats, joined, rows_of, student_pass
+from color_s4l.terms.term import (
+    Outcome,
+    Progress,
+    Ramp,
+    Shapes,
+    State,
+    Term,
+    check_views,
+)
+from color_s4l.views.step import view
 
 # Smallest `xi` in half precision. It changes each of 3,072 values by 0.18, well above
 # the rounding error of bfloat16 near 1.
 SMALLEST_HALF = 10.0
 
 
-@register_term("vat", tested_with={"ramp_share": 0.03})
+@register_term("vat", tested_with={"ramp_share": 0.03, "images": ("weak", "weak_2")})
 @dataclasses.dataclass(frozen=True)
 class Vat(Term):
-    """KL(p(x) || p(x + r)) in nats, averaged over the unlabelled images; p(x) is fixed.
+    """KL(p(x) || p(x + r)) in nats, averaged over images x; p(x) is fixed.
 
     All passes of a step use the dropout masks of the pass over the unchanged images,
     so that the divergence without a change is exactly 0. Only that pass may update the
     moving batch statistics.
 
     Attributes:
+        images: Names of the views whose images are changed; the unlabelled images.
+            S4L: the labelled images too.
         weight: Factor at the end of the ramp; 1. S4L: 0.5; MOAM, realistic-ssl: 0.3.
         epsilon: Euclidean length of the change over all values of an image; 8, the
             authors' value for CIFAR-10 with whitening and augmentation. Their images
             have the length 55, as images in this library at any size. The authors'
-            values without augmentation: 10; for SVHN: 3.5. For images of this length
-            USB has 6 and a student report 10. S4L's 40 is for images of 150,528 values
-            in [-1, 1], with a length of about 200.
+            value without augmentation: 10. Their 3.5 for SVHN (2.5 without
+            augmentation) is for images of 3,072 values in [-0.5, 0.5], which have a
+            length of at most 28. For images of the length 55 USB has 6 and a student
+            report 10. S4L's 40 is for images of 150,528 values in [-1, 1], with a
+            length of about 200.
         xi: Length of the change at which the gradient is taken; 1e-6 as in the
             authors' code and S4L. In float32 the divergence at this length consists of
             rounding errors. With one iteration the direction is still as good as with
@@ -57,22 +70,30 @@ class Vat(Term):
         ramp: "sigmoid", or USB's "linear".
         ramp_share: Length of the ramp as a share of the run; 0 as published: the full
             weight from the first step.
-        bn_stats: "both": the pass over the unchanged images updates the moving
-            statistics; "supervised": it does not.
+        bn_stats: "supervised": no pass updates the moving statistics, as in the
+            authors' code; "both": the pass over the unchanged images does.
 
     Raises:
-        InputError: (`create_state`) `xi` is too small for half precision.
+        InputError: A view does not exist; (`create_state`) `xi` is too small for half
+            precision.
     """
 
+    images: tuple[str, ...] = ("weak",)
     weight: Annotated[float, AtLeast(0)] = 1.0
     epsilon: Annotated[float, AtLeast(0)] = 8.0
     xi: Annotated[float, Above(0)] = 1e-6
     iterations: Annotated[int, AtLeast(0)] = 1
     ramp: Ramp = "sigmoid"
     ramp_share: Annotated[float, AtLeast(0)] = 0.0
-    bn_stats: BnStats = "both"
+    bn_stats: BnStats = "supervised"
 
-    reads = ("weak",)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_views(self.images)
+
+    def views(self) -> tuple[str, ...]:
+        """Returns `images`."""
+        return self.images
 
     def create_state(self, network: Network, num_examples: int) -> None:
         """Checks `xi` against the network's precision; returns no state."""
@@ -83,24 +104,40 @@ class Vat(Term):
                 f"`set`=vat.xi={SMALLEST_HALF:g} or more."
             )
 
-    def draw(self, seed: SeedGenerator, shapes: Shapes) -> Tensor:
-        """Draws a direction for each unlabelled image."""
-        return keras.random.normal(shapes["unlabeled"], seed=seed)
+    def draw(self, seed: SeedGenerator, shapes: Shapes) -> dict[str, Tensor]:
+        """Draws a direction for each image of each view."""
+        drawn = {}
+        for name in self.images:
+            source, copies = view(name)
+            groups, count, *image = shapes[source]
+            shape = (groups, count * copies, *image)
+            drawn[name] = keras.random.normal(shape, seed=seed)
+        return drawn
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress
     ) -> Outcome:
         """Computes `vat_loss`; also logs `vat_divergence`, in nats."""
-        clean = student_pass(network, batch, "weak", self.bn_stats)
+        clean = student_pass(network, batch, *self.images, bn_stats=self.bn_stats)
         target = ops.stop_gradient(clean.outputs["class"])
 
         def divergence(change: Tensor) -> Tensor:
+            # The other images of a joint pass stay unchanged.
+            images = {name: batch[name] for name in clean.views}
+            start = 0
+            for name in self.images:
+                stop = start + batch[name].shape[0]
+                images[name] = images[name] + change[start:stop]
+                start = stop
             with network.apart(clean.random_states):
-                moved = network(batch["weak"] + change, training=True)["class"]
+                outputs = network(joined(list(images.values())), training=True)
+            moved = rows_of(outputs["class"], batch, clean.views, self.images)
             return losses.divergence(target, moved)
 
         drawn = batch["draws"][self]
-        direction = unit(ops.reshape(drawn, batch["weak"].shape))
+        direction = unit(
+            joined([ops.reshape(drawn[v], batch[v].shape) for v in self.images])
+        )
         for _ in range(self.iterations):
             direction = self._power_iteration(divergence, direction)
         mean = ops.mean(divergence(self.epsilon * direction))

@@ -10,7 +10,7 @@ from color_s4l import backend
 from color_s4l.networks.network import Network
 from color_s4l.terms.passes import StepBatch
 from color_s4l.terms.term import Outcome, Progress, Term
-from color_s4l.views.step import SOURCES, Arrays, StepViews
+from color_s4l.views.step import SOURCES, Arrays, StepViews, view
 
 # An upper limit of the number of draws in one step.
 DRAWS_PER_STEP = 1000
@@ -63,6 +63,10 @@ class Learner(backend.TrainStep, keras.Model):
         self.views = views
         self.terms = tuple(terms)
         self.plan = plan
+        self.joint: tuple[str, ...] = ()
+        if any(term.joins_passes for term in self.terms):
+            read = (name for term in self.terms for name in term.views())
+            self.joint = tuple(n for n in dict.fromkeys(read) if view(n).copies)
         self.apply_views = views.apply
         if plan.compiled_views:
             self.apply_views = backend.compiled(views.apply)
@@ -134,7 +138,7 @@ class Learner(backend.TrainStep, keras.Model):
 
     def losses(self, batch: Arrays) -> tuple[Outcome, backend.Tensor]:
         """Returns the scalars of all terms and of weight decay, and the loss."""
-        progress, batch = self._progress(), StepBatch(batch)
+        progress, batch = self._progress(), StepBatch(batch, self.joint)
         whole = Outcome({}, {}, {})
         for term, state in zip(self.terms, self.states, strict=True):
             outcome = term.loss(self.network, batch, state, progress)

@@ -288,7 +288,7 @@ def test_vat_finds_the_worst_direction_of_a_linear_network(xi, given, outcome_of
     term = Vat(epsilon=2.0, xi=xi)
     network = given(np.array([[1.0, 1], [1, -2], [-1, 3]], "float32"))
     draws = np.random.default_rng(0).normal(size=(2, 2, 3)).astype("float32")
-    views = {"weak": np.zeros((4, 3), "float32"), "draws": {term: draws}}
+    views = {"weak": np.zeros((4, 3), "float32"), "draws": {term: {"weak": draws}}}
     found = outcome_of(term, views, network=network)
     share = 1 / (1 + math.exp(-10))
     expected = -math.log(2 * math.sqrt(share * (1 - share)))

@@ -70,12 +70,67 @@ def test_terms_of_a_sum_share_their_passes(whole, monkeypatch):
     assert len(passes) == 6
 
 
+@pytest.mark.parametrize(
+    ("method", "calls"),
+    [
+        # VAT has two more passes: its gradient and its change.
+        ("s4l_rotation", 1),
+        ("s4l_exemplar", 1),
+        ("s4l_vat_entmin", 3),
+        ("moam", 3),
+        ("color_s4l+joint_pass", 1),
+    ],
+)
+def test_a_joint_pass_contains_all_views_once(method, calls, make_learner, monkeypatch):
+    learner, batches = make_learner(terms_of(method))
+    views = learner.views_of(batches.batch(0))
+    expected = sum(len(views[name]) for name in learner.joint)
+    names = {name for term in learner.terms for name in term.views()}
+    assert {*learner.joint} == names
+    passes, call = [], type(learner.network).call
+
+    def counted(self, images, training=False):
+        passes.append(len(images))
+        return call(self, images, training)
+
+    monkeypatch.setattr(type(learner.network), "call", counted)
+    learner.losses(views)
+    assert passes == [expected] * calls
+
+
+def test_the_views_of_a_joint_pass_have_common_batch_statistics(make_learner):
+    learner, batches = make_learner(terms_of("sesemi+joint_pass"))
+    network, views = learner.network, learner.views_of(batches.batch(0))
+    images = np.concatenate([numpy_of(views[name]) for name in learner.joint])
+    outputs = network(images, training=True)
+    logits = numpy_of(outputs["class"])[: len(views["labels"])]
+    labels = numpy_of(views["labels"])
+    expected = numpy_of(losses.label_entropy(labels, logits)).mean()
+    outcome, _ = learner.losses(views)
+    assert float(outcome.terms["class_loss"]) == pytest.approx(expected, rel=1e-4)
+    # Six labels, in the order of the tasks.
+    proxies = numpy_of(outputs["proxy"])[len(labels) :]
+    tasks = np.repeat(np.arange(6), len(proxies) // 6)
+    expected = numpy_of(losses.label_entropy(tasks, proxies)).mean()
+    assert float(outcome.terms["proxy_loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_vat_changes_only_its_images_in_a_joint_pass(make_learner):
+    term = Vat(epsilon=0.0)
+    learner, batches = make_learner(
+        (*terms_of("supervised+joint_pass"), term), dropout=0.5
+    )
+    outcome, _ = learner.losses(learner.views_of(batches.batch(0)))
+    assert float(outcome.watch["vat_divergence"]) == 0
+
+
 def test_without_a_change_the_divergence_is_zero(whole):
     # All passes have the dropout masks that the clean one drew.
     learner, batches = whole
     term = Vat(epsilon=0.0)
     views = learner.views_of(batches.batch(0))
-    views["draws"] = {term: np.ones((1, *views["weak"].shape), "float32")}
+    ones = np.ones((1, *views["weak"].shape), "float32")
+    views["draws"] = {term: {"weak": ones}}
     outcome = term.loss(learner.network, views, None, END)
     assert float(outcome.watch["vat_divergence"]) == 0
 
@@ -88,7 +143,9 @@ def test_extra_passes_leave_statistics_and_draws_as_the_clean_pass_does(whole):
     expected = copies(network.variables)
     for variable, value in zip(network.variables, begin, strict=True):
         variable.assign(value)
-    vat = next(term for term in learner.terms if type(term) is Vat)
+    own = next(term for term in learner.terms if type(term) is Vat)
+    vat = dataclasses.replace(own, bn_stats="both")
+    views["draws"] = {vat: views["draws"][own]}
     vat.loss(network, views, None, END)
     assert gap(begin, copies(network.variables)) > 0
     for one, other in zip(expected, copies(network.variables), strict=True):
