@@ -99,6 +99,7 @@ class Alternating(Recipe):
                     "method": "supervised",
                     **weights,
                     "freeze_blocks": ALL,
+                    "dropout": 0.0,  # the trunk's features are fixed
                     "labeled_batch": run.labeled_batch or run.batch_size,
                     "epochs": self.first_phase,
                 },

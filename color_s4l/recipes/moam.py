@@ -3,7 +3,8 @@
 Zhai et al. 2019 (S4L, section 5, https://arxiv.org/abs/1905.03670) and its published
 code, in three steps. A published epoch is a pass over 10 % of ImageNet; counted as
 passes over all images, the steps have 20, 18 and 2 epochs. The classifier of the first
-two steps is the Polyak average.
+two steps is the Polyak average. The network has no dropout. Learning rates are for 128
+images per step.
 
 1. All losses together; warm-up over 10 of 200 epochs, learning rate divided by 10 after
    100, 150 and 190; weight decay 2e-4 (`weight_decay` 1e-4).
@@ -40,7 +41,8 @@ AVERAGE = "average"
 class Moam(Recipe):
     """Training with all losses, then with pseudo-labels, then fine-tuning.
 
-    Rates are multiples of `learning_rate`, decays are multiples of `weight_decay`.
+    Rates are multiples of `learning_rate` for 128 images per step, and proportional to
+    `batch_size`. Decays are multiples of `weight_decay`.
 
     Attributes:
         rate: Learning rate of steps 1 and 2: 0.1 / 0.05.
@@ -106,8 +108,9 @@ class Moam(Recipe):
 
 def _optimization(run: Run, rate: float, decay: float) -> dict:
     return {
-        "learning_rate": rate * run.learning_rate,
+        "learning_rate": rate * run.learning_rate * run.batch_size / 128,
         "weight_decay": decay * run.weight_decay,
+        "dropout": 0.0,
     }
 
 

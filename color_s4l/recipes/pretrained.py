@@ -3,8 +3,8 @@
 Zhai et al. 2019 (S4L, section 4.3: "Self-sup. Rotation + Linear", "+ Fine-tune", and
 the same with exemplars). The first stage has RotNet's schedule (Gidaris et al. 2018:
 rate 0.1, divided by 10 after 60, 120 and 160 of 200 epochs). The linear probe has S4L's
-rate 0.1 and weight decay 1e-4 (`weight_decay` 5e-5). Fine-tuning has the settings of a
-supervised run.
+rate 0.1 and weight decay 1e-4 (`weight_decay` 5e-5), and no dropout. Fine-tuning has
+the settings of a supervised run.
 """
 
 import dataclasses
@@ -55,6 +55,7 @@ class Pretrained(Recipe):
         probe = {
             **start,
             "freeze_blocks": ALL,
+            "dropout": 0.0,
             "learning_rate": self.rate * run.learning_rate,
             "weight_decay": self.decay * run.weight_decay,
         }

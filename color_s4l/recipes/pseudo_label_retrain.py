@@ -3,8 +3,9 @@
 Zhai et al. 2019 (S4L, section 4.2) and its published code. The predictions of the
 supervised model, averaged over crops and rotations, become the labels of all training
 images, without a threshold; true labels are kept. The second network starts from random
-weights. It has weight decay 1e-4 (`weight_decay` 5e-5), a warm-up over 5 of 100 epochs,
-and a learning rate that is divided by 10 after 30, 60 and 90 epochs.
+weights. It has weight decay 1e-4 (`weight_decay` 5e-5), no dropout, a warm-up over 5 of
+100 epochs, and a learning rate of 0.1 for 256 images per step that is divided by 10
+after 30, 60 and 90 epochs.
 """
 
 import dataclasses
@@ -43,8 +44,8 @@ class PseudoLabelRetrain(Recipe):
         method: Method of the first stage.
         rotations: Whether predictions are averaged over rotations too. Digits are
             never rotated, because rotation changes their class.
-        rate: Learning rate of the second stage, as a multiple of `learning_rate`:
-            0.1 / 0.05.
+        rate: Learning rate of the second stage for 256 images per step, as a multiple
+            of `learning_rate`: 0.1 / 0.05. It is proportional to `batch_size`.
         decay: Weight decay of the second stage, as a multiple of `weight_decay`:
             5e-5 / 5e-4.
         warmup: Share of the second stage's epochs with a rising learning rate.
@@ -69,8 +70,9 @@ class PseudoLabelRetrain(Recipe):
         retraining = {
             **on_labels_of(folder / first.name),
             "method": "relabeled",
-            "learning_rate": self.rate * run.learning_rate,
+            "learning_rate": self.rate * run.learning_rate * run.batch_size / 256,
             "weight_decay": self.decay * run.weight_decay,
+            "dropout": 0.0,
             "warmup_epochs": self.warmup * run.epochs,
             **milestones(run.epochs, 0.3, 0.6, 0.9),
         }

@@ -67,6 +67,32 @@ def test_the_set_of_a_stage_adds_to_that_of_the_recipe(base, tmp_path):
     assert temporal.weight == 0.5
 
 
+@pytest.mark.parametrize(
+    ("recipe", "rates"),
+    [
+        # 0.1 for 256 images per step; the first stage is a supervised run.
+        ("pseudo_label_retrain", [0.05, 0.1 * 64 / 256]),
+        # 0.1, 0.1 and 5e-4 for 128 images per step.
+        ("moam", [0.05, 0.05, 2.5e-4]),
+    ],
+)
+def test_the_rates_of_s4l_are_proportional_to_the_batch_size(
+    recipe, rates, base, tmp_path
+):
+    run = dataclasses.replace(base, recipe=recipe, batch_size=64, learning_rate=0.05)
+    found = [stage_run.learning_rate for _, stage_run in stages_of(run, tmp_path)]
+    assert found == pytest.approx(rates)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "stage"), [("rotnet_linear", "linear"), ("alternating", "phase_one")]
+)
+def test_a_probe_of_fixed_features_has_no_dropout(recipe, stage, base, tmp_path):
+    run = dataclasses.replace(base, recipe=recipe, dropout=0.5)
+    for one, stage_run in stages_of(run, tmp_path):
+        assert stage_run.dropout == (0 if one.kind == stage else 0.5)
+
+
 def test_the_method_of_a_stage_gets_its_settings(base, tmp_path):
     run = dataclasses.replace(
         base,
