@@ -85,7 +85,7 @@ def published(values: Mapping[str, typing.Any], labels: int) -> str:
         values: The settings of a run in JSON types.
         labels: Number of labelled images.
     """
-    from color_s4l.report.published import comparable, published_method_of
+    from color_s4l.report.published import augmented, comparable, published_method_of
 
     table = comparable(values["dataset"], labels)
     table = table[
@@ -93,7 +93,8 @@ def published(values: Mapping[str, typing.Any], labels: int) -> str:
         & (table["network"] == values["network"])
     ]
     numbers = [
-        f"{tables.spread(row['error'], row['std'], row['n'])} {row['source']}"
+        f"{tables.spread(row['error'], row['std'], row['n'])}"
+        f"{augmented(row['metric'])} {row['source']}"
         + ("" if pd.isna(row["epochs"]) else f", {row['epochs']} epochs")
         for _, row in table.iterrows()
     ]

@@ -11,6 +11,9 @@ from color_s4l.artifacts.run_directory import method_of
 from color_s4l.report.records import Record
 
 FILE = "published.csv"
+# The metric of error rates with test-time augmentation. SESEMI's code, on which
+# Color-S4L is based, measures no other error.
+AUGMENTED = "error_augmented"
 _TEXTS = ("network", "name", "selection", "source", "table", "remark")
 
 
@@ -28,10 +31,11 @@ def read() -> pd.DataFrame:
     Returns:
         One row per number: `dataset` and `network`, named as in this library (network
         "": the source does not name it); `labels` in total; `method`, named as in this
-        library; `name` of the method in the source; `metric` (error, top5_error);
-        `error` and `std` in percent; `n` runs; `epochs`; `selection` (how the epoch
-        was chosen); `source`, `table`, `remark`; and `valid`: False if the number must
-        not be compared with others, for the reason in `remark`.
+        library; `name` of the method in the source; `metric`: error, error_augmented
+        (with test-time augmentation) or top5_error; `error` and `std` in percent; `n`
+        runs; `epochs`; `selection` (how the epoch was chosen); `source`, `table`,
+        `remark`; and `valid`: False if the number must not be compared with others, for
+        the reason in `remark`.
     """
     return _all_rows().copy()
 
@@ -47,7 +51,7 @@ def comparable(dataset: str, labels: int) -> pd.DataFrame:
         The valid rows of `read`, in the order of the file.
     """
     table = _all_rows()
-    errors = table["valid"] & (table["metric"] == "error")
+    errors = table["valid"] & table["metric"].isin(["error", AUGMENTED])
     same = (table["dataset"] == dataset) & (table["labels"] == labels)
     return table[errors & same].copy()
 
@@ -100,7 +104,7 @@ def _published_row(row: dict, methods: set[str]) -> dict:
     return {
         "order": row["error"],
         "name": row["name"],
-        "error": f"{row['error']:.2f}{deviation}",
+        "error": f"{row['error']:.2f}{deviation}{augmented(row['metric'])}",
         "network": row["network"],
         "epochs": _integer(row["epochs"]),
         "n": _integer(row["n"]),
@@ -109,6 +113,11 @@ def _published_row(row: dict, methods: set[str]) -> dict:
         "ours": False,
         "same": row["method"] in methods,
     }
+
+
+def augmented(metric: str) -> str:
+    """Returns a note for an error rate with test-time augmentation, else ""."""
+    return " (augmented)" if metric == AUGMENTED else ""
 
 
 def _integer(value: typing.Any) -> str:
@@ -120,7 +129,7 @@ def _own_row(record: Record) -> dict:
     return {
         "order": result["error"],
         "name": record.name,
-        "error": f"{result['error']:.2f}",
+        "error": f"{result['error']:.2f} ({result['error_augmented']:.2f} augmented)",
         "network": f"{run['network']}, width {run['width']:g}",
         "epochs": f"{run['epochs']:,}",
         "n": "1",

@@ -1,9 +1,10 @@
 """Polyak averaging: evaluate the moving average of the weights.
 
-Zhai et al. 2019 (S4L, section 6, and its published code): the contribution of old
+Zhai et al. 2019 (S4L, section 5, and its published code): the contribution of old
 weights to the average halves every epoch. The average is zero-debiased, so after the
 first update it equals the weights. Training is unchanged; the error of the average is
-reported in addition to the student's.
+reported in addition to the student's. Differs from the published code: the moving batch
+statistics are averaged too.
 """
 
 import dataclasses

@@ -56,7 +56,8 @@ class Strong(Family):
 
     Sohn et al. 2020 (FixMatch), in the form of USB (Wang et al. 2022): three of the
     fourteen operations, each with a value uniform in its range; then a grey square with
-    a side of up to half the image's side. Both are applied to raw images.
+    a side of up to half the image's side. Both are applied to raw images. Differs from
+    USB: shift and flip come last instead of first.
     """
 
     def draw(self, seed: Seed, shape: Shape) -> StrongDraws:
