@@ -213,6 +213,10 @@ class TrainingSettings(DataSettings):
     final_weights: str | None = option(
         None, "Weights of a term that become the result: average, teacher, ..."
     )
+    batch_statistics: Annotated[str, OneOf("moving", "reestimated")] = option(
+        "moving",
+        "Batch statistics of the result: of training, or of clean training images.",
+    )
     evaluate_every: Count = option(
         1, "Epochs between two evaluations; the last epoch is always evaluated."
     )
@@ -324,6 +328,7 @@ class EvaluationSettings:
 
     hflip: bool
     final_weights: str | None
+    batch_statistics: str
     evaluate_every: int
     test_views: str
     devices: int
@@ -419,6 +424,8 @@ def check(run: Run) -> None:
         raise InputError("`bias_rate` can only be used with `optimizer`=sgd.")
     if run.flip_order == "alternating" and run.hflip is False:
         raise InputError("`flip_order`=alternating needs `hflip`.")
+    if run.batch_statistics == "reestimated" and run.devices > 1:
+        raise InputError("`batch_statistics`=reestimated needs `devices`=1.")
     _check_devices(run)
 
 

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import math
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -146,6 +146,34 @@ class Network(keras.Model):
         yield
         for variable, value in zip(moving, before, strict=True):
             variable.assign(value)
+
+    def reestimate_statistics(self, batches: Iterable[Tensor]) -> None:
+        """Replaces the moving statistics by the mean of the batches' statistics.
+
+        Dropout is off. The statistics of frozen layers stay unchanged.
+
+        Args:
+            batches: Preprocessed images, float `(batch, height, width, 3)`, in batches
+                of equal size.
+        """
+        norms, drops = [], []
+        for layer in self._flatten_layers():
+            if isinstance(layer, layers.BatchNormalization):
+                norms.append((layer, layer.momentum))
+            elif isinstance(layer, layers.Dropout):
+                drops.append((layer, layer.rate))
+        try:
+            for layer, _ in drops:
+                layer.rate = 0.0
+            for number, images in enumerate(batches, start=1):
+                for layer, _ in norms:
+                    layer.momentum = 1 - 1 / number  # the mean of all batches so far
+                self(images, training=True)
+        finally:
+            for layer, momentum in norms:
+                layer.momentum = momentum
+            for layer, rate in drops:
+                layer.rate = rate
 
     @contextlib.contextmanager
     def apart(self, values: Values = ()) -> Iterator[None]:

@@ -41,8 +41,9 @@ from colorization.colorizer import Colorizer
 
 logger = logging.getLogger(__name__)
 
-# Number of training images on which the layers of a trunk are fitted.
-ADAPTED_IMAGES = 5000
+# Number of training images on which layers and batch statistics are fitted, and the
+# number of images per batch for batch statistics.
+ADAPTED_IMAGES, ADAPTED_BATCH = 5000, 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,6 +192,12 @@ def _fitting_images(inputs: Inputs) -> np.ndarray:
     return np.setdiff1d(np.arange(len(inputs.data.images)), inputs.split.validation)
 
 
+def _fitting_sample(inputs: Inputs) -> np.ndarray:
+    """Returns up to 5,000 of these indices, at equal distances in the data set."""
+    rest = _fitting_images(inputs)
+    return rest[:: math.ceil(len(rest) / ADAPTED_IMAGES)]
+
+
 def build_preprocessing(
     settings: ModelSettings,
     image_shape: tuple[int, ...],
@@ -327,12 +334,28 @@ def adapt(trunk: keras.Model, preprocessing: Preprocessing, inputs: Inputs) -> N
     fitted = [layer for layer in trunk.layers if hasattr(layer, "adapt")]
     if not fitted:
         return
-    rest = _fitting_images(inputs)
-    chosen = rest[:: math.ceil(len(rest) / ADAPTED_IMAGES)]
-    sample = preprocessing(inputs.data.images[chosen])
+    sample = preprocessing(inputs.data.images[_fitting_sample(inputs)])
     for layer in fitted:
         before = keras.Model(trunk.inputs[0], layer.input)
         layer.adapt(ops.convert_to_numpy(before(sample)))
+
+
+def reestimate_statistics(
+    network: Network, preprocessing: Preprocessing, inputs: Inputs
+) -> None:
+    """Replaces the moving batch statistics by those of upright, clean images.
+
+    Args:
+        network: The trained network.
+        preprocessing: Applied to the images first.
+        inputs: The training images are used as by `adapt`.
+    """
+    chosen = _fitting_sample(inputs)
+    size = min(ADAPTED_BATCH, len(chosen))
+    whole = chosen[: len(chosen) // size * size].reshape(-1, size)
+    network.reestimate_statistics(
+        preprocessing(inputs.data.images[batch]) for batch in whole
+    )
 
 
 def steps_per_execution(wanted: int, steps: int) -> int:

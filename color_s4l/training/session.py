@@ -87,6 +87,9 @@ def train(
     with scope(), _precision(settings.runtime.dtype_policy):
         resumed = _fit(prepared, evaluation, directory, extra_callbacks)
         evaluation.assign_final_weights()
+        if settings.evaluation.batch_statistics == "reestimated":
+            learner = prepared.learner
+            build.reestimate_statistics(learner.network, learner.preprocessing, inputs)
         result, probabilities = results.measure(
             prepared, evaluation, directory, started, resumed
         )

@@ -58,6 +58,37 @@ def test_dropout_is_on_the_class_branch_only(network, images):
     assert np.abs(numpy_of(first["class"]) - numpy_of(second["class"])).max() > 1e-3
 
 
+def test_reestimated_statistics_are_the_mean_of_the_batches(network, images):
+    first = network.trunk.get_layer(
+        next(x.name for x in network.trunk.layers if "norm" in x.name)
+    )
+    before = first.momentum, network.dropout.rate
+    inputs = keras.Model(network.trunk.inputs[0], first.input)
+    maps = numpy_of(inputs(images))
+    network.reestimate_statistics([images[:3], images[3:]])
+    means = [maps[:3].mean(axis=(0, 1, 2)), maps[3:].mean(axis=(0, 1, 2))]
+    found = numpy_of(first.moving_mean)
+    assert found == pytest.approx(np.mean(means, axis=0), abs=1e-5)
+    assert (first.momentum, network.dropout.rate) == before
+    # With one batch, inference on it is the training pass without dropout.
+    network.reestimate_statistics([images])
+    network.dropout.rate = 0.0
+    for layer in network.trunk.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    expected = numpy_of(network(images, training=True)["class"])
+    found = numpy_of(network(images)["class"])
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_frozen_statistics_are_not_reestimated(network, images):
+    network.trunk.trainable = False
+    before = moving(network)
+    network.reestimate_statistics([images])
+    for one, other in zip(before, moving(network), strict=True):
+        assert (one == other).all()
+
+
 def test_kernels_are_all_kernels_once(network):
     layers = [*network.trunk.layers, *network.heads.values()]
     kinds = (keras.layers.Conv2D, keras.layers.Dense)

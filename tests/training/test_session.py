@@ -229,6 +229,31 @@ def test_the_average_can_be_the_result(base, tmp_path):
         session.train(wrong)
 
 
+def test_reestimated_statistics_change_only_the_result(base, tmp_path):
+    moving, other = (
+        dataclasses.replace(
+            base,
+            epochs=1,
+            batch_statistics=chosen,
+            run_dir=str(tmp_path / chosen),
+        )
+        for chosen in ("moving", "reestimated")
+    )
+    models = []
+    for run in (moving, other):
+        session.train(run)
+        models.append(color_s4l.load(run.run_dir).network)
+    first, second = ({w.path: np.array(w) for w in m.weights} for m in models)
+    changed = [name for name in first if not np.allclose(first[name], second[name])]
+    assert changed
+    assert all("moving_" in name for name in changed)
+    logs = [pd.read_csv(tmp_path / n / "log.csv") for n in ("moving", "reestimated")]
+    assert logs[0]["loss"].tolist() == pytest.approx(logs[1]["loss"].tolist())
+    run = dataclasses.replace(other, devices=2, run_dir=str(tmp_path / "two"))
+    with pytest.raises(InputError, match="`batch_statistics`=reestimated needs"):
+        session.train(run)
+
+
 def test_the_fast_method_is_resumed_in_half_precision(base, tmp_path):
     run = dataclasses.replace(
         base,
