@@ -25,6 +25,7 @@ CAPTION = (
 _MEASURES = {
     "error": "error",
     "error_augmented": "augmented",
+    "top5_error": "top-5",
     "averaged_error": "averaged",
     "best_error": "best",
 }

@@ -158,8 +158,8 @@ class TrainingSettings(DataSettings):
         None, "Labelled images per step (default: as many as unlabelled views)."
     )
     learning_rate: Positive = option(0.05, "Learning rate; the schedule scales it.")
-    optimizer: Annotated[str, OneOf("sgd", "adamw", "muon")] = option(
-        "sgd", "SGD with Nesterov momentum, AdamW, or Muon for the trunk's kernels."
+    optimizer: Annotated[str, OneOf("sgd", "adam", "adamw", "muon")] = option(
+        "sgd", "SGD with Nesterov momentum, Adam, AdamW, or Muon for trunk kernels."
     )
     momentum: Annotated[float, Below(1)] = option(0.9, "Momentum of sgd and muon.")
     bias_rate: Positive = option(
@@ -220,8 +220,8 @@ class TrainingSettings(DataSettings):
     evaluate_every: Count = option(
         1, "Epochs between two evaluations; the last epoch is always evaluated."
     )
-    test_views: Annotated[str, OneOf("published", "flips", "shifts")] = option(
-        "published", "Views of test-time augmentation (docs/methods.md)."
+    test_views: Annotated[str, OneOf("published", "flips", "shifts", "rotations")] = (
+        option("published", "Views of test-time augmentation (docs/methods.md).")
     )
     jit_compile: bool | None = option(
         None, "Compile the step with XLA (default: Keras decides)."

@@ -29,7 +29,10 @@ SETTINGS = [
     "epochs",
     "batch_size",
 ]
-MEASURES = ("error", "error_augmented", "averaged_error", "best_error")
+MEASURES = (
+    *("error", "error_augmented", "top5_error"),
+    *("averaged_error", "best_error"),
+)
 # Columns that must be equal, besides the settings, in all repetitions of a run.
 _REPETITION = ["labels", "unlabeled", "test_images", "colorizer", "backend", "stage"]
 
@@ -74,10 +77,11 @@ def row(config: Config, result: Result) -> dict[str, typing.Any]:
 
     Returns:
         The settings in `SETTINGS`, `stage`, `seed`, `error`, `error_augmented`,
-        `averaged_error` (of a teacher or of averaged weights), `best_error` and
-        `best_note`, `test_images`, `parameters`, `images_per_second`, `seconds`,
-        `colorizer`, `backend`, `dtype_policy`, `hardware`, `versions`, `date` and
-        `settings`: all resolved settings as JSON text, without the folders of paths.
+        `top5_error`, `averaged_error` (of a teacher or of averaged weights),
+        `best_error` and `best_note`, `test_images`, `parameters`, `images_per_second`,
+        `seconds`, `colorizer`, `backend`, `dtype_policy`, `hardware`, `versions`,
+        `date` and `settings`: all resolved settings as JSON text, without the folders
+        of paths.
     """
     settings = config["settings"]
     return {
@@ -89,6 +93,7 @@ def row(config: Config, result: Result) -> dict[str, typing.Any]:
         "seed": settings["seed"],
         "error": result["error"],
         "error_augmented": result["error_augmented"],
+        "top5_error": result.get("top5_error"),
         "averaged_error": _averaged(result),
         "best_error": result.get("best", {}).get("error"),
         "best_note": result.get("best", {}).get("note"),

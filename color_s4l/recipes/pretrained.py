@@ -27,6 +27,7 @@ class Pretrained(Recipe):
     Attributes:
         method: Method of the first stage: "rotnet", "exemplar" or another.
             `--set=proxies.tasks=...` changes its proxy tasks.
+        finetuning: Method of the second stage, if it is not a linear probe.
         linear: True: in the second stage the trunk and its batch statistics are frozen.
             False: all weights are trained.
         rate: Learning rate of the first stage and of the probe, as a multiple of
@@ -35,6 +36,7 @@ class Pretrained(Recipe):
     """
 
     method: str = "rotnet"
+    finetuning: str = "supervised"
     linear: bool = False
     rate: Annotated[float, Above(0)] = 2.0
     decay: Annotated[float, AtLeast(0)] = 0.1
@@ -49,11 +51,13 @@ class Pretrained(Recipe):
                 "schedule": "steps",
             },
         )
-        start = {"method": "supervised", "init_from": str(folder / pretraining.name)}
+        start = {"init_from": str(folder / pretraining.name)}
         if not self.linear:
-            return pretraining, Stage("finetuning", start)
+            finetuning = {**start, "method": self.finetuning}
+            return pretraining, Stage("finetuning", finetuning)
         probe = {
             **start,
+            "method": "supervised",
             "freeze_blocks": ALL,
             "dropout": 0.0,
             "learning_rate": self.rate * run.learning_rate,
@@ -65,5 +69,9 @@ class Pretrained(Recipe):
 _exemplar = functools.partial(Pretrained, method="exemplar")
 register_recipe("rotnet_linear", functools.partial(Pretrained, linear=True))
 register_recipe("rotnet_finetune", Pretrained)
+# Rebuffi et al. 2019 (https://arxiv.org/abs/1905.08845), table 1.
+register_recipe(
+    "rotnet_mean_teacher", functools.partial(Pretrained, finetuning="mean_teacher")
+)
 register_recipe("exemplar_linear", functools.partial(_exemplar, linear=True))
 register_recipe("exemplar_finetune", _exemplar)

@@ -279,6 +279,8 @@ def build_learner(
 def _optimizer(
     settings: OptimizationSettings, schedule: Schedule
 ) -> keras.optimizers.Optimizer:
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(schedule)
     if settings.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])

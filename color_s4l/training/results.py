@@ -323,7 +323,8 @@ def describe_others(result: Result) -> None:
 
 
 def _in_words(result: Result) -> str:
+    top = f"; top-5 {result['top5_error']:.2f} %" if "top5_error" in result else ""
     return (
         f"{result['error']:.2f} % after the last epoch "
-        f"({result['error_augmented']:.2f} % with test-time augmentation)"
+        f"({result['error_augmented']:.2f} % with test-time augmentation{top})"
     )

@@ -296,6 +296,19 @@ def test_vat_finds_the_worst_direction_of_a_linear_network(xi, given, outcome_of
     assert network.passes == 3
 
 
+def test_vat_is_off_during_its_warm_up(given, outcome_of):
+    term = Vat(epsilon=2.0, xi=0.01, warm_up=0.5)
+    network = given(np.array([[1.0, 1], [1, -2], [-1, 3]], "float32"))
+    draws = {term: {"weak": np.ones((1, 4, 3), "float32")}}
+    views = {"weak": np.zeros((4, 3), "float32"), "draws": draws}
+    before, after = (
+        outcome_of(term, views, None, Progress(np.int32(step), 100, 10), network)
+        for step in (49, 50)
+    )
+    assert before.terms["vat_loss"] == 0
+    assert after.terms["vat_loss"] == after.watch["vat_divergence"] > 0
+
+
 def test_unit_vectors_do_not_vanish():
     found = numpy_of(unit(np.array([[3e-30, 4e-30], [0, 0]], "float32")))
     assert found == pytest.approx(np.array([[0.6, 0.8], [0, 0]]), rel=1e-5)

@@ -30,6 +30,11 @@ def test_error_rate_by_hand():
     assert evaluation.error_rate(probabilities, labels) == pytest.approx(60)
     assert evaluation.error_rate(probabilities[:1], labels[:1]) == 0
     assert np.isnan(evaluation.error_rate(probabilities[:0], labels[:0]))
+    # The two most probable classes: 0 and 1, 0 and 2 (equal: the first counts).
+    probabilities = np.array([[0.5, 0.4, 0.1], [0.6, 0.1, 0.3], [0.6, 0.2, 0.2]])
+    labels = np.array([1, 1, 2])
+    assert evaluation.error_rate(probabilities, labels) == 100
+    assert evaluation.error_rate(probabilities, labels, top=2) == pytest.approx(200 / 3)
 
 
 @pytest.mark.parametrize("count", [1, 131])
@@ -103,6 +108,16 @@ def test_mean_over_fixed_views(classifier, small, views, hflip, offsets):
         made += [view[:, :, ::-1] for view in made]
     outputs = [keras.ops.convert_to_numpy(model.rest(view)) for view in made]
     found = keras.ops.convert_to_numpy(model(images))
+    assert found == pytest.approx(np.mean(outputs, axis=0), abs=1e-5)
+
+
+def test_mean_over_four_rotations(classifier, small):
+    images = small.images[:6]
+    found = evaluation.augmented_probabilities(
+        classifier, images, hflip=True, views="rotations"
+    )
+    turned = [np.rot90(images, turn, axes=(1, 2)) for turn in range(4)]
+    outputs = [evaluation.probabilities(classifier, views) for views in turned]
     assert found == pytest.approx(np.mean(outputs, axis=0), abs=1e-5)
 
 
