@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from color_s4l.errors import InputError, unknown
 from color_s4l.fields import with_text
-from color_s4l.networks.network import Gate
+from color_s4l.networks.network import Gate, Readout
 from color_s4l.registry import METHODS, TERMS, register_method
 from color_s4l.terms.adaptive import AdaMatch, AlignedFixMatch, FreeMatch, SoftMatch
 from color_s4l.terms.attention import AttentionDistance
 from color_s4l.terms.balanced_classifier import BalancedClassifier
+from color_s4l.terms.colorization import Colorization
 from color_s4l.terms.entropy import Entropy
 from color_s4l.terms.exemplar import Exemplar
 from color_s4l.terms.fixmatch import FixMatch
@@ -77,6 +78,7 @@ register_method("s4l_vat_entmin", (Supervised(), _S4L_VAT, _S4L_ENTROPY, JointPa
 register_method("fast", (Supervised(), FreeMatch(decay=0.99), Polyak(half_life=0.3)))
 # Stages of recipes.
 register_method("proxies", (Proxies(tasks=COLOR_S4L),))
+register_method("colorization", (Colorization(),))
 register_method("rotnet", (Proxies(tasks=ROTATIONS),))
 register_method("exemplar", (Exemplar(class_weight=0.0),))
 register_method("relabeled", (Relabeled(),))
@@ -149,7 +151,9 @@ def term_names(method: str) -> set[str]:
     return {TERMS.name_of(type(term)) for term in _summands(method)}
 
 
-def heads_of(terms: Sequence[Term], num_classes: int) -> dict[str, int | Gate]:
+def heads_of(
+    terms: Sequence[Term], num_classes: int
+) -> dict[str, int | Gate | Readout]:
     """Returns the heads that all terms together need.
 
     Args:
@@ -157,13 +161,13 @@ def heads_of(terms: Sequence[Term], num_classes: int) -> dict[str, int | Gate]:
         num_classes: Number of classes of the data set.
 
     Returns:
-        Name of each head -> number of its outputs, or its gate (`Term.heads`):
-        `{"class": 10, "proxy": 7}`.
+        Name of each head -> number of its outputs, its gate or its readout
+        (`Term.heads`): `{"class": 10, "proxy": 7}`.
 
     Raises:
         InputError: Two terms need different heads of the same name.
     """
-    heads: dict[str, int | Gate] = {}
+    heads: dict[str, int | Gate | Readout] = {}
     for term in terms:
         for name, head in term.heads(num_classes).items():
             known = heads.setdefault(name, head)

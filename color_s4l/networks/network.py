@@ -41,6 +41,19 @@ class Gate(typing.Protocol):
         """
 
 
+class Readout:
+    """The base class of heads that a term applies itself, to hypercolumns."""
+
+    def build(self, channels: int) -> keras.Model:
+        """Builds the head.
+
+        Args:
+            channels: Number of channels of a hypercolumn
+                (`color_s4l.networks.hypercolumns`).
+        """
+        raise NotImplementedError
+
+
 class Network(keras.Model):
     """A network of one trunk, global average pooling, and linear heads.
 
@@ -49,7 +62,7 @@ class Network(keras.Model):
 
     Args:
         trunk: Model from preprocessed images to feature maps.
-        heads: Name -> number of outputs of a head, or a `Gate`:
+        heads: Name -> number of outputs of a head, a `Gate`, or a `Readout`:
             `{"class": 10, "proxy": 7, "attention": attention}`.
         dropout: Drop rate of the pooled features before the class head.
         synchronized: Whether the gates' batch statistics are computed over all
@@ -58,12 +71,13 @@ class Network(keras.Model):
     Attributes:
         heads: Name -> dense layer.
         gates: Name -> model.
+        readouts: Name -> model from hypercolumns; not used by `call`.
     """
 
     def __init__(
         self,
         trunk: keras.Model,
-        heads: Mapping[str, int | Gate],
+        heads: Mapping[str, int | Gate | Readout],
         dropout: float,
         *,
         synchronized: bool = False,
@@ -80,7 +94,12 @@ class Network(keras.Model):
         self.heads = {
             name: layers.Dense(size, name=name)
             for name, size in heads.items()
-            if not callable(size)
+            if isinstance(size, int)
+        }
+        self.readouts = {
+            name: head.build(sum(stage.output_shape[-1] for stage in self.stages))
+            for name, head in heads.items()
+            if isinstance(head, Readout)
         }
 
     def call(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:

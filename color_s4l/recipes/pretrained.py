@@ -30,6 +30,8 @@ class Pretrained(Recipe):
         finetuning: Method of the second stage, if it is not a linear probe.
         linear: True: in the second stage the trunk and its batch statistics are frozen.
             False: all weights are trained.
+        reestimated: Whether the first stage ends with the batch statistics of clean
+            images (`batch_statistics`): its images may be grey.
         rate: Learning rate of the first stage and of the probe, as a multiple of
             `learning_rate`: 0.1 / 0.05.
         decay: Weight decay of the probe, as a multiple of `weight_decay`: 5e-5 / 5e-4.
@@ -38,6 +40,7 @@ class Pretrained(Recipe):
     method: str = "rotnet"
     finetuning: str = "supervised"
     linear: bool = False
+    reestimated: bool = False
     rate: Annotated[float, Above(0)] = 2.0
     decay: Annotated[float, AtLeast(0)] = 0.1
 
@@ -49,6 +52,7 @@ class Pretrained(Recipe):
                 "method": self.method,
                 "learning_rate": self.rate * run.learning_rate,
                 "schedule": "steps",
+                "batch_statistics": "reestimated" if self.reestimated else "moving",
             },
         )
         start = {"init_from": str(folder / pretraining.name)}
@@ -73,5 +77,9 @@ register_recipe("rotnet_finetune", Pretrained)
 register_recipe(
     "rotnet_mean_teacher", functools.partial(Pretrained, finetuning="mean_teacher")
 )
+# Larsson et al. 2017 (https://arxiv.org/abs/1703.04044).
+_colorization = functools.partial(Pretrained, method="colorization", reestimated=True)
+register_recipe("colorization_linear", functools.partial(_colorization, linear=True))
+register_recipe("colorization_finetune", _colorization)
 register_recipe("exemplar_linear", functools.partial(_exemplar, linear=True))
 register_recipe("exemplar_finetune", _exemplar)

@@ -17,7 +17,7 @@ from color_s4l import fields
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 from color_s4l.fields import OneOf
-from color_s4l.networks.network import Gate, Network, Values
+from color_s4l.networks.network import Gate, Network, Readout, Values
 from color_s4l.terms.passes import Batch
 from color_s4l.views.step import view
 
@@ -120,14 +120,15 @@ class Term:
         """Returns the names of the views that the loss reads."""
         return self.reads
 
-    def heads(self, num_classes: int) -> Mapping[str, int | Gate]:
+    def heads(self, num_classes: int) -> Mapping[str, int | Gate | Readout]:
         """Returns the heads that the loss needs, by default the class head.
 
         Returns:
             Name of each head -> its number of outputs, or a `Gate`: a function that
             builds a model from the features to a map of weights. The features are
             multiplied by this map before they are pooled. The map is also an output of
-            the network, with the name of the head.
+            the network, with the name of the head. Or a `Readout`, which the loss
+            applies itself.
         """
         return {"class": num_classes}
 

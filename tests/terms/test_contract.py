@@ -202,7 +202,7 @@ def test_a_term_reads_the_views_and_heads_that_it_names_and_no_others(
     heads = {head: layer.units for head, layer in network.heads.items()}
     named = term.heads(4)
     assert {**named, **heads} == named
-    assert {*heads, *network.gates} == {*named}
+    assert {*heads, *network.gates, *network.readouts} == {*named}
     network.heads = {}
     if heads:
         with pytest.raises(KeyError):

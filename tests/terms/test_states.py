@@ -9,6 +9,7 @@ import pytest
 from color_s4l.methods import terms_of
 from color_s4l.registry import METHODS, TERMS
 from color_s4l.terms import Progress, losses
+from color_s4l.terms.colorization import Colorization
 from color_s4l.terms.mean_teacher import MeanTeacher
 from color_s4l.terms.polyak import Polyak
 from color_s4l.terms.supervised import Supervised
@@ -113,6 +114,27 @@ def test_the_views_of_a_joint_pass_have_common_batch_statistics(make_learner):
     tasks = np.repeat(np.arange(6), len(proxies) // 6)
     expected = numpy_of(losses.label_entropy(tasks, proxies)).mean()
     assert float(outcome.terms["proxy_loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_colorization_loss_of_even_histograms(make_learner):
+    # Each divergence is ln 8.
+    term = Colorization(bins=8, units=16, dropout=0.0)
+    learner, batches = make_learner((Supervised(), term))
+    for name in ("hue", "chroma"):
+        for weight in learner.network.readouts["colorization"].get_layer(name).weights:
+            weight.assign(np.zeros(weight.shape))
+    views = learner.views_of(batches.batch(0))
+    sites = numpy_of(views["draws"][term]).reshape(-1, 128, 2)
+    assert sites.min() >= 1
+    assert sites.max() <= 14
+    colors = numpy_of(views["grey_colors"])
+    rows = np.arange(len(colors))[:, None]
+    _, chroma, light = np.moveaxis(colors[rows, sites[..., 0], sites[..., 1]], -1, 0)
+    certain = np.minimum(1, 3 * np.minimum(light, 1 - light))
+    outcome, _ = learner.losses(views)
+    expected = np.log(8) * np.mean(certain + 5 * chroma)
+    found = float(outcome.terms["colorization_loss"])
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_vat_changes_only_its_images_in_a_joint_pass(make_learner):
