@@ -10,13 +10,14 @@ def custom_objects() -> dict[str, type]:
     """Returns the classes that `keras.models.load_model` needs for a colorizer's file.
 
     The network `encoder_decoder` needs none. `inception_fusion` needs the layer that
-    scales Inception-ResNet's residuals, because Keras does not register it.
+    scales Inception-ResNet's residuals, because Keras does not register it; `histogram`
+    needs the layer that decodes histograms.
 
     Returns:
-        Name -> class, with `CustomScaleLayer` only, for
-        `load_model(..., custom_objects=...)`.
+        Name -> class, for `load_model(..., custom_objects=...)`.
     """
     # Imported here, so that `import colorization` does not start Keras.
     from colorization.embedding import CustomScaleLayer
+    from colorization.histogram import Decoded
 
-    return {"CustomScaleLayer": CustomScaleLayer}
+    return {"CustomScaleLayer": CustomScaleLayer, "colorization>Decoded": Decoded}

@@ -1,9 +1,9 @@
 """The colorization networks: lightness to colours.
 
-Both networks consist of the same encoder and decoder: 3x3 convolutions with ReLU and
-nearest up-sampling, no normalisation, no dropout, Keras' default initialisers. These
-are the blocks of deep-koalarization (Baldassarre et al. 2017,
-https://arxiv.org/abs/1712.03400, table 1).
+All networks have the same encoder: 3x3 convolutions with ReLU, no normalisation, no
+dropout, Keras' default initialisers. `encoder_decoder` and `inception_fusion` also have
+the same blocks in the decoder, with nearest up-sampling. These are the blocks of
+deep-koalarization (Baldassarre et al. 2017, https://arxiv.org/abs/1712.03400, table 1).
 
 To add a network, write a function from `Shape` to `Parts` and add it to `NETWORKS`.
 """
@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from color_s4l.errors import unknown
-from colorization import embedding
+from colorization import embedding, histogram
 
 STRIDE = 8  # of the encoder; the output has the image's size if 8 divides both sides
 # Filters and stride of each convolution of the encoder.
@@ -63,6 +63,8 @@ class Parts:
             divisible by 8. A colorizer's file contains this model.
         trained: The part with trained weights. Its inputs are the lightness and, if
             there is an embedder, the embedder's output.
+        histograms: Whether `trained` returns logits of histograms
+            (`colorization.histogram`) instead of colours.
         embedder: The frozen part, which maps lightness to `(batch, features)`; None if
             the network has no frozen part.
     """
@@ -70,6 +72,7 @@ class Parts:
     whole: keras.Model
     trained: keras.Model
     embedder: keras.Model | None = None
+    histograms: bool = False
 
 
 def scaled(filters: int, width: float) -> int:
@@ -91,11 +94,18 @@ def _lightness() -> keras.KerasTensor:
 
 def _encode(lightness: keras.KerasTensor, width: float) -> keras.KerasTensor:
     """Applies the encoder; returns `(batch, rows / 8, columns / 8, 256 * width)`."""
-    features = lightness
+    return _maps(lightness, width)[-1]
+
+
+def _maps(lightness: keras.KerasTensor, width: float) -> list[keras.KerasTensor]:
+    """Applies the encoder; returns the last feature map at 1/2, 1/4 and 1/8."""
+    features, maps = lightness, []
     for index, (filters, stride) in enumerate(ENCODER, start=1):
+        if stride == 2 and index > 1:
+            maps.append(features)
         name = f"encoder_{index}"
         features = _convolution(scaled(filters, width), name, stride)(features)
-    return features
+    return [*maps, features]
 
 
 def _decode(
@@ -208,7 +218,31 @@ def inception_fusion(shape: Shape) -> Parts:
     return Parts(whole=whole, trained=trained, embedder=embedder)
 
 
-NETWORKS = {"encoder_decoder": encoder_decoder, "inception_fusion": inception_fusion}
+def histogram_network(shape: Shape) -> Parts:
+    """Builds the encoder with hypercolumns that predict histograms of hue and chroma.
+
+    Larsson et al. 2016 (https://arxiv.org/abs/1603.06668), with another encoder.
+
+    Args:
+        shape: Only `width` is read.
+
+    Returns:
+        The network; all its weights are trained.
+    """
+    lightness = _lightness()
+    maps = _maps(lightness, shape.width)
+    logits = histogram.hypercolumn_logits(maps, shape.width)
+    colors = histogram.Decoded(name="colors")([lightness, logits])
+    network = keras.Model(lightness, colors, name="histogram")
+    trained = keras.Model(lightness, logits, name="histogram_logits")
+    return Parts(whole=network, trained=trained, histograms=True)
+
+
+NETWORKS = {
+    "encoder_decoder": encoder_decoder,
+    "inception_fusion": inception_fusion,
+    "histogram": histogram_network,
+}
 
 
 def build(name: str, shape: Shape) -> Parts:

@@ -36,9 +36,9 @@ class Train(DataSettings):
         None, "File to write, .h5 or .keras (default: <dataset>_<epochs>.h5)."
     )
     epochs: Count = option(100, "Passes over the training images.")
-    network: Annotated[str, OneOf("encoder_decoder", "inception_fusion")] = option(
-        "encoder_decoder", "The architecture."
-    )
+    network: Annotated[
+        str, OneOf("encoder_decoder", "inception_fusion", "histogram")
+    ] = option("encoder_decoder", "The architecture.")
     width: Positive = option(1.0, "Factor on the network's numbers of filters.")
     images: Count | None = option(
         None, "Train on the first N images only (default: all)."

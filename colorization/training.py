@@ -3,7 +3,8 @@
 The settings are those of Baldassarre et al. 2017, https://arxiv.org/abs/1712.03400,
 section 4, and of the Color-S4L report: the loss is the squared error averaged over
 pixels and both channels (equation 1, with the factor 1/(2HW)), the optimizer is Adam
-with learning rate 1e-3, the batch size is 100, and there is no augmentation.
+with learning rate 1e-3, the batch size is 100, and there is no augmentation. The
+network `histogram` has another loss (`colorization.histogram`).
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from color_s4l.artifacts import checkpoint_files
 from color_s4l.data.streams import seed_initialisers
 from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast, check
-from colorization import embedding, lab, networks
+from colorization import embedding, histogram, lab, networks
 from colorization.colorizer import Colorizer, Origin, pad
 from colorization.networks import Parts, Shape
 
@@ -117,6 +118,42 @@ class Task(keras.Model):
         return self.get_metrics_result()
 
 
+class HistogramTask(Task):
+    """The task of a network that predicts histograms of hue and chroma."""
+
+    def call(self, inputs: dict) -> dict:
+        """Predicts histograms.
+
+        Args:
+            inputs: "images", uint8 `(batch, height, width, 3)`.
+
+        Returns:
+            "images"; "logits", `(batch, height, width, 2 * bins)`; and "true" and
+            "predicted" colours as `Task`.
+        """
+        images = inputs["images"]
+        lightness, colors = lab.split(images)
+        logits = self.network(lightness)
+        predicted = histogram.decoded(lightness, logits)
+        return {
+            "images": images,
+            "logits": logits,
+            "true": colors,
+            "predicted": predicted,
+        }
+
+    def compute_loss(
+        self,
+        x: typing.Any = None,
+        y: typing.Any = None,
+        y_pred: typing.Any = None,
+        sample_weight: typing.Any = None,
+        training: bool = True,
+    ) -> lab.Tensor:
+        """Returns the mean loss of the histograms over images and pixels."""
+        return histogram.loss(y_pred["images"], y_pred["logits"])
+
+
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """Returns the number of steps of one pass; the last batch may be smaller."""
     return math.ceil(images / batch_size)
@@ -203,7 +240,7 @@ def train(
 
 
 def _task(parts: Parts, settings: Settings) -> Task:
-    task = Task(parts.trained)
+    task = (HistogramTask if parts.histograms else Task)(parts.trained)
     optimizer = keras.optimizers.Adam(settings.learning_rate)
     task.compile(optimizer=optimizer)
     optimizer.build(parts.trained.trainable_variables)

@@ -9,7 +9,15 @@ from keras import ops
 
 from color_s4l import command_line
 from color_s4l.errors import InputError
-from colorization import embedding, networks, train, training
+from colorization import (
+    embedding,
+    histogram,
+    hue_chroma,
+    lab,
+    networks,
+    train,
+    training,
+)
 from colorization.colorizer import Colorizer
 from colorization.networks import Shape
 
@@ -22,6 +30,49 @@ def test_parameters_of_the_encoder_decoder():
     # 4,624, 16>2 290: together 1,019,218.
     model = networks.build("encoder_decoder", Shape()).whole
     assert model.count_params() == 5_827_200 + 1_019_218
+
+
+def test_the_hypercolumns_of_the_histogram_network():
+    # Maps of 64, 128 and 256 filters at 1/2, 1/4 and 1/8: 448 channels to 256 hidden
+    # units, 114,944, and to 64 logits, 16,448.
+    model = networks.build("histogram", Shape()).whole
+    assert model.count_params() == 5_827_200 + 114_944 + 16_448
+    column = model.get_layer("hypercolumn").output
+    assert column.shape[-1] == 64 + 128 + 256
+
+
+def test_the_histogram_network_from_training_to_file(settings, crops, tmp_path):
+    chosen = dataclasses.replace(
+        settings, network="histogram", shape=Shape(width=0.1), epochs=3
+    )
+    images = crops(100)
+    task = training._task(training.build(chosen), chosen)
+    before = task.evaluate({"images": images}, verbose=0, return_dict=True)["loss"]
+    colorizer = training.train(images, chosen, dataset="photographs")
+    logits = colorizer.model.get_layer("logits").output
+    part = keras.Model(colorizer.model.inputs[0], logits)
+    lightness, _ = lab.split(images)
+    after = float(histogram.loss(images, part(lightness)))
+    assert after < before
+    colors = colorizer.predict(images)
+    assert colors.shape == (100, 32, 32, 2)
+    assert np.abs(colors).max() <= 1
+    for name in ("one.h5", "one.keras"):
+        colorizer.save(tmp_path / name)
+        again = Colorizer.load(tmp_path / name)
+        assert again.origin.network == "histogram"
+        assert again.predict(images) == pytest.approx(colors, abs=1e-6)
+
+
+def test_decoded_colours_are_those_of_the_pixels(crops):
+    # A very certain histogram with the bin of each pixel.
+    images = crops(4)
+    values = hue_chroma.hue_chroma(images.astype("float32") / 255)
+    targets = [hue_chroma.histograms(value) for value in values[:2]]
+    logits = 100.0 * np.concatenate([np.asarray(t) for t in targets], axis=-1)
+    lightness, colors = lab.split(images)
+    found = np.asarray(histogram.decoded(lightness, logits.astype("float32")))
+    assert np.abs(found - np.asarray(colors)).mean() < 0.02
 
 
 def test_parameters_of_the_fusion():
