@@ -8,6 +8,7 @@ and `run` replaces `name` by --name. absl's global FLAGS are not used.
 import dataclasses
 import errno
 import importlib
+import io
 import logging
 import os
 import re
@@ -269,6 +270,10 @@ def run(
         The exit code: 0; 2 after an `InputError` or if a file cannot be read or
         written; 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # File names are bytes, not always UTF-8. (Tests replace the streams.)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         words = sys.argv[1:] if arguments is None else arguments
         values = parse(record, words, description)

@@ -21,6 +21,8 @@ _DESCRIPTION = """Colourises photographs at their full resolution.
   python -m colorization.colorize --colorizer=cifar100_100.h5 --input=DIR --output=DIR2
 """
 _QUALITY = 95  # quality setting of JPEG and WebP files
+# Largest side of a WebP image in pixels (14 bits).
+_LARGEST_WEBP = 16383
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,12 @@ def write(path: pathlib.Path, image: "np.ndarray") -> None:
     save_atomically(path, lambda name: Image.fromarray(image).save(name, **options))
 
 
+def _check_size(path: pathlib.Path, image: "np.ndarray") -> None:
+    """Raises a ValueError if the image is too large for the file's format."""
+    if path.suffix.lower() == ".webp" and max(image.shape) > _LARGEST_WEBP:
+        raise ValueError(f"WebP images have at most {_LARGEST_WEBP:,} pixels per side")
+
+
 def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
     """Returns path -> path of the result; raises an error if a result exists."""
     found = find(source)
@@ -126,6 +134,7 @@ def _colorize_all(colorizer: "Colorizer", plan: dict, longest: int) -> int:
     for path, result in plan.items():
         try:
             image = read(path)
+            _check_size(result, image)
         except ValueError as error:
             print(f"skipped {path}: {error}")
             skipped += 1

@@ -20,6 +20,10 @@ from color_s4l.errors import InputError
 _NOTE, _NAMES, _EXTRA = "note", "names", "extra_"
 
 
+class DamagedError(InputError):
+    """A checkpoint that cannot be read."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """The content of a checkpoint file.
@@ -99,7 +103,7 @@ def read(path: pathlib.Path) -> Checkpoint:
     """Reads a checkpoint file.
 
     Raises:
-        InputError: The file cannot be read or is damaged.
+        DamagedError: The file cannot be read or is damaged.
     """
     try:
         entries = read_arrays(path)
@@ -115,6 +119,6 @@ def read(path: pathlib.Path) -> Checkpoint:
             },
         )
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(
+        raise DamagedError(
             f"The checkpoint {str(path)!r} is damaged: remove it to start anew."
         ) from error

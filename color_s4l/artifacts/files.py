@@ -152,9 +152,13 @@ def write_arrays(path: pathlib.Path, arrays: Mapping[str, npt.ArrayLike]) -> Non
 
 
 def write_json(path: pathlib.Path, content: dict) -> None:
-    """Writes a JSON file atomically, indented, in UTF-8."""
+    """Writes a JSON file atomically, indented, in UTF-8.
+
+    Names of files and folders may contain bytes that are not UTF-8; they are kept.
+    """
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    encoded = text.encode(errors="surrogateescape")
+    write_atomically(path, lambda file: file.write(encoded))
 
 
 def read_json(path: pathlib.Path, names: Sequence[str]) -> dict:
@@ -168,7 +172,8 @@ def read_json(path: pathlib.Path, names: Sequence[str]) -> dict:
         OSError: The file cannot be read.
         ValueError: The file is damaged or a key is missing.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    content = json.loads(text)
     check_names(content, names)
     return content
 

@@ -1,10 +1,13 @@
 """The run directory: names of its files, its configuration and its result."""
 
+import contextlib
 import dataclasses
 import pathlib
 import tempfile
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+import filelock
 
 from color_s4l.artifacts import provenance
 from color_s4l.artifacts.files import check_names, read_json, write_json
@@ -63,6 +66,11 @@ class RunDirectory:
     def statistics(self) -> pathlib.Path:
         """Mean and matrix of the whitening (NPZ)."""
         return self.path / "preprocessing.npz"
+
+    @property
+    def lock(self) -> pathlib.Path:
+        """Locked by the process that trains in the directory."""
+        return self.path / ".lock"
 
     @property
     def checkpoints(self) -> pathlib.Path:
@@ -154,7 +162,7 @@ def claim(values: Mapping[str, typing.Any], backend: str) -> RunDirectory:
 
 def _only_leftovers(directory: RunDirectory) -> bool:
     """Returns whether the directory only has files of a run killed at its start."""
-    known = {directory.checkpoints, directory.pictures}
+    known = {directory.checkpoints, directory.pictures, directory.lock}
     return (
         not set(directory.path.iterdir())
         - known
@@ -179,28 +187,44 @@ def _check_same(
         )
 
 
-def create(directory: RunDirectory, *, inner: bool = True) -> None:
-    """Creates the directory and removes half-written files of a killed run.
+@contextlib.contextmanager
+def created(directory: RunDirectory, *, inner: bool = True) -> Iterator[None]:
+    """Creates the directory, and locks it during the `with` block.
+
+    Half-written files of a killed run are removed.
 
     Args:
         directory: The run directory.
         inner: Also create the directories of checkpoints and pictures.
 
     Raises:
-        InputError: The directory is not writable.
+        InputError: The directory is not writable, or another process uses it.
     """
+    lock = filelock.FileLock(directory.lock)
     others = (directory.checkpoints, directory.pictures) if inner else ()
     try:
+        directory.path.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
         for path in (directory.path, *others):
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(exist_ok=True)
             for unfinished in path.glob(".unfinished-*"):
                 unfinished.unlink()
         with tempfile.TemporaryFile(dir=directory.path):
             pass  # an existing directory may be read-only
+    except filelock.Timeout as error:
+        raise InputError(
+            f"Another process is training in {directory.path}: wait for it, or choose "
+            "another `run_dir`."
+        ) from error
     except OSError as error:
+        lock.release()
         raise InputError(
             f"Cannot write to {directory.path}: {error.strerror}."
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_config(directory: RunDirectory) -> Config:

@@ -27,7 +27,8 @@ def find(directory: pathlib.Path) -> list[pathlib.Path]:
     """Returns the image files below a directory, at any depth, sorted by path.
 
     Hidden files and folders are skipped. Links to folders are skipped too, because they
-    may form a cycle. The number of files that are not images is logged.
+    may form a cycle, and so is everything that is not a file, such as a pipe. The
+    number of files that are not images is logged.
 
     Args:
         directory: The directory to search.
@@ -36,20 +37,30 @@ def find(directory: pathlib.Path) -> list[pathlib.Path]:
         Paths that end in one of `ENDINGS`, in upper or lower case.
     """
     found, others = [], collections.Counter[str]()
-    for folder, folders, files in os.walk(directory):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in (name for name in files if not name.startswith(".")):
-            ending = os.path.splitext(name)[1]
-            if ending.lower() in ENDINGS:
-                found.append(os.path.join(folder, name))
-            else:
-                others[ending or name] += 1
+    for entry in _files(os.fspath(directory)):
+        ending = os.path.splitext(entry.name)[1]
+        if ending.lower() in ENDINGS:
+            found.append(entry.path)
+        else:
+            others[ending or entry.name] += 1
     if others:
         kinds = ", ".join(f"{n} {ending}" for ending, n in sorted(others.items()))
         logger.warning("%s: ignored files that are not images: %s", directory, kinds)
     # Sorted as lists of text: sorting 100,000 `Path` objects takes a second.
     found.sort(key=lambda path: path.split(os.sep))
     return [pathlib.Path(path) for path in found]
+
+
+def _files(folder: str) -> Iterator[os.DirEntry]:
+    """Yields the files in a folder and below it, without hidden files and folders."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            elif entry.is_file():
+                yield entry
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ killed recipe is resumed, complete stages are not run again, and the interrupted
 resumes from its checkpoint. Files for later stages are written atomically.
 """
 
+import contextlib
 import dataclasses
 import gc
 import logging
@@ -85,7 +86,19 @@ def _fit_recipe(
         logger.info("complete   %s already has its result", directory.path)
         return run_directory.read_result(directory)
     session.start(run)
-    images = _begin(run, stages, directory, images)
+    with contextlib.ExitStack() as stack:
+        images = _begin(run, stages, directory, images, stack)
+        found = _train(stages, directory, images, callbacks)
+        return _end(found, directory)
+
+
+def _train(
+    stages: Sequence[tuple[Stage, Run]],
+    directory: RunDirectory,
+    images: data.Data,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> list[Result]:
+    """Trains the stages; returns their results."""
     found = []
     for number, (stage, stage_run) in enumerate(stages, start=1):
         logger.info("\nstage      %s of %s: %s", number, len(stages), stage.name)
@@ -96,7 +109,7 @@ def _fit_recipe(
         # Frees the compiled steps of this stage.
         keras.backend.clear_session()
         gc.collect()
-    return _end(found, directory)
+    return found
 
 
 def _begin(
@@ -104,8 +117,12 @@ def _begin(
     stages: Sequence[tuple[Stage, Run]],
     directory: RunDirectory,
     images: data.Data | None,
+    stack: contextlib.ExitStack,
 ) -> data.Data:
-    """Reads the images of all stages; checks the inputs of a resumed recipe."""
+    """Reads the images of all stages; checks the inputs of a resumed recipe.
+
+    The directory is locked until `stack` is closed.
+    """
     terms = terms_of([stage_run for _, stage_run in stages])
     settings = part(run, InputSettings)
     files = inputs.read_files(settings, colorizer=inputs.needs_colorizer(terms))
@@ -118,7 +135,7 @@ def _begin(
     first = RunDirectory(directory.path / stages[0][0].name)
     if first.split.exists():
         data.read_split(first.split, images)  # raises an error for other images
-    run_directory.create(directory, inner=False)
+    stack.enter_context(run_directory.created(directory, inner=False))
     if not directory.config.exists():
         resolved = session.resolve(run, terms, images.size)
         session.write_config(run, resolved, images, files, directory)

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+import pathlib
 import time
 from collections.abc import Sequence
 
@@ -169,7 +170,10 @@ def preprocessing_statistics(
     if not settings.zca and settings.normalization != "channels":
         return None
     if directory.statistics.exists():
-        return read_arrays(directory.statistics)
+        try:
+            return _read_statistics(directory.statistics, settings.zca, inputs.data)
+        except (OSError, ValueError) as error:
+            logger.warning("%s is computed again: %s", directory.statistics, error)
     started = time.perf_counter()
     name, compute = ("channels", channel_statistics)
     if settings.zca:
@@ -182,6 +186,23 @@ def preprocessing_statistics(
     logger.info("%-10s ready after %.1f s", name, seconds)
     write_arrays(directory.statistics, fitted)
     return fitted
+
+
+def _read_statistics(path: pathlib.Path, zca: bool, images: Data) -> dict:
+    """Reads the statistics.
+
+    Raises:
+        ValueError: The file is damaged, or the arrays do not fit the images.
+    """
+    stored = read_arrays(path)
+    size = math.prod(images.images.shape[1:])
+    wanted = {"mean": (3,), "deviation": (3,)}
+    if zca:
+        wanted = {"mean": (size,), "matrix": (size, size)}
+    found = {name: array.shape for name, array in stored.items()}
+    if found != wanted:
+        raise ValueError(f"expected arrays {wanted}, found {found}")
+    return stored
 
 
 def _fitting_images(inputs: Inputs) -> np.ndarray:

@@ -4,6 +4,7 @@ import math
 import pathlib
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 
 import keras
@@ -143,14 +144,26 @@ class LogFile(keras.callbacks.Callback):
     def __init__(self, path: pathlib.Path, complete: int):
         super().__init__()
         self.path = path
-        old = pd.read_csv(path) if complete else pd.DataFrame({"epoch": []})
-        self.rows = old[old["epoch"] <= complete].to_dict("records")
+        self.rows = _rows(path, complete) if complete else []
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Writes the row of the epoch."""
         self.rows.append({"epoch": epoch + 1, **logs})
         table = pd.DataFrame(self.rows).to_csv(index=False).encode()
         write_atomically(self.path, lambda file: file.write(table))
+
+
+def _rows(path: pathlib.Path, complete: int) -> list[dict]:
+    """Returns the rows of the first epochs in a log; none if the log is damaged."""
+    try:
+        table = pd.read_csv(path)
+        return table[table["epoch"] <= complete].to_dict("records")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        warnings.warn(
+            f"{path} cannot be read ({error}): it starts again after epoch {complete}.",
+            stacklevel=2,
+        )
+        return []
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -164,6 +177,8 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, folder: pathlib.Path):
         super().__init__()
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"Expected {folder} to be a folder: remove the file.")
         self.writer = Writer(str(folder))
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:

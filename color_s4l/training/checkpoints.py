@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from color_s4l.artifacts import checkpoint_files
-from color_s4l.artifacts.checkpoint_files import Checkpoint
+from color_s4l.artifacts.checkpoint_files import Checkpoint, DamagedError
 from color_s4l.data import Split
 from color_s4l.errors import InputError
 from color_s4l.training.learner import Learner
@@ -72,24 +72,28 @@ def restore(
         split: Must equal the split in the checkpoint.
 
     Returns:
-        The number of complete epochs; 0 if there is no checkpoint.
+        The number of complete epochs; 0 if there is no checkpoint that can be read.
 
     Raises:
-        InputError: The checkpoint has another split.
-        ValueError: The checkpoint belongs to another network or method.
+        InputError: The checkpoint has another split, or no checkpoint belongs to this
+            network and method.
     """
+    other = None
     for path in reversed(saved(folder)):
         try:
             checkpoint = checkpoint_files.read(path)
-        except InputError:
+            epoch = int(checkpoint.note["epoch"])
+            _check_split(checkpoint, split)
+            checkpoint.assign(_variables(learner))
+            return epoch
+        except (DamagedError, ValueError, KeyError, TypeError) as error:
+            other = None if isinstance(error, DamagedError) else error
             warnings.warn(
-                f"{path} cannot be read; trying the checkpoint before it.",
+                f"{path} cannot be used; trying the checkpoint before it.",
                 stacklevel=2,
             )
-            continue
-        _check_split(checkpoint, split)
-        checkpoint.assign(_variables(learner))
-        return checkpoint.note["epoch"]
+    if other:
+        raise InputError(f"No checkpoint in {folder} can be used: {other}")
     return 0
 
 

@@ -232,6 +232,11 @@ def read_inputs(
     if isinstance(images, DataSettings):
         logger.info("reading    %s", images.dataset)
         images = data.load(images)
+    if len(images.classes) < 2:
+        raise InputError(
+            f"Expected at least two classes. The data set {images.name!r} has one: "
+            f"{', '.join(images.classes)}."
+        )
     indices = _split(images, split, directory)
     labels = files.pseudo_labels
     targets = labels.of(images, indices.unlabeled) if labels else None

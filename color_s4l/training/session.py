@@ -76,7 +76,23 @@ def train(
         source, part(run, SplitSettings), part(run, InputSettings), terms, directory
     )
     settings = resolve(run, terms, inputs.data.size)
-    prepared = _prepare(run, settings, inputs, terms, directory, scope)
+    with contextlib.ExitStack() as stack:
+        prepared = _prepare(run, settings, inputs, terms, directory, scope, stack)
+        return _train(
+            prepared, settings, inputs, directory, scope, extra_callbacks, started
+        )
+
+
+def _train(
+    prepared: Prepared,
+    settings: Settings,
+    inputs: Inputs,
+    directory: RunDirectory,
+    scope: Scope,
+    extra_callbacks: Sequence[keras.callbacks.Callback],
+    started: float,
+) -> Result:
+    """Trains and evaluates a prepared run, and writes its files."""
     evaluation = Evaluation(
         prepared.learner,
         prepared.classifier,
@@ -187,8 +203,12 @@ def _prepare(
     terms: Sequence[Term],
     directory: RunDirectory,
     scope: Scope,
+    stack: contextlib.ExitStack,
 ) -> Prepared:
-    """Creates the directory and returns the parts of the run."""
+    """Creates the directory and returns the parts of the run.
+
+    The directory is locked until `stack` is closed.
+    """
     image_shape = inputs.data.images.shape[1:]
     policy = settings.runtime.dtype_policy
     seed_initialisers(settings.step.seed)
@@ -202,7 +222,7 @@ def _prepare(
             initial=inputs.files.initial,
         )
     _announce(settings, inputs, terms, network, directory)
-    run_directory.create(directory)
+    stack.enter_context(run_directory.created(directory))
     if not directory.config.exists():
         write_config(run, settings, inputs.data, inputs.files, directory)
     if not directory.split.exists():

@@ -33,8 +33,26 @@ def test_an_unwritable_directory_is_refused(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
 
     monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
-    with pytest.raises(InputError, match=r"Cannot write to .*: Read-only"):
-        run_directory.create(RunDirectory(tmp_path))
+    with (
+        pytest.raises(InputError, match=r"Cannot write to .*: Read-only"),
+        run_directory.created(RunDirectory(tmp_path)),
+    ):
+        pass
+
+
+def test_a_directory_is_used_by_one_process_at_a_time(tmp_path):
+    directory = RunDirectory(tmp_path / "runs" / "one")
+    with run_directory.created(directory):
+        for _ in range(2):
+            with (
+                pytest.raises(
+                    InputError, match=r"Another process is training in .*one"
+                ),
+                run_directory.created(directory),
+            ):
+                pass
+    with run_directory.created(directory):
+        assert directory.checkpoints.is_dir()
 
 
 def test_leftovers_of_a_run_killed_at_its_beginning_are_removed(tmp_path):
@@ -42,8 +60,9 @@ def test_leftovers_of_a_run_killed_at_its_beginning_are_removed(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     directory = run_directory.claim(values(run_dir=str(tmp_path), resume=True), "jax")
-    run_directory.create(directory)
-    assert {p.name for p in tmp_path.rglob("*")} == {"checkpoints", "pictures"}
+    with run_directory.created(directory):
+        names = {p.name for p in tmp_path.rglob("*")}
+    assert names == {"checkpoints", "pictures", ".lock"}
 
 
 @pytest.mark.parametrize(

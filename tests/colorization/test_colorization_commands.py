@@ -135,6 +135,18 @@ def test_unreadable_photographs(tmp_path, content):
         colorize.read(tmp_path / "a.png")
 
 
+def test_an_image_too_large_for_its_format_is_skipped(
+    trained, tmp_path, capsys, refused
+):
+    image = Image.new("RGB", (16_384, 8))
+    image.save(tmp_path / "wide.png")
+    (tmp_path / "wide.png").rename(tmp_path / "wide.webp")
+    words = [f"--colorizer={trained}", f"--input={tmp_path / 'wide.webp'}"]
+    code = colorize.main([*words, f"--output={tmp_path / 'out'}"])
+    assert "None of the images could be read" in refused(code)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["train", "evaluate", "colorize"])
 def test_help_loads_no_framework(name, python):
     done = python("-X", "importtime", "-m", f"colorization.{name}", "--help")

@@ -1,5 +1,7 @@
 """Image files of every kind, written by Pillow, become the image that one sees."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,6 +106,18 @@ def test_large_jpegs_are_decoded_smaller_and_look_the_same(one):
 
 def test_the_decoder_is_not_chosen_by_the_name(one):
     assert one(plain("white"), "b.png", format="JPEG").min() >= 252
+
+
+def test_only_files_are_found(tmp_path):
+    (tmp_path / "a.png").touch()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "folder.png" / "b.png").touch()
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "c.png").symlink_to(tmp_path / "a.png")
+    (tmp_path / "broken.png").symlink_to(tmp_path / "none")
+    found = [str(path.relative_to(tmp_path)) for path in image_files.find(tmp_path)]
+    assert found == ["a.png", "c.png", "folder.png/b.png"]
 
 
 def test_many_files_are_found_in_order(tmp_path):

@@ -65,7 +65,7 @@ def test_a_damaged_file_is_replaced_by_the_one_before(learner, tmp_path, damage)
     else:
         del content[middle if damage == "half" else 0 :]
     newest.write_bytes(content)
-    with pytest.warns(UserWarning, match=r"epoch_00002\.npz cannot be read; trying"):
+    with pytest.warns(UserWarning, match=r"epoch_00002\.npz cannot be used; trying"):
         assert checkpoints.restore(learner, tmp_path) == 1
     assert float(head(learner)[0]) == 1
 
@@ -96,8 +96,25 @@ def test_another_split_is_refused(learner, small, tmp_path):
 def test_another_networks_state_is_refused(learner, make_learner, tmp_path):
     checkpoints.save(make_learner(method="sesemi")[0], tmp_path, 1)
     text = r"Expected .* variables of this model and optimizer in .*epoch_00001\.npz"
-    with pytest.raises(ValueError, match=text):
+    with (
+        pytest.warns(UserWarning, match="cannot be used"),
+        pytest.raises(InputError, match=text),
+    ):
         checkpoints.restore(learner, tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["names", "00003", "note"])
+def test_a_checkpoint_without_an_entry_is_replaced_by_the_one_before(
+    learner, tmp_path, missing
+):
+    save_with(learner, tmp_path, 1, 2)
+    newest = tmp_path / "epoch_00002.npz"
+    entries = dict(np.load(newest))
+    del entries[missing]
+    np.savez(newest, **entries)
+    with pytest.warns(UserWarning, match=r"epoch_00002\.npz cannot be used; trying"):
+        assert checkpoints.restore(learner, tmp_path) == 1
+    assert float(head(learner)[0]) == 1
 
 
 def test_weights_that_are_not_finite_are_not_saved(learner, tmp_path):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 import signal
 
 import pandas as pd
@@ -49,6 +50,38 @@ def test_after_kill_9_the_result_is_that_of_the_uninterrupted_run(
     )
     assert result["error"] == whole["error"]
     assert not list(resumed.rglob(".unfinished-*"))
+
+
+@pytest.fixture
+def interrupted(finished, tmp_path):
+    """A copy of the finished run, as if it had been killed in its second epoch."""
+    folder = tmp_path / "interrupted"
+    shutil.copytree(finished.run_dir, folder)
+    (folder / "result.json").unlink()
+    (folder / "checkpoints" / "epoch_00002.npz").unlink()
+    return dataclasses.replace(finished, run_dir=str(folder), resume=True)
+
+
+def test_damaged_statistics_and_log_are_written_again(interrupted, finished):
+    folder = pathlib.Path(interrupted.run_dir)
+    (folder / "preprocessing.npz").write_bytes(b"")
+    (folder / "log.csv").write_text("no columns")
+    with pytest.warns(UserWarning, match=r"log\.csv cannot be read .* after epoch 1"):
+        session.train(interrupted)
+    assert pd.read_csv(folder / "log.csv")["epoch"].tolist() == [2]
+    expected = pathlib.Path(finished.run_dir)
+    results = [
+        json.loads((path / "result.json").read_text()) for path in (folder, expected)
+    ]
+    assert results[0]["error"] == results[1]["error"]
+
+
+def test_a_file_in_place_of_a_folder_is_named(interrupted):
+    folder = pathlib.Path(interrupted.run_dir)
+    shutil.rmtree(folder / "tensorboard")
+    (folder / "tensorboard").touch()
+    with pytest.raises(InputError, match=r"Expected .*tensorboard to be a folder"):
+        session.train(interrupted)
 
 
 def test_a_complete_run_is_not_run_again(finished, caplog):
