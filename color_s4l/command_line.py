@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import sys
+import textwrap
 import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,11 @@ def _presets(record: type) -> Mapping[str, Mapping]:
     return getattr(record, "presets", {})
 
 
+def _groups(record: type) -> Mapping[str, Sequence[str]]:
+    """Returns the groups of a command's flags: heading -> names of flags."""
+    return getattr(record, "groups", {})
+
+
 def _define(record: type, values: flags.FlagValues) -> None:
     annotations = typing.get_type_hints(record)
     for field in _split_fields(record)[0]:
@@ -84,21 +90,59 @@ def _define(record: type, values: flags.FlagValues) -> None:
         flags.DEFINE_enum("preset", None, [*presets], _PRESET, flag_values=values)
 
 
-def _help(record: type, description: str) -> str:
-    flagged, others = _split_fields(record)
+def _help(record: type, description: str, *, everything: bool) -> str:
+    """Returns the text of `--help`, or of `--help=all`.
+
+    A record may have an attribute `groups`: heading -> names of flags. Then `--help`
+    shows the first group only, and `--help=all` shows all groups.
+    """
+    others = _split_fields(record)[1]
     lines = [description.strip(), ""]
     for field in others:
         lines += [f"{field.metadata['operand']}...  {field.metadata['text']}", ""]
-    lines.append("Flags (--name=value; --flagfile=FILE reads flags from a file):")
-    for field in flagged:
+    flags_text = _flag_lines(record)
+    groups = {name: list(names) for name, names in _groups(record).items()}
+    grouped = {name for names in groups.values() for name in names}
+    groups["Other flags" if groups else "Flags"] = [
+        name for name in flags_text if name not in grouped
+    ]
+    shown = list(groups) if everything else list(groups)[:1]
+    for heading in shown:
+        lines += [f"{heading}:", *(flags_text[name] for name in groups[heading]), ""]
+    lines.append("Flags are written as --name=value; --flagfile=FILE reads a file.")
+    if len(shown) < len(groups):
+        lines.append(f"--help=all lists all {len(flags_text)} flags.")
+    return "\n".join(lines)
+
+
+def _flag_lines(record: type) -> dict[str, str]:
+    """Returns one line of help for each flag, by name."""
+    lines = {}
+    for field in _split_fields(record)[0]:
         default, choices = field.default, _choices(record, field.name)
         shown = "" if default is None or default == () else f" [{default}]"
         if choices:
             shown = f" {'|'.join(choices)}{shown}"
         text = with_flags(field.metadata["text"], record)
-        lines.append(f"  --{field.name:<21} {text}{shown}")
+        lines[field.name] = f"  --{field.name:<21} {text}{shown}"
     if presets := _presets(record):
-        lines.append(f"  --{'preset':<21} {_PRESET} {'|'.join(presets)}")
+        lines["preset"] = f"  --{'preset':<21} {_PRESET} {'|'.join(presets)}"
+    return lines
+
+
+def _registered() -> str:
+    """Returns the names of methods, recipes, networks and data sets."""
+    start_keras()
+    kinds = {
+        "Methods (any sum, a+b)": registry.METHODS,
+        "Recipes": registry.RECIPES,
+        "Networks": registry.TRUNKS,
+        "Data sets (and every name of tensorflow-datasets)": registry.SOURCES,
+    }
+    lines = []
+    for heading, names in kinds.items():
+        text = textwrap.fill(", ".join(names), 78, break_on_hyphens=False)
+        lines += ["", f"{heading}:", textwrap.indent(text, "  ")]
     return "\n".join(lines)
 
 
@@ -116,12 +160,15 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
     Raises:
         InputError: A flag is unknown (the closest one is suggested), a value has the
             wrong type, or an argument is not a flag.
-        SystemExit: `--help` was given (code 0).
+        SystemExit: `--help` or `--help=all` was given (code 0).
     """
     values = flags.FlagValues()
     _define(record, values)
-    if {"--help", "-h", "--helpfull", "-help"} & set(arguments):
-        print(_help(record, description))
+    if {"--help", "-h", "--helpfull", "-help", "--help=all"} & set(arguments):
+        everything = "--help=all" in arguments
+        print(_help(record, description, everything=everything))
+        if everything and _groups(record):
+            print(_registered())
         raise SystemExit(0)
     try:
         rest = values(["command", *arguments])[1:]

@@ -62,6 +62,35 @@ PRESETS: Mapping[str, Mapping[str, typing.Any]] = {
     },
 }
 
+# Groups of flags in `--help=all`; `--help` shows the first group.
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Common flags": (
+        *("dataset", "data_dir", "labels", "preset", "method", "network"),
+        *("colorizer", "epochs", "seed", "run_dir"),
+    ),
+    "Data": (
+        *("image_size", "labels_csv", "test_fraction", "resize", "cache", "unlabeled"),
+        *("labeled_only", "validation", "split_file", "balance"),
+    ),
+    "Method": ("set", "recipe", "stage", "pseudo_labels", "bn_stats", "plugins"),
+    "Network": (
+        *("width", "init_from", "init_heads", "freeze_blocks", "dropout"),
+        *("trunk_dropout", "dtype_policy"),
+    ),
+    "Images and augmentation": (
+        *("normalization", "zca", "shift", "noise", "hflip", "flip_order"),
+    ),
+    "Optimisation": (
+        *("batch_size", "labeled_batch", "learning_rate", "schedule", "milestones"),
+        *("warmup_epochs", "optimizer", "momentum", "bias_rate", "weight_decay"),
+        *("devices", "jit_compile", "steps_per_execution", "deterministic"),
+    ),
+    "Evaluation and output": (
+        *("final_weights", "batch_statistics", "evaluate_every", "test_views"),
+        *("resume", "verbosity"),
+    ),
+}
+
 # Fields that do not affect the result: paths, verbosity, resume.
 FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
 # Fields that change the result only by rounding and, with several devices, by the draws
@@ -235,6 +264,8 @@ class TrainingSettings(DataSettings):
 @dataclasses.dataclass(frozen=True)
 class Run(TrainingSettings):
     """One training run. The settings and the code's version determine the result."""
+
+    groups: typing.ClassVar[Mapping[str, tuple[str, ...]]] = GROUPS
 
     labels: Count | None = option(
         None, "Number of labelled images, balanced over the classes (default: all)."

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from color_s4l import __main__ as main
 from color_s4l import command_line, settings, train
 from color_s4l.errors import InputError
 from color_s4l.fields import operands, option
@@ -93,14 +94,41 @@ def test_a_preset_sets_the_flags_that_are_not_given(tmp_path):
 
 def test_help_names_every_flag_with_its_default(capsys):
     with pytest.raises(SystemExit) as stopped:
-        train.main(["--help"])
+        train.main(["--help=all"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
     named = re.findall(r"^  --(\w+)", text, flags=re.MULTILINE)
-    assert named == [*(field.name for field in dataclasses.fields(Run)), "preset"]
+    every = [*(field.name for field in dataclasses.fields(Run)), "preset"]
+    assert sorted(named) == sorted(every)
+    assert "Other flags" not in text
+    for name in ("mean_teacher", "rotnet_finetune", "wrn_28_2", "drawings"):
+        assert name in text
     assert "[0.05]" in text
     assert "both|supervised" in text
     assert "python -m color_s4l.train --dataset=cifar100" in text
+
+
+def test_help_shows_the_common_flags_first(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--help"])
+    text = capsys.readouterr().out
+    named = re.findall(r"^  --(\w+)", text, flags=re.MULTILINE)
+    assert tuple(named) == settings.GROUPS["Common flags"]
+    assert f"--help=all lists all {len(dataclasses.fields(Run)) + 1} flags" in text
+
+
+def test_all_commands_have_one_name(capsys):
+    assert main.main(["--version"]) == 0
+    assert re.fullmatch(r"color-s4l \d+\.\d+.*\n", capsys.readouterr().out)
+    assert main.main([]) == 0
+    text = capsys.readouterr().out
+    for name in main.COMMANDS:
+        assert f"  {name} " in text
+        with pytest.raises(SystemExit):
+            main.main([name, "--help"])
+        assert "Flags are written as --name=value" in capsys.readouterr().out
+    assert main.main(["trian"]) == 2
+    assert "no command 'trian'. Did you mean 'train'?" in capsys.readouterr().err
 
 
 def test_help_starts_no_framework(python):
