@@ -103,9 +103,9 @@ def _help(record: type, description: str, *, everything: bool) -> str:
     flags_text = _flag_lines(record)
     groups = {name: list(names) for name, names in _groups(record).items()}
     grouped = {name for names in groups.values() for name in names}
-    groups["Other flags" if groups else "Flags"] = [
-        name for name in flags_text if name not in grouped
-    ]
+    rest = [name for name in flags_text if name not in grouped]
+    if rest:
+        groups["Other flags" if groups else "Flags"] = rest
     shown = list(groups) if everything else list(groups)[:1]
     for heading in shown:
         lines += [f"{heading}:", *(flags_text[name] for name in groups[heading]), ""]

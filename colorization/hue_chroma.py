@@ -48,10 +48,10 @@ def hue_chroma(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def rgb(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
-    """Returns sRGB images; the inverse of `hue_chroma` within the gamut.
+    """Returns sRGB images; the inverse of `hue_chroma`.
 
-    Outside the gamut, colours are clipped, moved to the given lightness and clipped
-    again.
+    Colours outside the gamut are clipped. Differs from the published code, which also
+    clips an approximation before it corrects the lightness.
 
     Args:
         hue: Float `(...)`.
@@ -66,12 +66,9 @@ def rgb(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
         position = ops.mod(offset + 6 * hue, 6.0)
         below = ops.clip(ops.minimum(position, 4 - position), 0.0, 1.0)
         channels.append(-chroma * below)
-    # The lightness is the mean of the channels for any hue: subtract the mean.
     colors = ops.stack(channels, axis=-1)
-    value = lightness + chroma / 2
-    images = ops.clip(value[..., None] + colors, 0.0, 1.0)
-    images = images + (lightness - ops.mean(images, axis=-1))[..., None]
-    return ops.clip(images, 0.0, 1.0)
+    mean = ops.mean(colors, axis=-1)
+    return ops.clip(colors + (lightness - mean)[..., None], 0.0, 1.0)
 
 
 def bin_of(values: Tensor, bins: int = BINS) -> Tensor:

@@ -31,7 +31,10 @@ def test_published_methods():
         ("fixmatch_attention", ["supervised", "fixmatch", "attention"]),
         (
             "s4l_rotation+vat_entmin",
-            ["labeled_rotations", "proxies", "supervised", "vat", "entropy"],
+            [
+                *("labeled_rotations", "proxies", "joint_pass"),
+                *("supervised", "vat", "entropy"),
+            ],
         ),
         # Names of terms that are no methods.
         ("entropy", ["entropy"]),
@@ -114,8 +117,9 @@ def test_bn_stats_is_set_in_every_term_or_stays_as_published(method, published):
         (
             "moam+vat",
             None,
-            "`method`=moam.vat has the term 'vat' twice, with weight=0.3 and 1.0: set "
-            "both to one value with `set`=vat.FIELD=VALUE, or remove one method",
+            "`method`=moam.vat has the term 'vat' twice, with images=.* and weak; "
+            "weight=0.3 and 1.0: set both to one value with `set`=vat.FIELD=VALUE, or "
+            "remove one method",
         ),
         ("s4l_rotation+rotnet", None, "'proxies' twice, with weight=0.5 and 1.0: set"),
     ],

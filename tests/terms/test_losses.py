@@ -456,8 +456,8 @@ def test_the_balanced_classifier(outcome_of):
         # 1 - (1 - 1/4) / 2 = 0.625.
         "draws": {
             term: {
-                "labeled": np.array([[0.3, 0.2, 0.9]]),
-                "unlabeled": np.array([[0.6, 0.7]]),
+                "labeled": np.array([[0.3, 0.2, 0.9]], "float32"),
+                "unlabeled": np.array([[0.6, 0.7]], "float32"),
             }
         },
     }

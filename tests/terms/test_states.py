@@ -100,7 +100,7 @@ def test_a_joint_pass_contains_all_views_once(method, calls, make_learner, monke
 
 
 def test_the_views_of_a_joint_pass_have_common_batch_statistics(make_learner):
-    learner, batches = make_learner(terms_of("sesemi+joint_pass"))
+    learner, batches = make_learner(terms_of("sesemi+joint_pass"), dropout=0.0)
     network, views = learner.network, learner.views_of(batches.batch(0))
     images = np.concatenate([numpy_of(views[name]) for name in learner.joint])
     outputs = network(images, training=True)
