@@ -6,7 +6,7 @@ JOBS ?= 2
 BIN = .venv/bin
 INSTALLED = .venv/installed
 
-.PHONY: demo test lint bench bench-gpu docs clean
+.PHONY: demo test lint bench bench-gpu docs release clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
@@ -31,6 +31,13 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Builds and checks the files of a release; uploads nothing.
+release: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet build twine
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+
 $(INSTALLED): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
@@ -38,4 +45,4 @@ $(INSTALLED): setup.cfg pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build dist *.egg-info
