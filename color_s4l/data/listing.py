@@ -6,7 +6,7 @@ Class folders in DIR (`data_dir`):
     DIR/test/<class>/...     test images; or `test_fraction` holds out training images
     DIR/unlabeled/...        optional: more training images, without labels
 
-With `labels_csv`, a table (CSV, or an export of Label Studio) lists files anywhere below DIR with their labels. All other
+With `labels_csv`, a table lists files anywhere below DIR with their labels. All other
 files are images without a label, except for files in class folders: if the table lists
 no file below `train`, the class folders of `train` label their files, and likewise for
 `test`. A table can thus add labels (known labels or guesses) for images outside the
