@@ -10,6 +10,7 @@ round.
 import dataclasses
 import pathlib
 import tempfile
+import typing
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -20,6 +21,9 @@ from PIL import Image
 from benchmarks import origin
 from color_s4l import command_line, fields
 from color_s4l.fields import AtLeast, option
+
+if typing.TYPE_CHECKING:
+    from color_s4l.data import Data
 
 ARMS = ("suggested", "random")
 
@@ -51,13 +55,10 @@ def labeling(flags: Labeling) -> pd.DataFrame:
     Raises:
         InputError: A flag is wrong.
     """
-    from color_s4l import data
-    from color_s4l.settings import DataSettings
-
     fields.check(flags)
     seeds = origin.numbers("seeds", flags.seeds)
     output = origin.output_file(flags.output)
-    dataset = data.load(DataSettings(flags.dataset, image_size=flags.image_size))
+    dataset = read_images(flags)
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -75,11 +76,19 @@ def labeling(flags: Labeling) -> pd.DataFrame:
     return table
 
 
-def write_images(dataset, folder: pathlib.Path) -> dict[str, str]:
+def read_images(flags: Labeling) -> "Data":
+    """Returns the data set."""
+    from color_s4l import data
+    from color_s4l.settings import DataSettings
+
+    return data.load(DataSettings(flags.dataset, image_size=flags.image_size))
+
+
+def write_images(dataset: "Data", folder: pathlib.Path) -> dict[str, str]:
     """Writes the training images without labels, and the test images with labels.
 
     Args:
-        dataset: The data set, a `Data`.
+        dataset: The data set.
         folder: A new folder: `unlabeled/NUMBER.png` and `test/CLASS/NUMBER.png`.
 
     Returns:

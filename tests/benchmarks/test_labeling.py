@@ -3,11 +3,10 @@
 import pandas as pd
 
 from benchmarks import labeling
-from color_s4l import data
 
 
 def test_writes_a_table_of_both_arms(tmp_path, monkeypatch, small):
-    monkeypatch.setattr(data, "load", lambda settings: small)
+    monkeypatch.setattr(labeling, "read_images", lambda flags: small)
     output = tmp_path / "labeling.csv"
     words = ["--rounds=1", "--seeds=1", "--epochs=1", "--width=0.03", "--added=4"]
     assert labeling.main([*words, f"--output={output}"]) == 0

@@ -90,12 +90,8 @@ def test_resizing_is_that_of_training(resize, shape, images):
     small = generator.integers(0, 256, (3, 6, 6, 3)).astype("float32")
     large = keras.ops.image.resize(small, shape, interpolation="bicubic")
     large = np.clip(keras.ops.convert_to_numpy(large), 0, 255).astype("uint8")
-    squares = np.stack(
-        [
-            image_files.square(image_files.Image.fromarray(x), SIDE, resize)
-            for x in large
-        ]
-    )
+    pictures = [Image.fromarray(image) for image in large]
+    squares = np.stack([image_files.square(p, SIDE, resize) for p in pictures])
     expected = keras.ops.convert_to_numpy(model(squares))
     found = keras.ops.convert_to_numpy(copy(large))
     assert found == pytest.approx(expected, abs=0.02)
