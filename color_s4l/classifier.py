@@ -1,6 +1,7 @@
 """A trained classifier, from raw images to class probabilities."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import typing
@@ -83,11 +84,16 @@ class Classifier:
             The probabilities of `predict`, float32 `(n, classes)`, and the pooled
             features of the trunk, float32 `(n, channels)`.
         """
-        pooled = self.network.get_layer(CLASSES).input
-        both = layers.Concatenate(dtype="float32")([self.network.output, pooled])
-        found = self._outputs(keras.Model(self.network.input, both), images)
+        found = self._outputs(self._both, images)
         classes = self.network.output_shape[-1]
         return self._calibrated(found[:, :classes]), found[:, classes:]
+
+    @functools.cached_property
+    def _both(self) -> keras.Model:
+        """A model from images to probabilities and features, `(n, classes + k)`."""
+        pooled = self.network.get_layer(CLASSES).input
+        both = layers.Concatenate(dtype="float32")([self.network.output, pooled])
+        return keras.Model(self.network.input, both)
 
     def _calibrated(self, probabilities: np.ndarray) -> np.ndarray:
         if self.about.temperature is None:
