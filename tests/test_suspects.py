@@ -19,7 +19,7 @@ def test_confident_joint_by_hand():
 def test_planted_wrong_labels_are_found():
     generator = np.random.default_rng(0)
     true = generator.integers(0, 3, 300)
-    features = 4 * np.eye(3)[true] + generator.normal(size=(300, 3))
+    features = 6 * np.eye(3)[true] + generator.normal(size=(300, 3))
     given = true.copy()
     given[:9] = (given[:9] + 1) % 3
     probabilities = suspects.cross_validated(features, given)

@@ -23,8 +23,9 @@ def portable(model: keras.Model, resize: str | None = None) -> keras.Model:
             method `portable(inputs)`, which applies Keras' own layers with the same
             result and the same weights.
         resize: "crop" or "pad": the copy takes a classifier's images of any size and
-            resizes them as `image_files.square` does, except for rounding. All images
-            of a batch have the same size. None: it takes images of the model's size.
+            resizes them as `image_files.square` does, except for rounding; with "pad",
+            the edges of the bars can be half a pixel away. All images of a batch have
+            the same size. None: it takes images of the model's size.
 
     Returns:
         The copy, for inference. It shares no weights with the model.

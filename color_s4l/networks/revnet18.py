@@ -198,7 +198,9 @@ class ReversibleStage(layers.Layer):
             change = kept
             for step in branch.steps:
                 name = f"{self.name}_{branch.name}_{step.name}"
-                change = apply_as(type(step), step, change, name=name)
+                own = isinstance(step, BatchNormalization)
+                kind = layers.BatchNormalization if own else type(step)
+                change = apply_as(kind, step, change, name=name)
             total = layers.Add(name=f"{self.name}_{branch.name}")([changed, change])
             kept, changed = total, kept
         return layers.Concatenate(name=self.name)([kept, changed])

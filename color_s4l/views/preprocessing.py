@@ -192,10 +192,17 @@ class Preprocessing(keras.layers.Layer):
         )(flat)
         if self.zca:
             mean, matrix = map(ops.convert_to_numpy, (self.mean, self.matrix))
-            whitening = keras.layers.Dense(size, name=f"{name}_whitening", **policy)
-            flat = whitening(flat)
-            bias = -mean.astype("float64") @ matrix.astype("float64")
-            whitening.set_weights([matrix, bias.astype("float32")])
+            flat = keras.layers.Normalization(
+                mean=mean.tolist(),
+                variance=np.ones_like(mean).tolist(),
+                name=f"{name}_centered",
+                **policy,
+            )(flat)
+            dense = keras.layers.Dense(
+                size, use_bias=False, name=f"{name}_whitened", **policy
+            )
+            flat = dense(flat)
+            dense.set_weights([matrix])
         return keras.layers.Reshape(images.shape[1:], name=name, **policy)(flat)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
