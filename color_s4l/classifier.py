@@ -122,14 +122,14 @@ class Classifier:
             images = [images]
         if isinstance(images, list | tuple) and images and isinstance(images[0], _Path):
             return self._decoded(typing.cast(Sequence[_Path], images))
-        array = np.asarray(images)
+        given = array = np.asarray(images)
         if array.ndim == 3:
             array = array[None]
         if array.ndim != 4 or array.shape[3] != 3 or 0 in array.shape[1:]:
             raise InputError(
                 "Expected `images` of shape (n, height, width, 3), one image of shape "
                 "(height, width, 3), or paths of image files. "
-                f"Received: {array.dtype} {np.shape(images)}."
+                f"Received: {given.dtype} {given.shape}."
             )
         if len(array):
             array = data.to_uint8("images", array)

@@ -114,7 +114,7 @@ images = np.load(sys.argv[1])
 for path in sys.argv[2:]:
     model = keras.models.load_model(path, compile=False)
     np.save(f"{path}.npy", model.predict(images, verbose=0))
-print([name for name in sys.modules if name.startswith("color")])
+print({"color_s4l", "colorization"} & set(sys.modules))
 """
 
 
@@ -130,7 +130,7 @@ def test_keras_opens_the_files_without_this_library(
         files["any", suffix] = tmp_path / f"any.{suffix}"
         formats.export(model, about, suffix, files["any", suffix], any_size=True)
     done = python("-c", PLAIN, tmp_path / "images.npy", *files.values())
-    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+    assert done.stdout.splitlines()[-1:] == ["set()"], done.stderr
     of_airbench = airbench.predict(small.test_images, verbose=0)
     for (name, _), path in files.items():
         wanted = of_airbench if name == "airbench" else expected
@@ -163,7 +163,8 @@ def test_images_of_any_size(model, about, small, tmp_path):
     assert loaded.image_size == 16
     doubled = small.test_images.repeat(2, axis=1).repeat(2, axis=2)
     found = loaded.network.predict(doubled, verbose=0)
-    assert found == pytest.approx(loaded.predict(doubled), abs=0.02)
+    # Pillow rounds the resized values to integers.
+    assert found == pytest.approx(loaded.predict(doubled), abs=0.05)
     # Test-time augmentation finds the preprocessed images in the graph.
     assert loaded.predict(doubled[:3], augment=True).shape == (3, 4)
     with pytest.raises(InputError, match="takes images of any size already"):
@@ -216,7 +217,7 @@ def test_refuses_before_anything_is_loaded(tmp_path, monkeypatch, model, about):
     ):
         with pytest.raises(InputError, match=text):
             formats.check(name, tmp_path / path)
-    with pytest.raises(InputError, match=r"keras, h5, saved_model\. Received: onnx"):
+    with pytest.raises(InputError, match=r"h5, keras, saved_model\. Received: onnx"):
         formats.check("onnx", tmp_path / "a.onnx", any_size=True)
     with monkeypatch.context() as patch:
         patch.setattr(formats.importlib.util, "find_spec", lambda name: None)
