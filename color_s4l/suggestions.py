@@ -1,12 +1,18 @@
 """The images worth labelling: uncertain, and different from each other.
 
-BADGE (Ash et al. 2020, https://arxiv.org/abs/1906.03671): the gradient embedding of an
-image is the gradient of its loss with respect to the class head, for its most probable
-class. It is large if the class is uncertain, and its direction depends on the features.
-The seeding of k-means++ chooses images whose embeddings are large and far apart.
+Zhdanov 2019, "Diverse mini-batch active learning" (https://arxiv.org/abs/1901.05954):
+the most uncertain images are clustered by K-means, weighted by their uncertainty, and
+the image nearest to each centre is chosen.
 """
 
+import warnings
+
 import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+# Number of uncertain images that are clustered, for each image to choose.
+CANDIDATES = 10
 
 
 def choose(
@@ -14,49 +20,35 @@ def choose(
 ) -> np.ndarray:
     """Returns the images worth labelling.
 
-    The embedding of an image is the outer product of (probabilities minus the one-hot
-    vector of the most probable class) and the features. It is never computed: inner
-    products of embeddings are products of inner products. The memory is that of the two
-    arguments and a few numbers per image; the time is proportional to `count`.
-
-    As in the published code, the first image is the one with the largest embedding. An
-    image whose embedding equals that of a chosen image is chosen last.
+    The uncertainty of an image is 1 minus the margin, the difference of the two highest
+    probabilities.
 
     Args:
         features: Float `(n, channels)`.
-        probabilities: Class probabilities, float `(n, classes)`.
+        probabilities: Class probabilities, float `(n, classes)`, at least two classes.
         count: Number of images; all n if it is larger.
-        seed: Seed of the draws.
+        seed: Seed of K-means.
 
     Returns:
-        Indices of different images in the order of choice, int64
+        Indices of different images, the most uncertain first, int64
         `(min(count, n),)`.
     """
-    rows = np.arange(len(features))
-    errors = probabilities.astype("float32")
-    errors[rows, errors.argmax(axis=1)] -= 1
-    norms = _squares(errors) * _squares(features)
-    generator = np.random.default_rng(seed)
-    chosen: list[int] = []
-    # Squared distance to the nearest chosen embedding.
-    nearest = np.full(len(rows), np.inf)
-    free = np.ones(len(rows), bool)
-    while len(chosen) < min(count, len(rows)):
-        weights = np.where(free, nearest if chosen else 0.0, 0.0)
-        if chosen and weights.sum() > 0:
-            pick = int(generator.choice(rows, p=weights / weights.sum()))
-        else:
-            pick = int(np.where(free, norms, -1.0).argmax())
-        chosen.append(pick)
-        free[pick] = False
-        products = (errors @ errors[pick]) * (features @ features[pick])
-        distances = norms + norms[pick] - 2 * products.astype("float64")
-        # Rounding can make the distance of equal embeddings slightly positive.
-        distances[distances < 1e-6 * (norms + norms[pick])] = 0
-        nearest = np.minimum(nearest, distances)
-    return np.array(chosen, np.int64)
-
-
-def _squares(vectors: np.ndarray) -> np.ndarray:
-    """Returns the squared norm of each row, float64 `(n,)`."""
-    return np.einsum("ij,ij->i", vectors, vectors).astype("float64")
+    count = min(count, len(features))
+    if not count:
+        return np.zeros(0, np.int64)
+    highest = np.partition(probabilities, -2, axis=1)[:, -2:]
+    uncertainty = 1 - (highest[:, 1] - highest[:, 0])
+    candidates = np.argsort(-uncertainty, kind="stable")[: CANDIDATES * count]
+    weights = np.maximum(uncertainty[candidates], np.finfo(np.float32).eps)
+    model = KMeans(count, n_init=1, random_state=seed)
+    with warnings.catch_warnings():
+        # There are fewer clusters if images have equal features.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        distances = model.fit_transform(features[candidates], sample_weight=weights)
+    own = distances[np.arange(len(candidates)), model.labels_]
+    order = np.lexsort((own, model.labels_))
+    nearest = order[np.unique(model.labels_[order], return_index=True)[1]]
+    # Candidates are sorted by uncertainty: the others fill the place of empty clusters.
+    others = np.setdiff1d(np.arange(len(candidates)), nearest)
+    filled = np.concatenate([nearest, others[: count - len(nearest)]])
+    return candidates[np.sort(filled)]

@@ -1,4 +1,4 @@
-"""Suggested images: the same as with explicit embeddings, and different ones."""
+"""Suggested images: uncertain, and one of each kind."""
 
 import numpy as np
 import pytest
@@ -7,38 +7,33 @@ from color_s4l import suggestions
 
 
 @pytest.fixture
-def pool():
+def groups():
+    """Four groups of 8 images, the first most uncertain, the last without doubt."""
     generator = np.random.default_rng(0)
-    features = generator.normal(size=(60, 5)).astype("float32")
-    return features, generator.dirichlet(np.ones(4), 60).astype("float32")
+    kinds = np.repeat(np.arange(4), 8)
+    features = 10 * np.eye(4)[kinds] + generator.normal(scale=0.1, size=(32, 4))
+    best = np.array([0.5, 0.55, 0.6, 0.99])[kinds] + generator.uniform(0, 0.01, 32)
+    return kinds, features.astype("float32"), np.stack([best, 1 - best], axis=1)
 
 
-def explicit(features, probabilities, count):
-    """BADGE with the embeddings themselves."""
-    rows = np.arange(len(features))
-    errors = probabilities.copy()
-    errors[rows, errors.argmax(axis=1)] -= 1
-    embeddings = np.einsum("ik,ic->ikc", errors, features).reshape(len(rows), -1)
-    embeddings = embeddings.astype("float64")
-    chosen = [int((embeddings**2).sum(axis=1).argmax())]
-    generator = np.random.default_rng(0)
-    while len(chosen) < count:
-        apart = embeddings[:, None] - embeddings[chosen]
-        weights = (apart**2).sum(axis=2).min(axis=1)
-        chosen.append(int(generator.choice(rows, p=weights / weights.sum())))
-    return chosen
-
-
-def test_choice_is_that_of_explicit_embeddings(pool):
-    assert suggestions.choose(*pool, 12).tolist() == explicit(*pool, 12)
-
-
-def test_copies_and_certain_images_come_last():
-    # Two uncertain images, each 20 times, and 20 images without any doubt.
-    features = np.repeat(np.eye(3, dtype="float32"), 20, axis=0)
-    probabilities = np.tile(np.float32([0.5, 0.5]), (60, 1))
-    probabilities[40:] = [1, 0]
+def test_one_image_of_each_uncertain_group(groups):
+    kinds, features, probabilities = groups
     chosen = suggestions.choose(features, probabilities, 3)
-    assert sorted(chosen[:2] // 20) == [0, 1]
-    everything = suggestions.choose(features, probabilities, 100)
-    assert sorted(everything) == list(range(60))
+    # In the order of uncertainty; the three most uncertain images are all of group 0.
+    assert kinds[chosen].tolist() == [0, 1, 2]
+    assert set(kinds[np.argsort(probabilities[:, 0])[:3]]) == {0}
+
+
+def test_every_image_is_chosen_once(groups):
+    _, features, probabilities = groups
+    chosen = suggestions.choose(features, probabilities, 9)
+    assert len(set(chosen)) == 9
+    everything = suggestions.choose(features, probabilities, 500)
+    assert sorted(everything) == list(range(32))
+
+
+def test_equal_images_and_equal_probabilities():
+    features = np.ones((12, 3), "float32")
+    probabilities = np.tile([1.0, 0.0], (12, 1))
+    assert len(set(suggestions.choose(features, probabilities, 5))) == 5
+    assert len(suggestions.choose(features[:0], probabilities[:0], 5)) == 0
