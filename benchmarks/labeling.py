@@ -33,13 +33,11 @@ class Labeling:
     """The flags of the command."""
 
     dataset: str = option("drawings", "A data set that is read without a download.")
-    image_size: Annotated[int, AtLeast(12)] = option(
-        16, "Side of the images in pixels."
-    )
+    image_size: Annotated[int, AtLeast(16)] = option(24, "Side of the images (px).")
     method: str = option("supervised", "Method of the training.")
     width: float = option(0.25, "Factor on the number of filters of the trunk.")
-    per_class: Annotated[int, AtLeast(1)] = option(2, "First labels of each class.")
-    added: Annotated[int, AtLeast(1)] = option(20, "Labels added in each round.")
+    per_class: Annotated[int, AtLeast(1)] = option(4, "First labels of each class.")
+    added: Annotated[int, AtLeast(1)] = option(40, "Labels added in each round.")
     rounds: Annotated[int, AtLeast(1)] = option(3, "Rounds after the first training.")
     epochs: Annotated[int, AtLeast(1)] = option(40, "Passes over the labelled images.")
     seeds: str = option("1,2,3", "Comma-separated.")
@@ -108,6 +106,27 @@ def _save(image: np.ndarray, path: pathlib.Path) -> None:
     Image.fromarray(image).save(path)
 
 
+def settings(flags: Labeling) -> dict[str, typing.Any]:
+    """Returns the settings of every training: the preset "fast", in float32."""
+    from color_s4l.settings import PRESETS
+
+    return {
+        **PRESETS["fast"],
+        "dataset": "folder",
+        "image_size": flags.image_size,
+        "method": flags.method,
+        "width": flags.width,
+        "epochs": flags.epochs,
+        "evaluate_every": flags.epochs,
+        "labeled_only": flags.method == "supervised",
+        "batch_size": 16,
+        "labeled_batch": 64,
+        "final_weights": None,
+        "dtype_policy": "float32",
+        "verbosity": 0,
+    }
+
+
 def rounds(
     flags: Labeling,
     folder: pathlib.Path,
@@ -143,21 +162,11 @@ def rounds(
         run_dir = str(folder / f"{arm}_{seed}_{number}")
         result = fit(
             Run(
-                dataset="folder",
+                **settings(flags),
                 data_dir=str(images),
                 labels_csv=str(table),
-                image_size=flags.image_size,
-                method=flags.method,
-                width=flags.width,
-                epochs=flags.epochs,
-                labeled_only=flags.method == "supervised",
-                batch_size=16,
-                labeled_batch=32,
-                zca=False,
                 seed=seed,
-                evaluate_every=flags.epochs,
                 run_dir=run_dir,
-                verbosity=0,
             )
         )
         found.append((result["labels"], result["error"]))
