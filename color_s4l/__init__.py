@@ -26,6 +26,7 @@ from color_s4l.registry import (
     register_trunk,
     register_view,
 )
+from color_s4l.serialization import register_with_keras
 from color_s4l.settings import Run, preset
 
 if typing.TYPE_CHECKING:
@@ -72,3 +73,7 @@ def __getattr__(name: str) -> typing.Any:
 def __dir__() -> list[str]:
     """Returns all names, so that help() and completion show the lazy ones too."""
     return sorted({*globals(), *__all__})
+
+
+# Keras opens the model files of runs after `import color_s4l`.
+register_with_keras()

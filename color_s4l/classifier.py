@@ -1,17 +1,28 @@
 """A trained classifier, from raw images to class probabilities."""
 
 import dataclasses
+import functools
 import os
 import pathlib
+import typing
+from collections.abc import Sequence
 
 import keras
 import numpy as np
+import numpy.typing as npt
+from keras import layers
+from PIL import Image
 
 from color_s4l import data
 from color_s4l.artifacts import models, run_directory
+from color_s4l.data import image_files
 from color_s4l.errors import InputError
-from color_s4l.networks.network import ENCODER
-from color_s4l.training import evaluation
+from color_s4l.networks.network import CLASSES, ENCODER
+from color_s4l.training import calibration, evaluation
+
+_Path = str | os.PathLike
+# Images of any kind that `Classifier.predict` accepts.
+Pictures = npt.ArrayLike | data.LazyImages | _Path | Sequence[_Path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,45 +52,106 @@ class Classifier:
     @property
     def image_size(self) -> int:
         """Side of the images in pixels."""
-        return self.network.input_shape[1]
+        return self.network.get_layer("trunk").input_shape[1]
 
-    def predict(
-        self, images: np.ndarray | data.LazyImages, *, augment: bool = False
-    ) -> np.ndarray:
-        """Returns class probabilities.
+    def predict(self, images: Pictures, *, augment: bool = False) -> np.ndarray:
+        """Returns class probabilities, calibrated if the model has a temperature.
 
         Args:
-            images: uint8 RGB `(n, image_size, image_size, 3)`.
-            augment: Whether to average over the test-time views of the training.
+            images: RGB images `(n, height, width, 3)`, or one image
+                `(height, width, 3)`: uint8 in [0, 255], or float in [0, 1]. Or the path
+                of an image file, or a list of paths. Images of another size than
+                `image_size` are cropped or padded, and resized, as in training.
+            augment: Whether to average over the test-time views of the training. The
+                temperature was fitted without them.
 
         Returns:
-            Float32 `(n, classes)`.
+            Float32 `(n, classes)`; one image has n = 1.
 
         Raises:
-            InputError: The images have another shape or dtype.
+            InputError: The images have another shape, dtype or range, or a file cannot
+                be read.
         """
-        if not isinstance(images, data.LazyImages):
-            images = np.asarray(images)
-        expected = tuple(self.network.input_shape[1:])
-        if images.dtype != np.uint8 or images.shape[1:] != expected:
-            raise InputError(
-                f"Expected uint8 images of shape (n, {', '.join(map(str, expected))}). "
-                f"Received: {images.dtype} {images.shape}."
-            )
-        if not len(images):
-            return np.zeros((0, self.network.output_shape[-1]), "float32")
+        return self._calibrated(self._outputs(self.network, images, augment))
+
+    def predict_with_features(self, images: Pictures) -> tuple[np.ndarray, np.ndarray]:
+        """Returns class probabilities and the features that the class head reads.
+
+        Args:
+            images: As for `predict`.
+
+        Returns:
+            The probabilities of `predict`, float32 `(n, classes)`, and the pooled
+            features of the trunk, float32 `(n, channels)`.
+        """
+        found = self._outputs(self._both, images)
+        classes = self.network.output_shape[-1]
+        return self._calibrated(found[:, :classes]), found[:, classes:]
+
+    @functools.cached_property
+    def _both(self) -> keras.Model:
+        """A model from images to probabilities and features, `(n, classes + k)`."""
+        pooled = self.network.get_layer(CLASSES).input
+        both = layers.Concatenate(dtype="float32")([self.network.output, pooled])
+        return keras.Model(self.network.input, both)
+
+    def _calibrated(self, probabilities: np.ndarray) -> np.ndarray:
+        if self.about.temperature is None:
+            return probabilities
+        return calibration.apply(probabilities, self.about.temperature)
+
+    def _outputs(
+        self, model: keras.Model, images: Pictures, augment: bool = False
+    ) -> np.ndarray:
+        """Returns a model's outputs for any accepted images, float32 `(n, outputs)`."""
+        squares = self._squares(images)
+        if not len(squares):
+            return np.zeros((0, model.output_shape[-1]), "float32")
         if augment:
             return evaluation.augmented_probabilities(
-                self.network,
-                images,
-                hflip=self.about.hflip,
-                views=self.about.test_views,
+                model, squares, hflip=self.about.hflip, views=self.about.test_views
             )
-        return evaluation.probabilities(self.network, images)
+        return evaluation.probabilities(model, squares)
 
-    def evaluate(
-        self, images: np.ndarray | data.LazyImages, labels: np.ndarray
-    ) -> dict[str, float]:
+    def _squares(self, images: Pictures) -> data.Images:
+        """Returns images as uint8 `(n, image_size, image_size, 3)`."""
+        size = self.image_size
+        if isinstance(images, data.LazyImages) and images.shape[1] == size:
+            return images
+        if isinstance(images, _Path):
+            images = [images]
+        if isinstance(images, list | tuple) and images and isinstance(images[0], _Path):
+            return self._decoded(typing.cast(Sequence[_Path], images))
+        given = array = np.asarray(images)
+        if array.ndim == 3:
+            array = array[None]
+        if array.ndim != 4 or array.shape[3] != 3 or 0 in array.shape[1:]:
+            raise InputError(
+                "Expected `images` of shape (n, height, width, 3), one image of shape "
+                "(height, width, 3), or paths of image files. "
+                f"Received: {given.dtype} {given.shape}."
+            )
+        if len(array):
+            array = data.to_uint8("images", array)
+        if array.shape[1:3] == (size, size):
+            return array
+        squares = np.empty((len(array), size, size, 3), np.uint8)
+        for square, image in zip(squares, array, strict=True):
+            square[:] = image_files.square(
+                Image.fromarray(image), size, self.about.resize
+            )
+        return squares
+
+    def _decoded(self, paths: Sequence[_Path]) -> np.ndarray:
+        size = self.image_size
+        squares = np.empty((len(paths), size, size, 3), np.uint8)
+        reasons = image_files.load_many(paths, squares, self.about.resize)
+        for path, reason in zip(paths, reasons, strict=True):
+            if reason:
+                raise InputError(f"Cannot read {path}: {reason.rstrip('.')}.")
+        return squares
+
+    def evaluate(self, images: Pictures, labels: np.ndarray) -> dict[str, float]:
         """Returns the error rates with and without test-time augmentation.
 
         Args:
@@ -96,7 +168,7 @@ class Classifier:
 
     def error_rate(
         self,
-        images: np.ndarray | data.LazyImages,
+        images: Pictures,
         labels: np.ndarray,
         *,
         augment: bool = False,
@@ -111,8 +183,9 @@ class Classifier:
         Raises:
             InputError: A label is not a class, or there is not one label per image.
         """
-        indices = self._indices(np.asarray(labels), len(images))
-        return evaluation.error_rate(self.predict(images, augment=augment), indices)
+        squares = self._squares(images)
+        indices = self._indices(np.asarray(labels), len(squares))
+        return evaluation.error_rate(self.predict(squares, augment=augment), indices)
 
     def _indices(self, labels: np.ndarray, count: int) -> np.ndarray:
         """Returns labels as class indices, integers `(n,)`."""

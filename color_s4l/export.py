@@ -17,12 +17,14 @@ have been trained on JAX.
 
   python -m color_s4l.export --model=runs/NAME --format=onnx --output=cats.onnx
 
-  h5, keras      Keras; every run directory contains both
+  h5, keras      Keras, from its own layers only: no import of this library is needed
   saved_model    TensorFlow, TensorFlow Serving (a folder)
   onnx           ONNX Runtime and others: .onnx      pip install onnx tf2onnx
   litert         phones and small computers: .tflite
 
-Further formats can be registered; the error for an unknown name lists all of them.
+With --any_size, the model takes images of any size and resizes them as in training (h5,
+keras, saved_model). Further formats can be registered; the error for an unknown name
+lists all of them.
 """
 
 
@@ -33,6 +35,9 @@ class Export:
     model: str = option("", "A run directory, or a model file (.keras, .h5).")
     format: str = option("onnx", "Name of the format to write.")
     output: str = option("", "The file (saved_model: folder); must not exist yet.")
+    any_size: bool = option(
+        False, "Include the resizing: bicubic, antialiased, cropped or padded."
+    )
     plugins: tuple[str, ...] = option(
         (), "Module or .py file that registers networks or formats; may be repeated."
     )
@@ -52,12 +57,15 @@ def export(flags: Export) -> None:
     from color_s4l.artifacts import formats
 
     path = pathlib.Path(flags.output)
-    formats.check(flags.format, path)
+    formats.check(flags.format, path, any_size=flags.any_size)
     trained = classifier.load(flags.model)
-    formats.export(trained.network, trained.about, flags.format, path)
+    formats.export(
+        trained.network, trained.about, flags.format, path, any_size=flags.any_size
+    )
     size, classes = trained.image_size, trained.network.output_shape[-1]
+    sides = "height, width" if flags.any_size else f"{size}, {size}"
     print(
-        f"written    {path}: uint8 RGB (n, {size}, {size}, 3) to the probabilities "
+        f"written    {path}: uint8 RGB (n, {sides}, 3) to the probabilities "
         f"of {classes} classes"
     )
 

@@ -5,27 +5,31 @@ import dataclasses
 import pathlib
 import typing
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from color_s4l import command_line, data
+from color_s4l import command_line, data, fields
 from color_s4l.artifacts.files import write_atomically
 from color_s4l.data import balance, image_files
-from color_s4l.fields import option
+from color_s4l.fields import Above, Between, option
 from color_s4l.settings import DataSettings, part
 
 if typing.TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from color_s4l.classifier import Classifier
     from colorization.colorizer import Colorizer
 
 _DESCRIPTION = """Shows the images and labels of a data set before training: number of
 images by class and split, image sizes, test images that are also training images,
-files that cannot be read, a contact sheet, and the proxy views of a few images.
+files that cannot be read, a contact sheet, and the proxy views of a few images. With
+--model also suspected wrong labels, and test images that are almost training images,
+from the features of a trained classifier.
 
-  python -m color_s4l.inspect --dataset=folder --data_dir=photos
+  python -m color_s4l.inspect --dataset=folder --data_dir=photos --model=runs/photos
   python -m color_s4l.inspect --dataset=cifar10 --colorizer=cifar10_100.h5
 """
 # Number of rows of a table that are printed; the file has all rows.
@@ -42,6 +46,12 @@ class Inspect(DataSettings):
 
     colorizer: str | None = option(
         None, "H5 file of colorization.train, for the colourised view."
+    )
+    model: str | None = option(
+        None, "A run or model file: find wrong labels and near-duplicates by features."
+    )
+    similarity: Annotated[float, Above(0), Between(0, 1)] = option(
+        0.95, "Smallest cosine of the features of near-duplicates."
     )
     output: str | None = option(
         None, "Folder to write to (default: inspection_<dataset>)."
@@ -64,13 +74,25 @@ def inspect(flags: Inspect) -> None:
     from color_s4l.artifacts import pictures
     from colorization.colorizer import Colorizer
 
+    fields.check(flags)
     colorizer = Colorizer.load(flags.colorizer) if flags.colorizer else None
+    settings = part(flags, DataSettings)
+    trained = None
+    if flags.model:
+        from color_s4l import classifier
+
+        trained = classifier.load(flags.model)
+        size = flags.image_size or trained.image_size
+        settings = dataclasses.replace(settings, image_size=size)
     print(f"reading    {flags.dataset}", flush=True)
-    dataset = data.load(part(flags, DataSettings))
+    dataset = data.load(settings)
     name = f"inspection_{flags.dataset}".replace("/", "_")
     folder = pathlib.Path(flags.output or name)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in _tables(dataset).items():
+    tables = _tables(dataset)
+    if trained:
+        tables |= _feature_tables(dataset, trained, flags.similarity)
+    for name, table in tables.items():
         _write(table, folder / f"{name}.csv")
     pictures.save(contact_sheet(dataset), folder / "contact_sheet.png")
     pictures.save(views(dataset, colorizer), folder / "views.png")
@@ -94,6 +116,107 @@ def _tables(dataset: data.Data) -> dict[str, pd.DataFrame]:
     if dataset.files:
         tables |= _file_tables(dataset.files)
     return tables
+
+
+def _feature_tables(
+    dataset: data.Data, trained: "Classifier", similarity: float
+) -> dict[str, pd.DataFrame]:
+    """Returns the tables that need a classifier, and prints a summary of each."""
+    _, training = trained.predict_with_features(dataset.images)
+    _, test = trained.predict_with_features(dataset.test_images)
+    labels = wrong_labels(dataset, training, test)
+    print(f"labels     {len(labels):,} labels are suspected to be wrong")
+    _print(labels)
+    pairs = near_duplicates(dataset, training, test, similarity)
+    print(f"similar    {len(pairs):,} test images are almost training images")
+    _print(pairs)
+    return {"wrong_labels": labels, "near_duplicates": pairs}
+
+
+def wrong_labels(
+    dataset: data.Data, training: np.ndarray, test: np.ndarray
+) -> pd.DataFrame:
+    """Returns the training and test images whose labels are suspected to be wrong.
+
+    Labels of classes with one image cannot be checked. If the features were trained on
+    the same labels, the trunk may have learned wrong labels by heart: they are found
+    more surely with a classifier that was trained on few of the labels.
+
+    Args:
+        dataset: The data set.
+        training: Features of the training images, float `(n, channels)`.
+        test: Features of the test images, float `(m, channels)`.
+
+    Returns:
+        Columns `image` (file name or index), `given`, `suggested`, `given_probability`
+        and `suggested_probability`, the most suspicious label first.
+    """
+    from color_s4l import suspects
+
+    names = [*_names(dataset, "training"), *_names(dataset, "test")]
+    labels = np.concatenate([dataset.labels, dataset.test_labels])
+    features = np.concatenate([training, test])
+    known = np.flatnonzero(labels != data.UNLABELED)
+    members = balance.counts(labels, dataset.classes)
+    known = known[members[labels[known]] > 1]
+    classes, given = np.unique(labels[known], return_inverse=True)
+    columns = ["image", "given", "suggested"]
+    columns += ["given_probability", "suggested_probability"]
+    if len(classes) < 2:
+        return pd.DataFrame(columns=columns)
+    probabilities = suspects.cross_validated(features[known], given)
+    rows = [
+        (
+            names[known[row]],
+            dataset.classes[classes[given[row]]],
+            dataset.classes[classes[other]],
+            probabilities[row, given[row]].round(3),
+            probabilities[row, other].round(3),
+        )
+        for row, other in zip(*suspects.wrong_labels(probabilities, given), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def near_duplicates(
+    dataset: data.Data, training: np.ndarray, test: np.ndarray, similarity: float
+) -> pd.DataFrame:
+    """Returns the test images that are almost training images.
+
+    Args:
+        dataset: The data set.
+        training: Features of the training images, float `(n, channels)`.
+        test: Features of the test images, float `(m, channels)`.
+        similarity: Smallest cosine of the features of a pair.
+
+    Returns:
+        One row for each such test image, with its most similar training image: `test`,
+        `training`, `similarity`, `test_class` and `training_class`.
+    """
+    from color_s4l import suspects
+
+    tests, trainings = _names(dataset, "test"), _names(dataset, "training")
+    classes = [*dataset.classes, ""]  # label -1 (unlabelled): the last name
+    rows = [
+        (
+            tests[i],
+            trainings[k],
+            round(cosine, 4),
+            classes[dataset.test_labels[i]],
+            classes[dataset.labels[k]],
+        )
+        for i, k, cosine in suspects.near_duplicates(test, training, similarity)
+    ]
+    columns = ["test", "training", "similarity", "test_class", "training_class"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _names(dataset: data.Data, kind: str) -> Sequence[str]:
+    """Returns the file names of the training or test images, or "test[7]"."""
+    if dataset.files:
+        return getattr(dataset.files, kind)
+    images = dataset.images if kind == "training" else dataset.test_images
+    return [f"{kind}[{number}]" for number in range(len(images))]
 
 
 def _file_tables(files: data.Files) -> dict[str, pd.DataFrame]:
@@ -165,11 +288,11 @@ def duplicates(dataset: data.Data) -> pd.DataFrame:
         if np.array_equal(dataset.test_images[i], dataset.images[k])
     ]
     classes = [*dataset.classes, ""]  # label -1 (unlabelled): the last name
-    files = dataset.files
+    tests, trainings = _names(dataset, "test"), _names(dataset, "training")
     rows = [
         {
-            "test": files.test[i] if files else f"test[{i}]",
-            "training": files.training[k] if files else f"training[{k}]",
+            "test": tests[i],
+            "training": trainings[k],
             "test_class": classes[dataset.test_labels[i]],
             "training_class": classes[dataset.labels[k]],
         }

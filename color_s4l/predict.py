@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import time
 import typing
@@ -13,22 +14,24 @@ from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast, Between, OneOf, option
 
 if typing.TYPE_CHECKING:
-    import pandas as pd
-
     from color_s4l.classifier import Classifier
-    from color_s4l.prediction import Reader
+    from color_s4l.prediction import Pool, Reader
 
 _DESCRIPTION = """Classifies any number of image files and writes a table with filename,
 label, probability, and the next classes. Files that cannot be read are listed, counted
 and left out.
 
   python -m color_s4l.predict --model=runs/NAME --images=photos/new --output=new.csv
+  python -m color_s4l.predict --model=runs/NAME --images=photos/unlabeled \\
+      --output=all.csv --suggest=24 --suggestions=round1.csv --sheet=round1.png
   python -m color_s4l.predict --model=model.keras --images='photos/**/*.jpg' \\
-      --output=new.csv --sheet=label_these.png --relabel=sure.csv --confidence=0.95
+      --output=all.csv --relabel=sure.csv --confidence=0.95
 
---sheet draws the images whose best class is least probable: these are worth labelling
-by hand. --relabel writes a second table with the most probable labels, for --labels_csv
-of color_s4l.train.
+--suggest chooses the images that are worth labelling by hand: uncertain, and different
+from each other. They are written to a table with an empty column label (fill it in), to
+a picture (--sheet) and to tasks for Label Studio (--export_labels). --relabel writes a
+table with the most probable labels. All these tables are for --labels_csv of
+color_s4l.train.
 """
 
 
@@ -45,9 +48,18 @@ class Predict:
     top_k: Annotated[int, AtLeast(1)] = option(
         3, "Number of most probable classes per image."
     )
-    sheet: str | None = option(None, "A picture (PNG) of the least certain images.")
-    least_certain: Annotated[int, AtLeast(1)] = option(
-        24, "Number of images in the picture."
+    suggest: Annotated[int, AtLeast(1)] | None = option(
+        None, "Number of images to suggest for labelling."
+    )
+    suggestions: str = option(
+        "suggestions.csv", "Table of the suggested images: filename, label, guess, ..."
+    )
+    labels_csv: str | None = option(
+        None, "Labels so far: not suggested again, but copied to the suggestions."
+    )
+    sheet: str | None = option(None, "A picture (PNG) of the suggested images.")
+    export_labels: str | None = option(
+        None, "Tasks for Label Studio (JSON) with the suggested images."
     )
     relabel: str | None = option(
         None, "A second table (filename, label) of the most certain images."
@@ -62,7 +74,9 @@ class Predict:
     @property
     def outputs(self) -> list[str]:
         """The files to write."""
-        return [path for path in (self.output, self.sheet, self.relabel) if path]
+        suggestions = self.suggestions if self.suggest else None
+        paths = (self.output, suggestions, self.sheet, self.export_labels, self.relabel)
+        return [path for path in paths if path]
 
 
 def _check(flags: Predict) -> None:
@@ -70,6 +84,9 @@ def _check(flags: Predict) -> None:
     for name in ("model", "images", "output"):
         if not getattr(flags, name):
             raise InputError(f"--{name} is missing (see --help).")
+    for name in ("sheet", "export_labels", "labels_csv"):
+        if getattr(flags, name) and not flags.suggest:
+            raise InputError(f"--{name} needs --suggest=N.")
     absolute = {pathlib.Path(path).absolute() for path in flags.outputs}
     if len(absolute) < len(flags.outputs):
         raise InputError("Expected a different file for each result.")
@@ -91,39 +108,59 @@ def predict(flags: Predict) -> None:
     _check(flags)
     # Imported here, because Keras takes seconds to start and --help does not need it.
     from color_s4l import classifier, prediction
-    from color_s4l.artifacts import pictures
 
     root, paths = prediction.find(flags.images)
+    labels = {}
+    if flags.labels_csv:
+        labels = prediction.known_labels(pathlib.Path(flags.labels_csv), root)
+    pool = prediction.Pool(labels) if flags.suggest else None
     trained = classifier.load(flags.model)
     resize = flags.resize or trained.about.resize
     reader = prediction.Reader(paths, trained.image_size, resize)
     started = time.perf_counter()
-    relabelled, uncertain = _write_tables(flags, trained, reader, root)
+    sure = _write_tables(flags, trained, reader, root, pool)
     seconds = time.perf_counter() - started
-    if flags.sheet:
-        pictures.save(prediction.sheet(uncertain), _with_folder(flags.sheet))
     read = len(paths) - reader.unreadable
     print(f"images     {read:,} classified, {read / seconds:,.0f} images/s")
     if reader.unreadable:
         print(f"left out   {reader.unreadable:,} files that cannot be read")
+    if pool:
+        _write_suggestions(flags, trained, pool, root)
     if flags.relabel:
         least = f"probability at least {flags.confidence:g}"
-        print(f"relabelled {relabelled:,} images, {least}")
+        print(f"relabelled {len(sure):,} images, {least}")
+        print(f"expected   {_expected(trained, sure)}")
     print(f"written    {', '.join(flags.outputs)}", flush=True)
 
 
+def _expected(trained: "Classifier", sure: Sequence[float]) -> str:
+    """Returns the expected share of wrong labels in words."""
+    about = trained.about
+    if about.temperature is None:
+        return (
+            "share of wrong labels not known: the probabilities are not calibrated "
+            "(train with --validation=N or with test images)"
+        )
+    wrong = 100 * (1 - sum(sure) / len(sure)) if sure else 0.0
+    return f"{wrong:.1f} % wrong labels (calibrated on {about.calibrated_on})"
+
+
 def _write_tables(
-    flags: Predict, trained: "Classifier", reader: "Reader", root: pathlib.Path
-) -> tuple[int, "pd.DataFrame"]:
-    """Writes the tables batch by batch.
+    flags: Predict,
+    trained: "Classifier",
+    reader: "Reader",
+    root: pathlib.Path,
+    pool: "Pool | None",
+) -> list[float]:
+    """Writes the tables batch by batch, and adds the images to the pool.
 
     Returns:
-        Number of rows in the table of labels, and the rows of the least certain images.
+        The probabilities of the labels in the second table.
     """
     from color_s4l import prediction
     from color_s4l.artifacts.files import written_atomically
 
-    relabelled, uncertain = 0, None
+    sure: list[float] = []
     with (
         written_atomically(_with_folder(flags.output)) as output,
         written_atomically(_with_folder(flags.relabel))
@@ -131,22 +168,61 @@ def _write_tables(
         else contextlib.nullcontext() as labels,
     ):
         for paths, images in reader:
+            if pool:
+                probabilities, features = trained.predict_with_features(images)
+                pool.add(paths, features, probabilities)
+            else:
+                probabilities = trained.predict(images)
             names = [path.relative_to(root).as_posix() for path in paths]
             rows = prediction.ranked(
-                names, trained.predict(images), trained.class_names, flags.top_k
+                names, probabilities, trained.class_names, flags.top_k
             )
             prediction.append(rows, output)
             if labels and flags.relabel:
                 folder = pathlib.Path(flags.relabel).parent
-                sure = prediction.certain(rows, paths, folder, flags.confidence)
-                prediction.append(sure, labels)
-                relabelled += len(sure)
-            uncertain = prediction.least_certain(
-                uncertain, rows.assign(path=paths), count=flags.least_certain
-            )
-        if uncertain is None:
+                rows["filename"] = prediction.names_in(folder, paths)
+                rows = rows[rows["probability"] >= flags.confidence]
+                prediction.append(rows[["filename", "label"]], labels)
+                sure += rows["probability"].tolist()
+        if reader.unreadable == len(reader.paths):
             raise InputError(f"--images={flags.images}: no image can be read.")
-    return relabelled, uncertain
+    return sure
+
+
+def _write_suggestions(
+    flags: Predict, trained: "Classifier", pool: "Pool", root: pathlib.Path
+) -> None:
+    """Writes the table, the picture and the tasks of the suggested images."""
+    from color_s4l import prediction
+    from color_s4l.artifacts import pictures
+    from color_s4l.artifacts.files import written_atomically
+    from color_s4l.data import label_studio
+
+    paths, probabilities = pool.choose(flags.suggest or 0)
+    if not paths:
+        raise InputError(f"--labels_csv={flags.labels_csv} has labels for all images.")
+    table = prediction.suggested(
+        pathlib.Path(flags.suggestions).parent,
+        pool.labels,
+        paths,
+        probabilities,
+        trained.class_names,
+    )
+    with written_atomically(_with_folder(flags.suggestions)) as file:
+        prediction.append(table, file)
+    print(f"suggested  {len(paths):,} of {len(pool.paths):,} images without a label")
+    names = [path.relative_to(root).as_posix() for path in paths]
+    rows = prediction.ranked(names, probabilities, trained.class_names, 2)
+    if flags.sheet:
+        rows["path"] = paths
+        pictures.save(prediction.sheet(rows), _with_folder(flags.sheet))
+    if flags.export_labels:
+        tasks = _with_folder(flags.export_labels)
+        rows["filename"] = prediction.names_in(tasks.parent, paths)
+        served = pathlib.Path(os.path.abspath(root)).parent
+        files = [pathlib.Path(os.path.abspath(p)).relative_to(served) for p in paths]
+        label_studio.write_tasks(tasks, rows, files)
+        print(f"serve with LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={served}")
 
 
 def _with_folder(path: str) -> pathlib.Path:

@@ -11,14 +11,15 @@ import logging
 import os
 import pathlib
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from color_s4l import suggestions
 from color_s4l.artifacts import pictures
-from color_s4l.data import image_files
+from color_s4l.data import image_files, labels_csv, listing
 from color_s4l.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -145,33 +146,23 @@ def ranked(
     return pd.DataFrame(columns)
 
 
-def certain(
-    rows: pd.DataFrame,
-    paths: Sequence[pathlib.Path],
-    folder: pathlib.Path,
-    confidence: float,
-) -> pd.DataFrame:
-    """Returns the rows with a high probability, as a table of labels for training.
+def names_in(folder: pathlib.Path, paths: Sequence[pathlib.Path]) -> list[str]:
+    """Returns the names of files in a table of labels, which `labels_csv` finds.
 
     Args:
-        rows: Rows of `ranked`.
-        paths: The image file of each row.
-        folder: Folder of the table of labels. Files in this folder or below it have
-            paths relative to it in the table, other files have absolute paths, so that
-            `labels_csv` finds both.
-        confidence: Smallest probability of a label.
+        folder: Folder of the table.
+        paths: The files.
 
     Returns:
-        Columns `filename` and `label`.
+        For files in the folder or below it, their paths relative to it; for other
+        files, their absolute paths.
     """
     root = pathlib.Path(os.path.abspath(folder))
     absolute = [pathlib.Path(os.path.abspath(path)) for path in paths]
-    names = [
+    return [
         str(path.relative_to(root) if path.is_relative_to(root) else path)
         for path in absolute
     ]
-    sure = (rows["probability"] >= confidence).to_numpy()
-    return rows.assign(filename=names)[["filename", "label"]][sure]
 
 
 def append(rows: pd.DataFrame, file: typing.BinaryIO) -> None:
@@ -186,21 +177,111 @@ def append(rows: pd.DataFrame, file: typing.BinaryIO) -> None:
     )
 
 
-def least_certain(*tables: pd.DataFrame | None, count: int) -> pd.DataFrame:
-    """Returns the rows whose most probable class has the lowest probability.
-
-    These images are worth labelling next: uncertainty sampling, Lewis & Gale 1994
-    (https://arxiv.org/abs/cmp-lg/9407020).
+def known_labels(table: pathlib.Path, root: pathlib.Path) -> dict[str, str]:
+    """Reads the labels that images have already.
 
     Args:
-        *tables: Tables of `ranked`, in the order of the images; None is skipped.
-        count: Largest number of rows to return.
+        table: A table of labels, as for `DataSettings.labels_csv`.
+        root: Folder to which names in the table may be relative, besides its own.
 
     Returns:
-        The rows, lowest probability first; rows with equal probability keep their
-        order.
+        Absolute path -> label, without images that have no label.
+
+    Raises:
+        InputError: The table cannot be read, or a file does not exist.
     """
-    return pd.concat(tables).nsmallest(count, "probability", keep="first")
+    rows = labels_csv.read(table)
+    rows = rows[rows["label"] != ""]
+    names = listing.resolved(table, rows["filename"], root, {})
+    return dict(zip(names, rows["label"], strict=True))
+
+
+class Pool:
+    """The images that can be suggested, with their features and probabilities.
+
+    The memory is that of the features and probabilities, 4 bytes per number: 210 MB for
+    100,000 images with 512 features and 10 classes. Images are not kept.
+
+    Args:
+        labels: Absolute path -> label of images that are left out.
+    """
+
+    def __init__(self, labels: Mapping[str, str]):
+        self.labels = labels
+        self.paths: list[pathlib.Path] = []
+        self._features: list[np.ndarray] = []
+        self._probabilities: list[np.ndarray] = []
+
+    def add(
+        self,
+        paths: Sequence[pathlib.Path],
+        features: np.ndarray,
+        probabilities: np.ndarray,
+    ) -> None:
+        """Adds a batch of k images.
+
+        Args:
+            paths: Their files.
+            features: Float32 `(k, channels)`.
+            probabilities: Float32 `(k, classes)`.
+        """
+        new = [listing.absolute(path) not in self.labels for path in paths]
+        self.paths += [path for path, free in zip(paths, new, strict=True) if free]
+        self._features.append(features[new])
+        self._probabilities.append(probabilities[new])
+
+    def choose(self, count: int) -> tuple[list[pathlib.Path], np.ndarray]:
+        """Returns the images worth labelling.
+
+        Args:
+            count: Largest number of images.
+
+        Returns:
+            Their paths in the order of choice, and their class probabilities, float32
+            `(m, classes)`, m at most `count`.
+        """
+        probabilities = np.concatenate(self._probabilities)
+        features = np.concatenate(self._features)
+        chosen = suggestions.choose(features, probabilities, count)
+        return [self.paths[k] for k in chosen], probabilities[chosen]
+
+
+def suggested(
+    folder: pathlib.Path,
+    labels: Mapping[str, str],
+    paths: Sequence[pathlib.Path],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """Returns the table of suggested images, in which the user writes the labels.
+
+    Args:
+        folder: Folder of the table.
+        labels: Absolute path -> label of the images that have a label. They come first,
+            so that the table is complete for the next training.
+        paths: The suggested images in the order of choice.
+        probabilities: Their class probabilities, float `(m, classes)`.
+        classes: Names of the classes.
+
+    Returns:
+        Columns `filename`, `label` (empty for a suggested image), `guess` (the most
+        probable class) and `probability`.
+    """
+    known = pd.DataFrame(
+        {
+            "filename": names_in(folder, [pathlib.Path(name) for name in labels]),
+            "label": list(labels.values()),
+        }
+    )
+    new = pd.DataFrame(
+        {
+            "filename": names_in(folder, paths),
+            "label": "",
+            "guess": [classes[k] for k in probabilities.argmax(axis=1)],
+            "probability": probabilities.max(axis=1),
+        }
+    )
+    return pd.concat([known, new]) if len(known) else new
 
 
 def sheet(rows: pd.DataFrame) -> Figure:

@@ -150,7 +150,7 @@ class Registry(Mapping):
             # Set before the import, because the modules may read the registry.
             self._complete = True
             try:
-                _import_package(self.package)
+                import_package(self.package)
                 _load_entry_points()
             except BaseException:
                 self._complete = False
@@ -158,7 +158,8 @@ class Registry(Mapping):
         return self._entries
 
 
-def _import_package(name: str) -> None:
+def import_package(name: str) -> None:
+    """Imports a package and all its public modules, not those of its subpackages."""
     package = importlib.import_module(name)
     for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
         if not module.name.startswith("_"):

@@ -121,7 +121,9 @@ class DataSettings:
         None, "Side in pixels to resize to (default: folder 32; TFDS as stored)."
     )
     labels_csv: str | None = option(
-        None, "folder: table with columns filename,label; replaces class folders."
+        None,
+        "folder: table with columns filename,label, or an export of Label Studio "
+        "(.json, .csv); replaces class folders.",
     )
     test_fraction: float | None = option(
         None, "folder: share of the labelled images held out as the test set."

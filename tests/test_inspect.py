@@ -1,7 +1,9 @@
 """color_s4l.inspect on a folder with many things that can be wrong."""
 
 import contextlib
+import dataclasses
 import io
+import shutil
 import warnings
 
 import numpy as np
@@ -108,9 +110,45 @@ def test_built_in_images_without_a_colorizer(tmp_path, capsys, monkeypatch):
     assert names == ["contact_sheet.png", "counts.csv", "duplicates.csv", "views.png"]
 
 
+def test_wrong_labels_and_similar_images(finished, small_dir, small, tmp_path, capsys):
+    root, folder = tmp_path / "photos", tmp_path / "inspected"
+    shutil.copytree(small_dir, root)
+    # Class 0 has a copy of an image of class 3, a little darker; so has the test set.
+    image = small.images[np.flatnonzero(small.labels == 3)[0]]
+    darker = Image.fromarray((0.97 * image).astype("uint8"))
+    darker.save(root / "train" / "0" / "wrong.png")
+    darker.save(root / "test" / "3" / "similar.png")
+    words = ["--dataset=folder", f"--data_dir={root}", f"--model={finished.run_dir}"]
+    assert inspect.main([*words, f"--output={folder}", "--similarity=0.9"]) == 0
+    printed = capsys.readouterr().out
+    pairs = pd.read_csv(folder / "near_duplicates.csv", dtype=str)
+    assert "similar    " in printed
+    assert str(root / "test" / "3" / "similar.png") in pairs["test"].tolist()
+    assert pairs["similarity"].astype(float).between(0.9, 1.0001).all()
+    labels = pd.read_csv(folder / "wrong_labels.csv", dtype=str)
+    assert f"labels     {len(labels)} labels are suspected to be wrong" in printed
+    assert list(labels.columns)[:3] == ["image", "given", "suggested"]
+    assert (labels["given"] != labels["suggested"]).all()
+    assert set(labels["given"]) | set(labels["suggested"]) <= set("0123")
+
+
+def test_planted_wrong_labels_are_named(small):
+    # Features that show the true class.
+    features = np.eye(4)[small.labels] + 0.01 * np.arange(48)[:, None]
+    tests = np.eye(4)[small.test_labels]
+    labels = small.labels.copy()
+    labels[5] = (labels[5] + 1) % 4
+    planted = dataclasses.replace(small, labels=labels)
+    found = inspect.wrong_labels(planted, features, tests)
+    assert found["image"].tolist() == ["training[5]"]
+    assert found["suggested"].tolist() == [small.classes[small.labels[5]]]
+
+
 def test_wrong_input_writes_nothing(tmp_path, refused, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["--dataset=folder", "--data_dir=nowhere"]
     assert "nowhere" in refused(inspect.main(words))
     assert "no.h5" in refused(inspect.main(["--colorizer=no.h5"]))
+    assert "no.keras" in refused(inspect.main(["--model=no.keras"]))
+    assert "--similarity" in refused(inspect.main(["--similarity=2"]))
     assert not list(tmp_path.iterdir())

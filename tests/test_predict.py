@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import color_s4l
-from color_s4l import data, predict, prediction, train
+from color_s4l import data, predict, prediction, suggestions, train
 from color_s4l.artifacts import pictures
 from color_s4l.settings import DataSettings
 
@@ -48,7 +48,9 @@ def results(finished, photographs, confidence, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     flags = [f"--model={finished.run_dir}", f"--images={photographs}"]
     flags += [f"--output={folder / 'new' / 'table.csv'}", "--top_k=2"]
-    flags += [f"--sheet={folder / 'sheet.png'}", "--least_certain=10"]
+    flags += ["--suggest=10", f"--suggestions={folder / 'suggestions.csv'}"]
+    flags += [f"--sheet={folder / 'sheet.png'}"]
+    flags += [f"--export_labels={folder / 'tasks.json'}"]
     flags += [f"--relabel={folder / 'labels.csv'}", f"--confidence={confidence}"]
     assert predict.main(flags) == 0
     return folder
@@ -77,6 +79,41 @@ def test_relabelled_images_are_the_certain_ones(results, photographs, confidence
     paths = [str(photographs / name) for name in sure["filename"]]
     assert labels["filename"].tolist() == paths
     assert labels["label"].tolist() == sure["label"].tolist()
+
+
+def test_suggestions_are_those_of_all_images(results, finished, photographs):
+    rows = pd.read_csv(results / "suggestions.csv", dtype=str, keep_default_na=False)
+    assert list(rows.columns) == ["filename", "label", "guess", "probability"]
+    assert set(rows["label"]) == {""}
+    paths = sorted(photographs.rglob("*.png"))
+    classifier = color_s4l.load(finished.run_dir)
+    probabilities, features = classifier.predict_with_features(paths)
+    chosen = suggestions.choose(features, probabilities, 10)
+    assert rows["filename"].tolist() == [str(paths[k]) for k in chosen]
+    best = probabilities[chosen]
+    assert rows["guess"].astype(int).tolist() == best.argmax(axis=1).tolist()
+    assert rows["probability"].astype(float).to_numpy() == pytest.approx(
+        best.max(axis=1), abs=1e-5
+    )
+    tasks = json.loads((results / "tasks.json").read_text())
+    assert [task["data"]["filename"] for task in tasks] == rows["filename"].tolist()
+    start = f"/data/local-files/?d={photographs.name}/"
+    assert all(task["data"]["image"].startswith(start) for task in tasks)
+
+
+def test_the_expected_share_of_wrong_labels(finished, photographs, tmp_path, capsys):
+    words = [f"--model={finished.run_dir}", f"--images={photographs / 'b'}"]
+    words += [f"--output={tmp_path / 'x.csv'}", f"--relabel={tmp_path / 'y.csv'}"]
+    assert predict.main([*words, "--confidence=0.01"]) == 0
+    rows = pd.read_csv(tmp_path / "x.csv")
+    wrong = 100 * (1 - rows["probability"].mean())
+    printed = capsys.readouterr().out
+    assert f"{wrong:.1f} % wrong labels (calibrated on 8 validation images)" in printed
+    about = dataclasses.replace(
+        color_s4l.load(finished.run_dir).about, temperature=None
+    )
+    unknown = color_s4l.Classifier(color_s4l.load(finished.run_dir).network, about)
+    assert "not calibrated (train with" in predict._expected(unknown, [0.9])
 
 
 def test_sheet_is_a_picture(results):
@@ -139,16 +176,6 @@ def test_reader_keeps_the_order_and_few_batches_in_memory(monkeypatch):
     assert reader.unreadable == 14
 
 
-def test_least_certain_of_all_batches():
-    kept = None
-    for first, batch in enumerate(([0.9, 0.3, 0.5], [0.31, 0.3, 0.99], [0.8])):
-        names = [f"{first} {probability}" for probability in batch]
-        rows = pd.DataFrame({"filename": names, "probability": batch})
-        kept = prediction.least_certain(kept, rows, count=3)
-    # Of the two equal probabilities the earlier image comes first.
-    assert kept["filename"].tolist() == ["0 0.3", "1 0.3", "1 0.31"]
-
-
 def test_ranked_rows():
     probabilities = np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4]], "float32")
     rows = prediction.ranked(["x", "y"], probabilities, ["a", "b", "c"], top=2)
@@ -165,7 +192,11 @@ def test_ranked_rows():
         ({"images": "no"}, "--images=no: there is no image. Expected a directory"),
         ({"images": "empty"}, "there is no image. Expected files ending"),
         ({"output": "there.csv"}, "there.csv already exists"),
-        ({"sheet": "x.csv"}, "a different file for each"),
+        ({"relabel": "x.csv"}, "a different file for each"),
+        ({"sheet": "x.png"}, "--sheet needs --suggest=N"),
+        ({"labels_csv": "x.csv"}, "--labels_csv needs --suggest=N"),
+        ({"suggest": 0}, "Expected --suggest to be 1 or more. Received: 0"),
+        ({"suggest": 2, "labels_csv": "no.csv"}, "Cannot read no.csv"),
         ({"top_k": 0}, "Expected --top_k to be 1 or more. Received: 0"),
         ({"confidence": 1.5}, "Expected --confidence to be from 0 to 1. Received: 1.5"),
         ({"model": "."}, "config.json"),
@@ -251,3 +282,43 @@ def test_training_on_the_labels(relabelled, tiny, flags, tmp_path, capsys):
     assert result["labels"] == count
     assert f"{count} labelled, 80 unlabelled" in capsys.readouterr().out
     assert pd.read_csv(tmp_path / "run" / "split.csv")["labeled"].sum() == count
+
+
+def test_rounds_of_the_labelling_loop(
+    finished, small, small_dir, base, flags, tmp_path
+):
+    """Suggest, label, train: each is one command; the labels are the true ones."""
+    photos = tmp_path / "photos"
+    shutil.copytree(small_dir / "test", photos / "test")
+    (photos / "unlabeled").mkdir()
+    for number, image in enumerate(small.images):
+        Image.fromarray(image).save(photos / "unlabeled" / f"{number:02d}.png")
+    run_dir, table = finished.run_dir, None
+    for number, labels in enumerate((20, 26), start=1):
+        following = tmp_path / f"round{number}.csv"
+        words = [f"--model={run_dir}", f"--images={photos / 'unlabeled'}"]
+        words += [f"--output={tmp_path / f'all{number}.csv'}"]
+        words += [f"--suggest={20 if number == 1 else 6}"]
+        words += [f"--suggestions={following}"]
+        words += [f"--labels_csv={table}"] if table else []
+        assert predict.main(words) == 0
+        rows = pd.read_csv(following, dtype=str, keep_default_na=False)
+        assert len(rows) == rows["filename"].nunique() == labels
+        assert (rows["label"] != "").sum() == (0 if number == 1 else 20)
+        numbers = [int(pathlib.Path(name).stem) for name in rows["filename"]]
+        rows["label"] = [small.classes[small.labels[k]] for k in numbers]
+        assert rows["label"].nunique() == 4
+        rows.to_csv(following, index=False)
+        run_dir, table = str(tmp_path / f"run{number}"), following
+        run = dataclasses.replace(
+            base,
+            data_dir=str(photos),
+            labels_csv=str(table),
+            method="supervised",
+            labels=None,
+            unlabeled=None,
+            run_dir=run_dir,
+        )
+        assert train.main(flags(run)) == 0
+        result = json.loads((pathlib.Path(run_dir) / "result.json").read_text())
+        assert result["labels"] == labels

@@ -2,7 +2,8 @@
 
 Every exported model takes raw uint8 RGB images `(n, height, width, 3)` and returns
 class probabilities. It contains the note `models.About` (JSON) with the names of the
-classes.
+classes. If the classifier has a temperature, the class head is divided by it, so that
+the exported probabilities are calibrated.
 
 A format is a function that is registered with `register_format`:
 
@@ -12,7 +13,8 @@ A format is a function that is registered with `register_format`:
 The function receives the model, the path to write to and the note. `suffix` is the
 ending of the file's name; "" means that the function creates a folder. `needs` are the
 packages that the function imports besides Keras; if they include "tensorflow", Keras
-must run on TensorFlow.
+must run on TensorFlow. `any_size=True` means that the format can store the resizing of
+images.
 """
 
 import contextlib
@@ -33,6 +35,8 @@ from color_s4l.artifacts import models
 from color_s4l.artifacts.files import save_atomically
 from color_s4l.artifacts.models import NOTE, About
 from color_s4l.errors import InputError
+from color_s4l.networks.network import CLASSES
+from color_s4l.networks.portable import portable
 from color_s4l.registry import FORMATS, register_format
 
 
@@ -52,14 +56,17 @@ def _exact(model: keras.Model) -> keras.Model:
     return exact
 
 
-@register_format("keras", suffix=".keras")
-@register_format("h5", suffix=".h5")
+@register_format("keras", suffix=".keras", any_size=True)
+@register_format("h5", suffix=".h5", any_size=True)
 def write_keras(model: keras.Model, path: pathlib.Path, about: About) -> None:
-    """Writes a Keras file, with the note as `models.save` stores it."""
-    models.save(model, path, about)
+    """Writes a file of Keras' own layers, with the note as `models.save` stores it.
+
+    Keras opens the file without this library.
+    """
+    models.save(portable(_exact(model)), path, about)
 
 
-@register_format("saved_model", suffix="", needs=("tensorflow",))
+@register_format("saved_model", suffix="", needs=("tensorflow",), any_size=True)
 def write_saved_model(model: keras.Model, path: pathlib.Path, about: About) -> None:
     """Writes a TensorFlow SavedModel, with the note in its folder `assets.extra`."""
     model.export(path, format="tf_saved_model", verbose=False)
@@ -102,18 +109,25 @@ def write_litert(model: keras.Model, path: pathlib.Path, about: About) -> None:
         archive.writestr(f"{NOTE}.json", about.to_json())
 
 
-def check(name: str, path: pathlib.Path) -> None:
+def check(name: str, path: pathlib.Path, *, any_size: bool = False) -> None:
     """Raises an error for an export that cannot succeed, before anything is loaded.
 
     Args:
         name: Name of a registered format.
         path: Where the exported model will be written.
+        any_size: Whether the exported model will resize images.
 
     Raises:
-        InputError: The format does not exist, a package is missing, the path has the
-            wrong ending, or the path exists.
+        InputError: The format does not exist or cannot resize images, a package is
+            missing, the path has the wrong ending, or the path exists.
     """
     options = FORMATS.options(name)
+    if any_size and not options.get("any_size"):
+        able = [other for other in FORMATS if FORMATS.options(other).get("any_size")]
+        raise InputError(
+            f"`any_size` is possible for the formats {', '.join(able)}. "
+            f"Received: {name}."
+        )
     missing = [p for p in options.get("needs", ()) if not importlib.util.find_spec(p)]
     if missing:
         raise InputError(
@@ -133,7 +147,14 @@ def check(name: str, path: pathlib.Path) -> None:
         )
 
 
-def export(model: keras.Model, about: About, name: str, path: pathlib.Path) -> None:
+def export(
+    model: keras.Model,
+    about: About,
+    name: str,
+    path: pathlib.Path,
+    *,
+    any_size: bool = False,
+) -> None:
     """Writes a model in another format, atomically.
 
     Args:
@@ -141,12 +162,15 @@ def export(model: keras.Model, about: About, name: str, path: pathlib.Path) -> N
         about: The note; its digest is computed again.
         name: Name of a registered format.
         path: A path that `check` accepts; its folder is created.
+        any_size: Whether the exported model takes images of any size and resizes them,
+            bicubic and antialiased, as `about.resize` says. All images of a batch have
+            the same size.
 
     Raises:
-        InputError: `check` raised an error, or the format needs TensorFlow and Keras
-            runs on JAX.
+        InputError: `check` raised an error, the format needs TensorFlow and Keras
+            runs on JAX, or the model has a layer that the format cannot store.
     """
-    check(name, path)
+    check(name, path, any_size=any_size)
     write, options = FORMATS[name], FORMATS.options(name)
     needs_tensorflow = "tensorflow" in options.get("needs", ())
     if needs_tensorflow and keras.backend.backend() != "tensorflow":
@@ -154,14 +178,38 @@ def export(model: keras.Model, about: About, name: str, path: pathlib.Path) -> N
             f"The format {name} is written by Keras on TensorFlow. Set "
             "KERAS_BACKEND=tensorflow, also for a model trained on JAX."
         )
-    about = dataclasses.replace(about, digest=models.digest(model))
+    if any_size and model.input_shape[1] is None:
+        raise InputError("`any_size`: the model takes images of any size already.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    if options["suffix"]:
-        save_atomically(path, lambda file: write(model, pathlib.Path(file), about))
+    with _calibrated(model, about) as about:
+        if any_size:
+            model = portable(_exact(model), about.resize)
+        about = dataclasses.replace(about, digest=models.digest(model))
+        if options["suffix"]:
+            save_atomically(path, lambda file: write(model, pathlib.Path(file), about))
+            return
+        with _unfinished(path) as folder:
+            write(model, folder, about)
+            os.replace(folder, path)
+
+
+@contextlib.contextmanager
+def _calibrated(model: keras.Model, about: About) -> Iterator[About]:
+    """Divides the class head by the temperature during the `with` block.
+
+    Yields:
+        The note, with temperature 1 if there is a temperature.
+    """
+    if about.temperature is None:
+        yield about
         return
-    with _unfinished(path) as folder:
-        write(model, folder, about)
-        os.replace(folder, path)
+    head = model.get_layer(CLASSES)
+    weights = head.get_weights()
+    head.set_weights([weight / about.temperature for weight in weights])
+    try:
+        yield dataclasses.replace(about, temperature=1.0)
+    finally:
+        head.set_weights(weights)
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ from color_s4l.artifacts.files import (
     write_arrays,
 )
 from color_s4l.errors import InputError
-from color_s4l.fields import OneOf, check
+from color_s4l.fields import Above, OneOf, check
 
 if typing.TYPE_CHECKING:
     from color_s4l.networks.network import Network
@@ -296,6 +296,11 @@ class About:
         plugin: Module of the plug-in that registered the trunk; None for the trunks of
             this library.
         digest: Digest of the weights, 64 hexadecimal digits; empty: not recorded.
+        temperature: Temperature of the calibration; None: not calibrated. The model's
+            own probabilities are not calibrated; `Classifier.predict` applies the
+            temperature.
+        calibrated_on: Images to which the temperature was fitted, in words: "400 test
+            images".
     """
 
     classes: tuple[str, ...] = ()
@@ -305,6 +310,8 @@ class About:
     network: str = ""
     plugin: str | None = None
     digest: str = ""
+    temperature: Annotated[float, Above(0)] | None = None
+    calibrated_on: str = ""
 
     def __post_init__(self) -> None:
         check(self)

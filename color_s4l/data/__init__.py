@@ -2,7 +2,7 @@
 
 from color_s4l.data.balance import class_weights, described, imbalanced
 from color_s4l.data.batches import StepBatches, steps_per_epoch
-from color_s4l.data.dataset import UNLABELED, Data, Files
+from color_s4l.data.dataset import UNLABELED, Data, Files, to_uint8
 from color_s4l.data.lazy_images import (
     Images,
     LazyImages,
@@ -44,4 +44,5 @@ __all__ = [
     "seed_initialisers",
     "steps_per_epoch",
     "subset",
+    "to_uint8",
 ]

@@ -197,14 +197,28 @@ def _to_rgb(field: str, given: npt.ArrayLike) -> np.ndarray:
             "Crop or resize them first, for example with "
             "keras.layers.Resizing(32, 32, crop_to_aspect_ratio=True)."
         )
+    images = to_uint8(field, images)
+    return images if images.shape[3] == 3 else np.repeat(images, 3, axis=3)
+
+
+def to_uint8(field: str, images: np.ndarray) -> np.ndarray:
+    """Returns images as uint8 in [0, 255]; uint8 images are not copied.
+
+    Args:
+        field: Name of the parameter, for error messages.
+        images: uint8, or float in [0, 1], any shape with at least one value.
+
+    Raises:
+        InputError: The images have another dtype, or a value outside the range.
+    """
     if images.dtype.kind == "f":
-        images = _from_float(field, images)
-    elif images.dtype != np.uint8:
+        return _from_float(field, images)
+    if images.dtype != np.uint8:
         raise InputError(
             f"Expected `{field}` to be uint8 in [0, 255] or float in [0, 1]. "
             f"Received: {images.dtype}."
         )
-    return images if images.shape[3] == 3 else np.repeat(images, 3, axis=3)
+    return images
 
 
 def _from_float(field: str, images: np.ndarray) -> np.ndarray:

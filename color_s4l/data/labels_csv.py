@@ -2,6 +2,8 @@
 
 filename,label
 2024/IMG_0001.JPG,cat
+
+Label Studio's exports (JSON and CSV) are read too.
 """
 
 import codecs
@@ -12,6 +14,7 @@ import warnings
 
 import pandas as pd
 
+from color_s4l.data import label_studio
 from color_s4l.errors import InputError
 
 COLUMNS = ("filename", "label")
@@ -38,7 +41,7 @@ def read(path: pathlib.Path) -> pd.DataFrame:
     Args:
         path: A file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark. Any other
             file is read as Latin-1, with a warning. Columns are separated by commas,
-            semicolons or tabs.
+            semicolons or tabs. A file that ends in .json is Label Studio's JSON export.
 
     Returns:
         The columns `filename` and `label`, as text, without the other columns. An empty
@@ -49,6 +52,18 @@ def read(path: pathlib.Path) -> pd.DataFrame:
             twice.
     """
     text = _text(path)
+    if path.suffix.lower() == ".json":
+        table = label_studio.read_json(path, text)
+    else:
+        table = _from_csv(path, text)
+    table = table[list(COLUMNS)].map(str.strip)
+    table["label"] = table["label"].map(composed)
+    _check_rows(path, table)
+    return table
+
+
+def _from_csv(path: pathlib.Path, text: str) -> pd.DataFrame:
+    """Returns a table with the columns `filename` and `label`, and perhaps others."""
     header = text.partition("\n")[0]
     separator = next((s for s in _SEPARATORS if s in header), ",")
     try:
@@ -60,6 +75,8 @@ def read(path: pathlib.Path) -> pd.DataFrame:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not a table of labels: {reason}.") from error
     table.columns = [str(name).strip() for name in table.columns]
+    if label_studio.is_csv_export(table):
+        return label_studio.from_csv(path, table)
     each_once = all(list(table).count(name) == 1 for name in COLUMNS)
     # If rows have more values than columns, pandas uses the first values as the index.
     if not each_once or not isinstance(table.index, pd.RangeIndex):
@@ -69,9 +86,6 @@ def read(path: pathlib.Path) -> pd.DataFrame:
             f"{' and '.join(COLUMNS)}, each once, and in every row one value for each "
             f"column. Received: {found or 'nothing'}."
         )
-    table = table[list(COLUMNS)].map(str.strip)
-    table["label"] = table["label"].map(composed)
-    _check_rows(path, table)
     return table
 
 

@@ -161,8 +161,8 @@ def _of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
 
 def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
     table = labels_csv.read(path)
-    files = {_absolute(file): file for file in image_files.find(root)}
-    listed = _resolved(path, table["filename"], root, files)
+    files = {absolute(file): file for file in image_files.find(root)}
+    listed = resolved(path, table["filename"], root, files)
     labels = dict(zip(listed, table["label"], strict=True))
     in_folders = _of_train_folders(root / "train", files, labels)
     labels |= in_folders
@@ -189,22 +189,33 @@ def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
     )
 
 
-def _absolute(path: str | os.PathLike) -> str:
+def absolute(path: str | os.PathLike) -> str:
     """Returns the absolute path with composed accents, the same for every spelling."""
     return composed(os.path.abspath(path))
 
 
-def _resolved(
+def resolved(
     path: pathlib.Path,
     names: Iterable[str],
     root: pathlib.Path,
     files: Mapping[str, pathlib.Path],
 ) -> list[str]:
-    """Returns the absolute path of every file in the table."""
+    """Returns the absolute path of every file in a table of labels.
+
+    Args:
+        path: The table.
+        names: File names: relative to `root`, relative to the table's folder, or
+            absolute.
+        root: Folder of the images.
+        files: Absolute path -> path of files that are known to exist.
+
+    Raises:
+        InputError: A file does not exist, or two names mean the same file.
+    """
     unknown, found = [], []
     for name in names:
         # If `name` is absolute, `folder / name` is equal to `name`.
-        tried = [_absolute(folder / name) for folder in (root, path.parent)]
+        tried = [absolute(folder / name) for folder in (root, path.parent)]
         known = [t for t in tried if t in files or os.path.isfile(t)]
         found += known[:1]
         unknown += [] if known else [name]
@@ -229,7 +240,7 @@ def _elsewhere(name: str, root: pathlib.Path, files: Iterable[str]) -> str:
     found = next((file for file in files if file.endswith(ending)), None)
     if found is None:
         return ""
-    return f" Did you mean {os.path.relpath(found, _absolute(root))!r}?"
+    return f" Did you mean {os.path.relpath(found, absolute(root))!r}?"
 
 
 def _of_train_folders(
@@ -248,7 +259,7 @@ def _check_folders(
     path: pathlib.Path, root: pathlib.Path, classes: set[str], labels: Mapping[str, str]
 ) -> None:
     """Raises an error if a label in the table contradicts the file's class folder."""
-    wrong, whole = [], _absolute(root) + os.sep
+    wrong, whole = [], absolute(root) + os.sep
     for part in ("train", "test"):
         beginning = whole + part + os.sep
         for name, label in labels.items():

@@ -95,6 +95,15 @@ class PatchWhitening(layers.Layer):
         outputs = ops.conv(images, kernel, padding="valid")
         return outputs + ops.cast(self.bias, self.compute_dtype)
 
+    def portable(self, images: Tensor) -> Tensor:
+        """Applies Keras' convolution with the same kernel and bias."""
+        convolution = layers.Conv2D(self.bias.shape[0], PATCH, name=self.name)
+        outputs = convolution(images)
+        convolution.set_weights(
+            [ops.convert_to_numpy(weight) for weight in (self.kernel, self.bias)]
+        )
+        return outputs
+
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns the shape of the outputs."""
         batch, rows, columns, channels = input_shape

@@ -1,4 +1,10 @@
-"""Keras layers with the same results as Keras' own, but cheaper in training."""
+"""Keras layers with the same results as Keras' own, but cheaper in training.
+
+Every layer of this library has a method `portable`, which applies Keras' own layers
+with the same result in inference. `networks.portable` uses it for exported models.
+"""
+
+import typing
 
 import keras
 from keras import layers, ops
@@ -10,6 +16,26 @@ from color_s4l.backend import Tensor
 # MANY_CHANNELS channels.
 SMALL_MAP, MANY_CHANNELS = 64, 256
 GELU_SLOPE = 1.702
+
+
+def apply_as(
+    kind: type[layers.Layer], layer: layers.Layer, inputs: Tensor, **changes: typing.Any
+) -> Tensor:
+    """Applies a new layer of another class with the settings and weights of a layer.
+
+    Args:
+        kind: Class of the new layer.
+        layer: A built layer; its settings and weights are those of `kind`.
+        inputs: Symbolic input of the new layer.
+        **changes: Settings of the new layer that differ.
+
+    Returns:
+        The symbolic output of the new layer.
+    """
+    copy = kind.from_config({**layer.get_config(), **changes})
+    outputs = copy(inputs)
+    copy.set_weights(layer.get_weights())
+    return outputs
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
@@ -52,6 +78,10 @@ class BatchNormalization(layers.BatchNormalization):
             moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
         return outputs
 
+    def portable(self, inputs: Tensor) -> Tensor:
+        """Applies Keras' batch normalisation."""
+        return apply_as(layers.BatchNormalization, self, inputs)
+
     def _fusible(self, inputs) -> bool:
         maps = len(inputs.shape) == 4 and self.axis in (-1, 3)
         return maps and self.center and not self.synchronized
@@ -74,6 +104,10 @@ class LeakyReLU(layers.LeakyReLU):
         if training and self.negative_slope >= 0:
             return backend.leaky(inputs, self.negative_slope)
         return super().call(inputs)
+
+    def portable(self, inputs: Tensor) -> Tensor:
+        """Applies Keras' LeakyReLU."""
+        return apply_as(layers.LeakyReLU, self, inputs)
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
@@ -99,6 +133,12 @@ class GELU(layers.Layer):
             return backend.gelu(inputs, GELU_SLOPE)
         # The same function, written as a SiLU, which TensorFlow fuses on CPUs.
         return ops.silu(GELU_SLOPE * inputs) / GELU_SLOPE
+
+    def portable(self, inputs: Tensor) -> Tensor:
+        """Applies the function as a scaled SiLU, as `call` does in inference."""
+        scaled = layers.Rescaling(GELU_SLOPE, name=f"{self.name}_scaled")(inputs)
+        activated = layers.Activation("silu", name=f"{self.name}_silu")(scaled)
+        return layers.Rescaling(1 / GELU_SLOPE, name=self.name)(activated)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns the shape of the inputs."""
@@ -126,3 +166,7 @@ class Conv2D(layers.Conv2D):
         if small and plain and self.compute_dtype == "bfloat16":
             return backend.convolved(inputs, kernel)
         return super().convolution_op(inputs, kernel)
+
+    def portable(self, inputs: Tensor) -> Tensor:
+        """Applies Keras' convolution; a loaded model does not use the initialiser."""
+        return apply_as(layers.Conv2D, self, inputs, kernel_initializer="zeros")

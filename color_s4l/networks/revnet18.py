@@ -17,12 +17,13 @@ import typing
 from collections.abc import Iterator, Sequence
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from color_s4l import backend
 from color_s4l.backend import Tensor
 from color_s4l.networks import parts
-from color_s4l.networks.layers import BatchNormalization
+from color_s4l.networks.layers import BatchNormalization, apply_as
 from color_s4l.networks.resnet import STAGES, basic_block
 from color_s4l.registry import register_trunk
 
@@ -189,6 +190,31 @@ class ReversibleStage(layers.Layer):
         if training:
             self._move_statistics(moved)
         return ops.cast(ops.concatenate(streams, axis=-1), self.compute_dtype)
+
+    def portable(self, features: Tensor) -> Tensor:
+        """Applies the branches as Keras' own layers, without the custom gradient."""
+        kept, changed = (self._stream(features, number) for number in (1, 2))
+        for branch in self.branches:
+            change = kept
+            for step in branch.steps:
+                name = f"{self.name}_{branch.name}_{step.name}"
+                own = isinstance(step, BatchNormalization)
+                kind = layers.BatchNormalization if own else type(step)
+                change = apply_as(kind, step, change, name=name)
+            total = layers.Add(name=f"{self.name}_{branch.name}")([changed, change])
+            kept, changed = total, kept
+        return layers.Concatenate(name=self.name)([kept, changed])
+
+    def _stream(self, features, number):
+        """Returns one half of the channels by a 1x1 convolution with zeros and ones."""
+        channels = features.shape[-1]
+        half = channels // 2
+        name = f"{self.name}_stream{number}"
+        selection = layers.Conv2D(half, 1, use_bias=False, name=name)
+        stream = selection(features)
+        kernel = np.eye(channels, dtype="float32")[:, (number - 1) * half :][:, :half]
+        selection.set_weights([kernel[None, None]])
+        return stream
 
     def _forward(self, streams, weights, training):
         """Returns the streams and the non-trainable values after all branches."""

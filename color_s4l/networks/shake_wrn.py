@@ -96,6 +96,10 @@ class ShakeShake(layers.Layer):
             return (first + second) / 2
         return shake(first, second, self.draw(first), self.draw(first))
 
+    def portable(self, inputs: list[Tensor]) -> Tensor:
+        """Applies Keras' average, as at test."""
+        return layers.Average(name=self.name)(inputs)
+
     def draw(self, images: Tensor) -> Tensor:
         """Draws a weight for each image, uniform in [0, 1), `(batch, 1, 1, 1)`."""
         shape = (ops.shape(images)[0], 1, 1, 1)

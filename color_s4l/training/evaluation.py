@@ -135,8 +135,9 @@ class AugmentedClassifier(keras.Model):
         seed: int,
     ):
         super().__init__(name="test_time_augmentation")
-        self.preprocessing = classifier.get_layer("preprocessing")
-        self.rest = keras.Model(self.preprocessing.output, classifier.output)
+        preprocessed = classifier.get_layer("preprocessing").output
+        self.preprocessing = keras.Model(classifier.input, preprocessed)
+        self.rest = keras.Model(preprocessed, classifier.output)
         self.hflip, self.views = hflip, views
         self.seed = keras.random.SeedGenerator(seed)
 

@@ -1,5 +1,6 @@
 """The files of a finished run: models, result.json, samples and pictures."""
 
+import dataclasses
 import logging
 import time
 
@@ -17,7 +18,7 @@ from color_s4l.networks import inference_model
 from color_s4l.networks.network import CLASSES
 from color_s4l.networks.structure import release
 from color_s4l.registry import TRUNKS
-from color_s4l.training import build
+from color_s4l.training import build, calibration, evaluation
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.learner import Learner
@@ -122,7 +123,7 @@ def write(
         directory: The run directory.
     """
     release(prepared.learner.network.trunk)
-    _save_models(prepared, directory)
+    _save_models(prepared, probabilities, directory)
     arrays = _samples(prepared, probabilities)
     write_atomically(
         directory.samples, lambda file: np.savez_compressed(file, **arrays)
@@ -140,7 +141,9 @@ def write(
     describe(result)
 
 
-def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
+def _save_models(
+    prepared: Prepared, probabilities: np.ndarray | None, directory: RunDirectory
+) -> None:
     """Writes the classifier, and a classifier for each term's further weights."""
     learner, settings = prepared.learner, prepared.settings
     classes = prepared.data.classes if CLASSES in learner.network.heads else ()
@@ -158,10 +161,51 @@ def _save_models(prepared: Prepared, directory: RunDirectory) -> None:
     for name, values in weights.items():
         with learner.network.replaced(values):
             model = _portable(prepared)
+            known = probabilities if name is None else None
+            calibrated = _calibrated(prepared, about, known)
             for suffix in SUFFIXES:
-                models.save(model, directory.model(suffix, name), about)
+                models.save(model, directory.model(suffix, name), calibrated)
             path = models.heads_path(directory.model(weights=name))
             models.save_heads(learner.network, path)
+        if name is None and calibrated.temperature is not None:
+            logger.info(
+                "calibrated temperature %.2f, fitted to %s",
+                calibrated.temperature,
+                calibrated.calibrated_on,
+            )
+
+
+def _calibrated(
+    prepared: Prepared, about: About, probabilities: np.ndarray | None
+) -> About:
+    """Returns the note with the temperature of the present weights.
+
+    The temperature is fitted to the validation images, or to the test images if there
+    are none: no other label was held out of the training. A temperature does not change
+    any error rate.
+
+    Args:
+        prepared: The trained run.
+        about: The note without a temperature.
+        probabilities: The test images' probabilities; None: computed here.
+    """
+    images, validation = prepared.data, prepared.batches.split.validation
+    held_out, labels, kind = images.test_images, images.test_labels, "test"
+    if len(validation):
+        held_out = data.subset(images.images, validation)
+        labels, kind = images.labels[validation], "validation"
+    if not about.classes or not len(labels):
+        return about
+    if probabilities is None or len(validation):
+        devices = prepared.settings.evaluation.devices
+        probabilities = evaluation.probabilities(
+            prepared.classifier, held_out, devices=devices
+        )
+    return dataclasses.replace(
+        about,
+        temperature=calibration.fit(probabilities, labels),
+        calibrated_on=f"{len(labels):,} {kind} images",
+    )
 
 
 def _portable(prepared: Prepared) -> keras.Model:

@@ -165,6 +165,46 @@ class Preprocessing(keras.layers.Layer):
         flat = ops.reshape(images, (-1, _size(images))) - self.mean
         return ops.reshape(ops.matmul(flat, self.matrix), (-1, *images.shape[1:]))
 
+    def portable(self, images: Tensor) -> Tensor:
+        """Applies Keras' own layers with the same result; the last has this name."""
+        name, policy = self.name, {"dtype": "float32"}
+        if self.normalization == "channels":
+            mean, deviation = (
+                ops.convert_to_numpy(weight).astype("float64")
+                for weight in (self.mean, self.deviation)
+            )
+            return keras.layers.Normalization(
+                mean=mean.tolist(),
+                variance=np.square(deviation).tolist(),
+                name=name,
+                **policy,
+            )(images)
+        size = _size(images)
+        floats = keras.layers.Rescaling(1.0, name=f"{name}_float", **policy)(images)
+        flat = keras.layers.Flatten(name=f"{name}_flat", **policy)(floats)
+        # Mean 0 and variance 1 are mean 0 and norm sqrt(size). For 8-bit images, the
+        # epsilon only matters if the image is constant.
+        flat = keras.layers.LayerNormalization(
+            epsilon=1e-6, center=False, scale=False, name=f"{name}_norm", **policy
+        )(flat)
+        flat = keras.layers.Rescaling(
+            CONTRAST_SCALE / size**0.5, name=f"{name}_contrast", **policy
+        )(flat)
+        if self.zca:
+            mean, matrix = map(ops.convert_to_numpy, (self.mean, self.matrix))
+            flat = keras.layers.Normalization(
+                mean=mean.tolist(),
+                variance=np.ones_like(mean).tolist(),
+                name=f"{name}_centered",
+                **policy,
+            )(flat)
+            dense = keras.layers.Dense(
+                size, use_bias=False, name=f"{name}_whitened", **policy
+            )
+            flat = dense(flat)
+            dense.set_weights([matrix])
+        return keras.layers.Reshape(images.shape[1:], name=name, **policy)(flat)
+
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns the shape of the images."""
         return input_shape

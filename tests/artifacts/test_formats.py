@@ -1,5 +1,6 @@
 """Every exported model, run by its own runtime, gives the same probabilities."""
 
+import dataclasses
 import json
 import zipfile
 
@@ -104,6 +105,72 @@ def test_same_probabilities_and_class_names(
     assert json.loads(note)["classes"] == list(about.classes)
 
 
+PLAIN = """
+import sys
+import keras
+import numpy as np
+
+images = np.load(sys.argv[1])
+for path in sys.argv[2:]:
+    model = keras.models.load_model(path, compile=False)
+    np.save(f"{path}.npy", model.predict(images, verbose=0))
+print({"color_s4l", "colorization"} & set(sys.modules))
+"""
+
+
+def test_keras_opens_the_files_without_this_library(
+    model, airbench, about, expected, small, tmp_path, python
+):
+    np.save(tmp_path / "images.npy", small.test_images)
+    files = {}
+    for suffix in ("h5", "keras"):
+        for name, trained in (("convnet", model), ("airbench", airbench)):
+            files[name, suffix] = tmp_path / f"{name}.{suffix}"
+            formats.export(trained, about, suffix, files[name, suffix])
+        files["any", suffix] = tmp_path / f"any.{suffix}"
+        formats.export(model, about, suffix, files["any", suffix], any_size=True)
+    done = python("-c", PLAIN, tmp_path / "images.npy", *files.values())
+    assert done.stdout.splitlines()[-1:] == ["set()"], done.stderr
+    of_airbench = airbench.predict(small.test_images, verbose=0)
+    for (name, _), path in files.items():
+        wanted = of_airbench if name == "airbench" else expected
+        assert np.load(f"{path}.npy") == pytest.approx(wanted, abs=1e-5), path
+
+
+def test_an_exported_classifier_is_calibrated_once(model, about, small, tmp_path):
+    import color_s4l
+    from color_s4l.classifier import Classifier
+
+    warm = dataclasses.replace(about, temperature=2.5, calibrated_on="9 test images")
+    before = model.get_layer("class").get_weights()
+    path = written(model, warm, "keras", tmp_path)
+    after = model.get_layer("class").get_weights()
+    assert all((x == y).all() for x, y in zip(before, after, strict=True))
+    wanted = Classifier(model, warm).predict(small.test_images)
+    loaded = color_s4l.load(path)
+    assert loaded.about.calibrated_on == "9 test images"
+    assert loaded.predict(small.test_images) == pytest.approx(wanted, abs=1e-5)
+    plain = loaded.network.predict(small.test_images, verbose=0)
+    assert plain == pytest.approx(wanted, abs=1e-5)
+
+
+def test_images_of_any_size(model, about, small, tmp_path):
+    import color_s4l
+
+    path = tmp_path / "any.keras"
+    formats.export(model, about, "keras", path, any_size=True)
+    loaded = color_s4l.load(path)
+    assert loaded.image_size == 16
+    doubled = small.test_images.repeat(2, axis=1).repeat(2, axis=2)
+    found = loaded.network.predict(doubled, verbose=0)
+    # Pillow rounds the resized values to integers.
+    assert found == pytest.approx(loaded.predict(doubled), abs=0.05)
+    # Test-time augmentation finds the preprocessed images in the graph.
+    assert loaded.predict(doubled[:3], augment=True).shape == (3, 4)
+    with pytest.raises(InputError, match="takes images of any size already"):
+        formats.export(loaded.network, about, "h5", tmp_path / "a.h5", any_size=True)
+
+
 def test_a_trunk_with_paddings_that_onnx_refuses(make_model, about, small, tmp_path):
     # ONNX Runtime cannot load a padding before a pooling of one pixel.
     model = make_model("shake_wrn")
@@ -150,6 +217,8 @@ def test_refuses_before_anything_is_loaded(tmp_path, monkeypatch, model, about):
     ):
         with pytest.raises(InputError, match=text):
             formats.check(name, tmp_path / path)
+    with pytest.raises(InputError, match=r"h5, keras, saved_model\. Received: onnx"):
+        formats.check("onnx", tmp_path / "a.onnx", any_size=True)
     with monkeypatch.context() as patch:
         patch.setattr(formats.importlib.util, "find_spec", lambda name: None)
         with pytest.raises(InputError, match="needs the package tensorflow and"):

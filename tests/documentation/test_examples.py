@@ -1,5 +1,6 @@
 """README, the tutorial and the notebook, executed as a user would follow them."""
 
+import collections
 import importlib
 import json
 import pathlib
@@ -37,18 +38,31 @@ def photographs(tmp_path_factory):
     return root
 
 
+def fill_in(path):
+    """Writes the true labels, the names of the folders, into a table of suggestions."""
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows["label"] = [pathlib.Path(name).parent.name for name in rows["filename"]]
+    rows.to_csv(path, index=False)
+
+
 def test_tutorial(photographs, blocks, monkeypatch, capsys):
     monkeypatch.chdir(photographs)
-    printed = {}
+    printed = collections.defaultdict(str)
     for block in blocks("docs/own_photographs.md"):
         for module, words in block.commands():
             name = "color_s4l.report.__main__" if "report" in module else module
             assert not importlib.import_module(name).main(words)
-            printed[module] = capsys.readouterr().out
+            printed[module] += capsys.readouterr().out
+            for word in words:
+                if word.startswith("--suggestions="):
+                    fill_in(word.partition("=")[2])
         if block.language == "python":
             exec(block.text, {})
     assert capsys.readouterr().out.strip() in CLASSES
     assert "12 labelled, 28 unlabelled" in printed["color_s4l.train"]
+    assert "16 labelled, 28 unlabelled" in printed["color_s4l.train"]
+    assert "4 of 12 images without a label" in printed["color_s4l.predict"]
+    assert "wrong labels (calibrated on 8 test images)" in printed["color_s4l.predict"]
     assert "8 test images of photos" in printed["color_s4l.evaluate"]
     page = pathlib.Path("photos.html").read_text(encoding="utf-8")
     assert "12 labels" in page
@@ -58,10 +72,12 @@ def test_tutorial(photographs, blocks, monkeypatch, capsys):
     assert names == ["one.jpg", "two.jpg"]
     assert set(table["label"]) <= set(CLASSES)
     assert pathlib.Path("sure.csv").exists()
-    for picture in ("inspection/contact_sheet.png", "label_these.png"):
+    for picture in ("inspection/contact_sheet.png", "round1.png"):
         with Image.open(picture) as sheet:
             assert min(sheet.size) > 100
     assert pathlib.Path("photos.onnx").stat().st_size > 1000
+    assert pathlib.Path("photos.keras").stat().st_size > 1000
+    assert pathlib.Path("inspection2/wrong_labels.csv").exists()
 
 
 def test_python_of_readme(blocks, tmp_path, monkeypatch, capsys):
