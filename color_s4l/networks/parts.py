@@ -1,7 +1,6 @@
 """Building blocks that several trunks share."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import keras
 from keras import layers
@@ -9,7 +8,10 @@ from keras import layers
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 from color_s4l.networks import structure
-from color_s4l.networks.layers import BatchNormalization
+from color_s4l.networks.layers import BatchNormalization, LayerScale
+
+# Name of a layer in `keras.applications` -> the layer that replaces it.
+OWN_LAYERS = {"BatchNormalization": BatchNormalization, "LayerScale": LayerScale}
 
 
 def scaled(filters: int, width: float) -> int:
@@ -83,7 +85,7 @@ def normalize_and_activate(features: Tensor, name: str, synchronized: bool) -> T
 
 def adapted(
     original: keras.Model,
-    names: Mapping[str, str],
+    name: Callable[[str], str],
     *,
     width: float,
     dropout: float,
@@ -92,28 +94,46 @@ def adapted(
     """Returns a trunk made from a model of `keras.applications`.
 
     The layers are built again with changed settings and connected as in the original,
-    so that width 1 has exactly the original's parameters.
+    so that width 1 has exactly the original's parameters, in the same order. The layers
+    of a `Sequential` become layers of the trunk.
 
     Args:
         original: A model built with `include_top=False, weights=None`.
-        names: Regular expression -> replacement, applied to the names of the layers.
+        name: Function from the name of a layer in the original to its new name.
         width: Factor on every number of filters.
         dropout: Drop rate of the last feature map.
         synchronized: Whether batch statistics are computed over all replicas.
     """
 
     def rebuilt(layer):
-        config = layer.get_config()
-        for pattern, replacement in names.items():
-            config["name"] = re.sub(pattern, replacement, config["name"])
+        if isinstance(layer, keras.Sequential):
+            return [rebuilt(each) for each in layer.layers]
+        config = {**layer.get_config(), "name": name(layer.name)}
+        if not isinstance(layer, layers.Layer):  # an operation such as `x + 3`
+            several = len(keras.tree.flatten(layer.input)) > 1
+            # The sum of two feature maps can be the end of a block.
+            is_sum = several and type(layer).__name__ == "Add"
+            return (layers.Add if is_sum else type(layer)).from_config(config)
         if "filters" in config:
             config["filters"] = scaled(config["filters"], width)
-        if isinstance(layer, layers.BatchNormalization):
+        kind = OWN_LAYERS.get(type(layer).__name__, type(layer))
+        if kind is BatchNormalization:
             config["synchronized"] = synchronized
-            return BatchNormalization.from_config(config)
-        return type(layer).from_config(config)
+        return kind.from_config(config)
 
-    model = keras.models.clone_model(original, clone_function=rebuilt)
+    def called(layer, *inputs, **settings):
+        if isinstance(layer, layers.Add) and len(inputs) > 1:
+            return layer(list(inputs))
+        if not isinstance(layer, list):
+            return layer(*inputs, **settings)
+        (features,) = inputs
+        for each in layer:
+            features = each(features)
+        return features
+
+    model = keras.models.clone_model(
+        original, clone_function=rebuilt, call_function=called
+    )
     last = list(structure.blocks(model))[-1]
     features = layers.Dropout(dropout, name=f"{last}_dropout")(model.outputs[0])
     return keras.Model(model.inputs[0], features, name="trunk")
