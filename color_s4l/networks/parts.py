@@ -1,5 +1,6 @@
 """Building blocks that several trunks share."""
 
+import typing
 from collections.abc import Callable
 
 import keras
@@ -95,7 +96,8 @@ def adapted(
 
     The layers are built again with changed settings and connected as in the original,
     so that width 1 has exactly the original's parameters, in the same order. The layers
-    of a `Sequential` become layers of the trunk.
+    of a `Sequential` become layers of the trunk. Operations such as `x + 3` become
+    layers, because Keras cannot read operations from H5 files.
 
     Args:
         original: A model built with `include_top=False, weights=None`.
@@ -108,12 +110,9 @@ def adapted(
     def rebuilt(layer):
         if isinstance(layer, keras.Sequential):
             return [rebuilt(each) for each in layer.layers]
+        if not isinstance(layer, layers.Layer):
+            return layer
         config = {**layer.get_config(), "name": name(layer.name)}
-        if not isinstance(layer, layers.Layer):  # an operation such as `x + 3`
-            several = len(keras.tree.flatten(layer.input)) > 1
-            # The sum of two feature maps can be the end of a block.
-            is_sum = several and type(layer).__name__ == "Add"
-            return (layers.Add if is_sum else type(layer)).from_config(config)
         if "filters" in config:
             config["filters"] = scaled(config["filters"], width)
         kind = OWN_LAYERS.get(type(layer).__name__, type(layer))
@@ -122,14 +121,14 @@ def adapted(
         return kind.from_config(config)
 
     def called(layer, *inputs, **settings):
-        if isinstance(layer, layers.Add) and len(inputs) > 1:
-            return layer(list(inputs))
-        if not isinstance(layer, list):
-            return layer(*inputs, **settings)
-        (features,) = inputs
-        for each in layer:
-            features = each(features)
-        return features
+        if isinstance(layer, list):
+            (features,) = inputs
+            for each in layer:
+                features = each(features)
+            return features
+        if not isinstance(layer, layers.Layer):
+            return _as_layer(layer, name(layer.name), *inputs)
+        return layer(*inputs, **settings)
 
     model = keras.models.clone_model(
         original, clone_function=rebuilt, call_function=called
@@ -137,3 +136,15 @@ def adapted(
     last = list(structure.blocks(model))[-1]
     features = layers.Dropout(dropout, name=f"{last}_dropout")(model.outputs[0])
     return keras.Model(model.inputs[0], features, name="trunk")
+
+
+def _as_layer(
+    operation: keras.Operation, name: str, first: Tensor, second: typing.Any
+) -> Tensor:
+    """Applies a layer with the same result as `first + second` or `first * second`."""
+    kind = type(operation).__name__
+    if isinstance(second, keras.KerasTensor):
+        several = {"Add": layers.Add, "Multiply": layers.Multiply}
+        return several[kind](name=name)([first, second])
+    scale, offset = {"Add": (1.0, second), "Multiply": (second, 0.0)}[kind]
+    return layers.Rescaling(scale, offset, name=name)(first)

@@ -243,15 +243,10 @@ APPLICATIONS = (
     _mobilenet("Small", (0, 1, 3, 8), "d3e8ec802a04aa4fc771ee12a9a9b836"),
     _mobilenet("Large", (0, 1, 3, 6, 12), "07fb09a5933dd0c8eaafa16978110389"),
     _efficientnet("B0", "893217f2bb855e2983157299931e43ff"),
-    _efficientnet("B1", "0e80663031ca32d657f9caa404b6ec37"),
-    _efficientnet("B2", "1dfe2e7a5d45b6632553a8961ea609eb"),
     _efficientnet("B3", "f6abf7b5849ac99a89b50dd3fd532856"),
     _efficientnet("S", "af0682fb74e8c54910f2d4393339c070"),
     _convnext(
         "Tiny", "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1"
-    ),
-    _convnext(
-        "Small", "6fc8009faa2f00c1c1dfce59feea9b0745eb260a7dd11bee65c8e20843da6eab"
     ),
     Application(
         "ResNet50V2",

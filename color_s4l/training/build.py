@@ -258,13 +258,14 @@ def build_learner(
     schedule = Schedule(optimization, batches.steps_per_epoch)
     jit_compile = "auto" if runtime.jit_compile is None else runtime.jit_compile
     learner.compile(
-        optimizer=create_optimizer(optimization, schedule, network),
+        optimizer=create_optimizer(
+            optimization, schedule, learner.trainable_variables, network.trunk
+        ),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution(
             runtime.steps_per_execution, batches.steps_per_epoch
         ),
     )
-    learner.optimizer.build(learner.trainable_variables)
     learner.build_metrics(batches.batch(0))
     return learner
 

@@ -1,27 +1,30 @@
 """Optimizers of Keras with an own factor on the learning rate of each weight."""
 
 import typing
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 from color_s4l.backend import Tensor
-from color_s4l.networks import Network
 from color_s4l.settings import OptimizationSettings
 from color_s4l.training.schedules import Schedule
 
 
 def create_optimizer(
-    settings: OptimizationSettings, schedule: Schedule, network: Network
+    settings: OptimizationSettings,
+    schedule: Schedule,
+    variables: Sequence[keras.Variable],
+    trunk: keras.Model,
 ) -> keras.optimizers.Optimizer:
-    """Returns the optimizer, not yet built.
+    """Returns the optimizer, built.
 
     Args:
         settings: Name of the optimizer, momentum, weight decay and factors.
         schedule: Learning-rate schedule.
-        network: A built network, frozen as in training.
+        variables: The trainable variables.
+        trunk: The built trunk.
     """
-    factors = learning_rate_factors(settings, network)
     if settings.optimizer == "adamw":
         optimizer = AdamW(schedule, weight_decay=settings.weight_decay)
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
@@ -29,45 +32,30 @@ def create_optimizer(
         optimizer = Muon(schedule, momentum=settings.momentum)
     else:
         optimizer = SGD(schedule, momentum=settings.momentum, nesterov=True)
-    optimizer.factors = factors
-    return optimizer
-
-
-def learning_rate_factors(
-    settings: OptimizationSettings, network: Network
-) -> tuple[float, ...]:
-    """Returns the factor on the learning rate of each trainable weight.
-
-    The factor is `trunk_rate` for the trunk and 1 for heads and gates, times
-    `bias_rate` for the biases of normalisation layers.
-
-    Args:
-        settings: The two factors.
-        network: A built network, frozen as in training.
-    """
-    trunk = {id(variable) for variable in network.trunk.trainable_variables}
-    return tuple(
-        (settings.trunk_rate if id(variable) in trunk else 1.0)
+    in_trunk = {id(variable) for variable in trunk.variables}
+    optimizer.factors = tuple(
+        (settings.trunk_rate if id(variable) in in_trunk else 1.0)
         * (settings.bias_rate if variable.name == "beta" else 1.0)
-        for variable in network.trainable_variables
+        for variable in variables
     )
+    optimizer.build(variables)
+    return optimizer
 
 
 class _Factors:
     """Multiplies the learning rate of each variable by a factor.
 
-    A class that inherits from this class and from an optimizer of Keras.
+    The factor is `trunk_rate` for the trunk and 1 for heads and gates, times
+    `bias_rate` for the biases of normalisation layers. Subclasses also inherit from an
+    optimizer of Keras.
 
     Attributes:
-        factors: One for each trainable variable, in the order given to `build`; empty:
-            all factors are 1.
+        factors: One for each trainable variable, in the order given to `build`.
     """
 
-    factors: tuple[float, ...] = ()
+    factors: tuple[float, ...]
 
     def _factor(self: typing.Any, variable) -> float:
-        if not self.factors:
-            return 1.0
         return self.factors[self._get_variable_index(variable)]
 
     def update_step(self, gradient, variable, learning_rate):
