@@ -93,6 +93,11 @@ class Application:
     imagenet: WeightsFile
     own_range: bool = False
 
+    @property
+    def name(self) -> str:
+        """Name of the trunk: Keras' name in lower case."""
+        return f"applications/{self.function.lower()}"
+
     def original(self, input_shape: tuple[int, int, int]) -> keras.Model:
         """Returns Keras' network for the normalisation "imagenet".
 
@@ -268,16 +273,15 @@ APPLICATIONS = (
     ),
 )
 
-SMALLEST_NETWORK = "applications/mobilenetv3small"
+SMALLEST_NETWORK = APPLICATIONS[0].name
 
 for _application in APPLICATIONS:
-    _name = f"applications/{_application.function.lower()}"
     register_trunk(
-        _name,
+        _application.name,
         _application,
         normalization="imagenet",
         crop="random_resized",
         pretrained=_application,
         tested_with={"width": 1.0},
-        tested_as=None if _name == SMALLEST_NETWORK else SMALLEST_NETWORK,
+        tested_as=None if _application is APPLICATIONS[0] else SMALLEST_NETWORK,
     )
