@@ -71,10 +71,14 @@ class Augmentation:
             seed: SeedGenerator, advanced in place.
             shape: Shape of the images.
         """
-        shifted = self.area is None
+        shift = box = None
+        if self.area is None:
+            shift = draw_shift(seed, shape[0], self.shift)
+        else:
+            box = draw_box(seed, shape[0], self.area)
         return Draws(
-            shift=draw_shift(seed, shape[0], self.shift) if shifted else None,
-            box=None if shifted else draw_box(seed, shape[0], self.area),
+            shift=shift,
+            box=box,
             flip=draw_flip(seed, shape[0]) if self.flip else None,
             noise=keras.random.normal(shape, stddev=self.noise, seed=seed)
             if self.noise
