@@ -140,7 +140,7 @@ def places(runs: Iterable[Run], folder: pathlib.Path) -> list[tuple[Run, bool]]:
 def _place(run: Run, folder: pathlib.Path, known: Sequence[_Known]) -> tuple[Run, bool]:
     values = settings.to_json(run)
     colorizer = needs_colorizer(procedure.terms_of(procedure.runs_of(run)))
-    digests = _digests(settings.part(run, InputSettings), colorizer)
+    digests = _digests(settings.inputs_of(run), colorizer)
     identity = settings.identity(values, digests, keras.backend.backend())
     rounding = {name: values[name] for name in sorted(settings.ROUNDING)}
     same = [one for one in known if one.identity == identity]

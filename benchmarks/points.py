@@ -118,7 +118,6 @@ def train(
         steps_per_epoch=batches.steps_per_epoch,
         num_examples=len(moons.points),
         weight_decay=0.0,
-        bias_rate=1.0,
         compiled_views=False,
         seed=seed,
     )

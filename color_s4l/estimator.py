@@ -29,6 +29,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         method: Name of a method or a sum of methods: "fixmatch", "sesemi+vat".
         network: Name of the trunk.
         width: Factor on the number of filters of the trunk.
+        weights: "imagenet", "none" or a file of Keras weights, for a network
+            applications/...; None: "imagenet".
         epochs: Number of passes over the images.
         batch_size: Unlabelled images per step.
         labeled_batch: Labelled images per step; None: as many as unlabelled views.
@@ -58,6 +60,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         *,
         network: str = Run.network,
         width: float = Run.width,
+        weights: str | None = None,
         epochs: int = Run.epochs,
         batch_size: int = Run.batch_size,
         labeled_batch: int | None = None,
@@ -79,6 +82,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         self.method = method
         self.network = network
         self.width = width
+        self.weights = weights
         self.epochs = epochs
         self.batch_size = batch_size
         self.labeled_batch = labeled_batch

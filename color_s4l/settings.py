@@ -21,7 +21,7 @@ from typing import Annotated
 
 from color_s4l import fields
 from color_s4l.errors import InputError, unknown
-from color_s4l.fields import Above, AtLeast, Below, OneOf, option
+from color_s4l.fields import Above, AtLeast, Below, Between, OneOf, option
 from color_s4l.registry import TRUNKS
 
 Part = typing.TypeVar("Part", bound=typing.Any)
@@ -35,6 +35,14 @@ LARGEST_WHITENED = 48
 # Milestones of the schedule "steps" as shares of all epochs: RotNet's 60, 120 and 160
 # of 200 epochs (Rebuffi et al. 2019, section 4.6).
 MILESTONES = (0.3, 0.6, 0.8)
+# The values of `weights` that are no paths.
+IMAGENET, NO_WEIGHTS = "imagenet", "none"
+# Factor on the learning rate of a trunk with pretrained weights. The new heads need
+# larger steps than the trunk.
+PRETRAINED_RATE = 0.1
+# Images with longer sides are cropped at random by default, if the trunk is made for
+# photographs.
+LARGEST_SHIFTED = 64
 # Labelled images per unlabelled image of a step, for a method that reads no unlabelled
 # images. It is the ratio of Color-S4L, so that the supervised baseline has as many
 # labelled images per step as Color-S4L.
@@ -100,7 +108,7 @@ ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
 # the same run.
 PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
 # Fields that are paths of input files whose content, not path, affects the result.
-CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels"})
+CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels", "weights"})
 # Fields that may differ when a run is resumed. Images and plug-ins may have been moved;
 # the split file contains the checksums and labels of the images.
 RESUMABLE = FREE | {"data_dir", "labels_csv", "plugins"}
@@ -173,6 +181,10 @@ class TrainingSettings(DataSettings):
         False, "Weight the class loss so that all classes count equally."
     )
     width: Positive = option(1.0, "Factor on the number of filters of the trunk.")
+    weights: str | None = option(
+        None,
+        "Keras weights of applications/...: imagenet (default), none, or a file.",
+    )
     init_from: str | None = option(
         None,
         "Run, model file or colorizer whose trunk weights are loaded at the start.",
@@ -196,6 +208,10 @@ class TrainingSettings(DataSettings):
     bias_rate: Positive = option(
         1.0, "Factor on the learning rate of batch normalisation's biases."
     )
+    trunk_rate: Positive | None = option(
+        None,
+        "Factor on the learning rate of the trunk (default: 0.1 with `weights`).",
+    )
     schedule: Annotated[
         str, OneOf("polynomial", "cosine", "steps", "constant", "triangular")
     ] = option(
@@ -216,14 +232,26 @@ class TrainingSettings(DataSettings):
     trunk_dropout: DropRate | None = option(
         None, "Dropout rate in the trunk (default: as published)."
     )
-    normalization: Annotated[str, OneOf("contrast", "channels")] = option(
-        "contrast", "Normalise the contrast of each image, or each colour channel."
+    normalization: Annotated[str, OneOf("contrast", "channels", "imagenet")] | None = (
+        option(
+            None,
+            "Normalise the contrast of each image, or each colour channel (default: "
+            "imagenet for applications/..., else contrast).",
+        )
     )
     zca: bool | None = option(
         None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
     )
     shift: Annotated[int, AtLeast(0)] = option(
         2, "Largest random shift of training images in pixels."
+    )
+    crop: Annotated[str, OneOf("shift", "random_resized")] | None = option(
+        None,
+        "Shift training images, or enlarge random parts (default: random_resized for "
+        "applications/... above 64 px).",
+    )
+    crop_area: Annotated[float, Between(0.01, 1)] = option(
+        0.2, "`crop`=random_resized: smallest part, as a share of the image's area."
     )
     noise: NotNegative = option(
         0.15, "Standard deviation of the noise added to training images."
@@ -300,8 +328,14 @@ class SplitSettings:
 
 @dataclasses.dataclass(frozen=True)
 class InputSettings:
-    """Input files other than the images; fields as in `Run`."""
+    """Input files other than the images; fields as in `Run`, `weights` resolved.
 
+    Attributes:
+        network: Determines the file of `weights`=imagenet.
+    """
+
+    network: str
+    weights: str
     colorizer: str | None
     init_from: str | None
     init_heads: bool
@@ -334,6 +368,7 @@ class OptimizationSettings:
     optimizer: str
     momentum: float
     bias_rate: float
+    trunk_rate: float
     learning_rate: float
     schedule: str
     warmup_epochs: float
@@ -350,6 +385,8 @@ class StepSettings:
     balance: bool
     hflip: bool
     flip_order: str
+    crop: str
+    crop_area: float
     shift: int
     noise: float
     seed: int
@@ -453,8 +490,10 @@ def check(run: Run) -> None:
         raise InputError(
             f"`stage`={run.stage[0]} needs a `recipe`: a method has no stages."
         )
-    if run.bias_rate != 1 and run.optimizer != "sgd":
-        raise InputError("`bias_rate` can only be used with `optimizer`=sgd.")
+    if run.init_from and run.weights not in (None, NO_WEIGHTS):
+        raise InputError(
+            "`weights` and `init_from` are both weights of the trunk: remove one."
+        )
     if run.flip_order == "alternating" and run.hflip is False:
         raise InputError("`flip_order`=alternating needs `hflip`.")
     if run.batch_statistics == "reestimated" and run.devices > 1:
@@ -498,6 +537,35 @@ def milestones_of(run: Run) -> tuple[float, ...] | None:
     return milestones
 
 
+def weights_of(run: Run) -> str:
+    """Returns the resolved setting `weights`: "imagenet", "none" or a path.
+
+    Raises:
+        InputError: Weights are given for a network that cannot load them.
+    """
+    pretrained = "pretrained" in TRUNKS.options(run.network)
+    if run.weights is None:
+        return IMAGENET if pretrained and not run.init_from else NO_WEIGHTS
+    if run.weights != NO_WEIGHTS and not pretrained:
+        raise InputError(
+            f"`weights`={run.weights} needs a network of `keras.applications`: "
+            f"`network`=applications/... Received: `network`={run.network}."
+        )
+    return run.weights
+
+
+def trunk_rate_of(run: Run) -> float:
+    """Returns the resolved setting `trunk_rate`."""
+    if run.trunk_rate is not None:
+        return run.trunk_rate
+    return 1.0 if weights_of(run) == NO_WEIGHTS else PRETRAINED_RATE
+
+
+def inputs_of(run: Run) -> InputSettings:
+    """Returns the settings of the input files other than the images, resolved."""
+    return part(dataclasses.replace(run, weights=weights_of(run)), InputSettings)
+
+
 def resolve(
     run: Run, *, image_size: int, labeled_views: int, unlabeled_views: int
 ) -> Settings:
@@ -518,25 +586,30 @@ def resolve(
 
     Raises:
         InputError: `zca` is true, but the images are too large for whitening, or the
-            normalisation is "channels".
+            normalisation is not "contrast"; or the network cannot load `weights`.
     """
     if run.zca and image_size > LARGEST_WHITENED:
         raise InputError(
             f"`zca` whitens images of up to {LARGEST_WHITENED} px; these have "
             f"{image_size} px. Set `zca` to false, or a smaller `image_size`."
         )
-    digits, channels = is_digits(run.dataset), run.normalization == "channels"
-    if run.zca and channels:
+    digits, trunk = is_digits(run.dataset), TRUNKS.options(run.network)
+    normalization = run.normalization or trunk.get("normalization", "contrast")
+    if run.zca and normalization != "contrast":
         raise InputError("`zca` needs `normalization`=contrast.")
-    trunk = TRUNKS.options(run.network)
-    whitened = image_size <= LARGEST_WHITENED and not (digits or channels)
-    whitened = whitened and trunk.get("zca", True)
+    whitened = image_size <= LARGEST_WHITENED and not digits
+    whitened = whitened and normalization == "contrast" and trunk.get("zca", True)
+    crop = trunk.get("crop", "shift") if image_size > LARGEST_SHIFTED else "shift"
     dropout = trunk.get("svhn_dropout") if run.dataset.startswith("svhn") else None
     full = dataclasses.replace(
         run,
         image_size=image_size,
         zca=whitened if run.zca is None else run.zca,
         hflip=not digits if run.hflip is None else run.hflip,
+        normalization=normalization,
+        crop=run.crop or crop,
+        weights=weights_of(run),
+        trunk_rate=trunk_rate_of(run),
         trunk_dropout=dropout if run.trunk_dropout is None else run.trunk_dropout,
         labeled_batch=run.labeled_batch
         or _labeled_batch(run.batch_size, labeled_views, unlabeled_views),

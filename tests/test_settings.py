@@ -35,6 +35,50 @@ def test_defaults_depend_on_the_images(changes, size, zca, hflip, dropout):
     assert (found.data.image_size, found.values["zca"]) == (size, zca)
 
 
+SMALL = "applications/mobilenetv3small"
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "expected"),
+    [
+        ({}, 96, ("contrast", "shift", "none", 1.0)),
+        ({"init_from": "run"}, 32, ("contrast", "shift", "none", 1.0)),
+        ({"network": SMALL}, 64, ("imagenet", "shift", "imagenet", 0.1)),
+        ({"network": SMALL}, 65, ("imagenet", "random_resized", "imagenet", 0.1)),
+        (
+            {"network": SMALL, "weights": "none", "crop": "shift"},
+            65,
+            ("imagenet", "shift", "none", 1.0),
+        ),
+        (
+            {"network": SMALL, "weights": "a.h5", "normalization": "channels"},
+            32,
+            ("channels", "shift", "a.h5", 0.1),
+        ),
+        (
+            {"network": SMALL, "init_from": "run", "trunk_rate": 0.5},
+            32,
+            ("imagenet", "shift", "none", 0.5),
+        ),
+    ],
+)
+def test_defaults_depend_on_the_trunk(changes, size, expected):
+    found = resolved(size, dataset="cifar10", **changes)
+    normalization, crop, weights, rate = expected
+    assert found.model.normalization == normalization
+    assert (found.step.crop, found.inputs.weights) == (crop, weights)
+    assert found.optimization.trunk_rate == rate
+    assert found.model.zca == (normalization == "contrast" and size <= 48)
+    assert found.values["weights"] == weights
+
+
+def test_the_weights_of_other_trunks_cannot_be_set():
+    with pytest.raises(InputError, match="Received: `network`=convnet"):
+        resolved(weights="imagenet")
+    with pytest.raises(InputError, match="both weights of the trunk"):
+        settings.check(Run(network=SMALL, weights="imagenet", init_from="run"))
+
+
 def test_milestones_are_epochs():
     run = {"schedule": "steps", "milestones": "14,16.5"}
     assert resolved(**run).optimization.milestones == (14, 16.5)

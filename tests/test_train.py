@@ -66,6 +66,15 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 --init_from={run} --width=0.06 => another trunk: set the --network and --width
 --init_from={run} --network=nin => contains another trunk
 --init_from={run} --freeze_blocks=4 => network .*has 3 blocks
+--weights=imagenet => --weights=imagenet needs .*=applications/.* Received: .*convnet
+--weights={half} --init_from={run} => both weights of the trunk: remove one
+--network=applications/mobilenetv3smal => Did you mean 'applications/mobilenetv3small'
+--network=applications/mobilenetv3small --weights=no.h5 => no file of --weights at no.h5
+--network=applications/mobilenetv3small --weights=none => 32 px or more. Received: 16
+--network=applications/mobilenetv3small --weights=none --zca => --zca needs --normaliza
+--trunk_rate=0 => Expected --trunk_rate to be more than 0. Received: 0
+--crop_area=0 => Expected --crop_area to be from 0.01 to 1. Received: 0
+--crop=zoom => should be one of <shift\|random_resized>
 --method=supervised --pseudo_labels=no.npz => is not used by --method=supervised
 --method=relabeled => earlier run: set --pseudo_labels to the file
 --method=relabeled --pseudo_labels=no.npz => Cannot read no.npz

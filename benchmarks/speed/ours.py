@@ -32,7 +32,7 @@ class Steps:
         split = data.draw_split(
             images.labels, images.classes, run.labels, run.unlabeled, 0, run.seed
         )
-        inputs = Inputs(images, split, InputFiles(None, None, None), None)
+        inputs = Inputs(images, split, InputFiles(None, None, None, None), None)
         seed_initialisers(run.seed)
         keras.config.set_dtype_policy(run.dtype_policy)
         colorizer = FakeColorizer() if needs_colorizer(terms) else None

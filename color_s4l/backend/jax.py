@@ -51,7 +51,7 @@ class TrainStep:
         gradient = jax.value_and_grad(loss_of, has_aux=True)
         (_, (outcome, loss, non_trainable)), gradients = gradient(trainable)
         trainable, optimizer_variables = self.optimizer.stateless_apply(
-            optimizer_variables, self.scaled(gradients), trainable
+            optimizer_variables, gradients, trainable
         )
         with self._scope(
             trainable, non_trainable, optimizer_variables, metrics

@@ -35,7 +35,7 @@ class TrainStep:
             shared = loss / tf.distribute.get_strategy().num_replicas_in_sync
             scaled = self.optimizer.scale_loss(shared)
         gradients = tape.gradient(scaled, self.trainable_variables)
-        self.optimizer.apply(self.scaled(gradients), self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
         self.after_update(outcome)
         return self.record(outcome, loss)
 

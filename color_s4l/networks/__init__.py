@@ -23,8 +23,11 @@ The model maps float `(batch, height, width, channels)` to features
 library's trunks raise an `InputError` for images that are too small for the trunk.
 
 Options of the decorator: `zca=False` if images are not whitened by default;
-`svhn_dropout`, the default of `dropout` on SVHN; `tested_with={"width": 0.25}` if the
-trunk must be wider in contract tests, which use width 0.03 by default.
+`normalization` and `crop`, the defaults of these settings; `svhn_dropout`, the default
+of `dropout` on SVHN; `pretrained`, an object like `pretrained.Application` that loads
+the files of the setting `weights`; `tested_with={"width": 0.25}` if the trunk must be
+wider in contract tests, which use width 0.03 by default; `tested_as`, the name of a
+trunk that the same code builds and that is tested instead.
 """
 
 from color_s4l.networks.network import Network, inference_model

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from color_s4l import command_line
+from color_s4l.errors import InputError
 from color_s4l.fields import Above, AtLeast, check, option
 from color_s4l.networks.structure import statistics
 from color_s4l.registry import TRUNKS
@@ -38,19 +39,24 @@ def lines(options: Options) -> Iterator[str]:
     """Yields the lines of the table, each line as soon as it is computed.
 
     Args:
-        options: The flags.
-
-    Raises:
-        InputError: A trunk does not accept images of this size.
+        options: The flags. If a trunk does not accept the size or the width, its line
+            contains the reason.
     """
-    yield f"{'network':14} {'parameters':>13} {'moving':>9} {'M MAC':>8} {'field':>6}"
+    longest = max(map(len, TRUNKS))
+    yield (
+        f"{'network':{longest}} {'parameters':>13} {'moving':>9} {'M MAC':>8} "
+        f"{'field':>6}"
+    )
     for name, build in TRUNKS.items():
         size = options.image_size
-        found = statistics(
-            build((size, size, 3), width=options.width, synchronized=False)
-        )
+        try:
+            trunk = build((size, size, 3), width=options.width, synchronized=False)
+        except InputError as error:
+            yield f"{name:{longest}} {command_line.with_flags(str(error), Options)}"
+            continue
+        found = statistics(trunk)
         yield (
-            f"{name:14} {found.trainable:13,} {found.moving:9,} "
+            f"{name:{longest}} {found.trainable:13,} {found.moving:9,} "
             f"{found.multiply_adds / 1e6:8,.0f} {found.receptive_field:6,}"
         )
 

@@ -8,6 +8,8 @@ VGG-16: Simonyan & Zisserman 2015 (https://arxiv.org/abs/1409.1556): thirteen
 convolutions, five max-poolings, no batch normalisation; here without the dense layers.
 """
 
+import re
+
 import keras
 
 from color_s4l.networks import parts
@@ -21,6 +23,12 @@ RESNET_NAMES = {
     r"^conv4_block": "block3_",
     r"^conv5_block": "block4_",
 }
+
+
+def _resnet_name(name: str) -> str:
+    for pattern, replacement in RESNET_NAMES.items():
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 @register_trunk("resnet50")
@@ -42,7 +50,7 @@ def resnet50(
         include_top=False, weights=None, input_shape=input_shape
     )
     return parts.adapted(
-        original, RESNET_NAMES, width=width, dropout=dropout, synchronized=synchronized
+        original, _resnet_name, width=width, dropout=dropout, synchronized=synchronized
     )
 
 
@@ -67,5 +75,5 @@ def vgg16(
         include_top=False, weights=None, input_shape=input_shape
     )
     return parts.adapted(
-        original, {}, width=width, dropout=dropout, synchronized=synchronized
+        original, str, width=width, dropout=dropout, synchronized=synchronized
     )

@@ -146,6 +146,45 @@ class GELU(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
+class LayerScale(layers.Layer):
+    """A factor for each channel, as in ConvNeXt (Touvron et al. 2021, CaiT).
+
+    The same layer in `keras.applications` is not registered with Keras, so that Keras
+    cannot read it from an H5 file.
+
+    Args:
+        init_values: Initial value of the factors.
+        projection_dim: Number of channels.
+        **settings: As for every Keras layer.
+    """
+
+    def __init__(self, init_values: float, projection_dim: int, **settings):
+        super().__init__(**settings)
+        self.init_values, self.projection_dim = init_values, projection_dim
+
+    def build(self, input_shape: tuple) -> None:
+        """Creates the factors."""
+        self.gamma = self.add_weight(
+            (self.projection_dim,),
+            keras.initializers.Constant(self.init_values),
+            name="gamma",
+        )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Multiplies `(batch, ..., channels)` by the factors."""
+        return inputs * self.gamma
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Returns the shape of the inputs."""
+        return input_shape
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        own = {"init_values": self.init_values, "projection_dim": self.projection_dim}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="color_s4l")
 class Conv2D(layers.Conv2D):
     """A convolution with a faster gradient for small feature maps with many channels.
 

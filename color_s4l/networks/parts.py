@@ -1,7 +1,7 @@
 """Building blocks that several trunks share."""
 
-import re
-from collections.abc import Mapping
+import typing
+from collections.abc import Callable
 
 import keras
 from keras import layers
@@ -9,7 +9,10 @@ from keras import layers
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 from color_s4l.networks import structure
-from color_s4l.networks.layers import BatchNormalization
+from color_s4l.networks.layers import BatchNormalization, LayerScale
+
+# Name of a layer in `keras.applications` -> the layer that replaces it.
+OWN_LAYERS = {"BatchNormalization": BatchNormalization, "LayerScale": LayerScale}
 
 
 def scaled(filters: int, width: float) -> int:
@@ -83,7 +86,7 @@ def normalize_and_activate(features: Tensor, name: str, synchronized: bool) -> T
 
 def adapted(
     original: keras.Model,
-    names: Mapping[str, str],
+    name: Callable[[str], str],
     *,
     width: float,
     dropout: float,
@@ -92,28 +95,56 @@ def adapted(
     """Returns a trunk made from a model of `keras.applications`.
 
     The layers are built again with changed settings and connected as in the original,
-    so that width 1 has exactly the original's parameters.
+    so that width 1 has exactly the original's parameters, in the same order. The layers
+    of a `Sequential` become layers of the trunk. Operations such as `x + 3` become
+    layers, because Keras cannot read operations from H5 files.
 
     Args:
         original: A model built with `include_top=False, weights=None`.
-        names: Regular expression -> replacement, applied to the names of the layers.
+        name: Function from the name of a layer in the original to its new name.
         width: Factor on every number of filters.
         dropout: Drop rate of the last feature map.
         synchronized: Whether batch statistics are computed over all replicas.
     """
 
     def rebuilt(layer):
-        config = layer.get_config()
-        for pattern, replacement in names.items():
-            config["name"] = re.sub(pattern, replacement, config["name"])
+        if isinstance(layer, keras.Sequential):
+            return [rebuilt(each) for each in layer.layers]
+        if not isinstance(layer, layers.Layer):
+            return layer
+        config = {**layer.get_config(), "name": name(layer.name)}
         if "filters" in config:
             config["filters"] = scaled(config["filters"], width)
-        if isinstance(layer, layers.BatchNormalization):
+        kind = OWN_LAYERS.get(type(layer).__name__, type(layer))
+        if kind is BatchNormalization:
             config["synchronized"] = synchronized
-            return BatchNormalization.from_config(config)
-        return type(layer).from_config(config)
+        return kind.from_config(config)
 
-    model = keras.models.clone_model(original, clone_function=rebuilt)
+    def called(layer, *inputs, **settings):
+        if isinstance(layer, list):
+            (features,) = inputs
+            for each in layer:
+                features = each(features)
+            return features
+        if not isinstance(layer, layers.Layer):
+            return _as_layer(layer, name(layer.name), *inputs)
+        return layer(*inputs, **settings)
+
+    model = keras.models.clone_model(
+        original, clone_function=rebuilt, call_function=called
+    )
     last = list(structure.blocks(model))[-1]
     features = layers.Dropout(dropout, name=f"{last}_dropout")(model.outputs[0])
     return keras.Model(model.inputs[0], features, name="trunk")
+
+
+def _as_layer(
+    operation: keras.Operation, name: str, first: Tensor, second: typing.Any
+) -> Tensor:
+    """Applies a layer with the same result as `first + second` or `first * second`."""
+    kind = type(operation).__name__
+    if isinstance(second, keras.KerasTensor):
+        several = {"Add": layers.Add, "Multiply": layers.Multiply}
+        return several[kind](name=name)([first, second])
+    scale, offset = {"Add": (1.0, second), "Multiply": (second, 0.0)}[kind]
+    return layers.Rescaling(scale, offset, name=name)(first)

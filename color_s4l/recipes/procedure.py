@@ -24,7 +24,7 @@ from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.errors import InputError, suggestion, unknown
 from color_s4l.recipes.recipe import Recipe, Stage
 from color_s4l.registry import RECIPES, TERMS, load_plugins
-from color_s4l.settings import DataSettings, InputSettings, Run, part
+from color_s4l.settings import DataSettings, Run, part
 from color_s4l.terms.term import Term
 from color_s4l.training import inputs, results, session
 
@@ -124,7 +124,7 @@ def _begin(
     The directory is locked until `stack` is closed.
     """
     terms = terms_of([stage_run for _, stage_run in stages])
-    settings = part(run, InputSettings)
+    settings = run_settings.inputs_of(run)
     files = inputs.read_files(settings, colorizer=inputs.needs_colorizer(terms))
     if directory.config.exists():
         config = run_directory.read_config(directory)
@@ -307,6 +307,10 @@ def _stage_run(
         *(change for change in changes if change.partition(".")[0] in names),
         *own.get("set", ()),
     )
+    if values.get("init_from"):
+        values.setdefault("weights", None)  # the weights of the earlier stage are used
+    # One rate for all stages, although only some of them read `weights`.
+    values.setdefault("trunk_rate", run_settings.trunk_rate_of(run))
     values |= {"recipe": None, "stage": (), "resume": True}
     values["run_dir"] = str(folder / stage.name)
     return dataclasses.replace(run, **values)

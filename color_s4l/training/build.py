@@ -15,7 +15,6 @@ from color_s4l import data, methods
 from color_s4l.artifacts import cache
 from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.artifacts.run_directory import RunDirectory
-from color_s4l.backend import Tensor
 from color_s4l.data import Data, StepBatches
 from color_s4l.networks import TRUNKS, Network
 from color_s4l.networks.structure import freeze
@@ -27,8 +26,9 @@ from color_s4l.settings import (
     StepSettings,
 )
 from color_s4l.terms.term import Term
-from color_s4l.training.inputs import InitialWeights, Inputs
+from color_s4l.training.inputs import InitialWeights, Inputs, PretrainedWeights
 from color_s4l.training.learner import Learner, Plan
+from color_s4l.training.optimizers import create_optimizer
 from color_s4l.training.schedules import Schedule
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.colorized import colorized_images
@@ -76,7 +76,7 @@ def build_network(
     num_classes: int,
     *,
     synchronized: bool = False,
-    initial: InitialWeights | None = None,
+    initial: InitialWeights | PretrainedWeights | None = None,
 ) -> Network:
     """Returns the network before its first step, with its first blocks frozen.
 
@@ -257,15 +257,16 @@ def build_learner(
         preprocessing: A built layer.
         terms: The terms; the loss is their sum.
         batches: The step batches of the run.
-        step: The settings for flips, and the seed.
+        step: The settings of the augmentation, and the seed.
         optimization: Epochs, learning rate, schedule and weight decay.
         runtime: Settings for the compilation of the step.
     """
+    area = step.crop_area if step.crop == "random_resized" else None
     views = StepViews(
         names=methods.views_of(terms),
         preprocessing=preprocessing,
-        labeled=Augmentation(step.shift, step.hflip, step.noise),
-        unlabeled=Augmentation(step.shift, False, step.noise),
+        labeled=Augmentation(step.shift, step.hflip, step.noise, area),
+        unlabeled=Augmentation(step.shift, False, step.noise, area),
     )
     plan = Plan(
         groups=batches.groups,
@@ -276,7 +277,6 @@ def build_learner(
         weight_decay=optimization.weight_decay
         if optimization.optimizer != "adamw"
         else 0.0,
-        bias_rate=optimization.bias_rate,
         # XLA's matrix product, and so whitening, depends on the number of threads: a
         # run that is resumed in another process would differ.
         compiled_views=not preprocessing.zca,
@@ -286,63 +286,16 @@ def build_learner(
     schedule = Schedule(optimization, batches.steps_per_epoch)
     jit_compile = "auto" if runtime.jit_compile is None else runtime.jit_compile
     learner.compile(
-        optimizer=_optimizer(optimization, schedule),
+        optimizer=create_optimizer(
+            optimization, schedule, learner.trainable_variables, network.trunk
+        ),
         jit_compile=jit_compile,
         steps_per_execution=steps_per_execution(
             runtime.steps_per_execution, batches.steps_per_epoch
         ),
     )
-    learner.optimizer.build(learner.trainable_variables)
     learner.build_metrics(batches.batch(0))
     return learner
-
-
-def _optimizer(
-    settings: OptimizationSettings, schedule: Schedule
-) -> keras.optimizers.Optimizer:
-    if settings.optimizer == "adam":
-        return keras.optimizers.Adam(schedule)
-    if settings.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-        return optimizer
-    if settings.optimizer == "muon":
-        return Muon(schedule, momentum=settings.momentum)
-    return keras.optimizers.SGD(schedule, momentum=settings.momentum, nesterov=True)
-
-
-class Muon(keras.optimizers.Muon):
-    """Keras' Muon for the kernels of a trunk, and Adam for all other weights.
-
-    The kernel of a convolution is one matrix: positions and channels by filters, as in
-    airbench's version with Muon (Jordan 2024, https://github.com/KellerJordan/Muon).
-    Weight decay is part of the loss.
-
-    Args:
-        schedule: Learning-rate schedule.
-        momentum: Momentum, in [0, 1).
-    """
-
-    def __init__(self, schedule: Schedule, momentum: float):
-        super().__init__(
-            schedule, momentum=momentum, weight_decay=None, adam_weight_decay=None
-        )
-
-    def _should_use_adamw(self, variable):
-        return variable.name != "kernel" or len(variable.shape) != 4
-
-    def zeropower_via_newtonschulz5(self, x, steps):
-        """Returns the orthogonalised gradient of a kernel, in the kernel's shape."""
-        flat = super().zeropower_via_newtonschulz5(_matrix(x), steps)
-        return ops.reshape(flat, x.shape)
-
-    def lr_adjust(self, x):
-        """Returns the update, scaled by the size of the matrix."""
-        return ops.reshape(super().lr_adjust(_matrix(x)), x.shape)
-
-
-def _matrix(kernel: Tensor) -> Tensor:
-    return ops.reshape(kernel, (-1, kernel.shape[-1]))
 
 
 def adapt(trunk: keras.Model, preprocessing: Preprocessing, inputs: Inputs) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import logging
 import os
 import pathlib
@@ -17,7 +18,14 @@ from color_s4l.data import Data, Split
 from color_s4l.errors import InputError
 from color_s4l.networks import Network
 from color_s4l.networks.encoder import weights_of
-from color_s4l.settings import DataSettings, InputSettings, SplitSettings
+from color_s4l.registry import TRUNKS
+from color_s4l.settings import (
+    IMAGENET,
+    NO_WEIGHTS,
+    DataSettings,
+    InputSettings,
+    SplitSettings,
+)
 from color_s4l.terms.term import Term
 from color_s4l.views.step import COLORIZED
 from colorization import training
@@ -117,6 +125,56 @@ def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeig
 
 
 @dataclasses.dataclass(frozen=True)
+class PretrainedWeights:
+    """A file of weights that Keras wrote, loaded when a run starts.
+
+    A resumed run does not need the file of ImageNet weights: their digest is known, and
+    the trunk's weights are in the checkpoint.
+
+    Attributes:
+        network: Name of a trunk with the option `pretrained`.
+        source: "imagenet", or the path of a file.
+    """
+
+    network: str
+    source: str
+
+    @property
+    def _pretrained(self):
+        return TRUNKS.options(self.network)["pretrained"]
+
+    @functools.cached_property
+    def path(self) -> pathlib.Path:
+        """Path of the file; ImageNet weights are downloaded if they are not there.
+
+        Raises:
+            InputError: There is no such file, or it cannot be downloaded.
+        """
+        if self.source == IMAGENET:
+            return self._pretrained.imagenet.fetch()
+        path = pathlib.Path(self.source)
+        if not path.is_file():
+            raise InputError(f"There is no file of `weights` at {path}.")
+        return path
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Digest of the file, as hexadecimal digits."""
+        if self.source == IMAGENET:
+            return self._pretrained.imagenet.digest
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def assign_to(self, network: Network) -> None:
+        """Loads the weights into the trunk of a built network.
+
+        Raises:
+            InputError: The file is missing, damaged or belongs to another network.
+        """
+        self._pretrained.load(network.trunk, self.path)
+
+
+@dataclasses.dataclass(frozen=True)
 class InputFiles:
     """The input files of a run except the images; None for a file that is not used.
 
@@ -124,11 +182,13 @@ class InputFiles:
         colorizer: The colorizer of the setting `colorizer`.
         initial: The weights of the setting `init_from`.
         pseudo_labels: The content of the setting `pseudo_labels`.
+        weights: The file of the setting `weights`.
     """
 
     colorizer: Colorizer | None
     initial: InitialWeights | None
     pseudo_labels: data.PseudoLabels | None
+    weights: PretrainedWeights | None
 
     @property
     def digests(self) -> dict[str, str | None]:
@@ -137,6 +197,7 @@ class InputFiles:
             "colorizer": self.colorizer,
             "init_from": self.initial,
             "pseudo_labels": self.pseudo_labels,
+            "weights": self.weights,
         }
         return {name: file and file.digest for name, file in named.items()}
 
@@ -161,6 +222,9 @@ def read_files(settings: InputSettings, *, colorizer: bool) -> InputFiles:
         else None,
         initial or None,
         labels or None,
+        PretrainedWeights(settings.network, settings.weights)
+        if settings.weights != NO_WEIGHTS
+        else None,
     )
 
 
@@ -229,6 +293,8 @@ def read_inputs(
     if directory.config.exists():
         config = run_directory.read_config(directory)
         check_unchanged(inputs, files, config)
+    elif files.weights:
+        logger.info("weights    %s", files.weights.path)  # downloaded if necessary
     if isinstance(images, DataSettings):
         logger.info("reading    %s", images.dataset)
         images = data.load(images)

@@ -28,8 +28,6 @@ class Plan:
         num_examples: Number of unlabelled images.
         weight_decay: Factor on the sum of squares of the kernels. The published
             5e-4 is Keras' `l2(5e-4)`, whose gradient is 1e-3 times the weight.
-        bias_rate: Factor on the gradients of the biases of batch normalisation, which
-            under SGD is a factor on their learning rate.
         compiled_views: Whether XLA compiles the views on CPUs too.
         seed: Seed of all random draws in the step.
     """
@@ -39,7 +37,6 @@ class Plan:
     steps_per_epoch: int
     num_examples: int
     weight_decay: float
-    bias_rate: float
     compiled_views: bool
     seed: int
 
@@ -153,21 +150,6 @@ class Learner(backend.TrainStep, keras.Model):
     def _progress(self) -> Progress:
         steps = self.plan.epochs * self.plan.steps_per_epoch
         return Progress(self.optimizer.iterations, steps, self.plan.steps_per_epoch)
-
-    def scaled(self, gradients: Sequence) -> list:
-        """Returns gradients; those of batch normalisation's biases times `bias_rate`.
-
-        Args:
-            gradients: One for each of `trainable_variables`.
-        """
-        if self.plan.bias_rate == 1:
-            return list(gradients)
-        return [
-            self.plan.bias_rate * gradient if variable.name == "beta" else gradient
-            for gradient, variable in zip(
-                gradients, self.trainable_variables, strict=True
-            )
-        ]
 
     def after_update(self, outcome: Outcome) -> None:
         """Updates the state of every term."""

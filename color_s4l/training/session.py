@@ -21,7 +21,6 @@ from color_s4l.networks import TRUNKS, Network, inference_model
 from color_s4l.networks.structure import ALL
 from color_s4l.settings import (
     DataSettings,
-    InputSettings,
     Run,
     Settings,
     SplitSettings,
@@ -33,7 +32,7 @@ from color_s4l.training import inputs as run_inputs
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.feeding import Feed
-from color_s4l.training.inputs import InputFiles, Inputs
+from color_s4l.training.inputs import InputFiles, Inputs, PretrainedWeights
 from color_s4l.views.step import LABELED, TARGETS, UNLABELED
 
 logger = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ def train(
         return run_directory.read_result(directory)
     source = images or part(run, DataSettings)
     inputs = run_inputs.read_inputs(
-        source, part(run, SplitSettings), part(run, InputSettings), terms, directory
+        source, part(run, SplitSettings), run_settings.inputs_of(run), terms, directory
     )
     settings = resolve(run, terms, inputs.data.size)
     with contextlib.ExitStack() as stack:
@@ -123,6 +122,7 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     """
     run_settings.check(run)
     TRUNKS.entry(run.network)  # raises an error for an unknown name
+    run_settings.weights_of(run)  # raises an error for weights without a use
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     if run.balance and not any(term.class_weighted for term in terms):
         raise InputError(
@@ -219,7 +219,7 @@ def _prepare(
             image_shape,
             len(inputs.data.classes),
             synchronized=build.is_synchronized(settings.runtime.devices),
-            initial=inputs.files.initial,
+            initial=inputs.files.initial or _pretrained(inputs.files, directory),
         )
     _announce(settings, inputs, terms, network, directory)
     stack.enter_context(run_directory.created(directory))
@@ -257,6 +257,11 @@ def _prepare(
         classifier = inference_model(network, preprocessing)
     about = run_inputs.describe_colorizer(colorizer) if colorizer else None
     return Prepared(settings, inputs.data, batches, learner, classifier, about)
+
+
+def _pretrained(files: InputFiles, directory: RunDirectory) -> PretrainedWeights | None:
+    """Returns the weights of the setting `weights`; None if there is a checkpoint."""
+    return None if checkpoints.saved(directory.checkpoints) else files.weights
 
 
 def write_config(
@@ -337,8 +342,9 @@ def _announce(
 
 def _initial(settings: Settings) -> str:
     """Returns the loaded weights and the frozen blocks in words."""
-    source, blocks = settings.inputs.init_from, settings.model.freeze_blocks
-    text = f", weights of {source}" if source else ""
+    weights, blocks = settings.inputs.weights, settings.model.freeze_blocks
+    source = settings.inputs.init_from or weights
+    text = f", weights of {source}" if source != run_settings.NO_WEIGHTS else ""
     if not blocks:
         return text
     frozen = "all" if blocks == ALL else blocks
@@ -355,9 +361,15 @@ def _fit(
     learner, batches = prepared.learner, prepared.batches
     every = prepared.settings.evaluation.evaluate_every
     epochs = prepared.settings.optimization.epochs
+    found = checkpoints.saved(directory.checkpoints)
     complete = checkpoints.restore(learner, directory.checkpoints, split=batches.split)
     if complete:
         logger.info("resumed    after epoch %s of %s", complete, epochs)
+    elif prepared.settings.inputs.weights != run_settings.NO_WEIGHTS and found:
+        raise InputError(
+            f"No checkpoint in {directory.checkpoints} can be read: start again with "
+            "another `run_dir`."
+        )
     if complete >= epochs:
         return complete
     steps = batches.steps_per_epoch

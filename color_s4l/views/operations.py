@@ -70,7 +70,9 @@ def cropped(
 def _weights(size: int, start: Tensor, share: Tensor) -> Tensor:
     """Returns bilinear weights `(batch, new lines, old lines)` for rows or columns."""
     new = (ops.arange(size, dtype="float32") + 0.5) / size
-    place = (start[:, None] + share[:, None] * new) * size - 0.5
+    # Reshaped, not indexed with None, for the same reason as in `nearest`.
+    start, share = (ops.reshape(part, (-1, 1)) for part in (start, share))
+    place = (start + share * new) * size - 0.5
     place = ops.clip(place, 0, size - 1)
     old = ops.arange(size, dtype="float32")
     return ops.maximum(1 - ops.abs(place[:, :, None] - old), 0)

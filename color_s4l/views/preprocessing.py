@@ -18,6 +18,10 @@ CONTRAST_SCALE = 55.0
 SMALLEST_NORM = 1e-10
 ZCA_REGULARISATION = 0.1
 ZCA_EPSILON = 1e-10
+# Mean and standard deviation of red, green and blue in ImageNet's training images, for
+# values in [0, 1], as in `keras.applications.imagenet_utils` (mode "torch").
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 # Images per chunk: 4,096 images of 32 px are 50 MB as float32.
 CHUNK = 4096
 
@@ -104,7 +108,8 @@ class Preprocessing(keras.layers.Layer):
     Args:
         zca: Whether to whiten images after contrast normalisation.
         normalization: "contrast", or "channels": subtract the mean of each colour
-            channel over the training images and divide by the standard deviation.
+            channel over the training images and divide by the standard deviation; or
+            "imagenet": the same with the statistics of ImageNet's images.
         name: Name of the layer.
         dtype: Only float32 is accepted.
 
@@ -159,6 +164,10 @@ class Preprocessing(keras.layers.Layer):
         """
         if self.normalization == "channels":
             return (ops.cast(images, "float32") - self.mean) / self.deviation
+        if self.normalization == "imagenet":
+            mean = ops.convert_to_tensor(IMAGENET_MEAN, "float32")
+            deviation = ops.convert_to_tensor(IMAGENET_DEVIATION, "float32")
+            return (ops.cast(images, "float32") / 255 - mean) / deviation
         images = normalise_contrast(images)
         if not self.zca:
             return images

@@ -41,7 +41,7 @@ class StrongDraws(typing.NamedTuple):
         values: Float `(batch, 3)` in [0, 1): positions in the operations' ranges.
         square: Float `(batch, 3)` in [0, 1): row and column of the middle of the grey
             square, as shares of the side, and its side as a share of `LARGEST_SQUARE`.
-        weak: Shift, flip and noise, applied last.
+        weak: Shift or crop, flip and noise. A crop is applied first, the others last.
     """
 
     operations: Tensor
@@ -56,8 +56,9 @@ class Strong(Family):
 
     Sohn et al. 2020 (FixMatch), in the form of USB (Wang et al. 2022): three of the
     fourteen operations, each with a value uniform in its range; then a grey square with
-    a side of up to half the image's side. Both are applied to raw images. Differs from
-    USB: shift and flip come last instead of first.
+    a side of up to half the image's side. Both are applied to raw images. A crop is
+    made first, so that the square keeps its size. Differs from USB: shift and flip come
+    last.
     """
 
     def draw(self, seed: Seed, shape: Shape) -> StrongDraws:
@@ -72,8 +73,13 @@ class Strong(Family):
 
     def apply(self, batch: Arrays, draws: StrongDraws) -> Arrays:
         """Changes the raw images, then augments them like a weak view."""
-        images = randaugment(batch[UNLABELED], draws.operations, draws.values)
-        return {self.name: self.augmented(cutout(images, draws.square), draws.weak)}
+        images, weak = batch[UNLABELED], draws.weak
+        if weak.box is not None:
+            images = augmentation.crop(ops.cast(images, "float32"), weak.box)
+            # The operations expect whole numbers.
+            images, weak = ops.round(images), weak._replace(box=None)
+        images = randaugment(images, draws.operations, draws.values)
+        return {self.name: self.augmented(cutout(images, draws.square), weak)}
 
 
 def randaugment(images: Tensor, operations: Tensor, values: Tensor) -> Tensor:

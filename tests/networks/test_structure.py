@@ -239,3 +239,11 @@ def test_the_command_lists_the_trunks(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["nin", "1,005,312", "3,200", "225", "24"]
     assert lines[2].split() == ["wrn_28_2", "1,466,320", "3,616", "302", "106"]
+
+
+def test_the_command_says_why_a_trunk_has_no_numbers(monkeypatch, capsys):
+    name = "applications/mobilenetv3small"
+    monkeypatch.setattr(command, "TRUNKS", {name: TRUNKS[name]})
+    command.show(command.Options(width=0.5))
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith(f"{name} Expected --width to be 1")

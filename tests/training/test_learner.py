@@ -112,12 +112,3 @@ def test_adamw_decays_the_kernels_itself(make_learner):
     kernels = {id(kernel) for kernel in learner.network.kernels}
     for variable in learner.trainable_variables:
         assert optimizer._use_weight_decay(variable) == (id(variable) in kernels)
-
-
-def test_the_rate_of_biases_scales_their_gradients(make_learner):
-    learner, _ = make_learner(method="supervised", bias_rate=64.0)
-    ones = [keras.ops.ones(v.shape) for v in learner.trainable_variables]
-    found = learner.scaled(ones)
-    for variable, gradient in zip(learner.trainable_variables, found, strict=True):
-        expected = 64 if variable.name == "beta" else 1
-        assert (keras.ops.convert_to_numpy(gradient) == expected).all()

@@ -293,7 +293,6 @@ def test_alternating_flips_need_labelled_images_and_flips(base):
     for changes, text in (
         ({"method": "rotnet"}, "needs a method that reads labelled images"),
         ({"hflip": False}, "needs `hflip`"),
-        ({"bias_rate": 2.0, "optimizer": "adamw"}, "only be used with `optimizer`=sgd"),
     ):
         run = dataclasses.replace(
             base, **{"method": "supervised", "flip_order": "alternating", **changes}

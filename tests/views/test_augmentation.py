@@ -1,4 +1,4 @@
-"""Shift, flip and noise: the arithmetic by hand, the draws by their statistics."""
+"""Shift, crop, flip and noise: the arithmetic by hand, the draws by statistics."""
 
 import keras
 import numpy as np
@@ -53,6 +53,73 @@ def test_drawn_shifts_are_uniform_and_independent():
     pairs = np.bincount((shifts + 2) @ [5, 1], minlength=25) / 50_000
     # Standard deviation of a share: sqrt(0.04 * 0.96 / 50,000) = 0.0009.
     assert pairs == pytest.approx([0.04] * 25, abs=0.004)
+
+
+def test_boxes_by_hand():
+    positions = np.array(
+        [
+            [1, 0.5, 0.3, 0.9],  # the whole image
+            [0.25, 0.5, 0, 1],  # area 0.16 + 0.84 / 4 = 0.37
+            [0, 1, 0.5, 0.5],  # area 0.16, 4:3; in the middle
+            [1, 0, 0.5, 1],  # area 1, 3:4: as high as the image, not higher
+        ],
+        "float32",
+    )
+    found = numpy_of(augmentation.box(positions, 0.16))
+    side, height, width = 0.37**0.5, 0.4 * 0.75**0.5, 0.4 / 0.75**0.5
+    narrow = 0.75**0.5
+    expected = [
+        [0, 0, 1, 1],
+        [0, 1 - side, side, side],
+        [(1 - height) / 2, (1 - width) / 2, height, width],
+        [0, 1 - narrow, 1, narrow],
+    ]
+    assert found == pytest.approx(np.array(expected), abs=1e-6)
+
+
+def test_drawn_boxes_are_inside_and_have_at_least_the_smallest_area():
+    seed = keras.random.SeedGenerator(1)
+    boxes = numpy_of(augmentation.draw_box(seed, 20_000, 0.2))
+    top, left, height, width = boxes.T
+    assert boxes.min() >= 0
+    assert (top + height).max() <= 1 + 1e-6
+    assert (left + width).max() <= 1 + 1e-6
+    inside = (height < 1) & (width < 1)
+    areas, ratios = (height * width)[inside], (width / height)[inside]
+    assert areas.min() == pytest.approx(0.2, abs=0.001)
+    assert (ratios.min(), ratios.max()) == pytest.approx((0.75, 4 / 3), abs=0.002)
+    assert np.log(width / height).mean() == pytest.approx(0, abs=0.005)
+    # Uniform: half of the areas that fit in any shape are below their middle.
+    low = areas[areas < 0.7]
+    assert np.mean(low < 0.45) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_crop_of_the_whole_image_is_the_image():
+    images = np.random.default_rng(0).random((3, 7, 7, 3), dtype="float32")
+    whole = np.array([[0, 0, 1, 1]] * 3, "float32")
+    assert numpy_of(augmentation.crop(images, whole)) == pytest.approx(images, abs=1e-5)
+
+
+def test_a_crop_is_enlarged_bilinearly():
+    # The right half of the columns 0 8 16 24, enlarged twice: its pixels are at 16 and
+    # 24, the new ones at 14 (8 and 16 are mixed), 18, 22 and 24 (the edge).
+    row = np.array([0, 8, 16, 24], "float32")
+    images = np.tile(row[None, :, None], (1, 4, 1, 1)).reshape(1, 4, 4, 1)
+    box = np.array([[0, 0.5, 1, 0.5]], "float32")
+    found = numpy_of(augmentation.crop(images, box))[0, ..., 0]
+    assert found == pytest.approx(np.tile([14, 18, 22, 24], (4, 1)), abs=1e-4)
+
+
+def test_a_crop_replaces_the_shift():
+    cropping = Augmentation(shift=2, flip=True, noise=0.0, area=0.5)
+    draws = cropping.draw(keras.random.SeedGenerator(1), (4, 6, 6, 3))
+    assert draws.shift is None
+    assert numpy_of(draws.box).shape == (4, 4)
+    assert Augmentation().draw(keras.random.SeedGenerator(1), (4, 6, 6, 3)).box is None
+    images = np.random.default_rng(0).random((4, 6, 6, 3), dtype="float32")
+    expected = augmentation.flip(augmentation.crop(images, draws.box), draws.flip)
+    found = numpy_of(augmentation.apply(images, draws))
+    assert found == pytest.approx(numpy_of(expected))
 
 
 def test_half_of_the_images_are_flipped():

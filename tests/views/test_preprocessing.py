@@ -91,6 +91,16 @@ def test_channels_have_mean_0_and_deviation_1(images, monkeypatch):
     assert found.std(axis=0) == pytest.approx([1] * 3, rel=1e-4)
 
 
+def test_statistics_of_imagenet():
+    # Red: 255 * 0.485 is the mean, 255 * 0.229 the deviation; keras' mode "torch".
+    layer = Preprocessing(zca=False, normalization="imagenet")
+    image = np.array([[[[0, 128, 255]]]], "uint8")
+    found = keras.ops.convert_to_numpy(layer(image)).ravel()
+    expected = [-0.485 / 0.229, (128 / 255 - 0.456) / 0.224, (1 - 0.406) / 0.225]
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert layer.weights == []
+
+
 def test_a_channel_of_one_value_becomes_0():
     statistics = channel_statistics(np.full((2, 4, 4, 3), 9, "uint8"))
     assert statistics["deviation"].tolist() == [1, 1, 1]

@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from color_s4l import backend
 from color_s4l.errors import InputError
 from color_s4l.registry import PROXIES
+from color_s4l.views import augmentation
 from color_s4l.views.augmentation import Augmentation
-from color_s4l.views.preprocessing import Preprocessing
+from color_s4l.views.preprocessing import Preprocessing, normalise_contrast
 from color_s4l.views.proxies import GEOMETRIC
 from color_s4l.views.step import StepViews, view, view_names
 
@@ -138,8 +140,9 @@ def test_geometric_views_transformed_back_are_one_image(made):
 def test_every_family_draws_independently(made):
     _, draws = made
     # The last array of the proxy views' draws belongs to one of the random ones.
-    first = [keras.tree.flatten(parts)[-1] for parts in draws.values() if parts]
-    values = [numpy_of(array).ravel()[:4] for array in first]
+    flat = [keras.tree.flatten(parts) for parts in draws.values() if parts]
+    last = [[array for array in arrays if array is not None][-1] for arrays in flat]
+    values = [numpy_of(array).ravel()[:4] for array in last]
     assert len(np.unique(np.stack(values), axis=0)) == len(values)
 
 
@@ -166,6 +169,25 @@ def test_several_devices_share_the_draws_of_a_step(
         rows = COUNT[found.source] // B * found.copies
         expected = views[name][rows : 2 * rows]
         assert numpy_of(again[name]) == pytest.approx(expected, abs=1e-4), name
+
+
+def test_crops_of_all_views_by_hand_and_compiled(batch, image_views):
+    views = StepViews(
+        names=frozenset(image_views),
+        preprocessing=Preprocessing(zca=False),
+        labeled=Augmentation(flip=True, noise=0.0, area=0.3),
+        unlabeled=Augmentation(noise=0.0, area=0.3),
+    )
+    draws = drawn(views, batch)
+    made = {k: numpy_of(v) for k, v in views.apply(batch, draws).items()}
+    boxes = numpy_of(draws["unlabeled"].augmentation.box).reshape(-1, 4)
+    raw = batch["unlabeled"].reshape(-1, 16, 16, 3)
+    plain = normalise_contrast(raw)
+    expected = numpy_of(augmentation.crop(plain, boxes))
+    assert made["identity"] == pytest.approx(expected, abs=1e-4)
+    compiled = backend.compiled(views.apply)(batch, draws)
+    for name in image_views:
+        assert numpy_of(compiled[name]) == pytest.approx(made[name], abs=1e-2), name
 
 
 def test_only_named_views_are_made_and_drawn(batch, preprocessing):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l.views import strong
+from color_s4l.views import augmentation, strong
 from color_s4l.views.augmentation import Augmentation
 from color_s4l.views.operations import OPERATIONS, nearest
 from color_s4l.views.strong import CropDraws, Crops, Strong
@@ -48,6 +48,22 @@ def test_randaugment_applies_the_drawn_operations_in_their_order(small):
         for index, position in zip(chosen[number], values[number], strict=True):
             expected = one_operation(NAMES[index], expected, position)
         assert found[number] == pytest.approx(numpy_of(expected)[0])
+
+
+def test_a_crop_comes_before_the_operations(small):
+    images = small.images[::12]
+    views = family(Strong, noise=0.0, area=0.2)
+    draws = views.draw(keras.random.SeedGenerator(1), images.shape)
+    assert draws.weak.shift is None
+    cropped = np.round(numpy_of(augmentation.crop(images / 1.0, draws.weak.box)))
+    expected = strong.randaugment(cropped, draws.operations, draws.values)
+    expected = numpy_of(strong.cutout(expected, draws.square))
+    found = numpy_of(views.apply({"unlabeled": images}, draws)["view"])
+    assert found == pytest.approx(expected)
+    # The grey square of the first image has its full size: it was not enlarged.
+    whole = draws._replace(square=keras.ops.ones((len(images), 3)) * 0.5)
+    grey = numpy_of(views.apply({"unlabeled": images}, whole)["view"]) == strong.GREY
+    assert (grey.all(axis=-1).sum(axis=(1, 2)) >= 16).all()
 
 
 def test_cutout_covers_a_square_of_up_to_half_the_side():
