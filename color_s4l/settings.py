@@ -62,8 +62,10 @@ PRESETS: Mapping[str, Mapping[str, typing.Any]] = {
     },
 }
 
-# Fields that do not affect the result: paths, verbosity, resume.
-FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
+# Fields that do not affect the error of a run: paths, verbosity, resume, compare.
+FREE = frozenset(
+    {"run_dir", "resume", "compare", "verbosity", "steps_per_execution", "cache"}
+)
 # Fields that change the result only by rounding and, with several devices, by the draws
 # of dropout.
 ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
@@ -144,7 +146,8 @@ class TrainingSettings(DataSettings):
     width: Positive = option(1.0, "Factor on the number of filters of the trunk.")
     init_from: str | None = option(
         None,
-        "Run, model file or colorizer whose trunk weights are loaded at the start.",
+        "Run, model file or colorizer whose trunk weights are loaded at the start; "
+        "builtin: weights of the package.",
     )
     init_heads: bool = option(
         False, "Also load the heads of `init_from` that both runs have."
@@ -235,7 +238,9 @@ class Run(TrainingSettings):
     labels: Count | None = option(
         None, "Number of labelled images, balanced over the classes (default: all)."
     )
-    method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+vat.")
+    method: str = option(
+        "color_s4l", "Name of a method, a sum (color_s4l+vat), probe or knn."
+    )
     recipe: str | None = option(
         None, "Procedure of several stages, instead of a method (docs/methods.md)."
     )
@@ -247,6 +252,9 @@ class Run(TrainingSettings):
         None, "Run directory (default: runs/<settings>); must not exist yet."
     )
     resume: bool = option(False, "Continue after the last complete epoch of `run_dir`.")
+    compare: bool = option(
+        False, "Also train on the labels only, and compare the two errors."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -385,6 +393,11 @@ def preset(name: str, **changes: typing.Any) -> Run:
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return Run(**{**PRESETS[name], **changes})
+
+
+def pretrained(run: TrainingSettings) -> bool:
+    """Returns whether the trunk of a run starts from trained weights."""
+    return run.init_from is not None
 
 
 def is_digits(dataset: str) -> bool:

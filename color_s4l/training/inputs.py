@@ -8,10 +8,11 @@ import pathlib
 import typing
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 
 from color_s4l import data
-from color_s4l.artifacts import cache, models, run_directory
+from color_s4l.artifacts import builtin, cache, models, run_directory
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.data import Data, Split
 from color_s4l.errors import InputError
@@ -46,19 +47,25 @@ class InitialWeights:
         trunk: Weights and batch statistics of the trunk, in Keras' order.
         heads: Name -> kernel and bias; empty if only the trunk is used.
         fits: Settings that give a network of this shape, for error messages.
+        statistics: Mean and deviation of the colour channels with which the images were
+            normalised, as for `Preprocessing.set_statistics`; None if the weights were
+            not trained with `normalization`=channels.
     """
 
     source: str
     trunk: tuple[np.ndarray, ...]
     heads: dict[str, list[np.ndarray]]
     fits: str = "the `network` and `width` of that trunk"
+    statistics: dict[str, np.ndarray] | None = None
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the weights of the trunk and of the heads."""
+        """SHA-256 of the weights of the trunk and of the heads, and of `statistics`."""
         parts: list[str | np.ndarray] = [*self.trunk]
         for name in sorted(self.heads):
             parts += [name, *self.heads[name]]
+        for name, array in sorted((self.statistics or {}).items()):
+            parts += [name, array]
         return cache.digest(*parts)
 
     def assign_to(self, network: Network) -> None:
@@ -88,12 +95,13 @@ class InitialWeights:
 
 
 def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeights:
-    """Reads the trunk weights of a run, or the encoder weights of a colorizer.
+    """Reads the trunk weights of a run, of the package, or of a colorizer's encoder.
 
     Args:
         path: A run directory or a model file (.keras, .h5) of a classifier or of a
             colorizer. The weights of a colorizer are for the trunk `encoder` of the
-            same width.
+            same width. "builtin": the weights of the package; a file of this name is
+            "./builtin".
         heads: Whether to read the heads too; a colorizer has none.
 
     Returns:
@@ -102,6 +110,8 @@ def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeig
     Raises:
         InputError: The path does not exist or is not a model of this library.
     """
+    if path == builtin.NAME:
+        return _read_builtin(heads)
     file = pathlib.Path(path)
     if models.is_colorizer(file):
         colorizer = Colorizer.load(file)
@@ -113,7 +123,29 @@ def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeig
     model, _ = models.load(file)
     trunk = tuple(model.get_layer("trunk").get_weights())
     found = models.load_heads(models.heads_path(file)) if heads else {}
-    return InitialWeights(str(path), trunk, found)
+    statistics = None
+    preprocessing = model.get_layer("preprocessing")
+    if getattr(preprocessing, "normalization", None) == "channels":
+        statistics = {
+            name: keras.ops.convert_to_numpy(getattr(preprocessing, name))
+            for name in ("mean", "deviation")
+        }
+    return InitialWeights(str(path), trunk, found, statistics=statistics)
+
+
+def _read_builtin(heads: bool) -> InitialWeights:
+    if heads:
+        raise InputError(
+            f"`init_from`={builtin.NAME} has no heads: leave `init_heads` out."
+        )
+    found = builtin.read()
+    note = found.note
+    fits = (
+        f"`network`={note['network']}, `width`={note['width']:g} and "
+        f"`normalization`={note['normalization']}"
+    )
+    statistics = found.statistics or None
+    return InitialWeights(builtin.NAME, found.trunk, {}, fits, statistics)
 
 
 @dataclasses.dataclass(frozen=True)
