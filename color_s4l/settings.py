@@ -400,6 +400,21 @@ def pretrained(run: TrainingSettings) -> bool:
     return run.init_from is not None
 
 
+def with_method(run: Run, method: str, **changes: typing.Any) -> Run:
+    """Returns a run of another method with the same images, network and training.
+
+    The fields that belong to the first method have their defaults.
+
+    Args:
+        run: The run.
+        method: Name of the other method, or a sum.
+        **changes: Further fields of `Run`; they have priority.
+    """
+    own = ("recipe", "set", "stage", "pseudo_labels", "final_weights", "compare")
+    values = {name: getattr(Run, name) for name in own}
+    return dataclasses.replace(run, **{**values, "method": method, **changes})
+
+
 def is_digits(dataset: str) -> bool:
     """Returns whether the images are digits; flips and rotations change their class."""
     return dataset == "digits" or dataset.startswith("svhn")

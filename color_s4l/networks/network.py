@@ -49,21 +49,21 @@ class Network(keras.Model):
 
     Args:
         trunk: Model from preprocessed images to feature maps.
-        heads: Name -> number of outputs of a head, or a `Gate`:
-            `{"class": 10, "proxy": 7, "attention": attention}`.
+        heads: Name -> number of outputs of a head, or a layer from pooled features to
+            logits, or a `Gate`: `{"class": 10, "proxy": 7, "attention": attention}`.
         dropout: Drop rate of the pooled features before the class head.
         synchronized: Whether the gates' batch statistics are computed over all
             TensorFlow replicas.
 
     Attributes:
-        heads: Name -> dense layer.
+        heads: Name -> layer.
         gates: Name -> model.
     """
 
     def __init__(
         self,
         trunk: keras.Model,
-        heads: Mapping[str, int | Gate],
+        heads: Mapping[str, int | keras.layers.Layer | Gate],
         dropout: float,
         *,
         synchronized: bool = False,
@@ -73,14 +73,14 @@ class Network(keras.Model):
         self.gates = {
             name: gate(trunk.output_shape[1:], synchronized=synchronized)
             for name, gate in heads.items()
-            if callable(gate)
+            if not isinstance(gate, (int, layers.Layer))
         }
         self.pool = layers.GlobalAveragePooling2D(name="pool")
         self.dropout = layers.Dropout(dropout, name="class_dropout")
         self.heads = {
-            name: layers.Dense(size, name=name)
-            for name, size in heads.items()
-            if not callable(size)
+            name: layers.Dense(head, name=name) if isinstance(head, int) else head
+            for name, head in heads.items()
+            if name not in self.gates
         }
 
     def call(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:

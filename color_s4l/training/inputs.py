@@ -264,16 +264,26 @@ def read_inputs(
     if isinstance(images, DataSettings):
         logger.info("reading    %s", images.dataset)
         images = data.load(images)
-    indices = _split(images, split, directory)
+    indices = split_of(images, split, directory)
     labels = files.pseudo_labels
     targets = labels.of(images, indices.unlabeled) if labels else None
     return Inputs(images, indices, files, targets)
 
 
-def _split(
+def split_of(
     images: data.Data, settings: SplitSettings, directory: RunDirectory
 ) -> data.Split:
-    """Returns the split of the resumed run, of `split_file`, or drawn from the seed."""
+    """Returns the split of the resumed run, of `split_file`, or drawn from the seed.
+
+    Args:
+        images: The images.
+        settings: Settings of the split.
+        directory: The run directory; may not exist yet.
+
+    Raises:
+        InputError: The settings do not fit the images, or a file belongs to other
+            images.
+    """
     if directory.split.exists():
         return data.read_split(directory.split, images)
     if settings.split_file:

@@ -1,0 +1,96 @@
+"""Methods without training steps: a solver fits the class head to frozen features."""
+
+import logging
+import pathlib
+import re
+import time
+
+import keras
+import pandas as pd
+
+from color_s4l import data
+from color_s4l.artifacts import cache, models
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.networks import Network, inference_model
+from color_s4l.networks.network import CLASSES
+from color_s4l.probes import Solver
+from color_s4l.training import evaluation
+from color_s4l.training.evaluation import Evaluation
+from color_s4l.training.inputs import Inputs
+from color_s4l.views.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+
+def with_solved_head(
+    network: Network,
+    preprocessing: Preprocessing,
+    inputs: Inputs,
+    solver: Solver,
+    seed: int,
+) -> Network:
+    """Returns a network of the same trunk with a class head from a solver.
+
+    The features are those of the labelled images, without augmentation. They are
+    computed once and kept in the cache.
+
+    Args:
+        network: A built network without heads.
+        preprocessing: A built layer, with its statistics.
+        inputs: The images and the split.
+        solver: Fits the head.
+        seed: Seed of the solver.
+
+    Raises:
+        InputError: The solver cannot use the labels.
+    """
+    encoder = inference_model(network, preprocessing)
+    labeled = inputs.split.labeled
+    images = data.subset(inputs.data.images, labeled)
+    started = time.perf_counter()
+    parts = [_architecture(encoder), models.digest(encoder), data.content(images)]
+    features = cache.cached(
+        "features",
+        parts,
+        lambda: {"features": evaluation.probabilities(encoder, images)},
+    )["features"]
+    logger.info(
+        "features   %s of each of %s labelled images, ready after %.1f s",
+        features.shape[1],
+        f"{len(features):,}",
+        time.perf_counter() - started,
+    )
+    head = solver(features, inputs.data.labels[labeled], len(inputs.data.classes), seed)
+    solved = Network(network.trunk, {CLASSES: head}, dropout=0.0)
+    solved(keras.ops.zeros((1, *images.shape[1:])))
+    return solved
+
+
+def _architecture(encoder: keras.Model) -> str:
+    """Returns the configuration and the backend, for a cache key.
+
+    Keras numbers the inputs of the models of a process; the numbers are left out.
+    """
+    text = re.sub(r"input_layer(_\d+)?", "input_layer", encoder.to_json())
+    return f"{keras.backend.backend()} {text}"
+
+
+def write_log(
+    path: pathlib.Path, evaluation: Evaluation, images: int, seconds: float
+) -> None:
+    """Writes log.csv with one row: the solution counts as one epoch.
+
+    Args:
+        path: The file; replaced if it exists.
+        evaluation: Measures the errors.
+        images: Number of labelled images.
+        seconds: Time since the start of the run.
+    """
+    row = {
+        "epoch": 1,
+        "images_per_second": images / seconds,
+        "seconds": seconds,
+        **{name: measure() for name, measure in evaluation.measures().items()},
+    }
+    table = pd.DataFrame([row]).to_csv(index=False).encode()
+    write_atomically(path, lambda file: file.write(table))
