@@ -1,4 +1,4 @@
-"""Writes the package's weights from a finished run: python -m benchmarks.builtin RUN.
+r"""Writes the package's weights from a finished run: python -m benchmarks.builtin RUN.
 
 The run of the shipped weights:
 
