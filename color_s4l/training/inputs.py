@@ -85,13 +85,19 @@ class InitialWeights:
             )
         network.trunk.set_weights(self.trunk)
         for name in self.heads.keys() & network.heads.keys():
-            head, size = network.heads[name], len(self.heads[name][-1])
+            head, arrays = network.heads[name], self.heads[name]
+            size = arrays[-1].shape[-1]
             if size != head.units:
                 raise InputError(
                     f"`init_heads`: the head {name!r} of {self.source} has {size} "
                     f"classes; expected {head.units}."
                 )
-            head.set_weights(self.heads[name])
+            if [array.shape for array in arrays] != [w.shape for w in head.weights]:
+                raise InputError(
+                    f"`init_heads`: the head {name!r} of {self.source} is not a dense "
+                    "layer (`method`=knn): leave `init_heads` out."
+                )
+            head.set_weights(arrays)
 
 
 def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeights:

@@ -157,6 +157,12 @@ def test_predict_and_export_work(probed, small_dir, tmp_path):
     assert len(pd.read_csv(table)) == 32
 
 
+def test_neighbours_are_no_initial_head(probed, train_refuses):
+    start = {"init_from": str(probed("knn")), "init_heads": True}
+    text = "the head 'class' of .*knn is not a dense layer .--method=knn.: leave"
+    train_refuses(text, method="supervised", **start)
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
