@@ -97,8 +97,8 @@ def test_a_probe_needs_two_classes():
 
 
 def test_neighbours_vote_as_in_scikit_learn(monkeypatch, lines):
-    features, labels = draw(3, channels=4, each=8)[0][:, 1:], draw(3, each=8)[1]
-    features = features - features.mean(axis=0)
+    features, labels = draw(3, each=8)
+    features = (features - features.mean(axis=0)) / features.std(axis=0)
     monkeypatch.setattr(probes, "NEIGHBOURS", (4,))
     head = probes.nearest_neighbours(features, labels, 3, seed=1)
     assert "k = 4: leave-one-out error" in lines()

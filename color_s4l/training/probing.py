@@ -11,8 +11,9 @@ import pandas as pd
 from color_s4l import data
 from color_s4l.artifacts import cache, models
 from color_s4l.artifacts.files import write_atomically
-from color_s4l.networks import Network, inference_model
-from color_s4l.networks.network import CLASSES
+from color_s4l.backend import Tensor
+from color_s4l.networks import Network
+from color_s4l.networks.network import CLASSES, ENCODER
 from color_s4l.probes import Solver
 from color_s4l.training import evaluation
 from color_s4l.training.evaluation import Evaluation
@@ -20,6 +21,37 @@ from color_s4l.training.inputs import Inputs
 from color_s4l.views.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
+
+
+class Encoder(keras.Model):
+    """A model from raw images to pooled features.
+
+    It is no functional model: the preprocessing may belong to one functional model
+    only, because test-time augmentation cuts the classifier behind it.
+
+    Args:
+        network: A built network.
+        preprocessing: A built layer.
+    """
+
+    def __init__(self, network: Network, preprocessing: Preprocessing):
+        super().__init__(name=ENCODER)
+        self.network, self.preprocessing = network, preprocessing
+
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
+        """Maps uint8 `(batch, height, width, 3)` to float `(batch, channels)`."""
+        return self.network(self.preprocessing(images))["pooled"]
+
+    @property
+    def architecture(self) -> str:
+        """The configurations of all layers and the backend, for a cache key.
+
+        Keras numbers the inputs of a process's models; the numbers are left out.
+        """
+        trunk = re.sub(
+            r"input_layer(_\d+)?", "input_layer", self.network.trunk.to_json()
+        )
+        return f"{keras.backend.backend()} {self.preprocessing.get_config()} {trunk}"
 
 
 def with_solved_head(
@@ -44,11 +76,11 @@ def with_solved_head(
     Raises:
         InputError: The solver cannot use the labels.
     """
-    encoder = inference_model(network, preprocessing)
+    encoder = Encoder(network, preprocessing)
     labeled = inputs.split.labeled
     images = data.subset(inputs.data.images, labeled)
     started = time.perf_counter()
-    parts = [_architecture(encoder), models.digest(encoder), data.content(images)]
+    parts = [encoder.architecture, models.digest(encoder), data.content(images)]
     features = cache.cached(
         "features",
         parts,
@@ -64,15 +96,6 @@ def with_solved_head(
     solved = Network(network.trunk, {CLASSES: head}, dropout=0.0)
     solved(keras.ops.zeros((1, *images.shape[1:])))
     return solved
-
-
-def _architecture(encoder: keras.Model) -> str:
-    """Returns the configuration and the backend, for a cache key.
-
-    Keras numbers the inputs of the models of a process; the numbers are left out.
-    """
-    text = re.sub(r"input_layer(_\d+)?", "input_layer", encoder.to_json())
-    return f"{keras.backend.backend()} {text}"
 
 
 def write_log(
