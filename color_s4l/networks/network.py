@@ -70,14 +70,14 @@ class Network(keras.Model):
     ):
         super().__init__(name="network")
         self.trunk = trunk
-        self.gates = {
+        self.gates: dict[str, keras.Model] = {
             name: gate(trunk.output_shape[1:], synchronized=synchronized)
             for name, gate in heads.items()
             if not isinstance(gate, (int, layers.Layer))
         }
         self.pool = layers.GlobalAveragePooling2D(name="pool")
         self.dropout = layers.Dropout(dropout, name="class_dropout")
-        self.heads = {
+        self.heads: dict[str, keras.layers.Layer] = {
             name: layers.Dense(head, name=name) if isinstance(head, int) else head
             for name, head in heads.items()
             if name not in self.gates

@@ -259,14 +259,14 @@ def _cross_validated(
         data.save_split(split, images, folder / "split.csv")
         for run, name, found in zip(runs, ("run", BASELINE), wrong, strict=True):
             logger.info("\nfold       %s of %s: %s", number, len(folds), name)
-            one = dataclasses.replace(
-                run,
+            changes: dict[str, typing.Any] = {
                 **SPLIT_BY_FILE,
-                split_file=str(folder / "split.csv"),
-                run_dir=str(folder / name),
-                resume=True,
-                compare=False,
-            )
+                "split_file": str(folder / "split.csv"),
+                "run_dir": str(folder / name),
+                "resume": True,
+                "compare": False,
+            }
+            one = dataclasses.replace(run, **changes)
             train(one, images, shared_process=True)
             model, about = models.load(_directory_of(one).model())
             if not about.classes:
