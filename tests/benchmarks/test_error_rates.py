@@ -121,7 +121,7 @@ def test_each_stage_is_a_row_on_request(complete, words):
 
 
 def test_reasons_of_failures_are_printed_at_the_end(words, capsys, monkeypatch):
-    def fails(run, *others):
+    def fails(run, *others, **more):
         if run.seed == 12:
             raise ZeroDivisionError("a bug\nof ours")
         raise InputError("`labels` are wrong.")
