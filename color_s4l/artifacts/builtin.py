@@ -1,4 +1,6 @@
-"""The weights of the package: a small trunk trained on CIFAR-100 (`init_from`=builtin).
+"""The weights of the package: a small trunk trained on CIFAR-100.
+
+A run starts from them if its setting `init_from` is "builtin".
 
 One NPZ file: the weights of the trunk in Keras' order (`trunk/000`, ...), the
 statistics of the preprocessing (`statistics/mean`, ...), and a note as JSON text.

@@ -49,7 +49,7 @@ class InitialWeights:
         fits: Settings that give a network of this shape, for error messages.
         statistics: Mean and deviation of the colour channels with which the images were
             normalised, as for `Preprocessing.set_statistics`; None if the weights were
-            not trained with `normalization`=channels.
+            not trained with the normalisation "channels".
     """
 
     source: str
