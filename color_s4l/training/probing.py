@@ -103,17 +103,22 @@ def write_log(
 ) -> None:
     """Writes log.csv with one row: the solution counts as one epoch.
 
+    The test error is not measured here: without epochs to choose from, it would be the
+    error in result.json.
+
     Args:
         path: The file; replaced if it exists.
         evaluation: Measures the errors.
         images: Number of labelled images.
         seconds: Time since the start of the run.
     """
+    measures = evaluation.measures()
+    measures.pop("test_error", None)
     row = {
         "epoch": 1,
         "images_per_second": images / seconds,
         "seconds": seconds,
-        **{name: measure() for name, measure in evaluation.measures().items()},
+        **{name: measure() for name, measure in measures.items()},
     }
     table = pd.DataFrame([row]).to_csv(index=False).encode()
     write_atomically(path, lambda file: file.write(table))
