@@ -1,8 +1,9 @@
 """The main job on the built-in drawings, in minutes: python -m benchmarks.demo.
 
 Trains a colorizer, then four methods with few labels: on the labelled images only, with
-the proxy tasks of SESEMI and of Color-S4L, and with the method `fast`. Prints the table
-of error rates, and writes pictures and a report of the runs. `make demo` runs it.
+the proxy tasks of SESEMI and of Color-S4L, and with the method `fast`. If the package
+has its built-in weights, a probe of this trunk is added. Prints the table of error
+rates, and writes pictures and a report of the runs. `make demo` runs it.
 """
 
 import dataclasses

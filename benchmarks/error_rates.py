@@ -10,14 +10,22 @@ from tqdm import tqdm
 from benchmarks import origin, work
 from color_s4l import command_line, fields
 from color_s4l.fields import AtLeast, OneOf, option
-from color_s4l.settings import PRESETS, Run, TrainingSettings
+from color_s4l.settings import (
+    PRESETS,
+    Run,
+    TrainingSettings,
+    pretrained,
+    with_method,
+)
 
 _DESCRIPTION = """Trains every method and recipe with every network, number of labels
 and seed, and writes tables of the error rates (.csv, .md, .tex) and a plot (.png).
 Complete runs are not trained again; interrupted runs are resumed. A run that fails
 does not stop the other runs; the reason is printed at the end (exit code 1). Each run
 only gets the values of --set and --stage that belong to its terms and stages. A recipe
-that continues the run of --init_from (refine) needs its own command.
+that continues the run of --init_from (refine) needs its own command. A row with the
+method `probe` shows the error of the frozen trunk that the runs start from; for runs
+from random weights, it is the trunk of the package (--init_from=builtin).
 
   python -m benchmarks.error_rates --labels=100 --methods=supervised,color_s4l
   python -m benchmarks.error_rates --labels=100 --recipes=moam,alternating
@@ -45,6 +53,9 @@ class ErrorRates(TrainingSettings):
     )
     recipes: str = option("", "Comma-separated; in addition to --methods, if given.")
     stages: bool = option(False, "Also write a row for each stage of a recipe.")
+    probe: bool = option(
+        True, "Also probe the trunk of --init_from, or the built-in weights."
+    )
     networks: str = option("convnet", "Comma-separated.")
     seeds: str = option("1,5,10,15", "Comma-separated; default: as in the report.")
     runs: str = option("runs", "Directory of the run directories.")
@@ -130,9 +141,41 @@ def _runs(flags: ErrorRates) -> list[Run]:
         recipes=flags.recipes,
         seeds=flags.seeds,
     )
+    if flags.probe:
+        runs += _probes(runs)
     for run in runs:
         check(run)
     return runs
+
+
+def _probes(runs: Sequence[Run]) -> list[Run]:
+    """Returns the probes to be shown beside the runs, which contain no probe yet."""
+    from color_s4l.artifacts.tables import PROBE
+
+    if any(run.method == PROBE for run in runs):
+        return []
+    return list(dict.fromkeys(probe for run in runs if (probe := _probe_of(run))))
+
+
+def _probe_of(run: Run) -> Run | None:
+    """Returns the probe of the trunk that a run starts from.
+
+    A run from random weights has the probe of the built-in weights; None if this
+    installation has no such weights.
+    """
+    from color_s4l.artifacts import builtin
+    from color_s4l.artifacts.tables import PROBE
+
+    changes: dict[str, Any] = {"init_heads": False, "balance": False, "devices": 1}
+    changes["flip_order"] = "random"
+    if not pretrained(run):
+        if not builtin.exists():
+            return None
+        note = builtin.read().note
+        names = ("network", "width", "normalization")
+        changes |= {**{name: note[name] for name in names}, "init_from": builtin.NAME}
+        changes["zca"] = None
+    return with_method(run, PROBE, **changes)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -65,10 +65,16 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
             for column, name in _MEASURES.items()
         }
         first = {"data set": row["dataset"], "labels": f"{row['labels']:,}"}
-        first |= {"method": row["name"], "network": row["network"]}
+        first |= {"method": row["name"], "network": _network(row)}
         lines.append({**first, **numbers, **row[["published", "differs"]]})
     shown = pd.DataFrame(lines)
     return shown.loc[:, ~shown.isin(["–", ""]).all()]
+
+
+def _network(row: pd.Series) -> str:
+    """Returns the name of the trunk and, if it has any, of its initial weights."""
+    source = json.loads(row["settings"]).get("init_from")
+    return f"{row['network']} ({source})" if source else row["network"]
 
 
 def _name(row: pd.Series) -> str:
@@ -174,7 +180,8 @@ def write(rows: pd.DataFrame, path: pathlib.Path) -> str:
         if name in rows and rows[name].notna().any()
     }
     text = shown.to_markdown(index=False, disable_numparse=True)
-    lines = ["# Error rates", "", CAPTION, "", text, ""]
+    probe = [f"**{sentence}**\n" for sentence in tables.won_by_probe(rows)]
+    lines = ["# Error rates", "", *probe, CAPTION, "", text, ""]
     lines += [f"* {name}: {value}" for name, value in facts.items()]
     markdown = "\n".join(lines) + "\n"
     origin.write_text(path.with_suffix(".md"), markdown)

@@ -1,4 +1,7 @@
-"""Methods: named sums of terms, and their hyper-parameters."""
+"""Methods: named sums of terms, and their hyper-parameters.
+
+A method can have a solver instead of terms (`color_s4l.probes`).
+"""
 
 import dataclasses
 import itertools
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 from color_s4l.errors import InputError, unknown
 from color_s4l.fields import with_text
 from color_s4l.networks.network import Gate, Readout
+from color_s4l.probes import Solver, logistic_regression, nearest_neighbours
 from color_s4l.registry import METHODS, TERMS, register_method
 from color_s4l.terms.adaptive import AdaMatch, AlignedFixMatch, FreeMatch, SoftMatch
 from color_s4l.terms.attention import AttentionDistance
@@ -76,6 +80,9 @@ register_method("s4l_vat", (Supervised(), _S4L_VAT, JointPass()))
 register_method("s4l_vat_entmin", (Supervised(), _S4L_VAT, _S4L_ENTROPY, JointPass()))
 # For runs of some thousand steps (`settings.PRESETS`).
 register_method("fast", (Supervised(), FreeMatch(decay=0.99), Polyak(half_life=0.3)))
+# Frozen features: no terms and no training steps.
+register_method("probe", (), solver=logistic_regression)
+register_method("knn", (), solver=nearest_neighbours)
 # Stages of recipes.
 register_method("proxies", (Proxies(tasks=COLOR_S4L),))
 register_method("colorization", (Colorization(),))
@@ -129,8 +136,10 @@ def terms_of(
     Raises:
         InputError: A method, term or field does not exist; a value is of the wrong
             type or outside its range; a term occurs twice with different fields; or
-            two terms need different heads of the same name.
+            two terms need different heads of the same name. Or a method with a solver
+            is a part of a sum.
     """
+    solver_of(method)  # raises an error for a sum
     terms = [_with_bn_stats(term, bn_stats) for term in _summands(method)]
     for change in changes:
         terms = _changed(terms, change)
@@ -142,6 +151,24 @@ def terms_of(
     return unique
 
 
+def solver_of(method: str) -> Solver | None:
+    """Returns the solver of a method; None for a sum of terms.
+
+    Raises:
+        InputError: A method with a solver is a part of a sum.
+    """
+    names = method.split("+")
+    solved = [n for n in names if n in METHODS and "solver" in METHODS.options(n)]
+    if not solved:
+        return None
+    if len(names) > 1:
+        raise InputError(
+            f"`method`={method}: {solved[0]} cannot be a part of a sum, because it has "
+            "no loss."
+        )
+    return METHODS.options(method)["solver"]
+
+
 def term_names(method: str) -> set[str]:
     """Returns the names of the terms of a method or of a sum of methods.
 
@@ -149,6 +176,19 @@ def term_names(method: str) -> set[str]:
         InputError: A method does not exist.
     """
     return {TERMS.name_of(type(term)) for term in _summands(method)}
+
+
+def changes_of(term: Term) -> list[str]:
+    """Returns the fields of a term that differ from its defaults, as TERM.FIELD=VALUE.
+
+    `terms_of` with the name of the term and these changes returns the same term.
+    """
+    name = TERMS.name_of(type(term))
+    return [
+        f"{name}.{field.name}={_text(getattr(term, field.name))}"
+        for field in dataclasses.fields(term)
+        if getattr(term, field.name) != field.default
+    ]
 
 
 def heads_of(

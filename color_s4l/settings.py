@@ -80,17 +80,22 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("image_size", "labels_csv", "test_fraction", "resize", "cache", "unlabeled"),
         *("labeled_only", "validation", "split_file", "balance"),
     ),
-    "Method": ("set", "recipe", "stage", "pseudo_labels", "bn_stats", "plugins"),
+    "Method": (
+        *("set", "recipe", "stage", "pseudo_labels", "bn_stats", "compare"),
+        "plugins",
+    ),
     "Network": (
-        *("width", "init_from", "init_heads", "freeze_blocks", "dropout"),
+        *("width", "weights", "init_from", "init_heads", "freeze_blocks", "dropout"),
         *("trunk_dropout", "dtype_policy"),
     ),
     "Images and augmentation": (
-        *("normalization", "zca", "shift", "noise", "hflip", "flip_order"),
+        *("normalization", "zca", "crop", "crop_area", "shift", "noise", "hflip"),
+        "flip_order",
     ),
     "Optimisation": (
         *("batch_size", "labeled_batch", "learning_rate", "schedule", "milestones"),
-        *("warmup_epochs", "optimizer", "momentum", "bias_rate", "weight_decay"),
+        *("warmup_epochs", "optimizer", "momentum", "bias_rate", "trunk_rate"),
+        "weight_decay",
         *("devices", "jit_compile", "steps_per_execution", "deterministic"),
     ),
     "Evaluation and output": (
@@ -99,8 +104,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
-# Fields that do not affect the result: paths, verbosity, resume.
-FREE = frozenset({"run_dir", "resume", "verbosity", "steps_per_execution", "cache"})
+# Fields that do not affect the error of a run: paths, verbosity, resume, compare.
+FREE = frozenset(
+    {"run_dir", "resume", "compare", "verbosity", "steps_per_execution", "cache"}
+)
 # Fields that change the result only by rounding and, with several devices, by the draws
 # of dropout.
 ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
@@ -187,7 +194,8 @@ class TrainingSettings(DataSettings):
     )
     init_from: str | None = option(
         None,
-        "Run, model file or colorizer whose trunk weights are loaded at the start.",
+        "Run, model file or colorizer whose trunk weights are loaded at the start; "
+        "builtin: weights of the package.",
     )
     init_heads: bool = option(
         False, "Also load the heads of `init_from` that both runs have."
@@ -300,7 +308,9 @@ class Run(TrainingSettings):
     labels: Count | None = option(
         None, "Number of labelled images, balanced over the classes (default: all)."
     )
-    method: str = option("color_s4l", "Name of a method, or a sum: color_s4l+vat.")
+    method: str = option(
+        "color_s4l", "Name of a method, a sum (color_s4l+vat), probe or knn."
+    )
     recipe: str | None = option(
         None, "Procedure of several stages, instead of a method (docs/methods.md)."
     )
@@ -312,6 +322,9 @@ class Run(TrainingSettings):
         None, "Run directory (default: runs/<settings>); must not exist yet."
     )
     resume: bool = option(False, "Continue after the last complete epoch of `run_dir`.")
+    compare: bool = option(
+        False, "Also train on the labels only, and compare the two errors."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -460,6 +473,26 @@ def preset(name: str, **changes: typing.Any) -> Run:
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     return Run(**{**PRESETS[name], **changes})
+
+
+def pretrained(run: Run) -> bool:
+    """Returns whether the trunk of a run starts from trained weights."""
+    return run.init_from is not None or weights_of(run) != NO_WEIGHTS
+
+
+def with_method(run: Run, method: str, **changes: typing.Any) -> Run:
+    """Returns a run of another method with the same images, network and training.
+
+    The fields that belong to the first method have their defaults.
+
+    Args:
+        run: The run.
+        method: Name of the other method, or a sum.
+        **changes: Further fields of `Run`; they have priority.
+    """
+    own = ("recipe", "set", "stage", "pseudo_labels", "final_weights", "compare")
+    values = {name: getattr(Run, name) for name in own}
+    return dataclasses.replace(run, **{**values, "method": method, **changes})
 
 
 def is_digits(dataset: str) -> bool:

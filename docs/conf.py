@@ -60,27 +60,29 @@ class Registered(SphinxDirective):
         kind = self.arguments[0]
         found = getattr(registry, kind.upper())
         describe = {"methods": _method, "trunks": _trunk}.get(kind, _record)
-        lines = [f"* `{name}`: {describe(value)}" for name, value in found.items()]
+        lines = [f"* `{name}`: {describe(found.entry(name))}" for name in found]
         return self.parse_text_to_nodes("\n".join(lines))
 
 
-def _method(terms):
+def _method(entry):
     from color_s4l.registry import TERMS
 
+    if "solver" in entry.options:
+        return inspect.getdoc(entry.options["solver"]).partition("\n")[0]
     words = []
-    for term in terms:
+    for term in entry.value:
         changed = _fields(term, all_of_them=False)
         name = f"`{TERMS.name_of(type(term))}`"
         words.append(f"{name} ({changed})" if changed else name)
     return " + ".join(words)
 
 
-def _trunk(build):
-    return inspect.getdoc(inspect.getmodule(build)).partition("\n")[0]
+def _trunk(entry):
+    return inspect.getdoc(inspect.getmodule(entry.value)).partition("\n")[0]
 
 
-def _record(value):
-    instance = value()
+def _record(entry):
+    instance = entry.value()
     summary = inspect.getdoc(type(instance)).partition("\n")[0]
     return f"{summary} {_fields(instance)}"
 

@@ -20,7 +20,7 @@ LEVELS = (
     ("data",),
     ("views",),
     ("networks",),
-    ("terms",),
+    ("terms", "probes"),
     ("methods",),
     ("artifacts",),
     ("training",),

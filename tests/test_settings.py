@@ -157,3 +157,17 @@ def test_images_and_plug_ins_may_have_been_moved():
         for folder in ("one", "other")
     )
     assert settings.differences(one, other) == ""
+
+
+def test_another_method_has_the_same_images_and_no_settings_of_the_first():
+    run = Run(
+        method="fast",
+        set=("freematch.decay=0.5",),
+        final_weights="average",
+        labels=40,
+        init_from="builtin",
+    )
+    found = settings.with_method(run, "probe", batch_size=8)
+    assert found == Run(method="probe", labels=40, init_from="builtin", batch_size=8)
+    assert settings.pretrained(found)
+    assert not settings.pretrained(Run())

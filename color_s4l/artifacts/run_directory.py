@@ -264,6 +264,8 @@ def read_result(directory: RunDirectory) -> Result:
             check_names(result[name], ("epoch", "error", "note"))
         for errors in result.get("further", {}).values():
             check_names(errors, ("error", "error_augmented"))
+        if "compared" in result:
+            check_names(result["compared"], ("sentence",))
         for stage in result.get("stages", ()):
             check_names(stage, ("stage", "error", "unlabeled"))
         return result

@@ -29,6 +29,8 @@ SETTINGS = [
     "epochs",
     "batch_size",
 ]
+# The method that all other methods are compared with.
+PROBE = "probe"
 MEASURES = (
     *("error", "error_augmented", "top5_error"),
     *("averaged_error", "best_error"),
@@ -185,6 +187,27 @@ def _of_group(group: pd.DataFrame) -> pd.Series:
         spread[f"{name}_std"] = values.std(skipna=False)
     seeds = ",".join(str(seed) for seed in group["seed"])
     return pd.Series({**first, "n": len(group), "seeds": seeds, **spread})
+
+
+def won_by_probe(table: pd.DataFrame) -> list[str]:
+    """Returns a sentence for each group of runs in which a probe has the lowest error.
+
+    Args:
+        table: Result of `rows`. A group has one data set and one number of labels.
+    """
+    sentences = []
+    means = summary(table).astype({"error": float}).dropna(subset=["error"])
+    for (dataset, labels), group in means.groupby(["dataset", "labels"], sort=False):
+        is_probe = group["method"] == PROBE
+        probe, others = group[is_probe]["error"], group[~is_probe]["error"]
+        if len(probe) and len(others) and probe.min() < others.min():
+            best = group.loc[others.idxmin(), "method"]
+            sentences.append(
+                f"The probe wins on {dataset} with {labels:,} labels: frozen features "
+                f"and logistic regression have {probe.min():.2f} % error, and the best "
+                f"other method ({best}) has {others.min():.2f} %."
+            )
+    return sentences
 
 
 def spread(mean: float, deviation: float | None, n: int | None = None) -> str:

@@ -62,14 +62,14 @@ class Network(keras.Model):
 
     Args:
         trunk: Model from preprocessed images to feature maps.
-        heads: Name -> number of outputs of a head, a `Gate`, or a `Readout`:
-            `{"class": 10, "proxy": 7, "attention": attention}`.
+        heads: Name -> number of outputs of a head, a layer from pooled features to
+            logits, a `Gate`, or a `Readout`: `{"class": 10, "attention": attention}`.
         dropout: Drop rate of the pooled features before the class head.
         synchronized: Whether the gates' batch statistics are computed over all
             TensorFlow replicas.
 
     Attributes:
-        heads: Name -> dense layer.
+        heads: Name -> layer.
         gates: Name -> model.
         readouts: Name -> model from hypercolumns; not used by `call`.
     """
@@ -77,29 +77,29 @@ class Network(keras.Model):
     def __init__(
         self,
         trunk: keras.Model,
-        heads: Mapping[str, int | Gate | Readout],
+        heads: Mapping[str, int | keras.layers.Layer | Gate | Readout],
         dropout: float,
         *,
         synchronized: bool = False,
     ):
         super().__init__(name="network")
         self.trunk = trunk
-        self.gates = {
+        self.gates: dict[str, keras.Model] = {
             name: gate(trunk.output_shape[1:], synchronized=synchronized)
             for name, gate in heads.items()
-            if callable(gate)
+            if not isinstance(gate, (int, layers.Layer))
         }
         self.pool = layers.GlobalAveragePooling2D(name="pool")
         self.dropout = layers.Dropout(dropout, name="class_dropout")
-        self.heads = {
-            name: layers.Dense(size, name=name)
-            for name, size in heads.items()
-            if isinstance(size, int)
-        }
         self.readouts = {
             name: head.build(sum(stage.output_shape[-1] for stage in self.stages))
             for name, head in heads.items()
             if isinstance(head, Readout)
+        }
+        self.heads: dict[str, keras.layers.Layer] = {
+            name: layers.Dense(head, name=name) if isinstance(head, int) else head
+            for name, head in heads.items()
+            if name not in self.gates and name not in self.readouts
         }
 
     def call(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from color_s4l.artifacts import run_directory
 from color_s4l.artifacts.files import save_atomically, write_json
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.errors import InputError, suggestion, unknown
+from color_s4l.recipes import comparison
 from color_s4l.recipes.recipe import Recipe, Stage
 from color_s4l.registry import RECIPES, TERMS, load_plugins
 from color_s4l.settings import DataSettings, Run, part
@@ -37,7 +38,7 @@ _FLAGS = [field.name for field in dataclasses.fields(Run)]
 # Settings that all stages share: the images, which are read once, the directory, ...
 _SHARED = (
     *(field.name for field in dataclasses.fields(DataSettings)),
-    *("run_dir", "resume", "recipe", "stage", "plugins"),
+    *("run_dir", "resume", "recipe", "stage", "plugins", "compare"),
 )
 # Placeholder for an unknown directory: paths inside it are not opened.
 _NOWHERE = pathlib.Path()
@@ -59,7 +60,8 @@ def fit(
     Returns:
         The content of result.json: the path `run_dir`, `error` in percent, and so on.
         For a recipe: the result of the last stage, and the results of all stages in
-        `stages`. A run that is complete is not run again.
+        `stages`; with `run.compare`, the comparison in `compared`. A run that is
+        complete is not run again.
 
     Raises:
         InputError: A setting is wrong, the run directory exists, or the loss is not
@@ -68,9 +70,24 @@ def fit(
     load_plugins(run.plugins)
     if data is not None:
         run = dataclasses.replace(run, dataset=data.name)
+    if not run.compare:
+        return _train(run, data, callbacks)
+    check(run)
+    comparison.check(run, terms_of([run]) if run.recipe is None else None)
+    return comparison.compared(run, data, callbacks, _train)
+
+
+def _train(
+    run: Run,
+    images: data.Data | None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    *,
+    shared_process: bool = False,
+) -> Result:
+    """Trains one run or a recipe, without comparison."""
     if run.recipe is None:
-        return session.train(run, data, callbacks)
-    return _fit_recipe(run, data, callbacks)
+        return session.train(run, images, callbacks, shared_process=shared_process)
+    return _fit_recipe(run, images, callbacks)
 
 
 def _fit_recipe(
@@ -311,7 +328,7 @@ def _stage_run(
         values.setdefault("weights", None)  # the weights of the earlier stage are used
     # One rate for all stages, although only some of them read `weights`.
     values.setdefault("trunk_rate", run_settings.trunk_rate_of(run))
-    values |= {"recipe": None, "stage": (), "resume": True}
+    values |= {"recipe": None, "stage": (), "resume": True, "compare": False}
     values["run_dir"] = str(folder / stage.name)
     return dataclasses.replace(run, **values)
 

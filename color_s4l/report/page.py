@@ -31,6 +31,8 @@ def render(records: Sequence[Record]) -> str:
     style = loader.get_source(templates, "style.css")[0]
     return templates.get_template("page.html").render(
         title=_title(records),
+        first=tables.won_by_probe(_rows(records)),
+        has_probe=any(record.method == tables.PROBE for record in records),
         style=Markup(style),
         runs=[_run(number, record) for number, record in enumerate(records)],
         repeated=_repeated(records),
@@ -55,6 +57,7 @@ def _run(number: int, record: Record) -> dict:
         "result": result,
         "selections": [result[k] for k in ("best", "selected") if k in result],
         "further": result.get("further", {}),
+        "compared": result.get("compared", {}).get("sentence"),
         "facts": _facts(record),
         "log_names": [name.replace("_", " ") for name in record.log],
         "log_rows": [[charts.short(v) for v in row] for row in record.log.to_numpy()],
@@ -89,10 +92,13 @@ def _percent(error: float | None) -> str:
     return "(no classes)" if error is None else f"{error:.2f} %"
 
 
+def _rows(records: Sequence[Record]) -> pd.DataFrame:
+    return pd.DataFrame([tables.row(one.config, one.result) for one in records])
+
+
 def _repeated(records: Sequence[Record]) -> list[dict]:
     """Returns means and standard deviations of runs that differ only in the seed."""
-    rows = pd.DataFrame([tables.row(one.config, one.result) for one in records])
-    summary = tables.summary(rows)
+    summary = tables.summary(_rows(records))
     if (summary["n"] == 1).all():
         return []
     varying = [name for name in tables.SETTINGS if summary[name].nunique() > 1]

@@ -16,6 +16,7 @@ from color_s4l.artifacts import cache
 from color_s4l.artifacts.files import read_arrays, write_arrays
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.data import Data, StepBatches
+from color_s4l.errors import InputError
 from color_s4l.networks import TRUNKS, Network
 from color_s4l.networks.structure import freeze
 from color_s4l.settings import (
@@ -90,7 +91,8 @@ def build_network(
 
     Raises:
         InputError: The trunk does not accept images of this size, has fewer blocks
-            than are frozen, or has another shape than `initial`.
+            than are frozen, or has another shape than `initial`; or `initial` was
+            trained with another normalisation.
     """
     # None: the trunk's own default, the published dropout.
     dropout = settings.trunk_dropout
@@ -103,6 +105,11 @@ def build_network(
     network(np.zeros((1, *image_shape), "float32"))
     if initial:
         initial.assign_to(network)
+        if initial.statistics and settings.normalization != "channels":
+            raise InputError(
+                f"`init_from`={initial.source} was trained with "
+                "`normalization`=channels: set it for this run too."
+            )
     freeze(trunk, settings.freeze_blocks)
     return network
 
@@ -154,8 +161,8 @@ def preprocessing_statistics(
 ) -> dict[str, np.ndarray] | None:
     """Returns the statistics of the preprocessing, fitted once and kept on disk.
 
-    They are fitted on all training images except the validation images. A resumed run
-    reads the statistics from its run directory.
+    They are fitted on all training images except the validation images, or come with
+    the initial weights. A resumed run reads the statistics from its run directory.
 
     Args:
         settings: Normalisation and whitening.
@@ -174,6 +181,14 @@ def preprocessing_statistics(
             return _read_statistics(directory.statistics, settings.zca, inputs.data)
         except (OSError, ValueError) as error:
             logger.warning("%s is computed again: %s", directory.statistics, error)
+    initial = inputs.files.initial
+    if initial and initial.statistics:
+        # The trunk's first layer (in airbench a frozen whitening of patches) and its
+        # batch statistics were fitted to images that were normalised like this. With
+        # statistics of the new images, the trunk would compute other features than it
+        # learned. Colour channels have the same statistics at every image size.
+        write_arrays(directory.statistics, initial.statistics)
+        return initial.statistics
     started = time.perf_counter()
     name, compute = ("channels", channel_statistics)
     if settings.zca:

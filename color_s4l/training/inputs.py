@@ -9,10 +9,11 @@ import pathlib
 import typing
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 
 from color_s4l import data
-from color_s4l.artifacts import cache, models, run_directory
+from color_s4l.artifacts import builtin, cache, models, run_directory
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.data import Data, Split
 from color_s4l.errors import InputError
@@ -54,19 +55,25 @@ class InitialWeights:
         trunk: Weights and batch statistics of the trunk, in Keras' order.
         heads: Name -> kernel and bias; empty if only the trunk is used.
         fits: Settings that give a network of this shape, for error messages.
+        statistics: Mean and deviation of the colour channels with which the images were
+            normalised, as for `Preprocessing.set_statistics`; None if the weights were
+            not trained with the normalisation "channels".
     """
 
     source: str
     trunk: tuple[np.ndarray, ...]
     heads: dict[str, list[np.ndarray]]
     fits: str = "the `network` and `width` of that trunk"
+    statistics: dict[str, np.ndarray] | None = None
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the weights of the trunk and of the heads."""
+        """SHA-256 of the weights of the trunk and of the heads, and of `statistics`."""
         parts: list[str | np.ndarray] = [*self.trunk]
         for name in sorted(self.heads):
             parts += [name, *self.heads[name]]
+        for name, array in sorted((self.statistics or {}).items()):
+            parts += [name, array]
         return cache.digest(*parts)
 
     def assign_to(self, network: Network) -> None:
@@ -86,22 +93,29 @@ class InitialWeights:
             )
         network.trunk.set_weights(self.trunk)
         for name in self.heads.keys() & network.heads.keys():
-            head, size = network.heads[name], len(self.heads[name][-1])
+            head, arrays = network.heads[name], self.heads[name]
+            size = arrays[-1].shape[-1]
             if size != head.units:
                 raise InputError(
                     f"`init_heads`: the head {name!r} of {self.source} has {size} "
                     f"classes; expected {head.units}."
                 )
-            head.set_weights(self.heads[name])
+            if [array.shape for array in arrays] != [w.shape for w in head.weights]:
+                raise InputError(
+                    f"`init_heads`: the head {name!r} of {self.source} is not a dense "
+                    "layer (`method`=knn): leave `init_heads` out."
+                )
+            head.set_weights(arrays)
 
 
 def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeights:
-    """Reads the trunk weights of a run, or the encoder weights of a colorizer.
+    """Reads the trunk weights of a run, of the package, or of a colorizer's encoder.
 
     Args:
         path: A run directory or a model file (.keras, .h5) of a classifier or of a
             colorizer. The weights of a colorizer are for the trunk `encoder` of the
-            same width.
+            same width. "builtin": the weights of the package; a file of this name is
+            "./builtin".
         heads: Whether to read the heads too; a colorizer has none.
 
     Returns:
@@ -110,6 +124,8 @@ def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeig
     Raises:
         InputError: The path does not exist or is not a model of this library.
     """
+    if path == builtin.NAME:
+        return _read_builtin(heads)
     file = pathlib.Path(path)
     if models.is_colorizer(file):
         colorizer = Colorizer.load(file)
@@ -121,7 +137,29 @@ def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeig
     model, _ = models.load(file)
     trunk = tuple(model.get_layer("trunk").get_weights())
     found = models.load_heads(models.heads_path(file)) if heads else {}
-    return InitialWeights(str(path), trunk, found)
+    statistics = None
+    preprocessing = model.get_layer("preprocessing")
+    if getattr(preprocessing, "normalization", None) == "channels":
+        statistics = {
+            name: keras.ops.convert_to_numpy(getattr(preprocessing, name))
+            for name in ("mean", "deviation")
+        }
+    return InitialWeights(str(path), trunk, found, statistics=statistics)
+
+
+def _read_builtin(heads: bool) -> InitialWeights:
+    if heads:
+        raise InputError(
+            f"`init_from`={builtin.NAME} has no heads: leave `init_heads` out."
+        )
+    found = builtin.read()
+    note = found.note
+    fits = (
+        f"`network`={note['network']}, `width`={note['width']:g} and "
+        f"`normalization`={note['normalization']}"
+    )
+    statistics = found.statistics or None
+    return InitialWeights(builtin.NAME, found.trunk, {}, fits, statistics)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +173,9 @@ class PretrainedWeights:
         network: Name of a trunk with the option `pretrained`.
         source: "imagenet", or the path of a file.
     """
+
+    # The normalisation "imagenet" has no statistics of its own.
+    statistics: typing.ClassVar[None] = None
 
     network: str
     source: str
@@ -303,16 +344,26 @@ def read_inputs(
             f"Expected at least two classes. The data set {images.name!r} has one: "
             f"{', '.join(images.classes)}."
         )
-    indices = _split(images, split, directory)
+    indices = split_of(images, split, directory)
     labels = files.pseudo_labels
     targets = labels.of(images, indices.unlabeled) if labels else None
     return Inputs(images, indices, files, targets)
 
 
-def _split(
+def split_of(
     images: data.Data, settings: SplitSettings, directory: RunDirectory
 ) -> data.Split:
-    """Returns the split of the resumed run, of `split_file`, or drawn from the seed."""
+    """Returns the split of the resumed run, of `split_file`, or drawn from the seed.
+
+    Args:
+        images: The images.
+        settings: Settings of the split.
+        directory: The run directory; may not exist yet.
+
+    Raises:
+        InputError: The settings do not fit the images, or a file belongs to other
+            images.
+    """
     if directory.split.exists():
         return data.read_split(directory.split, images)
     if settings.split_file:

@@ -69,7 +69,7 @@ def measure(
         "labels": len(split.labeled),
         "unlabeled": len(split.unlabeled),
         "parameters": prepared.learner.network.num_parameters,
-        **{name: float(log[name].median()) for name in SPEEDS},
+        **{name: float(log[name].median()) for name in SPEEDS if name in log},
         "seconds": float(
             log["seconds"][:resumed].sum() + time.perf_counter() - started
         ),
@@ -130,14 +130,15 @@ def write(
     )
     _draw(prepared, probabilities, arrays, directory)
     write_json(directory.result, result)
-    speed, loading, busy = (result[name] for name in SPEEDS)
-    logger.info(
-        "speed      %s images/s trained (all views); %s images/s read, which took "
-        "%.0f %% of the time",
-        f"{speed:,.0f}",
-        f"{loading:,.0f}",
-        busy,
-    )
+    if all(name in result for name in SPEEDS):  # without training steps: only one
+        speed, loading, busy = (result[name] for name in SPEEDS)
+        logger.info(
+            "speed      %s images/s trained (all views); %s images/s read, which took "
+            "%.0f %% of the time",
+            f"{speed:,.0f}",
+            f"{loading:,.0f}",
+            busy,
+        )
     describe(result)
 
 

@@ -4,6 +4,7 @@ settings -> inputs -> learner -> fit -> results
 """
 
 import contextlib
+import dataclasses
 import logging
 import time
 import warnings
@@ -27,7 +28,7 @@ from color_s4l.settings import (
     part,
 )
 from color_s4l.terms.term import Term
-from color_s4l.training import build, callbacks, checkpoints, results
+from color_s4l.training import build, callbacks, checkpoints, probing, results
 from color_s4l.training import inputs as run_inputs
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
@@ -100,7 +101,13 @@ def _train(
         settings.evaluation,
     )
     with scope(), _precision(settings.runtime.dtype_policy):
-        resumed = _fit(prepared, evaluation, directory, extra_callbacks)
+        if methods.solver_of(settings.method):
+            seconds = time.perf_counter() - started
+            labeled = len(inputs.split.labeled)
+            probing.write_log(directory.log, evaluation, labeled, seconds)
+            resumed = 0
+        else:
+            resumed = _fit(prepared, evaluation, directory, extra_callbacks)
         evaluation.assign_final_weights()
         if settings.evaluation.batch_statistics == "reestimated":
             learner = prepared.learner
@@ -124,6 +131,10 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     TRUNKS.entry(run.network)  # raises an error for an unknown name
     run_settings.weights_of(run)  # raises an error for weights without a use
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+    if methods.solver_of(run.method) and run.devices > 1:
+        raise InputError(
+            f"`method`={run.method} uses one device. Received: `devices`={run.devices}."
+        )
     if run.balance and not any(term.class_weighted for term in terms):
         raise InputError(
             f"`balance` needs a method with a class loss; `method`={run.method} has "
@@ -156,6 +167,10 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
 
 def resolve(run: Run, terms: Sequence[Term], image_size: int) -> Settings:
     """Returns the resolved settings for these terms and images of this size (px)."""
+    if methods.solver_of(run.method):
+        # Solving counts as one epoch. Half precision is too coarse for the head, into
+        # which the standardisation of the features is folded.
+        run = dataclasses.replace(run, epochs=1, dtype_policy="float32")
     return run_settings.resolve(
         run,
         image_size=image_size,
@@ -245,6 +260,16 @@ def _prepare(
         )
         if not inputs.files.initial:
             build.adapt(network.trunk, preprocessing, inputs)
+        if solver := methods.solver_of(run.method):
+            if not run_settings.pretrained(run):
+                warnings.warn(
+                    f"`method`={run.method} uses the features of random weights: set "
+                    "`init_from` or `weights`.",
+                    stacklevel=2,
+                )
+            network = probing.with_solved_head(
+                network, preprocessing, inputs, solver, settings.step.seed
+            )
         learner = build.build_learner(
             network,
             preprocessing,
@@ -314,7 +339,7 @@ def _announce(
     labels = images.labels[split.labeled]
     lines = {
         "method": f"{settings.method}: "
-        + " + ".join(type(term).__name__ for term in terms),
+        + (" + ".join(type(term).__name__ for term in terms) or "frozen features"),
         "images": f"{images.name}, {settings.data.image_size} px, "
         f"{len(images.classes)} classes: {len(images.images):,} training images, "
         f"{len(images.test_images):,} test images",
@@ -325,14 +350,17 @@ def _announce(
         f"{network.num_parameters:,} parameters{_initial(settings)}",
         "steps": f"{settings.optimization.epochs} epochs of {steps:,} steps; each "
         f"step {labeled} labelled images and {step.batch_size * views} views of "
-        f"{step.batch_size} unlabelled images",
+        f"{step.batch_size} unlabelled images"
+        if terms
+        else "none",
         "devices": f"{runtime.devices} x {backend.device_names()[0]}, "
         f"{keras.backend.backend()}, {runtime.dtype_policy}",
         "results": str(directory.path),
     }
     for name, text in lines.items():
         logger.info("%-10s %s", name, text)
-    if not step.balance and data.imbalanced(labels, images.classes):
+    weighted = any(term.class_weighted for term in terms)
+    if weighted and not step.balance and data.imbalanced(labels, images.classes):
         warnings.warn(
             "The largest class has more than 10 times as many labelled images as the "
             "smallest: set `balance` to weight the class loss.",

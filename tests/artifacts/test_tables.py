@@ -145,3 +145,25 @@ def test_seeds_of_a_recipe_are_repetitions_for_any_images_of_its_stages(recipe):
     assert found["seeds"].tolist() == ["1,2"] * 3
     assert tables.rows(folders)["stage"].tolist() == [None] * 2
     assert tables.summary(tables.rows(folders))["seeds"].tolist() == ["1,2"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "labels", "expected"),
+    [
+        # The probe has a mean of 20; supervised 25 and 35, fast 22.
+        ([19.0, 21.0, 25.0, 35.0, 22.0], [100] * 5, ["(fast) has 22.00 %"]),
+        ([22.0, 22.0, 25.0, 35.0, 22.0], [100] * 5, []),
+        ([19.0, 21.0, 25.0, 15.0, 22.0], [100] * 5, []),
+        # Nothing to compare with.
+        ([19.0, 21.0, 25.0, 35.0, 22.0], [100, 100, 50, 50, 50], []),
+    ],
+)
+def test_a_probe_that_wins_is_named(errors, labels, expected):
+    names = ["probe", "probe", "supervised", "supervised", "fast"]
+    runs = table(method=names, error=errors, dataset=["cifar10"] * 5)
+    found = tables.won_by_probe(runs.assign(labels=labels))
+    assert len(found) == len(expected)
+    for sentence, end in zip(found, expected, strict=True):
+        assert "wins on cifar10 with 100 labels" in sentence
+        assert "20.00 % error" in sentence
+        assert end in sentence

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import error_rates
+from color_s4l import command_line
+from color_s4l.artifacts import builtin
 from color_s4l.errors import InputError
 from color_s4l.training import session
 
@@ -33,6 +35,7 @@ def words(tmp_path_factory, small_dir):
         "--nozca",
         "--nojit_compile",
         "--verbosity=0",
+        "--noprobe",
         f"--runs={folder / 'runs'}",
         f"--output={folder / 'tables' / 'small.csv'}",
     ]
@@ -118,7 +121,7 @@ def test_each_stage_is_a_row_on_request(complete, words):
 
 
 def test_reasons_of_failures_are_printed_at_the_end(words, capsys, monkeypatch):
-    def fails(run, *others):
+    def fails(run, *others, **more):
         if run.seed == 12:
             raise ZeroDivisionError("a bug\nof ours")
         raise InputError("`labels` are wrong.")
@@ -162,3 +165,36 @@ def test_an_error_is_one_line_before_anything_runs(words, flag, text, refused):
 def test_a_missing_colorizer_is_named_before_anything_runs(words, refused):
     flags = [*words, "--methods=supervised,color_s4l", "--colorizer=none.h5"]
     assert "none.h5" in refused(error_rates.main(flags))
+
+
+def probes(*words):
+    flags = command_line.parse(error_rates.ErrorRates, words, "")
+    return [run for run in error_rates._runs(flags) if run.method == "probe"]
+
+
+def test_a_probe_of_the_trunk_is_beside_the_other_methods(tmp_path, monkeypatch):
+    monkeypatch.setattr(builtin, "FILE", tmp_path / "builtin.npz")
+    words = ["--labels=20,40", "--seeds=1,2", "--networks=encoder,wrn_28_2"]
+    words += ["--methods=supervised,fixmatch", "--balance"]
+    assert probes(*words) == []  # no built-in weights
+    found = probes(*words, "--init_from=runs/one")
+    assert len(found) == 2 * 2 * 2
+    assert {run.init_from for run in found} == {"runs/one"}
+    assert {run.network for run in found} == {"encoder", "wrn_28_2"}
+    assert not any(run.balance for run in found)
+    note = {"network": "airbench", "width": 0.5, "normalization": "channels"}
+    builtin.write(builtin.FILE, [], {}, note)
+    found = probes(*words)
+    # One for each number of labels and seed, whatever the network.
+    assert [(run.labels, run.seed) for run in found] == [
+        (20, 1),
+        (20, 2),
+        (40, 1),
+        (40, 2),
+    ]
+    assert {(run.init_from, run.network, run.width) for run in found} == {
+        ("builtin", "airbench", 0.5)
+    }
+    assert probes(*words, "--noprobe") == []
+    own = probes("--labels=20", "--seeds=1", "--methods=probe,supervised")
+    assert [run.init_from for run in own] == [None]

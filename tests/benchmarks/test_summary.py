@@ -151,3 +151,18 @@ def test_result_files_are_tables_with_settings(path):
         assert lines["error"].str.fullmatch(r"\d+\.\d\d( ± \d+\.\d\d)? \(\d\)").all()
         for settings in rows["settings"]:
             assert set(json.loads(settings)) <= set(Run.__dataclass_fields__)
+
+
+def test_a_winning_probe_is_in_the_first_line_with_the_name_of_its_weights(
+    table, tmp_path
+):
+    probe = {"labels": 100, "method": "probe", "init_from": "builtin"}
+    rows = table((50.0, {"labels": 100, "method": "sesemi"}), (40.0, probe))
+    text = summary.write(rows, tmp_path / "table.csv")
+    first = text.splitlines()[2]
+    assert first.startswith("**The probe wins on cifar10 with 100 labels: ")
+    assert first.endswith("(sesemi) has 50.00 %.**")
+    lines = shown(rows)
+    assert [line["network"] for line in lines] == ["convnet", "convnet (builtin)"]
+    rows = table((30.0, {"labels": 100, "method": "sesemi"}), (40.0, probe))
+    assert "wins" not in summary.write(rows, tmp_path / "table.csv")

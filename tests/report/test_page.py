@@ -189,3 +189,21 @@ def test_command_imports_no_framework(finished, tmp_path, python):
     assert done.returncode == 0, done.stderr[-2000:]
     loaded = set(re.findall(r"\| +(keras|tensorflow|jax)$", done.stderr, re.MULTILINE))
     assert not loaded
+
+
+def test_a_probe_that_wins_is_in_the_first_line(record):
+    runs = [record("one", seed=5), record("two", method="probe", seed=2)]
+    words = Elements(page.render(runs)).words
+    text = "The probe wins on digits with 30 labels: frozen features and logistic "
+    first = words.partition("Color-S4L report")[2][:200]
+    assert f"2 runs side by side {text}regression have 22.00 % error" in first
+    assert "None of these runs is a probe" not in words
+    worse = [record("one", seed=1), record("two", method="probe", seed=2)]
+    assert "wins" not in Elements(page.render(worse)).words
+    assert "None of these runs is a probe" in Elements(page.render(runs[:1])).words
+
+
+def test_a_comparison_is_shown(record):
+    one = record()
+    one.result["compared"] = {"sentence": "The images lowered the error by 4.1 points."}
+    assert one.result["compared"]["sentence"] in Elements(page.render([one])).words

@@ -21,9 +21,9 @@ from color_s4l.views.step import WEIGHTS
 # Entries of a batch that are no views.
 ALWAYS = {"labels", "index", "draws"}
 IN_METHODS = {type(term) for terms in METHODS.values() for term in terms}
-# All methods, and sums with the terms of no method.
+# All methods with terms, and sums with the terms of no method.
 SUMS = [
-    *METHODS,
+    *(name for name, terms in METHODS.items() if terms),
     *(f"supervised+{name}" for name, term in TERMS.items() if term not in IN_METHODS),
 ]
 FIELDS = [

@@ -1,0 +1,124 @@
+"""Methods without training steps: a solver fits the class head to frozen features."""
+
+import logging
+import pathlib
+import re
+import time
+
+import keras
+import pandas as pd
+
+from color_s4l import data
+from color_s4l.artifacts import cache, models
+from color_s4l.artifacts.files import write_atomically
+from color_s4l.backend import Tensor
+from color_s4l.networks import Network
+from color_s4l.networks.network import CLASSES, ENCODER
+from color_s4l.probes import Solver
+from color_s4l.training import evaluation
+from color_s4l.training.evaluation import Evaluation
+from color_s4l.training.inputs import Inputs
+from color_s4l.views.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+
+class Encoder(keras.Model):
+    """A model from raw images to pooled features.
+
+    It is no functional model: the preprocessing may belong to one functional model
+    only, because test-time augmentation cuts the classifier behind it.
+
+    Args:
+        network: A built network.
+        preprocessing: A built layer.
+    """
+
+    def __init__(self, network: Network, preprocessing: Preprocessing):
+        super().__init__(name=ENCODER)
+        self.network, self.preprocessing = network, preprocessing
+
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
+        """Maps uint8 `(batch, height, width, 3)` to float `(batch, channels)`."""
+        return self.network(self.preprocessing(images))["pooled"]
+
+    @property
+    def architecture(self) -> str:
+        """The configurations of all layers and the backend, for a cache key.
+
+        Keras numbers the inputs of a process's models; the numbers are left out.
+        """
+        trunk = re.sub(
+            r"input_layer(_\d+)?", "input_layer", self.network.trunk.to_json()
+        )
+        return f"{keras.backend.backend()} {self.preprocessing.get_config()} {trunk}"
+
+
+def with_solved_head(
+    network: Network,
+    preprocessing: Preprocessing,
+    inputs: Inputs,
+    solver: Solver,
+    seed: int,
+) -> Network:
+    """Returns a network of the same trunk with a class head from a solver.
+
+    The features are those of the labelled images, without augmentation. They are
+    computed once and kept in the cache.
+
+    Args:
+        network: A built network without heads.
+        preprocessing: A built layer, with its statistics.
+        inputs: The images and the split.
+        solver: Fits the head.
+        seed: Seed of the solver.
+
+    Raises:
+        InputError: The solver cannot use the labels.
+    """
+    encoder = Encoder(network, preprocessing)
+    labeled = inputs.split.labeled
+    images = data.subset(inputs.data.images, labeled)
+    started = time.perf_counter()
+    parts = [encoder.architecture, models.digest(encoder), data.content(images)]
+    features = cache.cached(
+        "features",
+        parts,
+        lambda: {"features": evaluation.probabilities(encoder, images)},
+    )["features"]
+    logger.info(
+        "features   %s of each of %s labelled images, ready after %.1f s",
+        features.shape[1],
+        f"{len(features):,}",
+        time.perf_counter() - started,
+    )
+    head = solver(features, inputs.data.labels[labeled], len(inputs.data.classes), seed)
+    solved = Network(network.trunk, {CLASSES: head}, dropout=0.0)
+    solved(keras.ops.zeros((1, *images.shape[1:])))
+    return solved
+
+
+def write_log(
+    path: pathlib.Path, evaluation: Evaluation, images: int, seconds: float
+) -> None:
+    """Writes log.csv with one row: the solution counts as one epoch.
+
+    The test error is not measured here: without epochs to choose from, it would be the
+    error in result.json.
+
+    Args:
+        path: The file; replaced if it exists.
+        evaluation: Measures the errors.
+        images: Number of labelled images.
+        seconds: Time since the start of the run.
+    """
+    measures = evaluation.measures()
+    measures.pop("test_error", None)
+    row = {
+        "epoch": 1,
+        "images_per_second": images / seconds,
+        "seconds": seconds,
+        **{name: measure() for name, measure in measures.items()},
+    }
+    table = pd.DataFrame([row]).to_csv(index=False).encode()
+    write_atomically(path, lambda file: file.write(table))

@@ -1,0 +1,178 @@
+"""Runs of `probe` and `knn`: run directories like those of every other method."""
+
+import dataclasses
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import color_s4l
+from color_s4l import data, export, predict
+from color_s4l.artifacts import models, tables
+from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.report import __main__ as report
+from color_s4l.settings import DataSettings, part
+from color_s4l.training import session
+
+METHODS = ("probe", "knn")
+
+
+@pytest.fixture(scope="module")
+def probed(base, finished, tmp_path_factory):
+    """A function of a method: the directory of its run on the trunk of `finished`."""
+    folder = tmp_path_factory.mktemp("probes")
+
+    def train(method):
+        run = dataclasses.replace(
+            base,
+            method=method,
+            zca=None,
+            epochs=7,
+            dtype_policy="mixed_bfloat16",
+            init_from=finished.run_dir,
+            run_dir=str(folder / method),
+            resume=True,
+        )
+        color_s4l.fit(run)
+        return folder / method
+
+    return train
+
+
+def encoder_of(run_dir):
+    """The pooled features of a classifier's file."""
+    model, _ = models.load(run_dir / "model.keras")
+    return keras.Model(model.input, model.get_layer("pool").output)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_probe_has_a_run_directory_like_any_run(method, probed, small, tmp_path):
+    folder = probed(method)
+    found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    expected = """config.json split.csv log.csv result.json model.keras model.h5
+    heads.npz preprocessing.npz samples.npz pictures/curves.png
+    pictures/confusion.png"""
+    assert found == set(expected.split())
+    result = json.loads((folder / "result.json").read_text())
+    log = pd.read_csv(folder / "log.csv")
+    assert log["epoch"].tolist() == [1] == [result["epoch"]]
+    assert set(log) == {"epoch", "images_per_second", "seconds"}
+    assert "best" not in result
+    assert (result["labels"], result["test_images"]) == (16, 32)
+    assert result["images_per_second"] > 0
+    config = json.loads((folder / "config.json").read_text())
+    # As given, and as used.
+    assert (config["run"]["epochs"], config["settings"]["epochs"]) == (7, 1)
+    assert config["settings"]["dtype_policy"] == "float32"
+    classifier = color_s4l.load(folder)
+    error = classifier.error_rate(small.test_images, small.test_labels)
+    assert error == pytest.approx(result["error"])
+    other = keras.models.load_model(folder / "model.h5")
+    assert other.predict(small.test_images, verbose=0) == pytest.approx(
+        classifier.predict(small.test_images), abs=1e-5
+    )
+    assert tables.rows([folder]).iloc[0]["method"] == method
+    assert report.main([str(folder), f"--output={tmp_path / 'page.html'}"]) == 0
+
+
+def test_the_exported_probe_predicts_what_scikit_learn_predicts(probed, small, base):
+    folder = probed("probe")
+    encoder = encoder_of(folder)
+    images = data.load(part(base, DataSettings))
+    split = data.read_split(folder / "split.csv", images)
+    labeled = encoder.predict(images.images[split.labeled], verbose=0)
+    labels, found = images.labels[split.labeled], color_s4l.load(folder)
+    tests = encoder.predict(small.test_images, verbose=0)
+    with np.load(folder / "samples.npz") as stored:
+        predicted = stored["predicted"]
+    model = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+        {"logisticregression__C": 10.0 ** np.arange(-5, 3)},
+        scoring="neg_log_loss",
+        cv=StratifiedKFold(4, shuffle=True, random_state=base.seed),
+    ).fit(labeled.astype("float64"), labels)
+    wanted = model.predict_proba(tests)
+    assert found.predict(small.test_images) == pytest.approx(wanted, abs=1e-4)
+    assert np.ptp(wanted) > 0.001
+    assert predicted.tolist() == wanted.argmax(axis=1).tolist()
+
+
+def test_the_trunk_is_that_of_the_first_run(probed, finished):
+    before, after = (
+        models.load(RunDirectory(pathlib.Path(path)).model())[0].get_layer("trunk")
+        for path in (finished.run_dir, probed("probe"))
+    )
+    for one, other in zip(before.get_weights(), after.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(before.trainable_weights) == len(after.trainable_weights) > 0
+
+
+def test_features_are_computed_once(probed, finished, base, tmp_path, monkeypatch):
+    folder = probed("probe")
+    seen = []
+    predict_all = keras.Model.predict
+
+    def counted(model, *others, **named):
+        seen.append(model.name)
+        return predict_all(model, *others, **named)
+
+    monkeypatch.setattr(keras.Model, "predict", counted)
+    values = json.loads((folder / "config.json").read_text())["run"]
+    run = color_s4l.settings.from_json(values)
+    for name, seed in (("same", run.seed), ("other", run.seed + 1)):
+        changes = {"run_dir": str(tmp_path / name), "resume": False, "seed": seed}
+        session.train(dataclasses.replace(run, **changes))
+        # Another seed has other labelled images.
+        assert seen.count("encoder") == (name == "other")
+    one, other = (
+        color_s4l.load(path).network.get_weights()
+        for path in (folder, tmp_path / "same")
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_probe_of_random_weights_is_warned_about(base, tmp_path):
+    run = dataclasses.replace(base, method="knn", run_dir=str(tmp_path / "run"))
+    text = "`method`=knn uses the features of random weights: set `init_from`"
+    with pytest.warns(UserWarning, match=text):
+        result = session.train(run)
+    assert 0 <= result["error"] <= 100
+
+
+def test_predict_and_export_work(probed, small_dir, tmp_path):
+    folder = probed("knn")
+    words = [f"--model={folder}", f"--output={tmp_path / 'model.keras'}"]
+    assert export.main([*words, "--format=keras"]) == 0
+    exported = tmp_path / "model.keras"
+    table = tmp_path / "table.csv"
+    words = [f"--images={small_dir / 'test'}", f"--output={table}"]
+    assert predict.main([f"--model={exported}", *words]) == 0
+    assert len(pd.read_csv(table)) == 32
+
+
+def test_neighbours_are_no_initial_head(probed, train_refuses):
+    start = {"init_from": str(probed("knn")), "init_heads": True}
+    text = "the head 'class' of .*knn is not a dense layer .--method=knn.: leave"
+    train_refuses(text, method="supervised", **start)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"method": "probe+vat"}, "probe cannot be a part of a sum, because it has no"),
+        ({"balance": True}, "`?-*balance`? needs a method with a class loss"),
+        ({"devices": 2, "batch_size": 8}, "uses one device. Received: --devices=2"),
+        ({"final_weights": "average"}, "are not weights of --method=probe"),
+        ({"set": ("probe.a=1",)}, "no term 'probe'"),
+    ],
+)
+def test_settings_without_meaning_are_refused(changes, text, train_refuses):
+    train_refuses(text, **{"method": "probe", **changes})
