@@ -2,6 +2,9 @@
 
 filename,label
 2024/IMG_0001.JPG,cat
+
+An optional column `split` says which images are test images: `train` or `test`; an
+empty value means `train`.
 """
 
 import codecs
@@ -15,6 +18,8 @@ import pandas as pd
 from color_s4l.errors import InputError
 
 COLUMNS = ("filename", "label")
+SPLIT = "split"
+PARTS = ("train", "test")
 _SEPARATORS = ",;\t"
 # UTF-32 is before UTF-16, because the byte order mark of UTF-32 begins with the byte
 # order mark of UTF-16.
@@ -41,12 +46,14 @@ def read(path: pathlib.Path) -> pd.DataFrame:
             semicolons or tabs.
 
     Returns:
-        The columns `filename` and `label`, as text, without the other columns. An empty
-        label means that the image has no label. Labels are in Unicode form NFC.
+        The columns `filename`, `label` and `split`, as text, without the other columns.
+        An empty label means that the image has no label. Labels are in Unicode form
+        NFC. `split` is "train" or "test"; None in all rows if the table has no such
+        column.
 
     Raises:
-        InputError: The file cannot be read, is not a table of labels, or names a file
-            twice.
+        InputError: The file cannot be read, is not a table of labels, names a file
+            twice, or has an unknown value in `split`.
     """
     text = _text(path)
     header = text.partition("\n")[0]
@@ -61,6 +68,7 @@ def read(path: pathlib.Path) -> pd.DataFrame:
         raise InputError(f"{path} is not a table of labels: {reason}.") from error
     table.columns = [str(name).strip() for name in table.columns]
     each_once = all(list(table).count(name) == 1 for name in COLUMNS)
+    each_once &= list(table).count(SPLIT) <= 1
     # If rows have more values than columns, pandas uses the first values as the index.
     if not each_once or not isinstance(table.index, pd.RangeIndex):
         found = ", ".join(repr(name)[:40] for name in list(table)[:8])
@@ -69,9 +77,14 @@ def read(path: pathlib.Path) -> pd.DataFrame:
             f"{' and '.join(COLUMNS)}, each once, and in every row one value for each "
             f"column. Received: {found or 'nothing'}."
         )
-    table = table[list(COLUMNS)].map(str.strip)
+    has_split = SPLIT in table
+    table = table[[*COLUMNS, *[SPLIT] * has_split]].map(str.strip)
     table["label"] = table["label"].map(composed)
     _check_rows(path, table)
+    if not has_split:
+        return table.assign(**{SPLIT: None})
+    table[SPLIT] = table[SPLIT].str.lower().replace("", PARTS[0])
+    _check_split(path, table)
     return table
 
 
@@ -106,3 +119,14 @@ def _check_rows(path: pathlib.Path, table: pd.DataFrame) -> None:
                 f"{path}, row {row + 1} {fault}: {table['filename'].iloc[row]!r} "
                 f"({int(wrong.sum())} of {len(table)} rows)."
             )
+
+
+def _check_split(path: pathlib.Path, table: pd.DataFrame) -> None:
+    wrong = ~table[SPLIT].isin(PARTS).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"{path}, row {row + 1}: expected split to be {' or '.join(PARTS)}. "
+            f"Received: {table[SPLIT].iloc[row]!r} ({int(wrong.sum())} of {len(table)} "
+            "rows). For validation images use `validation`, or rename the column."
+        )
