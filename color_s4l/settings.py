@@ -30,14 +30,15 @@ Positive = Annotated[float, Above(0)]
 NotNegative = Annotated[float, AtLeast(0)]
 DropRate = Annotated[float, Below(1)]
 
-# A whitening matrix for larger images would take more than 190 MB.
-LARGEST_WHITENED = 48
+# Largest sides in pixels: whitened by default, and whitened at all. The matrix takes
+# 38 MB at 32 px and 191 MB at 48 px, in each model file.
+WHITENED, LARGEST_WHITENED = 32, 48
 # Milestones of the schedule "steps" as shares of all epochs: RotNet's 60, 120 and 160
 # of 200 epochs (Rebuffi et al. 2019, section 4.6).
 MILESTONES = (0.3, 0.6, 0.8)
-# Labelled images per unlabelled image of a step, for a method that reads no unlabelled
-# images. It is the ratio of Color-S4L, so that the supervised baseline has as many
-# labelled images per step as Color-S4L.
+# Largest number of labelled images per unlabelled image of a step, for a method that
+# reads no unlabelled images. It is the ratio of Color-S4L, so that the supervised
+# baseline has as many labelled images per step as Color-S4L.
 BASELINE_LABELED = 7
 
 # Settings for low error in short time on a CPU, chosen on CIFAR-10
@@ -155,7 +156,9 @@ class TrainingSettings(DataSettings):
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
     batch_size: Count = option(32, "Unlabelled images per step; views are not counted.")
     labeled_batch: Count | None = option(
-        None, "Labelled images per step (default: as many as unlabelled views)."
+        None,
+        "Labelled images per step (default: as many as unlabelled views; for methods "
+        "without them 7 * batch_size, but no more than there are labels).",
     )
     learning_rate: Positive = option(0.05, "Learning rate; the schedule scales it.")
     optimizer: Annotated[str, OneOf("sgd", "adamw", "muon")] = option(
@@ -189,7 +192,7 @@ class TrainingSettings(DataSettings):
         "contrast", "Normalise the contrast of each image, or each colour channel."
     )
     zca: bool | None = option(
-        None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
+        None, "ZCA whitening (default: not for SVHN, digits, nor above 32 px)."
     )
     shift: Annotated[int, AtLeast(0)] = option(
         2, "Largest random shift of training images in pixels."
@@ -387,6 +390,18 @@ def preset(name: str, **changes: typing.Any) -> Run:
     return Run(**{**PRESETS[name], **changes})
 
 
+def dataset_name(values: Mapping[str, typing.Any]) -> str:
+    """Returns the name of a run's data set in tables and directory names.
+
+    It is the setting `dataset`; for the user's own images, the name of their folder.
+
+    Args:
+        values: The settings of the run in JSON types.
+    """
+    own = values["data_dir"] if values["dataset"] == "folder" else None
+    return (own and pathlib.Path(own).name) or values["dataset"]
+
+
 def is_digits(dataset: str) -> bool:
     """Returns whether the images are digits; flips and rotations change their class."""
     return dataset == "digits" or dataset.startswith("svhn")
@@ -398,6 +413,12 @@ def check(run: Run) -> None:
     Raises:
         InputError: A value is outside its range, or two values contradict each other.
     """
+    if not isinstance(run.dataset, str):
+        raise InputError(
+            "Expected `dataset` to be a name. "
+            f"Received: an object of type {type(run.dataset).__name__}. To train on "
+            "arrays, use color_s4l.fit(run, data=color_s4l.Data.from_arrays(...))."
+        )
     fields.check(run)
     if milestones_of(run) is not None and run.schedule != "steps":
         raise InputError("`milestones` can only be used with `schedule`=steps.")
@@ -459,7 +480,12 @@ def milestones_of(run: Run) -> tuple[float, ...] | None:
 
 
 def resolve(
-    run: Run, *, image_size: int, labeled_views: int, unlabeled_views: int
+    run: Run,
+    *,
+    image_size: int,
+    labeled_views: int,
+    unlabeled_views: int,
+    labels: int | None = None,
 ) -> Settings:
     """Replaces every None by its value and divides the fields into small records.
 
@@ -472,6 +498,7 @@ def resolve(
         image_size: Side of the images in pixels.
         labeled_views: Number of views of a labelled image that the terms read.
         unlabeled_views: Number of views of an unlabelled image that the terms read.
+        labels: Number of labelled images; None: many.
 
     Returns:
         The resolved settings.
@@ -489,7 +516,7 @@ def resolve(
     if run.zca and channels:
         raise InputError("`zca` needs `normalization`=contrast.")
     trunk = TRUNKS.options(run.network)
-    whitened = image_size <= LARGEST_WHITENED and not (digits or channels)
+    whitened = image_size <= WHITENED and not (digits or channels)
     whitened = whitened and trunk.get("zca", True)
     dropout = trunk.get("svhn_dropout") if run.dataset.startswith("svhn") else None
     full = dataclasses.replace(
@@ -499,7 +526,7 @@ def resolve(
         hflip=not digits if run.hflip is None else run.hflip,
         trunk_dropout=dropout if run.trunk_dropout is None else run.trunk_dropout,
         labeled_batch=run.labeled_batch
-        or _labeled_batch(run.batch_size, labeled_views, unlabeled_views),
+        or _labeled_batch(run.batch_size, labeled_views, unlabeled_views, labels),
     )
     milestones = milestones_of(run) or tuple(x * run.epochs for x in MILESTONES)
     optimization = part(full, OptimizationSettings)
@@ -516,11 +543,21 @@ def resolve(
     )
 
 
-def _labeled_batch(batch_size: int, labeled_views: int, unlabeled_views: int) -> int:
-    """Returns the number of labelled images that makes both passes equally large."""
+def _labeled_batch(
+    batch_size: int, labeled_views: int, unlabeled_views: int, labels: int | None
+) -> int:
+    """Returns the number of labelled images that makes both passes equally large.
+
+    A method without unlabelled views gets at most as many as there are labels, so that
+    a step does not contain an image twice: whole multiples of `batch_size`, at least
+    one. The number of steps stays the same.
+    """
     if not labeled_views:
         return batch_size  # no term reads labelled images
-    views = unlabeled_views or BASELINE_LABELED
+    if unlabeled_views:
+        return batch_size * max(1, unlabeled_views // labeled_views)
+    most = BASELINE_LABELED if labels is None else labels // batch_size
+    views = min(BASELINE_LABELED, most)
     return batch_size * max(1, views // labeled_views)
 
 

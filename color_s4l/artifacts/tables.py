@@ -31,7 +31,10 @@ SETTINGS = [
 ]
 MEASURES = ("error", "error_augmented", "averaged_error", "best_error")
 # Columns that must be equal, besides the settings, in all repetitions of a run.
-_REPETITION = ["labels", "unlabeled", "test_images", "colorizer", "backend", "stage"]
+_REPETITION = [
+    *("dataset", "labels", "unlabeled", "test_images"),
+    *("colorizer", "backend", "stage"),
+]
 
 
 def rows(paths: Iterable[str | os.PathLike], *, stages: bool = False) -> pd.DataFrame:
@@ -73,8 +76,9 @@ def row(config: Config, result: Result) -> dict[str, typing.Any]:
         result: Content of result.json.
 
     Returns:
-        The settings in `SETTINGS`, `stage`, `seed`, `error`, `error_augmented`,
-        `averaged_error` (of a teacher or of averaged weights), `best_error` and
+        The settings in `SETTINGS` (`dataset` is `settings.dataset_name`), `stage`,
+        `seed`, `error`, `error_augmented`, `averaged_error` (of a teacher or of
+        averaged weights), `best_error` and
         `best_note`, `test_images`, `parameters`, `images_per_second`, `seconds`,
         `colorizer`, `backend`, `dtype_policy`, `hardware`, `versions`, `date` and
         `settings`: all resolved settings as JSON text, without the folders of paths.
@@ -82,6 +86,7 @@ def row(config: Config, result: Result) -> dict[str, typing.Any]:
     settings = config["settings"]
     return {
         **{name: settings.get(name) for name in SETTINGS},
+        "dataset": run_settings.dataset_name(settings),
         "method": method_of(settings),
         "labels": result["labels"],
         "unlabeled": _unlabeled(result),

@@ -120,7 +120,7 @@ def _begin(
         data.read_split(first.split, images)  # raises an error for other images
     run_directory.create(directory, inner=False)
     if not directory.config.exists():
-        resolved = session.resolve(run, terms, images.size)
+        resolved = session.resolve(run, terms, images.size, run.labels)
         session.write_config(run, resolved, images, files, directory)
     return images
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from color_s4l.artifacts import tables
 from color_s4l.report import charts, published, samples
 from color_s4l.report.records import Record
+from color_s4l.settings import dataset_name
 
 # Settings that do not affect the result.
 _NOT_SHOWN = {"run_dir", "resume", "verbosity"}
@@ -43,8 +44,8 @@ def render(records: Sequence[Record]) -> str:
 def _title(records: Sequence[Record]) -> str:
     if len(records) > 1:
         return f"{len(records)} runs side by side"
-    run, result = records[0].config["run"], records[0].result
-    return f"{records[0].method} on {run['dataset']}, {result['labels']:,} labels"
+    name, result = dataset_name(records[0].config["run"]), records[0].result
+    return f"{records[0].method} on {name}, {result['labels']:,} labels"
 
 
 def _run(number: int, record: Record) -> dict:
@@ -75,6 +76,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("network", f"{run['network']}, width {run['width']:g}"),
         ("parameters", f"{result['parameters']:,}"),
         ("seed", str(run["seed"])),
+        ("training time", duration(result["seconds"])),
         ("training speed", f"{result['images_per_second']:,.0f} images/s"),
     ]
     stages = [
@@ -83,6 +85,15 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     if stages:
         facts.insert(1, ("stages (curves: the last stage)", ", ".join(stages)))
     return facts
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in words: "45 s", "12.5 minutes" or "3.2 hours"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.1f} minutes"
+    return f"{seconds / 3600:.1f} hours"
 
 
 def _percent(error: float | None) -> str:

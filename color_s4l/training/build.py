@@ -176,7 +176,13 @@ def preprocessing_statistics(
     images = inputs.data.images
     if len(inputs.split.validation):
         images = data.subset(images, _fitting_images(inputs))
-    fitted = cache.cached(name, [data.content(images)], lambda: compute(images))
+
+    def fit() -> dict[str, np.ndarray]:
+        count, size = len(images), images.shape[1]
+        logger.info("%-10s fitted on %s images of %s px", name, f"{count:,}", size)
+        return compute(images)
+
+    fitted = cache.cached(name, [data.content(images)], fit)
     seconds = time.perf_counter() - started
     logger.info("%-10s ready after %.1f s", name, seconds)
     write_arrays(directory.statistics, fitted)

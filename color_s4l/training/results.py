@@ -129,6 +129,8 @@ def write(
     )
     _draw(prepared, probabilities, arrays, directory)
     write_json(directory.result, result)
+    # Only an unfinished run reads it; the models contain the same matrix.
+    directory.statistics.unlink(missing_ok=True)
     speed, loading, busy = (result[name] for name in SPEEDS)
     logger.info(
         "speed      %s images/s trained (all views); %s images/s read, which took "

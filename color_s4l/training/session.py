@@ -75,7 +75,7 @@ def train(
     inputs = run_inputs.read_inputs(
         source, part(run, SplitSettings), part(run, InputSettings), terms, directory
     )
-    settings = resolve(run, terms, inputs.data.size)
+    settings = resolve(run, terms, inputs.data.size, len(inputs.split.labeled))
     prepared = _prepare(run, settings, inputs, terms, directory, scope)
     evaluation = Evaluation(
         prepared.learner,
@@ -87,10 +87,13 @@ def train(
     with scope(), _precision(settings.runtime.dtype_policy):
         resumed = _fit(prepared, evaluation, directory, extra_callbacks)
         evaluation.assign_final_weights()
+        if count := len(inputs.data.test_images):
+            logger.info("evaluating %s test images", f"{count:,}")
         result, probabilities = results.measure(
             prepared, evaluation, directory, started, resumed
         )
     with _precision(settings.runtime.dtype_policy):
+        logger.info("writing    models, samples and pictures")
         results.write(prepared, result, probabilities, directory)
     return result
 
@@ -135,13 +138,23 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     return terms
 
 
-def resolve(run: Run, terms: Sequence[Term], image_size: int) -> Settings:
-    """Returns the resolved settings for these terms and images of this size (px)."""
+def resolve(
+    run: Run, terms: Sequence[Term], image_size: int, labels: int | None = None
+) -> Settings:
+    """Returns the resolved settings for these terms and images.
+
+    Args:
+        run: Checked settings.
+        terms: The terms of the method.
+        image_size: Side of the images in pixels.
+        labels: Number of labelled images; None: many.
+    """
     return run_settings.resolve(
         run,
         image_size=image_size,
         labeled_views=methods.copies_of(terms, LABELED),
         unlabeled_views=methods.copies_of(terms, UNLABELED),
+        labels=labels,
     )
 
 

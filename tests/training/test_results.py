@@ -35,7 +35,7 @@ def test_every_file_is_there_and_no_other(folder):
     events = {name for name in found if name.startswith("tensorboard/events")}
     assert len(events) == 1
     expected = """config.json split.csv log.csv result.json model.keras model.h5
-    heads.npz preprocessing.npz samples.npz checkpoints/epoch_00001.npz
+    heads.npz samples.npz checkpoints/epoch_00001.npz
     checkpoints/epoch_00002.npz pictures/views.png pictures/curves.png
     pictures/confusion.png"""
     assert found - events == set(expected.split())
