@@ -179,7 +179,7 @@ def preprocessing_statistics(
 
     def fit() -> dict[str, np.ndarray]:
         count, size = len(images), images.shape[1]
-        logger.info("%-10s fitted on %s images of %s px", name, f"{count:,}", size)
+        logger.info("%-10s fitting on %s images of %s px", name, f"{count:,}", size)
         return compute(images)
 
     fitted = cache.cached(name, [data.content(images)], fit)

@@ -20,7 +20,7 @@ from color_s4l.networks.encoder import weights_of
 from color_s4l.settings import DataSettings, InputSettings, SplitSettings
 from color_s4l.terms.term import Term
 from color_s4l.views.step import COLORIZED
-from colorization import training
+from colorization import metrics, training
 from colorization.colorizer import Colorizer
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ FEW_IMAGES, SMALL_BATCH, LARGE_BATCH = 5000, 20, 100
 # enough for 13,000 images of 224 px. It is a constant, so that the colorizer does not
 # depend on the machine.
 COLORIZER_BYTES = 2 * 10**9
+# Number of training images on which the trained colorizer is compared with a tint.
+WATCHED = 500
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -295,6 +297,9 @@ def _train_colorizer(
     )
     colorizer.save(directory.colorizer)
     checkpoint.unlink(missing_ok=True)
+    watched = images[:WATCHED]
+    line = metrics.compare_with_tint(watched, colorizer.predict(watched))
+    logger.info("colorizer  %s", line)
 
 
 def _colorizer_images(inputs: Inputs) -> np.ndarray:
