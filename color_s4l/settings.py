@@ -154,6 +154,9 @@ class TrainingSettings(DataSettings):
         0, "Number of first blocks of the trunk that are frozen; -1: all."
     )
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
+    minutes: Positive | None = option(
+        None, "Time for the whole run; replaces `epochs` by as many as fit into it."
+    )
     batch_size: Count = option(32, "Unlabelled images per step; views are not counted.")
     labeled_batch: Count | None = option(
         None,
@@ -436,6 +439,13 @@ def check(run: Run) -> None:
         raise InputError(
             f"`stage`={run.stage[0]} needs a `recipe`: a method has no stages."
         )
+    if run.minutes and run.recipe:
+        raise InputError(
+            "`minutes` is the time of one run, and a `recipe` has several: set "
+            "`epochs`, or `stage`=STAGE.minutes=N."
+        )
+    if run.minutes and run.milestones:
+        raise InputError("`milestones` are epochs: set `epochs`, not `minutes`.")
     if run.bias_rate != 1 and run.optimizer != "sgd":
         raise InputError("`bias_rate` can only be used with `optimizer`=sgd.")
     if run.flip_order == "alternating" and run.hflip is False:

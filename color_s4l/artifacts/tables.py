@@ -145,10 +145,12 @@ def repetitions(table: pd.DataFrame) -> pd.Series:
     """
     # The column `colorizer` describes the colorizer; the setting is only a file name.
     ignored = {*run_settings.ROUNDING, "seed", "colorizer"}
-    plain = [
-        json.dumps({k: v for k, v in json.loads(text).items() if k not in ignored})
-        for text in table["settings"]
-    ]
+    plain = []
+    for text in table["settings"]:
+        values = json.loads(text)
+        # With `minutes`, the number of epochs depends on the speed of the machine.
+        own = ignored | ({"epochs"} if values.get("minutes") else set())
+        plain.append(json.dumps({k: v for k, v in values.items() if k not in own}))
     own = table.reindex(columns=_REPETITION).astype(object).fillna("")
     return pd.Series(plain, table.index).str.cat(own.astype(str), sep="|")
 

@@ -6,7 +6,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from color_s4l.artifacts import tables
+from color_s4l.artifacts import provenance, tables
 from color_s4l.report import charts, published, samples
 from color_s4l.report.records import Record
 from color_s4l.settings import dataset_name
@@ -76,7 +76,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("network", f"{run['network']}, width {run['width']:g}"),
         ("parameters", f"{result['parameters']:,}"),
         ("seed", str(run["seed"])),
-        ("training time", duration(result["seconds"])),
+        ("training time", provenance.duration(result["seconds"])),
         ("training speed", f"{result['images_per_second']:,.0f} images/s"),
     ]
     stages = [
@@ -85,15 +85,6 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     if stages:
         facts.insert(1, ("stages (curves: the last stage)", ", ".join(stages)))
     return facts
-
-
-def duration(seconds: float) -> str:
-    """Returns a time in words: "45 s", "12.5 minutes" or "3.2 hours"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.1f} minutes"
-    return f"{seconds / 3600:.1f} hours"
 
 
 def _percent(error: float | None) -> str:

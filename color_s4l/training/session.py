@@ -4,6 +4,8 @@ settings -> inputs -> learner -> fit -> results
 """
 
 import contextlib
+import dataclasses
+import functools
 import logging
 import time
 import warnings
@@ -28,12 +30,20 @@ from color_s4l.settings import (
     part,
 )
 from color_s4l.terms.term import Term
-from color_s4l.training import build, callbacks, checkpoints, results
+from color_s4l.training import (
+    budget,
+    build,
+    callbacks,
+    checkpoints,
+    recognition,
+    results,
+)
 from color_s4l.training import inputs as run_inputs
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.feeding import Feed
 from color_s4l.training.inputs import InputFiles, Inputs
+from color_s4l.training.learner import Learner
 from color_s4l.views.step import LABELED, TARGETS, UNLABELED
 
 logger = logging.getLogger(__name__)
@@ -76,7 +86,7 @@ def train(
         source, part(run, SplitSettings), part(run, InputSettings), terms, directory
     )
     settings = resolve(run, terms, inputs.data.size, len(inputs.split.labeled))
-    prepared = _prepare(run, settings, inputs, terms, directory, scope)
+    prepared = _prepare(run, settings, inputs, terms, directory, scope, started)
     evaluation = Evaluation(
         prepared.learner,
         prepared.classifier,
@@ -197,8 +207,12 @@ def _prepare(
     terms: Sequence[Term],
     directory: RunDirectory,
     scope: Scope,
+    started: float,
 ) -> Prepared:
-    """Creates the directory and returns the parts of the run."""
+    """Creates the directory and returns the parts of the run.
+
+    With `minutes`, `settings` has a placeholder for the number of epochs.
+    """
     image_shape = inputs.data.images.shape[1:]
     policy = settings.runtime.dtype_policy
     seed_initialisers(settings.step.seed)
@@ -214,7 +228,10 @@ def _prepare(
     _announce(settings, inputs, terms, network, directory)
     run_directory.create(directory)
     if not directory.config.exists():
-        write_config(run, settings, inputs.data, inputs.files, directory)
+        unknown = {"epochs": None} if run.minutes else {}
+        values = {**settings.values, **unknown}
+        known = dataclasses.replace(settings, values=values)
+        write_config(run, known, inputs.data, inputs.files, directory)
     if not directory.split.exists():
         data.save_split(inputs.split, inputs.data, directory.split)
     colorizer = inputs.files.colorizer
@@ -235,18 +252,71 @@ def _prepare(
         )
         if not inputs.files.initial:
             build.adapt(network.trunk, preprocessing, inputs)
-        learner = build.build_learner(
-            network,
-            preprocessing,
-            terms,
-            batches,
-            settings.step,
-            settings.optimization,
-            settings.runtime,
-        )
+
+        def make_learner(chosen: Settings) -> Learner:
+            return build.build_learner(
+                network,
+                preprocessing,
+                terms,
+                batches,
+                chosen.step,
+                chosen.optimization,
+                chosen.runtime,
+            )
+
+        if run.minutes:
+            epochs = run_directory.read_config(directory)["settings"]["epochs"]
+            measured = epochs is None
+            if measured:
+                speed = budget.measure_speed(
+                    functools.partial(make_learner, settings), network, batches
+                )
+                end = started + 60 * run.minutes
+                epochs = _epochs_until(end, speed, run, inputs, terms, batches)
+            chosen = dataclasses.replace(run, epochs=epochs)
+            size, labels = inputs.data.size, len(inputs.split.labeled)
+            settings = resolve(chosen, terms, size, labels)
+            if measured:
+                write_config(run, settings, inputs.data, inputs.files, directory)
+        learner = make_learner(settings)
         classifier = inference_model(network, preprocessing)
     about = run_inputs.describe_colorizer(colorizer) if colorizer else None
     return Prepared(settings, inputs.data, batches, learner, classifier, about)
+
+
+def _epochs_until(
+    end: float,
+    speed: budget.Speed,
+    run: Run,
+    inputs: Inputs,
+    terms: Sequence[Term],
+    batches: data.StepBatches,
+) -> int:
+    """Returns the number of epochs that fit, and logs it.
+
+    Args:
+        end: `time.perf_counter()` at the end of the run.
+        speed: The measured speed.
+        run: The settings, with `minutes`.
+        inputs: Images and split.
+        terms: The terms of the method.
+        batches: The step batches.
+    """
+    weights = 1 + sum(len(term.further_weights()) for term in terms)
+    tests, validation = len(inputs.data.test_images), len(inputs.split.validation)
+    epochs, seconds = budget.epochs_within(
+        end - time.perf_counter(),
+        speed,
+        steps_per_epoch=batches.steps_per_epoch,
+        images_per_step=build.images_per_step(terms, batches),
+        evaluated=budget.Evaluated(
+            epoch=weights * (tests + validation),
+            final=weights * tests,
+            every=run.evaluate_every,
+        ),
+    )
+    budget.announce(run.minutes or 0.0, epochs, seconds, speed)
+    return epochs
 
 
 def write_config(
@@ -308,7 +378,7 @@ def _announce(
         "classes": data.described(labels, images.classes),
         "network": f"{settings.model.network}, width {settings.model.width:g}, "
         f"{network.num_parameters:,} parameters{_initial(settings)}",
-        "steps": f"{settings.optimization.epochs} epochs of {steps:,} steps; each "
+        "steps": f"{_epochs(settings)} of {steps:,} steps; each "
         f"step {labeled} labelled images and {step.batch_size * views} views of "
         f"{step.batch_size} unlabelled images",
         "devices": f"{runtime.devices} x {backend.device_names()[0]}, "
@@ -323,6 +393,13 @@ def _announce(
             "smallest: set `balance` to weight the class loss.",
             stacklevel=2,
         )
+
+
+def _epochs(settings: Settings) -> str:
+    """Returns the number of epochs, or the time of the run, in words."""
+    if minutes := settings.values["minutes"]:
+        return f"as many epochs as fit into {minutes:g} minutes,"
+    return f"{settings.optimization.epochs} epochs"
 
 
 def _initial(settings: Settings) -> str:
@@ -370,6 +447,7 @@ def _fit(
                 callbacks.StopWhenNotFinite(directory.checkpoints),
                 callbacks.LoadingSpeed(feed),
                 callbacks.EpochErrors(evaluation.measures(), images, every),
+                recognition.WarnAtChance(prepared.data, batches, complete),
                 callbacks.LogFile(directory.log, complete),
                 callbacks.TensorBoard(directory.tensorboard),
                 callbacks.Checkpoints(directory.checkpoints, batches.split),
