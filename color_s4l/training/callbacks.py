@@ -2,8 +2,10 @@
 
 import math
 import pathlib
+import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Mapping
 
 import keras
@@ -164,6 +166,11 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, folder: pathlib.Path):
         super().__init__()
+        if "tensorflow" not in sys.modules:
+            # TensorBoard imports TensorFlow, if it is installed, for its file functions.
+            # With this name it uses functions of its own (tensorboard/compat).
+            name = "tensorboard.compat.notf"
+            sys.modules.setdefault(name, types.ModuleType(name))
         self.writer = Writer(str(folder))
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
