@@ -167,8 +167,8 @@ class TensorBoard(keras.callbacks.Callback):
     def __init__(self, folder: pathlib.Path):
         super().__init__()
         if "tensorflow" not in sys.modules:
-            # TensorBoard imports TensorFlow, if it is installed, for its file functions.
-            # With this name it uses functions of its own (tensorboard/compat).
+            # TensorBoard imports TensorFlow for its file functions. With this module
+            # it uses functions of its own (tensorboard/compat).
             name = "tensorboard.compat.notf"
             sys.modules.setdefault(name, types.ModuleType(name))
         self.writer = Writer(str(folder))
