@@ -174,15 +174,15 @@ def save_split(split: Split, dataset: Data, path: str | os.PathLike) -> None:
         **{part: flag.astype(int) for part, flag in flags.items()},
         "crc32": checksums(subset(dataset.images, index)),
     }
-    if dataset.files:
-        files = dataset.files
+    if files := dataset.files:
+        names = [files.training[row] for row in index]
+        relative = [os.path.relpath(name, files.root or None) for name in names]
+        # File names are bytes, not always UTF-8.
         table[FILENAME] = [
-            os.path.relpath(files.training[row], files.root or None) for row in index
+            name.encode(errors="backslashreplace").decode() for name in relative
         ]
     text = pd.DataFrame(table).to_csv(index=False, lineterminator="\n")
-    # File names are bytes, not always UTF-8.
-    content = text.encode(errors="backslashreplace")
-    write_atomically(pathlib.Path(path), lambda file: file.write(content))
+    write_atomically(pathlib.Path(path), lambda file: file.write(text.encode()))
 
 
 def read_split(path: str | os.PathLike, dataset: Data) -> Split:
