@@ -178,9 +178,10 @@ def save_split(split: Split, dataset: Data, path: str | os.PathLike) -> None:
         names = [files.training[row] for row in index]
         relative = [os.path.relpath(name, files.root or None) for name in names]
         # File names are bytes, not always UTF-8.
-        table[FILENAME] = [
-            name.encode(errors="backslashreplace").decode() for name in relative
-        ]
+        table[FILENAME] = np.array(
+            [name.encode(errors="backslashreplace").decode() for name in relative],
+            dtype=object,
+        )
     text = pd.DataFrame(table).to_csv(index=False, lineterminator="\n")
     write_atomically(pathlib.Path(path), lambda file: file.write(text.encode()))
 
