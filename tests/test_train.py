@@ -131,6 +131,7 @@ def test_train_refuses_directories_that_it_cannot_use(
     assert "Cannot write to" in refused(train.main(flags(run)))
 
 
+@pytest.mark.filterwarnings("default")  # shown, not raised
 def test_a_new_run_with_resume_says_so(tiny, flags, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(procedure, "fit", lambda run: None)
     run = dataclasses.replace(tiny, run_dir=str(tmp_path / "mistpyed"), resume=True)
