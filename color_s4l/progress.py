@@ -36,8 +36,8 @@ _HIDDEN = (
 )
 
 
-# The time of a step is measured over this many steps, and at least this many seconds if
-# there are not more than `MOST_STEPS`.
+# The time of a step is reported after `FEWEST_STEPS` steps and `SECONDS` seconds, or
+# after `MOST_STEPS` steps.
 FEWEST_STEPS, MOST_STEPS, SECONDS = 5, 100, 5.0
 
 
