@@ -115,12 +115,11 @@ class StepTime(keras.callbacks.Callback):
         seconds: Mean time of the steps so far, or None.
     """
 
-    # A step that is reported late is counted with the next one, so Keras may call the
-    # callback during the next step.
-    async_safe = True
-
     def __init__(self, report: Callable[[float], None], *, stop: bool = False):
         super().__init__()
+        # A step that is reported late is counted with the next one, so Keras may call
+        # the callback during the next step, unless it changes the model.
+        self.async_safe = not stop
         self.lock = threading.Lock()
         self.report, self.stop = report, stop
         self.seconds: float | None = None
