@@ -65,7 +65,8 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
     """Runs the command.
 
     Returns:
-        One row for each number of epochs, and one for the grey images.
+        One row for each number of epochs, and one each for the grey images and for a
+        constant tint.
 
     Raises:
         InputError: A value is wrong, the data set cannot be read, or a file belongs to
@@ -85,7 +86,8 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
         if not _path(flags, count).exists():
             _train(flags, count, images)
     table = _measure(flags, counts, images.test_images[: flags.test_images])
-    print(table[["epochs", "mse", "psnr", "ssim", "agreement"]].to_string(index=False))
+    scores = ["epochs", "mse", "psnr", "ssim", "agreement", "colorfulness"]
+    print(table[scores].to_string(index=False))
     return table
 
 
@@ -141,7 +143,8 @@ def _measure(
         row = {"epochs": count, **dataclasses.asdict(scores["colorized"])}
         rows.append({**row, "published_agreement": published})
         shown[f"{count} epochs"] = colorized
-    rows.insert(0, {"epochs": "grey", **dataclasses.asdict(scores["grey"])})
+    for name in ("tint", "grey"):
+        rows.insert(0, {"epochs": name, **dataclasses.asdict(scores[name])})
     names = ("dataset", "network", "width", "seed")
     about = {name: getattr(flags, name) for name in names}
     about |= {"images": colorizer.origin.images, "test_images": len(images)}

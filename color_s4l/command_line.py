@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import flags
 
-from color_s4l import registry
+from color_s4l import fields, registry
 from color_s4l.errors import InputError, suggestion
 from color_s4l.fields import ranges_of
 
@@ -302,6 +302,7 @@ def run(
     arguments: Sequence[str] | None = None,
     *,
     needs_keras: bool = True,
+    check: Callable[[Record], None] = fields.check,
 ) -> int:
     """Runs a command; an error of the user becomes one line and exit code 2.
 
@@ -312,6 +313,7 @@ def run(
         description: First lines of `--help`.
         arguments: The arguments after the program's name; default: `sys.argv`.
         needs_keras: Whether to import Keras first, without TensorFlow's messages.
+        check: Checks the parsed record before Keras is imported, which takes seconds.
 
     Returns:
         The exit code: 0; 2 after an `InputError` or if a file cannot be read or
@@ -325,6 +327,7 @@ def run(
         words = sys.argv[1:] if arguments is None else arguments
         values = parse(record, words, description)
         _show_messages(record)
+        check(values)
         if needs_keras:
             start_keras()
         registry.load_plugins(getattr(values, "plugins", ()))

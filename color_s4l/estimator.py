@@ -33,12 +33,13 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
             applications/...; None: "imagenet".
         epochs: Number of passes over the images.
         batch_size: Unlabelled images per step.
-        labeled_batch: Labelled images per step; None: as many as unlabelled views.
+        labeled_batch: Labelled images per step; None: as many as unlabelled views, and
+            without unlabelled views as `Run`.
         learning_rate: Learning rate; the schedule scales it.
         schedule: "polynomial", "cosine", "steps", "constant" or "triangular".
         weight_decay: Factor on the sum of squares of all kernels.
         dropout: Dropout rate before the class head.
-        zca: Whether to apply ZCA whitening; None: only to images of up to 48 px.
+        zca: Whether to apply ZCA whitening; None: only to images of up to 32 px.
         hflip: Whether left-right flips keep the class; None: yes.
         balance: Whether to weight the class loss so that all classes count equally.
         set: Hyper-parameters of terms: ("fixmatch.threshold=0.9",).

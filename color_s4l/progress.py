@@ -1,12 +1,13 @@
-"""Progress of training: one bar on a terminal, a log line per epoch, or nothing."""
+"""Progress of training: a bar on a terminal, log lines, an estimate of the time."""
 
 import contextlib
 import dataclasses
 import datetime
 import logging
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import keras
 from rich.console import Console, Group
@@ -22,6 +23,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from color_s4l.artifacts import provenance
+
 logger = logging.getLogger(__name__)
 
 # Names that `text_of` puts first; the others follow in the order of the log.
@@ -31,6 +34,11 @@ _HIDDEN = (
     *("images_per_second", "loading_images_per_second"),
     *("learning_rate", "seconds"),
 )
+
+
+# The time of a step is reported after `FEWEST_STEPS` steps and `SECONDS` seconds, or
+# after `MOST_STEPS` steps.
+FEWEST_STEPS, MOST_STEPS, SECONDS = 5, 100, 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +64,8 @@ def shown(verbosity: int, span: Span) -> Iterator[list[keras.callbacks.Callback]
 
     Args:
         verbosity: 0: nothing. 1: one bar over all epochs on stderr if that is a
-            terminal, else nothing. 2: one log line after each epoch.
+            terminal. 2: one log line after each epoch. With 1 and 2, an estimate of the
+            time is logged after the first steps.
         span: The length of the training.
 
     Yields:
@@ -65,13 +74,80 @@ def shown(verbosity: int, span: Span) -> Iterator[list[keras.callbacks.Callback]
     """
     console = Console(stderr=True)
     if verbosity >= 2:
-        yield [Lines(span)]
+        yield [StepTime(estimate(span)), Lines(span)]
     elif verbosity == 1 and console.is_terminal:
         bar = Bar(console, span)
         with bar.display:
-            yield [bar]
+            yield [StepTime(estimate(span)), bar]
     else:
-        yield []
+        yield [StepTime(estimate(span))] * verbosity
+
+
+def estimate(span: Span) -> Callable[[float], None]:
+    """Returns a function of the seconds per step; it logs the time of the training."""
+
+    def log(seconds: float) -> None:
+        epochs = span.epochs - span.complete
+        logger.info(
+            "estimate   about %s for %s epochs of %s steps (%.3g s each), without the "
+            "evaluation",
+            provenance.duration(seconds * epochs * span.steps_per_epoch),
+            epochs,
+            f"{span.steps_per_epoch:,}",
+            seconds,
+        )
+
+    return log
+
+
+class StepTime(keras.callbacks.Callback):
+    """A callback that measures the time of a step, once.
+
+    The first step of each call of `fit` and of each epoch is not counted: it includes
+    the compilation or the work between two epochs.
+
+    Args:
+        report: Called once, with the mean time of a step in seconds. It is not called
+            if the training is too short.
+        stop: Whether `fit` ends then.
+
+    Attributes:
+        seconds: Mean time of the steps so far, or None.
+    """
+
+    def __init__(self, report: Callable[[float], None], *, stop: bool = False):
+        super().__init__()
+        # A step that is reported late is counted with the next one, so Keras may call
+        # the callback during the next step, unless it changes the model.
+        self.async_safe = not stop
+        self.lock = threading.Lock()
+        self.report, self.stop = report, stop
+        self.seconds: float | None = None
+        self.done = False
+        self.steps, self.total = 0, 0.0
+        self.before: tuple[int, float] | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping | None = None) -> None:
+        """Does not count the next step."""
+        self.before = None
+
+    def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
+        """Adds the time since the last step."""
+        with self.lock:
+            if self.done or (self.before and batch <= self.before[0]):
+                return
+            now = time.perf_counter()
+            if self.before:
+                self.steps += batch - self.before[0]
+                self.total += now - self.before[1]
+                self.seconds = self.total / self.steps
+            self.before = (batch, now)
+            enough = self.steps >= FEWEST_STEPS and self.total >= SECONDS
+            self.done = bool(self.seconds) and (enough or self.steps >= MOST_STEPS)
+            if self.done:
+                self.report(self.seconds or 0.0)
+        if self.done and self.stop:
+            self.model.stop_training = True
 
 
 class Lines(keras.callbacks.Callback):

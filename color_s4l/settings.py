@@ -30,8 +30,9 @@ Positive = Annotated[float, Above(0)]
 NotNegative = Annotated[float, AtLeast(0)]
 DropRate = Annotated[float, Below(1)]
 
-# A whitening matrix for larger images would take more than 190 MB.
-LARGEST_WHITENED = 48
+# Largest sides in pixels: whitened by default, and whitened at all. The matrix takes
+# 38 MB at 32 px and 191 MB at 48 px, in each model file.
+WHITENED, LARGEST_WHITENED = 32, 48
 # Milestones of the schedule "steps" as shares of all epochs: RotNet's 60, 120 and 160
 # of 200 epochs (Rebuffi et al. 2019, section 4.6).
 MILESTONES = (0.3, 0.6, 0.8)
@@ -43,9 +44,9 @@ PRETRAINED_RATE = 0.1
 # Images with longer sides are cropped at random by default, if the trunk is made for
 # photographs.
 LARGEST_SHIFTED = 64
-# Labelled images per unlabelled image of a step, for a method that reads no unlabelled
-# images. It is the ratio of Color-S4L, so that the supervised baseline has as many
-# labelled images per step as Color-S4L.
+# Largest number of labelled images per unlabelled image of a step, for a method that
+# reads no unlabelled images. It is the ratio of Color-S4L, so that the supervised
+# baseline has as many labelled images per step as Color-S4L.
 BASELINE_LABELED = 7
 
 # Settings for low error in short time on a CPU, chosen on CIFAR-10
@@ -93,7 +94,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "flip_order",
     ),
     "Optimisation": (
-        *("batch_size", "labeled_batch", "learning_rate", "schedule", "milestones"),
+        *("minutes", "batch_size", "labeled_batch", "learning_rate", "schedule"),
+        "milestones",
         *("warmup_epochs", "optimizer", "momentum", "bias_rate", "trunk_rate"),
         "weight_decay",
         *("devices", "jit_compile", "steps_per_execution", "deterministic"),
@@ -204,9 +206,14 @@ class TrainingSettings(DataSettings):
         0, "Number of first blocks of the trunk that are frozen; -1: all."
     )
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
+    minutes: Positive | None = option(
+        None, "Time for the whole run; replaces `epochs` by as many as fit into it."
+    )
     batch_size: Count = option(32, "Unlabelled images per step; views are not counted.")
     labeled_batch: Count | None = option(
-        None, "Labelled images per step (default: as many as unlabelled views)."
+        None,
+        "Labelled images per step (default: as many as unlabelled views; for methods "
+        "without them 7 * batch_size, but no more than there are labels).",
     )
     learning_rate: Positive = option(0.05, "Learning rate; the schedule scales it.")
     optimizer: Annotated[str, OneOf("sgd", "adam", "adamw", "muon")] = option(
@@ -248,7 +255,7 @@ class TrainingSettings(DataSettings):
         )
     )
     zca: bool | None = option(
-        None, "ZCA whitening (default: not for SVHN, digits, nor above 48 px)."
+        None, "ZCA whitening (default: not for SVHN, digits, nor above 32 px)."
     )
     shift: Annotated[int, AtLeast(0)] = option(
         2, "Largest random shift of training images in pixels."
@@ -495,6 +502,18 @@ def with_method(run: Run, method: str, **changes: typing.Any) -> Run:
     return dataclasses.replace(run, **{**values, "method": method, **changes})
 
 
+def dataset_name(values: Mapping[str, typing.Any]) -> str:
+    """Returns the name of a run's data set in tables and directory names.
+
+    It is the setting `dataset`; for the user's own images, the name of their folder.
+
+    Args:
+        values: The settings of the run in JSON types.
+    """
+    own = values["data_dir"] if values["dataset"] == "folder" else None
+    return (own and pathlib.Path(own).name) or values["dataset"]
+
+
 def is_digits(dataset: str) -> bool:
     """Returns whether the images are digits; flips and rotations change their class."""
     return dataset == "digits" or dataset.startswith("svhn")
@@ -506,6 +525,12 @@ def check(run: Run) -> None:
     Raises:
         InputError: A value is outside its range, or two values contradict each other.
     """
+    if not isinstance(run.dataset, str):
+        raise InputError(
+            "Expected `dataset` to be a name. "
+            f"Received: an object of type {type(run.dataset).__name__}. To train on "
+            "arrays, use color_s4l.fit(run, data=color_s4l.Data.from_arrays(...))."
+        )
     fields.check(run)
     if milestones_of(run) is not None and run.schedule != "steps":
         raise InputError("`milestones` can only be used with `schedule`=steps.")
@@ -527,6 +552,13 @@ def check(run: Run) -> None:
         raise InputError(
             "`weights` and `init_from` are both weights of the trunk: remove one."
         )
+    if run.minutes and run.recipe:
+        raise InputError(
+            "`minutes` is the time of one run, and a `recipe` has several: set "
+            "`epochs`, or `stage`=STAGE.minutes=N."
+        )
+    if run.minutes and run.milestones:
+        raise InputError("`milestones` are epochs: set `epochs`, not `minutes`.")
     if run.flip_order == "alternating" and run.hflip is False:
         raise InputError("`flip_order`=alternating needs `hflip`.")
     if run.batch_statistics == "reestimated" and run.devices > 1:
@@ -600,7 +632,12 @@ def inputs_of(run: Run) -> InputSettings:
 
 
 def resolve(
-    run: Run, *, image_size: int, labeled_views: int, unlabeled_views: int
+    run: Run,
+    *,
+    image_size: int,
+    labeled_views: int,
+    unlabeled_views: int,
+    labels: int | None = None,
 ) -> Settings:
     """Replaces every None by its value and divides the fields into small records.
 
@@ -613,6 +650,7 @@ def resolve(
         image_size: Side of the images in pixels.
         labeled_views: Number of views of a labelled image that the terms read.
         unlabeled_views: Number of views of an unlabelled image that the terms read.
+        labels: Number of labelled images; None: many.
 
     Returns:
         The resolved settings.
@@ -630,7 +668,7 @@ def resolve(
     normalization = run.normalization or trunk.get("normalization", "contrast")
     if run.zca and normalization != "contrast":
         raise InputError("`zca` needs `normalization`=contrast.")
-    whitened = image_size <= LARGEST_WHITENED and not digits
+    whitened = image_size <= WHITENED and not digits
     whitened = whitened and normalization == "contrast" and trunk.get("zca", True)
     crop = trunk.get("crop", "shift") if image_size > LARGEST_SHIFTED else "shift"
     dropout = trunk.get("svhn_dropout") if run.dataset.startswith("svhn") else None
@@ -645,7 +683,7 @@ def resolve(
         trunk_rate=trunk_rate_of(run),
         trunk_dropout=dropout if run.trunk_dropout is None else run.trunk_dropout,
         labeled_batch=run.labeled_batch
-        or _labeled_batch(run.batch_size, labeled_views, unlabeled_views),
+        or _labeled_batch(run.batch_size, labeled_views, unlabeled_views, labels),
     )
     milestones = milestones_of(run) or tuple(x * run.epochs for x in MILESTONES)
     optimization = part(full, OptimizationSettings)
@@ -662,11 +700,21 @@ def resolve(
     )
 
 
-def _labeled_batch(batch_size: int, labeled_views: int, unlabeled_views: int) -> int:
-    """Returns the number of labelled images that makes both passes equally large."""
+def _labeled_batch(
+    batch_size: int, labeled_views: int, unlabeled_views: int, labels: int | None
+) -> int:
+    """Returns the number of labelled images that makes both passes equally large.
+
+    A method without unlabelled views gets at most as many as there are labels, so that
+    a step does not contain an image twice: whole multiples of `batch_size`, at least
+    one. The number of steps stays the same.
+    """
     if not labeled_views:
         return batch_size  # no term reads labelled images
-    views = unlabeled_views or BASELINE_LABELED
+    if unlabeled_views:
+        return batch_size * max(1, unlabeled_views // labeled_views)
+    most = BASELINE_LABELED if labels is None else labels // batch_size
+    views = min(BASELINE_LABELED, most)
     return batch_size * max(1, views // labeled_views)
 
 

@@ -1,8 +1,11 @@
 """Trains a classifier from few labels and many images: python -m color_s4l.train."""
 
+import pathlib
+import warnings
 from collections.abc import Sequence
 
-from color_s4l import command_line
+from color_s4l import command_line, settings
+from color_s4l.artifacts import run_directory
 from color_s4l.settings import Run
 
 _DESCRIPTION = """Trains a classifier from few labelled and many unlabelled images, and
@@ -15,6 +18,25 @@ writes a run directory: model, error rates, split, log, pictures.
 """
 
 
+def check(run: Run) -> None:
+    """Checks everything that can be checked without Keras, which takes seconds.
+
+    Warns if there is no run to resume. This is no error, so that a script can give
+    `resume` always.
+
+    Raises:
+        InputError: A setting is wrong.
+    """
+    settings.check(run)
+    values = settings.to_json(run)
+    folder = pathlib.Path(run.run_dir or run_directory.default_path(values))
+    if run.resume and not folder.exists():
+        warnings.warn(
+            f"`resume`: there is no run directory {folder}. A new run is started.",
+            stacklevel=2,
+        )
+
+
 def train(run: Run) -> None:
     """Runs the command."""
     # Imported here, because Keras takes seconds to start and --help does not need it.
@@ -25,7 +47,7 @@ def train(run: Run) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parses the arguments and runs the command; returns the exit code."""
-    return command_line.run(train, Run, _DESCRIPTION, arguments)
+    return command_line.run(train, Run, _DESCRIPTION, arguments, check=check)
 
 
 if __name__ == "__main__":

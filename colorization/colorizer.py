@@ -2,7 +2,9 @@
 
 The file is a self-contained Keras model, which `keras.models.load_model` can open, with
 the record (the "origin") as a note. In a `.h5` file the note is an attribute; in a
-`.keras` archive it is a member.
+`.keras` archive it is a member. If the embedding network is stored by reference, the
+file only contains the trained part, and the note contains the digest of the embedding
+network.
 """
 
 import dataclasses
@@ -21,7 +23,7 @@ import colorization
 from color_s4l.artifacts import models, provenance
 from color_s4l.artifacts.models import COLORIZER_NOTE, SUFFIXES
 from color_s4l.errors import InputError
-from colorization import lab
+from colorization import embedding, lab, networks
 from colorization.networks import STRIDE
 
 _HOW_TO_TRAIN = (
@@ -51,6 +53,10 @@ class Origin:
             embedding.
         embedding_size: `Shape.embedding_size`, in pixels; None for networks without
             embedding.
+        embedding: "stored": the file contains the embedding network; "reference": it is
+            built again from `embedding_weights`. None for networks without embedding.
+        embedding_digest: Digest of an embedding network that is stored by reference;
+            set by `Colorizer.save`.
         scaling: Scaling of lightness and colours, `lab.SCALING`.
         versions: Versions of Python and the packages, and the name of the backend.
     """
@@ -66,6 +72,8 @@ class Origin:
     seed: int = 1
     embedding_weights: str | None = None
     embedding_size: int | None = None
+    embedding: str | None = None
+    embedding_digest: str = ""
     scaling: str = lab.SCALING
     versions: dict[str, str] = dataclasses.field(default_factory=_versions)
 
@@ -108,7 +116,8 @@ class Colorizer:
 
         Raises:
             InputError: The file is missing, damaged or not a colorizer, has another
-                scaling, or names a class that could run code.
+                scaling, names a class that could run code, or its embedding network
+                cannot be built again.
         """
         check_suffix(path)
         with models.refused(
@@ -127,9 +136,13 @@ class Colorizer:
             InputError: The path has another ending.
         """
         check_suffix(path)
-        path = pathlib.Path(path)
+        path, model, origin = pathlib.Path(path), self.model, self.origin
+        if origin.embedding == "reference":
+            digest = models.digest(model.get_layer(embedding.NAME))
+            origin = dataclasses.replace(origin, embedding_digest=digest)
+            model = model.get_layer(networks.TRAINED)
         path.parent.mkdir(parents=True, exist_ok=True)
-        models.save_with_note(self.model, path, COLORIZER_NOTE, self.origin.to_json())
+        models.save_with_note(model, path, COLORIZER_NOTE, origin.to_json())
 
     @functools.cached_property
     def digest(self) -> str:
@@ -280,6 +293,17 @@ def check_suffix(path: str | os.PathLike) -> None:
         )
 
 
+def _referenced(origin: Origin) -> keras.Model:
+    """Builds the embedding network of a colorizer that stores it by reference."""
+    weights, size = origin.embedding_weights or "", origin.embedding_size or 0
+    embedder = embedding.build(weights, size)
+    if models.digest(embedder) != origin.embedding_digest:
+        raise InputError(
+            f"it was trained with other weights of Inception-ResNet-v2 than {weights}"
+        )
+    return embedder
+
+
 def _open(path: pathlib.Path) -> tuple[keras.Model, Origin]:
     if not path.is_file():
         raise InputError("there is no such file")
@@ -292,6 +316,8 @@ def _open(path: pathlib.Path) -> tuple[keras.Model, Origin]:
             f"expected the scaling {lab.SCALING!r}, it has {origin.scaling!r}"
         )
     model = models.build(path, configuration, colorization.custom_objects())
+    if origin.embedding == "reference":
+        model = networks.joined(model, _referenced(origin)).whole
     if model.input_shape[1:] != (None, None, 1) or model.output_shape[-1] != 2:
         raise InputError(
             "it is not a colorizer: expected a model that maps (height, width, 1) to "

@@ -24,6 +24,7 @@ from color_s4l.errors import InputError
 from colorization import lab
 
 FEATURES = 1000  # the logits
+NAME = "embedding"  # of the model that `build` returns
 _SMALLEST = 75  # pixels: Inception-ResNet-v2 has convolutions without padding
 _BATCH_SIZE = 32
 
@@ -126,7 +127,7 @@ def build(weights: str, size: int) -> keras.Model:
     square = layers.Resizing(size, size, name="square")(lightness)
     gray = layers.Concatenate(name="gray")([square, square, square])
     network = _weighted(size, weights)
-    embedder = keras.Model(lightness, network(gray), name="embedding")
+    embedder = keras.Model(lightness, network(gray), name=NAME)
     embedder.trainable = False
     return embedder
 

@@ -33,7 +33,7 @@ class Evaluate(DataSettings):
 
 
 def _table(scores: Mapping) -> list[list[str]]:
-    names = ("mse", "psnr", "ssim", "agreement")
+    names = ("mse", "psnr", "ssim", "agreement", "colorfulness")
     lines = [["images", *names]]
     for label, values in scores.items():
         lines.append([label, *(f"{getattr(values, name):.5f}" for name in names)])
@@ -55,9 +55,13 @@ def _folder(flags: Evaluate) -> pathlib.Path:
 
 def _print(lines: list[list[str]]) -> None:
     for line in lines:
-        print("".join(f"{word:<11}" for word in line).rstrip())
+        print("".join(f"{word:<12}" for word in line).rstrip())
     print("mse: error of a*b*/127. psnr: RGB, in dB. agreement: share of pixels with")
-    print("the same argmax(a*, b*). grey: the images without colours, for comparison.")
+    print("the same argmax(a*, b*). colorfulness: Hasler and Suesstrunk 2003; grey: 0.")
+    print(
+        "For comparison, grey: the images without colours. tint: with their mean colour"
+    )
+    print("(agreement: of the best constant colour). original: the true images.")
 
 
 def evaluate(flags: Evaluate) -> None:
@@ -84,6 +88,8 @@ def evaluate(flags: Evaluate) -> None:
     scores = metrics.compare(images, colorizer, colorized, flags.batch_size)
     lines = _table(scores)
     _print(lines)
+    predicted = colorizer.predict(images, flags.batch_size)
+    print(f"{metrics.compare_with_tint(images, predicted)}.")
     about = {
         **{name: dataclasses.asdict(values) for name, values in scores.items()},
         "dataset": dataset.name,

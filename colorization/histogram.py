@@ -85,8 +85,13 @@ def loss(images: Tensor, logits: Tensor) -> Tensor:
         images: uint8 `(batch, height, width, 3)`, sRGB.
         logits: Float `(batch, height, width, 2 * bins)`.
     """
-    colors = hue_chroma.hue_chroma(ops.cast(images, "float32") / 255)
-    hue, chroma, lightness = colors
-    targets = (hue_chroma.histograms(values) for values in (hue, chroma))
-    pairs = zip(targets, ops.split(logits, 2, axis=-1), strict=True)
-    return ops.mean(hue_chroma.site_losses(*pairs, chroma, lightness))
+    scaled = ops.cast(images, "float32") / 255
+    hue, chroma, lightness = hue_chroma.hue_chroma(scaled)
+    hue_logits, chroma_logits = ops.split(logits, 2, axis=-1)
+    losses = hue_chroma.site_losses(
+        (hue_chroma.histograms(hue), hue_logits),
+        (hue_chroma.histograms(chroma), chroma_logits),
+        chroma,
+        lightness,
+    )
+    return ops.mean(losses)

@@ -29,12 +29,14 @@ class Scores:
             from scikit-image), at most 1.
         agreement: Share of pixels with the same argmax(a*, b*), in [0, 1]. The
             Color-S4L report calls it the "accuracy" of a colorizer.
+        colorfulness: Colourfulness of the colourised images, see `colorfulness`.
     """
 
     mse: float
     psnr: float
     ssim: float
     agreement: float
+    colorfulness: float
 
 
 def colors(images: np.ndarray) -> np.ndarray:
@@ -51,11 +53,12 @@ def colors(images: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def gray(images: np.ndarray) -> np.ndarray:
+def gray(images: np.ndarray, tint: np.ndarray | float = 0.0) -> np.ndarray:
     """Returns images without their colours, the baseline for colorizers.
 
     Args:
         images: uint8 `(n, height, width, 3)`, sRGB.
+        tint: a* and b* divided by 127 of all pixels, `(2,)`; 0: grey.
 
     Returns:
         uint8, same shape and same lightness L*.
@@ -63,7 +66,7 @@ def gray(images: np.ndarray) -> np.ndarray:
     without = []
     for start in range(0, len(images), _BATCH_SIZE):
         lightness, true = lab.split(images[start : start + _BATCH_SIZE])
-        without.append(np.asarray(lab.join(lightness, 0.0 * true)))
+        without.append(np.asarray(lab.join(lightness, 0.0 * true + tint)))
     return np.concatenate(without)
 
 
@@ -76,8 +79,45 @@ def argmax_agreement(true: np.ndarray, predicted: np.ndarray) -> float:
     """Returns the share of pixels with the same argmax(a*, b*); a tie counts as a*.
 
     The chance level is not 1/2: most pixels of natural photographs have b* above a*.
+    See `tint_agreement`.
     """
     return float(np.mean(true.argmax(-1) == predicted.argmax(-1)))
+
+
+def tint_agreement(true: np.ndarray) -> float:
+    """Returns the highest `argmax_agreement` that one constant colour can have.
+
+    Args:
+        true: Colours `(n, height, width, 2)`.
+
+    Returns:
+        A number in [0.5, 1].
+    """
+    share = float(np.mean(true.argmax(-1)))
+    return max(share, 1 - share)
+
+
+def mean_color(true: np.ndarray) -> np.ndarray:
+    """Returns the constant colour with the lowest squared error, float32 `(2,)`."""
+    return true.mean(axis=(0, 1, 2), dtype="float64").astype("float32")
+
+
+def colorfulness(images: np.ndarray) -> float:
+    """Returns the mean colourfulness of images, 0 for grey images.
+
+    Hasler and Suesstrunk 2003 (https://doi.org/10.1117/12.477378), metric M3: with
+    rg = R - G and yb = (R + G) / 2 - B, the norm of both standard deviations plus 0.3
+    times the norm of both means. In their experiments, images with 33 were called
+    moderately colourful and images with 59 quite colourful.
+
+    Args:
+        images: uint8 `(n, height, width, 3)`, sRGB.
+    """
+    red, green, blue = np.moveaxis(images.astype("float32"), -1, 0)
+    opponents = np.stack([red - green, (red + green) / 2 - blue])
+    deviation = np.hypot(*opponents.std(axis=(2, 3)))
+    mean = np.hypot(*opponents.mean(axis=(2, 3)))
+    return float(np.mean(deviation + 0.3 * mean))
 
 
 def peak_ratio(true: np.ndarray, images: np.ndarray) -> float:
@@ -100,7 +140,7 @@ def similarity(true: np.ndarray, images: np.ndarray) -> float:
 
 
 def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Scores:
-    """Computes the four scores.
+    """Computes the scores.
 
     Args:
         true: The originals, uint8 `(n, height, width, 3)`.
@@ -124,6 +164,7 @@ def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Sc
         psnr=peak_ratio(true, colorized),
         ssim=similarity(true, colorized),
         agreement=argmax_agreement(original, predicted),
+        colorfulness=colorfulness(colorized),
     )
 
 
@@ -133,7 +174,7 @@ def compare(
     colorized: np.ndarray,
     batch_size: int = 100,
 ) -> dict[str, Scores]:
-    """Computes the scores of a colorizer and of the grey images, its baseline.
+    """Computes the scores of a colorizer and of its baselines.
 
     Args:
         images: The originals, uint8 `(n, height, width, 3)`.
@@ -142,10 +183,40 @@ def compare(
         batch_size: Images per step.
 
     Returns:
-        Scores by the names "colorized" and "grey".
+        Scores by the names "colorized", "grey" (the images without colours), "tint"
+        (the images with one constant colour, the mean; `agreement` is that of the best
+        constant colour) and "original".
     """
-    predicted = colorizer.predict(images, batch_size)
+    predicted, true = colorizer.predict(images, batch_size), colors(images)
+    constant = np.broadcast_to(mean_color(true), true.shape)
+    tint = scores(images, gray(images, mean_color(true)), constant)
     return {
         "colorized": scores(images, colorized, predicted),
         "grey": scores(images, gray(images), 0 * predicted),
+        "tint": dataclasses.replace(tint, agreement=tint_agreement(true)),
+        "original": Scores(0.0, _HIGHEST_RATIO, 1.0, 1.0, colorfulness(images)),
     }
+
+
+def compare_with_tint(images: np.ndarray, predicted: np.ndarray) -> str:
+    """Returns one line: whether predicted colours are better than a constant colour.
+
+    Args:
+        images: The originals, uint8 `(n, height, width, 3)`.
+        predicted: The colours predicted by the network, float `(n, height, width, 2)`.
+    """
+    true = colors(images)
+    agreement, tinted = argmax_agreement(true, predicted), tint_agreement(true)
+    error = squared_error(true, predicted)
+    constant = squared_error(true, mean_color(true))
+    line = (
+        f"argmax(a*, b*) agrees in {100 * agreement:.1f} % of the pixels (the best "
+        f"constant tint: {100 * tinted:.1f} %), squared error {error:.5f} "
+        f"({constant:.5f})"
+    )
+    if agreement > tinted and error < constant:
+        return line
+    return (
+        f"{line}: the network has learned no more than a tint. Train it for more "
+        "epochs or on more images"
+    )

@@ -34,6 +34,7 @@ _UP = "up"
 _PLAIN_DECODER = (256, 128, _UP, 64, 64, _UP, 32, 16)
 _FUSION_DECODER = (128, _UP, 64, 64, _UP, 32)
 _FUSED = 256  # filters of the fusion
+TRAINED = "colorize"  # name of the trained part of `inception_fusion`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _fusion(width: float) -> keras.Model:
     embedded = keras.Input((embedding.FEATURES,), name="embedding")
     features = _fuse(_encode(lightness, width), embedded, width)
     colors = _decode(features, _FUSION_DECODER, width)
-    return keras.Model([lightness, embedded], colors, name="colorize")
+    return keras.Model([lightness, embedded], colors, name=TRAINED)
 
 
 def inception_fusion(shape: Shape) -> Parts:
@@ -211,7 +212,16 @@ def inception_fusion(shape: Shape) -> Parts:
             75.
     """
     embedder = embedding.build(shape.embedding_weights, shape.embedding_size)
-    trained = _fusion(shape.width)
+    return joined(_fusion(shape.width), embedder)
+
+
+def joined(trained: keras.Model, embedder: keras.Model) -> Parts:
+    """Joins the trained and the frozen part of `inception_fusion`.
+
+    Args:
+        trained: `Parts.trained`.
+        embedder: `Parts.embedder`.
+    """
     lightness = _lightness()
     colors = trained([lightness, embedder(lightness)])
     whole = keras.Model(lightness, colors, name="inception_fusion")

@@ -52,6 +52,10 @@ class Train(DataSettings):
     embedding_size: int = option(
         299, "inception_fusion: input side in pixels; 75 is 20 times cheaper."
     )
+    embedding: Annotated[str, OneOf("stored", "reference")] = option(
+        "stored",
+        "inception_fusion: store its network (220 MB), or build it when opened.",
+    )
     resume: bool = option(False, "Continue after the last complete epoch of --output.")
     verbosity: int = option(1, "0: silent; 1: bar on a terminal; 2: line per epoch.")
     plugins: tuple[str, ...] = option(
@@ -91,6 +95,7 @@ def _settings(flags: Train) -> "Settings":
         seed=flags.seed,
         network=flags.network,
         shape=Shape(flags.width, flags.embedding_weights, flags.embedding_size),
+        embedding=flags.embedding,
         verbosity=flags.verbosity,
     )
 
@@ -144,7 +149,7 @@ def train(flags: Train) -> None:
     check(flags)
     # Imported here because Keras takes seconds to start, and --help does not need it.
     from color_s4l import data
-    from colorization import training
+    from colorization import metrics, training
 
     path, settings = _output(flags), _settings(flags)
     dataset = data.load(flags)
@@ -163,6 +168,10 @@ def train(flags: Train) -> None:
     )
     colorizer.save(path)
     interrupted.unlink(missing_ok=True)
+    watched = dataset.test_images[:_WATCHED]
+    if len(watched):
+        line = metrics.compare_with_tint(watched, colorizer.predict(watched))
+        print(f"On {len(watched)} test images: {line}.")
     print(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB).")
 
 

@@ -25,7 +25,7 @@ from color_s4l import progress
 from color_s4l.artifacts import checkpoint_files
 from color_s4l.data.streams import seed_initialisers
 from color_s4l.errors import InputError
-from color_s4l.fields import Above, AtLeast, check
+from color_s4l.fields import Above, AtLeast, OneOf, check
 from colorization import embedding, histogram, lab, networks
 from colorization.colorizer import Colorizer, Origin, pad
 from colorization.networks import Parts, Shape
@@ -42,6 +42,9 @@ class Settings:
         seed: Seed of the weights and of the order of the images.
         network: A name of `networks.NETWORKS`.
         shape: The network's sizes.
+        embedding: `inception_fusion` only. "stored": the colorizer's file contains the
+            embedding network (220 MB); "reference": the file is small, and the
+            embedding network is built again when the file is opened.
         verbosity: As in `color_s4l.progress.shown`: 0 silent, 1 a bar if the output is
             a terminal, 2 a line per epoch.
     """
@@ -52,10 +55,17 @@ class Settings:
     seed: int = 1
     network: str = "encoder_decoder"
     shape: Shape = dataclasses.field(default_factory=Shape)
+    embedding: Annotated[str, OneOf("stored", "reference")] = "stored"
     verbosity: int = 1
 
     def __post_init__(self) -> None:
         check(self)
+        random = self.shape.embedding_weights == "none"
+        if self.embedding == "reference" and random:
+            raise InputError(
+                "`embedding`=reference needs `embedding_weights`: random weights "
+                "cannot be built again."
+            )
 
 
 class Task(keras.Model):
@@ -250,8 +260,8 @@ def _task(parts: Parts, settings: Settings) -> Task:
 def _identity(settings: Settings, images: np.ndarray) -> dict[str, typing.Any]:
     """Returns the values that must be equal when a run is resumed."""
     values = dataclasses.asdict(settings)
-    # More epochs or another display do not change the earlier epochs.
-    del values["epochs"], values["verbosity"]
+    # More epochs, another file or another display do not change the earlier epochs.
+    del values["epochs"], values["embedding"], values["verbosity"]
     shape = values.pop("shape")
     return {
         **values,
@@ -337,6 +347,6 @@ def _origin(settings: Settings, dataset: str, images: np.ndarray) -> Origin:
     values |= values.pop("shape")
     del values["verbosity"]
     if settings.network != "inception_fusion":
-        values |= {"embedding_weights": None, "embedding_size": None}
+        values |= dict.fromkeys(("embedding_weights", "embedding_size", "embedding"))
     size = int(images.shape[1])
     return Origin(dataset=dataset, image_size=size, images=len(images), **values)

@@ -129,6 +129,17 @@ def test_its_colorizer_is_trained_by_the_command_in_its_header(path):
         }[run.dataset]
 
 
+@pytest.mark.parametrize("path", sorted(FLAGS.glob("supervised/*.cfg")), ids=name_of)
+def test_the_baseline_has_the_labelled_images_of_color_s4l(path):
+    (counts,) = re.findall(
+        r"Published numbers of labels .*: (.*)$", path.read_text(), re.M
+    )
+    fewest = int(counts.split(",")[0])
+    run = read(path)
+    settings = session.resolve(run, session.checked_terms(run), 32, fewest)
+    assert settings.step.labeled_batch == 7 * run.batch_size
+
+
 @pytest.mark.parametrize("path", FAST, ids=name_of)
 def test_a_fast_file_has_the_settings_of_the_preset(path):
     run, preset = read(path), settings.PRESETS["fast"]

@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import types
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ def train(watchers):
 
 def test_terminal_shows_one_bar_over_all_epochs(terminal, capsys):
     with progress.shown(1, SPAN) as watchers:
-        task = watchers[0].bar.tasks[0]
+        task = watchers[-1].bar.tasks[0]
         # The epoch of 4 steps of an earlier session is complete.
         assert (task.completed, task.fields["epoch"]) == (4, 2)
         train(watchers)
@@ -67,10 +68,10 @@ def test_cursor_is_visible_again_after_an_error(terminal):
 
 
 @pytest.mark.parametrize("verbosity", [0, 1])
-def test_nothing_is_shown_without_a_terminal(verbosity, capsys):
+def test_no_bar_is_shown_without_a_terminal(verbosity, capsys):
     with progress.shown(verbosity, SPAN) as watchers:
         train(watchers)
-    assert watchers == []
+    assert len(watchers) == verbosity  # the estimate
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
 
@@ -86,6 +87,45 @@ def test_lines_are_logged(terminal, caplog):
     assert re.fullmatch(pattern.format(2, r"\d+:\d\d:\d\d"), caplog.messages[0])
     assert re.fullmatch(pattern.format(3, "0:00:00"), caplog.messages[1])
     assert terminal.getvalue() == ""
+
+
+def test_the_time_of_a_step_leaves_out_the_first_one(monkeypatch):
+    # Two epochs of four steps; the first step of each takes longer.
+    ends = iter([60, 61, 62, 63, 99, 100, 102, 103])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(ends))
+    found = []
+    watch = progress.StepTime(found.append)
+    watch.set_model(types.SimpleNamespace(stop_training=False))
+    for epoch in range(2):
+        watch.on_epoch_begin(epoch)
+        for batch in range(4):
+            watch.on_train_batch_end(batch)
+            assert len(found) == (epoch == 1 and batch >= 2)
+    # Five steps and five seconds are reached at 102: 3 steps in 3 s, then 2 in 3 s.
+    assert found == [pytest.approx(6 / 5)]
+    assert not watch.model.stop_training
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_few_short_steps_are_measured_up_to_a_limit(monkeypatch, steps_per_execution):
+    monkeypatch.setattr(progress, "MOST_STEPS", 6)
+    found = []
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(loss="mse", steps_per_execution=steps_per_execution)
+    watch = progress.StepTime(found.append, stop=True)
+    images = np.zeros((20, 1))
+    model.fit(images, images, batch_size=1, epochs=2, verbose=0, callbacks=[watch])
+    assert found == [watch.seconds]
+    assert 6 <= watch.steps < 8
+    assert 0 < watch.seconds < 10
+
+
+def test_the_estimate_is_one_line(caplog):
+    with caplog.at_level(logging.INFO, "color_s4l.progress"):
+        progress.estimate(SPAN)(45.0)
+    # Two of three epochs are left: 8 steps of 45 s.
+    text = "estimate   about 6.0 minutes for 2 epochs of 4 steps (45 s each), without"
+    assert caplog.messages[0].startswith(text)
 
 
 def test_text_has_the_error_first_and_no_speed():

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from color_s4l import settings
@@ -11,16 +12,16 @@ from color_s4l.settings import Run
 OTHER = {str: "other", int: 7, float: 0.125, bool: True, tuple: ("a.b=1",)}
 
 
-def resolved(size=32, views=(1, 7), **changes):
+def resolved(size=32, views=(1, 7), labels=None, **changes):
     views = dict(zip(("labeled_views", "unlabeled_views"), views, strict=True))
-    return settings.resolve(Run(**changes), image_size=size, **views)
+    return settings.resolve(Run(**changes), image_size=size, labels=labels, **views)
 
 
 @pytest.mark.parametrize(
     ("changes", "size", "zca", "hflip", "dropout"),
     [
         ({"dataset": "cifar10"}, 32, True, True, None),
-        ({"dataset": "cifar10"}, 49, False, True, None),
+        ({"dataset": "cifar10"}, 33, False, True, None),
         ({"dataset": "cifar10", "network": "encoder"}, 32, False, True, None),
         ({"dataset": "svhn_cropped"}, 32, False, False, 0.5),
         ({"dataset": "svhn_cropped", "network": "wrn_28_2"}, 32, False, False, None),
@@ -68,7 +69,7 @@ def test_defaults_depend_on_the_trunk(changes, size, expected):
     assert found.model.normalization == normalization
     assert (found.step.crop, found.inputs.weights) == (crop, weights)
     assert found.optimization.trunk_rate == rate
-    assert found.model.zca == (normalization == "contrast" and size <= 48)
+    assert found.model.zca == (normalization == "contrast" and size <= 32)
     assert found.values["weights"] == weights
 
 
@@ -77,6 +78,20 @@ def test_the_weights_of_other_trunks_cannot_be_set():
         resolved(weights="imagenet")
     with pytest.raises(InputError, match="both weights of the trunk"):
         settings.check(Run(network=SMALL, weights="imagenet", init_from="run"))
+
+
+def test_an_array_is_no_name_of_a_data_set():
+    with pytest.raises(InputError, match=r"type ndarray.*fit\(run, data="):
+        settings.check(Run(dataset=np.zeros((2, 8, 8, 3))))
+
+
+def test_own_images_are_named_by_their_folder():
+    for folder in ("/home/me/roses", "roses/", "~/roses"):
+        run = Run(dataset="folder", data_dir=folder)
+        assert settings.dataset_name(settings.to_json(run)) == "roses"
+    run = Run(dataset="cifar10", data_dir="/home/me/tfds")
+    assert settings.dataset_name(settings.to_json(run)) == "cifar10"
+    assert settings.dataset_name(settings.to_json(Run(dataset="folder"))) == "folder"
 
 
 def test_milestones_are_epochs():
@@ -98,6 +113,14 @@ def test_both_passes_are_equally_large():
     for views, share in shares.items():
         assert resolved(views=views).step.labeled_batch == 32 * share
     assert resolved(labeled_batch=5).step.labeled_batch == 5
+
+
+def test_a_supervised_step_has_no_more_images_than_there_are_labels():
+    # 32 images per step times 7, but at most 1, 3 and 7 whole batches of labels.
+    for labels, batches in {10: 1, 100: 3, 223: 6, 224: 7, 4000: 7}.items():
+        found = resolved(views=(1, 0), labels=labels)
+        assert found.step.labeled_batch == 32 * batches
+        assert resolved(views=(1, 7), labels=labels).step.labeled_batch == 32 * 7
 
 
 def test_a_run_is_read_back_from_json():

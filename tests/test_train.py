@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from color_s4l import train
+from color_s4l import command_line, train
 from color_s4l.recipes import procedure
 
 # Words of the command line, and a regular expression that the error contains.
@@ -138,6 +138,20 @@ def test_train_refuses_directories_that_it_cannot_use(
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.png"]
     run = dataclasses.replace(tiny, run_dir=str(tmp_path / "holiday.png" / "run"))
     assert "Cannot write to" in refused(train.main(flags(run)))
+
+
+@pytest.mark.filterwarnings("default")  # shown, not raised
+def test_a_new_run_with_resume_says_so(tiny, flags, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(procedure, "fit", lambda run: None)
+    run = dataclasses.replace(tiny, run_dir=str(tmp_path / "mistpyed"), resume=True)
+    assert train.main(flags(run)) == 0
+    line = f"--resume: there is no run directory {tmp_path}/mistpyed. A new run is"
+    assert line in capsys.readouterr().err
+
+
+def test_wrong_values_are_refused_before_keras_is_imported(refused, monkeypatch):
+    monkeypatch.setattr(command_line, "start_keras", lambda: pytest.fail("imported"))
+    assert "--epochs to be 1 or more" in refused(train.main(["--epochs=0"]))
 
 
 def test_ctrl_c_says_how_to_continue(tiny, flags, capsys, monkeypatch):

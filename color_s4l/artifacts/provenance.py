@@ -46,3 +46,12 @@ def _processor() -> str:
 def today() -> str:
     """Returns the date in UTC, ISO 8601."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in words: "45 s", "12.5 minutes" or "3.2 hours"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.1f} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -12,7 +12,7 @@ import filelock
 from color_s4l.artifacts import provenance
 from color_s4l.artifacts.files import check_names, read_json, write_json
 from color_s4l.errors import InputError
-from color_s4l.settings import differences
+from color_s4l.settings import dataset_name, differences
 
 # Keys that every config.json and every result.json contains.
 _CONFIG = (
@@ -64,7 +64,7 @@ class RunDirectory:
 
     @property
     def statistics(self) -> pathlib.Path:
-        """Mean and matrix of the whitening (NPZ)."""
+        """Mean and matrix of the whitening (NPZ), while the run is unfinished."""
         return self.path / "preprocessing.npz"
 
     @property
@@ -116,13 +116,15 @@ def method_of(values: Mapping[str, typing.Any]) -> str:
 def default_path(values: Mapping[str, typing.Any]) -> pathlib.Path:
     """Returns `runs/<dataset>_<labels>_<method>_<network>[_w<width>]_seed<seed>`.
 
+    For the user's own images, <dataset> is the name of their folder.
+
     Args:
         values: The settings of the run in JSON types.
     """
     labels = "all" if values["labels"] is None else values["labels"]
     width = "" if values["width"] == 1 else f"_w{values['width']:g}"
     name = (
-        f"{values['dataset']}_{labels}_{method_of(values)}_{values['network']}{width}"
+        f"{dataset_name(values)}_{labels}_{method_of(values)}_{values['network']}{width}"
         f"_seed{values['seed']}"
     )
     return pathlib.Path("runs") / name.replace("/", "_")

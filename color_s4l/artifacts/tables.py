@@ -36,7 +36,10 @@ MEASURES = (
     *("averaged_error", "best_error"),
 )
 # Columns that must be equal, besides the settings, in all repetitions of a run.
-_REPETITION = ["labels", "unlabeled", "test_images", "colorizer", "backend", "stage"]
+_REPETITION = [
+    *("dataset", "labels", "unlabeled", "test_images"),
+    *("colorizer", "backend", "stage"),
+]
 
 
 def rows(paths: Iterable[str | os.PathLike], *, stages: bool = False) -> pd.DataFrame:
@@ -78,16 +81,17 @@ def row(config: Config, result: Result) -> dict[str, typing.Any]:
         result: Content of result.json.
 
     Returns:
-        The settings in `SETTINGS`, `stage`, `seed`, `error`, `error_augmented`,
-        `top5_error`, `averaged_error` (of a teacher or of averaged weights),
-        `best_error` and `best_note`, `test_images`, `parameters`, `images_per_second`,
-        `seconds`, `colorizer`, `backend`, `dtype_policy`, `hardware`, `versions`,
-        `date` and `settings`: all resolved settings as JSON text, without the folders
-        of paths.
+        The settings in `SETTINGS` (`dataset` is `settings.dataset_name`), `stage`,
+        `seed`, `error`, `error_augmented`, `top5_error`, `averaged_error` (of a teacher
+        or of averaged weights), `best_error` and `best_note`, `test_images`,
+        `parameters`, `images_per_second`, `seconds`, `colorizer`, `backend`,
+        `dtype_policy`, `hardware`, `versions`, `date` and `settings`: all resolved
+        settings as JSON text, without the folders of paths.
     """
     settings = config["settings"]
     return {
         **{name: settings.get(name) for name in SETTINGS},
+        "dataset": run_settings.dataset_name(settings),
         "method": method_of(settings),
         "labels": result["labels"],
         "unlabeled": _unlabeled(result),
@@ -147,10 +151,12 @@ def repetitions(table: pd.DataFrame) -> pd.Series:
     """
     # The column `colorizer` describes the colorizer; the setting is only a file name.
     ignored = {*run_settings.ROUNDING, "seed", "colorizer"}
-    plain = [
-        json.dumps({k: v for k, v in json.loads(text).items() if k not in ignored})
-        for text in table["settings"]
-    ]
+    plain = []
+    for text in table["settings"]:
+        values = json.loads(text)
+        # With `minutes`, the number of epochs depends on the speed of the machine.
+        own = ignored | ({"epochs"} if values.get("minutes") else set())
+        plain.append(json.dumps({k: v for k, v in values.items() if k not in own}))
     own = table.reindex(columns=_REPETITION).astype(object).fillna("")
     return pd.Series(plain, table.index).str.cat(own.astype(str), sep="|")
 

@@ -23,11 +23,13 @@ class Files:
         training: Paths; `training[i]` holds `Data.images[i]`.
         test: Paths; `test[i]` holds `Data.test_images[i]`.
         unreadable: Path and reason of each file that cannot be decoded.
+        root: Folder of the data set.
     """
 
     training: tuple[str, ...]
     test: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...] = ()
+    root: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ def load(settings: DataSettings) -> Data:
         labels=labels,
         test_images=tests,
         test_labels=test_labels,
-        files=Files(paths, test_paths, (*bad, *worse)),
+        files=Files(paths, test_paths, (*bad, *worse), str(listing.root)),
     )
 
 

@@ -3,7 +3,8 @@
 filename,label
 2024/IMG_0001.JPG,cat
 
-Label Studio's exports (JSON and CSV) are read too.
+An optional column `split` says which images are test images: `train` or `test`; an
+empty value means `train`. Label Studio's exports (JSON and CSV) are read too.
 """
 
 import codecs
@@ -18,6 +19,8 @@ from color_s4l.data import label_studio
 from color_s4l.errors import InputError
 
 COLUMNS = ("filename", "label")
+SPLIT = "split"
+PARTS = ("train", "test")
 _SEPARATORS = ",;\t"
 # UTF-32 is before UTF-16, because the byte order mark of UTF-32 begins with the byte
 # order mark of UTF-16.
@@ -44,21 +47,28 @@ def read(path: pathlib.Path) -> pd.DataFrame:
             semicolons or tabs. A file that ends in .json is Label Studio's JSON export.
 
     Returns:
-        The columns `filename` and `label`, as text, without the other columns. An empty
-        label means that the image has no label. Labels are in Unicode form NFC.
+        The columns `filename`, `label` and `split`, as text, without the other columns.
+        An empty label means that the image has no label. Labels are in Unicode form
+        NFC. `split` is "train" or "test"; None in all rows if the table has no such
+        column.
 
     Raises:
-        InputError: The file cannot be read, is not a table of labels, or names a file
-            twice.
+        InputError: The file cannot be read, is not a table of labels, names a file
+            twice, or has an unknown value in `split`.
     """
     text = _text(path)
     if path.suffix.lower() == ".json":
         table = label_studio.read_json(path, text)
     else:
         table = _from_csv(path, text)
-    table = table[list(COLUMNS)].map(str.strip)
+    has_split = SPLIT in table
+    table = table[[*COLUMNS, *[SPLIT] * has_split]].map(str.strip)
     table["label"] = table["label"].map(composed)
     _check_rows(path, table)
+    if not has_split:
+        return table.assign(**{SPLIT: None})
+    table[SPLIT] = table[SPLIT].str.lower().replace("", PARTS[0])
+    _check_split(path, table)
     return table
 
 
@@ -78,6 +88,7 @@ def _from_csv(path: pathlib.Path, text: str) -> pd.DataFrame:
     if label_studio.is_csv_export(table):
         return label_studio.from_csv(path, table)
     each_once = all(list(table).count(name) == 1 for name in COLUMNS)
+    each_once &= list(table).count(SPLIT) <= 1
     # If rows have more values than columns, pandas uses the first values as the index.
     if not each_once or not isinstance(table.index, pd.RangeIndex):
         found = ", ".join(repr(name)[:40] for name in list(table)[:8])
@@ -120,3 +131,14 @@ def _check_rows(path: pathlib.Path, table: pd.DataFrame) -> None:
                 f"{path}, row {row + 1} {fault}: {table['filename'].iloc[row]!r} "
                 f"({int(wrong.sum())} of {len(table)} rows)."
             )
+
+
+def _check_split(path: pathlib.Path, table: pd.DataFrame) -> None:
+    wrong = ~table[SPLIT].isin(PARTS).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"{path}, row {row + 1}: expected split to be {' or '.join(PARTS)}. "
+            f"Received: {table[SPLIT].iloc[row]!r} ({int(wrong.sum())} of {len(table)} "
+            "rows). For validation images use `validation`, or rename the column."
+        )

@@ -6,19 +6,29 @@ Class folders in DIR (`data_dir`):
     DIR/test/<class>/...     test images; or `test_fraction` holds out training images
     DIR/unlabeled/...        optional: more training images, without labels
 
+Without the folders `train` and `test`, the folders in DIR are the classes, and
+`test_fraction` holds out test images:
+
+    DIR/<class>/...          labelled images
+    DIR/unlabeled/...        optional
+
 With `labels_csv`, a table lists files anywhere below DIR with their labels. All other
 files are images without a label, except for files in class folders: if the table lists
 no file below `train`, the class folders of `train` label their files, and likewise for
 `test`. A table can thus add labels (known labels or guesses) for images outside the
-class folders. `test_fraction` then holds out only files of the class folders.
+class folders. `test_fraction` then holds out only files of the class folders. The class
+folders in DIR label their files if there is a folder `unlabeled` and the table only
+lists files outside the class folders. The column `split` of a table can name the test
+images, in place of a folder `test` or `test_fraction`.
 """
 
 import dataclasses
+import logging
 import os
 import pathlib
 import warnings
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -28,7 +38,12 @@ from color_s4l.data.labels_csv import composed
 from color_s4l.errors import InputError
 from color_s4l.settings import DataSettings
 
-EXPECTED = "Expected DIR/train/<class>/*, DIR/test/<class>/*, optional DIR/unlabeled/*"
+logger = logging.getLogger(__name__)
+
+EXPECTED = (
+    "Expected DIR/train/<class>/* and DIR/test/<class>/*, or DIR/<class>/* with "
+    "`test_fraction`; optional DIR/unlabeled/*"
+)
 _PARTS = ("train", "test", "unlabeled")
 Labelled = list[tuple[pathlib.Path, int]]
 
@@ -60,7 +75,7 @@ def list_files(settings: DataSettings) -> Listing:
     Args:
         settings: `data_dir` is the folder. `labels_csv` is a path, or the name of a
             file below the folder; file names in the table are relative to the folder,
-            relative to the table's own folder, or absolute.
+            to the table's own folder or to one subfolder, or absolute.
 
     Returns:
         The listing, with test images; files in the order of their paths. With class
@@ -73,9 +88,8 @@ def list_files(settings: DataSettings) -> Listing:
     if settings.data_dir is None:
         raise InputError(f"`dataset`=folder needs `data_dir`. {EXPECTED}.")
     root = pathlib.Path(settings.data_dir)
-    for folder in [root] if settings.labels_csv else [root, root / "train"]:
-        if not folder.is_dir():
-            raise InputError(f"There is no folder {folder}. {EXPECTED}.")
+    if not root.is_dir():
+        raise InputError(f"There is no folder {root}. {EXPECTED}.")
     if settings.labels_csv:
         path = pathlib.Path(settings.labels_csv).expanduser()
         listing = _by_table(root, path if path.exists() else root / path)
@@ -115,30 +129,55 @@ def _folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
     return dict(sorted(found.items()))
 
 
+def _class_root(root: pathlib.Path) -> pathlib.Path | None:
+    """Returns the folder of the class folders: DIR/train or DIR; None for neither.
+
+    A folder named "Train" or "test" is not a class: DIR/train is missing then.
+    """
+    if (root / "train").is_dir():
+        return root / "train"
+    names = [name for name in _folders(root) if name != "unlabeled"]
+    reserved = {"train", "test"} & {name.lower() for name in names}
+    return root if len(names) > 1 and not reserved else None
+
+
+def _classes_in(folder: pathlib.Path, root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns name -> path of the class folders in `_class_root(root)`."""
+    found = _folders(folder)
+    return {n: p for n, p in found.items() if folder != root or n != "unlabeled"}
+
+
 def _by_folders(root: pathlib.Path) -> Listing:
+    folder = _class_root(root)
+    if folder is None:
+        raise InputError(
+            f"There is no folder {root / 'train'}, and {root} does not contain two "
+            f"class folders. {EXPECTED}."
+        )
     others = [name for name in _folders(root) if name not in _PARTS]
-    if others:
+    if others and folder != root:
         warnings.warn(
             f"{root}: ignored folders other than {', '.join(_PARTS)}: "
             f"{', '.join(others)}",
             stacklevel=2,
         )
-    classes = tuple(_folders(root / "train"))
+    classes = tuple(_classes_in(folder, root))
     if not classes:
-        raise InputError(f"{root / 'train'} has no class folders. {EXPECTED}.")
-    training = _of_classes(root / "train", classes)
+        raise InputError(f"{folder} has no class folders. {EXPECTED}.")
+    training = _of_classes(folder, classes, root)
     if (root / "unlabeled").is_dir():
         found = image_files.find(root / "unlabeled")
         training += [(path, UNLABELED) for path in found]
     test = root / "test"
-    return Listing(
-        root, classes, training, _of_classes(test, classes) if test.is_dir() else []
-    )
+    tested = _of_classes(test, classes, root) if test.is_dir() else []
+    return Listing(root, classes, training, tested)
 
 
-def _of_classes(folder: pathlib.Path, classes: tuple[str, ...]) -> Labelled:
+def _of_classes(
+    folder: pathlib.Path, classes: tuple[str, ...], root: pathlib.Path
+) -> Labelled:
     """Returns the files below each class folder, in the order of the classes."""
-    present = _folders(folder)
+    present = _classes_in(folder, root)
     unknown = [name for name in present if name not in set(classes)]
     if unknown:
         raise InputError(
@@ -164,7 +203,10 @@ def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
     files = {absolute(file): file for file in image_files.find(root)}
     listed = resolved(path, table["filename"], root, files)
     labels = dict(zip(listed, table["label"], strict=True))
-    in_folders = _of_train_folders(root / "train", files, labels)
+    held_out = {
+        n for n, part in zip(listed, table["split"], strict=True) if part == "test"
+    }
+    in_folders = _of_class_folders(root, files, labels)
     labels |= in_folders
     classes = tuple(sorted(set(labels.values()) - {""}))
     if not classes:
@@ -175,6 +217,9 @@ def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
     tested = {name: file for name, file in files.items() if test in file.parents}
     # Files in the table may be outside the root.
     everything = files | {n: pathlib.Path(n) for n in listed if n not in files}
+    if table["split"].notna().any():
+        _check_split(path, test, tested, held_out, labels)
+        tested = {name: f for name, f in everything.items() if name in held_out}
     added = frozenset(everything[n] for n in listed) if in_folders else frozenset()
     return Listing(
         root,
@@ -212,26 +257,50 @@ def resolved(
     Raises:
         InputError: A file does not exist, or two names mean the same file.
     """
-    unknown, found = [], []
-    for name in names:
-        # If `name` is absolute, `folder / name` is equal to `name`.
-        tried = [absolute(folder / name) for folder in (root, path.parent)]
-        known = [t for t in tried if t in files or os.path.isfile(t)]
-        found += known[:1]
-        unknown += [] if known else [name]
+    names = list(names)
+    found = [_find(name, (root, path.parent), files) for name in names]
+    unknown = [n for n, file in zip(names, found, strict=True) if file is None]
+    if len(unknown) == len(names):
+        folder = _common_folder(names, root, files)
+        if folder is not None:
+            logger.info("labels     file names in %s are relative to %s", path, folder)
+            return resolved(path, names, folder, files)
     if unknown:
-        count = len(unknown) + len(found)
         raise InputError(
-            f"{len(unknown)} of {count} files listed in {path} do not exist, for "
-            f"example {unknown[0]!r}. File names are relative to {root} or to the "
-            f"table's folder.{_elsewhere(unknown[0], root, files)}"
+            f"{len(unknown)} of {len(names)} files listed in {path} do not exist, for "
+            f"example {unknown[0]!r}. File names are relative to {root}, to the "
+            f"table's folder or to one subfolder.{_elsewhere(unknown[0], root, files)}"
         )
-    repeated = len(found) - len(set(found))
+    known = [file for file in found if file is not None]
+    repeated = len(known) - len(set(known))
     if repeated:
         raise InputError(
             f"{path} names {repeated} files twice, with different spellings."
         )
-    return found
+    return known
+
+
+def _find(
+    name: str, folders: Sequence[pathlib.Path], files: Container[str]
+) -> str | None:
+    """Returns the absolute path of a file in the first folder that has it, or None."""
+    # If `name` is absolute, `folder / name` is equal to `name`.
+    tried = [absolute(folder / name) for folder in folders]
+    return next((t for t in tried if t in files or os.path.isfile(t)), None)
+
+
+def _common_folder(
+    names: Sequence[str], root: pathlib.Path, files: Mapping[str, pathlib.Path]
+) -> pathlib.Path | None:
+    """Returns the only subfolder that has all files of the table, or None."""
+    ending = os.sep + composed(os.path.normpath(names[0]))
+    folders = [file.removesuffix(ending) for file in files if file.endswith(ending)]
+    common = [
+        folder
+        for folder in folders
+        if all(absolute(os.path.join(folder, name)) in files for name in names)
+    ]
+    return pathlib.Path(common[0]) if len(common) == 1 else None
 
 
 def _elsewhere(name: str, root: pathlib.Path, files: Iterable[str]) -> str:
@@ -243,15 +312,49 @@ def _elsewhere(name: str, root: pathlib.Path, files: Iterable[str]) -> str:
     return f" Did you mean {os.path.relpath(found, absolute(root))!r}?"
 
 
-def _of_train_folders(
-    train: pathlib.Path, files: Mapping[str, pathlib.Path], labels: Mapping[str, str]
+def _check_split(
+    path: pathlib.Path,
+    test: pathlib.Path,
+    tested: Mapping[str, pathlib.Path],
+    held_out: Collection[str],
+    labels: Mapping[str, str],
+) -> None:
+    """Raises an error if the column `split` contradicts the folders or the labels."""
+    if tested.keys() - held_out:
+        raise InputError(
+            f"{path} has a column split, but {test} has images that are not in its "
+            "test split: remove the folder or the column."
+        )
+    missing = [name for name in held_out if not labels[name]]
+    if missing:
+        raise InputError(
+            f"{path} has {len(missing)} test images without a label, for example "
+            f"{min(missing)}."
+        )
+
+
+def _of_class_folders(
+    root: pathlib.Path, files: Mapping[str, pathlib.Path], labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns the class folders' labels; {} if the table lists a file below `train`."""
-    below = {name: file for name, file in files.items() if train in file.parents}
-    if not below or labels.keys() & below.keys():
+    """Returns the class folders' labels; {} if the table lists a file in one of them.
+
+    Without DIR/train, only a folder DIR/unlabeled shows that the other folders are
+    classes.
+    """
+    folder = _class_root(root)
+    if folder is None or (folder == root and not (root / "unlabeled").is_dir()):
         return {}
-    classes = set(_folders(train))
-    first = {n: composed(f.relative_to(train).parts[0]) for n, f in below.items()}
+    classes = _classes_in(folder, root)
+    first = {
+        name: composed(file.relative_to(folder).parts[0])
+        for name, file in files.items()
+        if folder in file.parents
+    }
+    below = first
+    if folder == root:
+        below = {name: part for name, part in first.items() if part in classes}
+    if labels.keys() & below.keys():
+        return {}
     return {name: part for name, part in first.items() if part in classes}
 
 
@@ -284,7 +387,7 @@ def _test_of_table(
     if not files:
         return []
     if not labels.keys() & files.keys():
-        return _of_classes(test, classes)
+        return _of_classes(test, classes, test.parent)
     missing = [file for name, file in files.items() if not labels.get(name)]
     if missing:
         raise InputError(
@@ -319,9 +422,9 @@ def _with_test(listing: Listing, fraction: float | None) -> Listing:
             f"Received: {fraction}."
         )
     if listing.test:
-        raise InputError(
-            f"`test_fraction` cannot be used: {listing.root / 'test'} has test images."
-        )
+        folder = listing.root / "test"
+        place = folder if folder.is_dir() else "the column split of `labels_csv`"
+        raise InputError(f"`test_fraction` cannot be used: {place} has test images.")
     held_out = _held_out(listing, fraction)
     if not held_out:
         raise InputError(

@@ -27,6 +27,8 @@ from color_s4l.errors import InputError
 
 _PARTS = ("labeled", "unlabeled", "validation")
 COLUMNS = ("index", "label", *_PARTS, "crc32")
+# A further column for images that were read from files; for readers, not checked.
+FILENAME = "filename"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -161,7 +163,8 @@ def save_split(split: Split, dataset: Data, path: str | os.PathLike) -> None:
         path: A CSV file, one row per image used: index (position in
             `dataset.images`), label (name of the class if the label is used, else
             empty), labeled, unlabeled, validation (0 or 1), crc32 (of the image's
-            bytes).
+            bytes). If the images were read from files, also filename, relative to the
+            folder of the data set.
     """
     index = np.unique(np.concatenate([getattr(split, part) for part in _PARTS]))
     flags = {part: np.isin(index, getattr(split, part)) for part in _PARTS}
@@ -171,6 +174,14 @@ def save_split(split: Split, dataset: Data, path: str | os.PathLike) -> None:
         **{part: flag.astype(int) for part, flag in flags.items()},
         "crc32": checksums(subset(dataset.images, index)),
     }
+    if files := dataset.files:
+        names = [files.training[row] for row in index]
+        relative = [os.path.relpath(name, files.root or None) for name in names]
+        # File names are bytes, not always UTF-8.
+        table[FILENAME] = np.array(
+            [name.encode(errors="backslashreplace").decode() for name in relative],
+            dtype=object,
+        )
     text = pd.DataFrame(table).to_csv(index=False, lineterminator="\n")
     write_atomically(pathlib.Path(path), lambda file: file.write(text.encode()))
 

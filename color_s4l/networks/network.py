@@ -87,7 +87,7 @@ class Network(keras.Model):
         self.gates: dict[str, keras.Model] = {
             name: gate(trunk.output_shape[1:], synchronized=synchronized)
             for name, gate in heads.items()
-            if not isinstance(gate, (int, layers.Layer))
+            if not isinstance(gate, int | layers.Layer | Readout)
         }
         self.pool = layers.GlobalAveragePooling2D(name="pool")
         self.dropout = layers.Dropout(dropout, name="class_dropout")

@@ -105,11 +105,11 @@ def _fit_recipe(
     session.start(run)
     with contextlib.ExitStack() as stack:
         images = _begin(run, stages, directory, images, stack)
-        found = _train(stages, directory, images, callbacks)
+        found = _train_stages(stages, directory, images, callbacks)
         return _end(found, directory)
 
 
-def _train(
+def _train_stages(
     stages: Sequence[tuple[Stage, Run]],
     directory: RunDirectory,
     images: data.Data,
@@ -154,7 +154,7 @@ def _begin(
         data.read_split(first.split, images)  # raises an error for other images
     stack.enter_context(run_directory.created(directory, inner=False))
     if not directory.config.exists():
-        resolved = session.resolve(run, terms, images.size)
+        resolved = session.resolve(run, terms, images.size, run.labels)
         session.write_config(run, resolved, images, files, directory)
     return images
 

@@ -6,9 +6,10 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from color_s4l.artifacts import tables
+from color_s4l.artifacts import provenance, tables
 from color_s4l.report import charts, published, samples
 from color_s4l.report.records import Record
+from color_s4l.settings import dataset_name
 
 # Settings that do not affect the result.
 _NOT_SHOWN = {"run_dir", "resume", "verbosity"}
@@ -45,8 +46,8 @@ def render(records: Sequence[Record]) -> str:
 def _title(records: Sequence[Record]) -> str:
     if len(records) > 1:
         return f"{len(records)} runs side by side"
-    run, result = records[0].config["run"], records[0].result
-    return f"{records[0].method} on {run['dataset']}, {result['labels']:,} labels"
+    name, result = dataset_name(records[0].config["run"]), records[0].result
+    return f"{records[0].method} on {name}, {result['labels']:,} labels"
 
 
 def _run(number: int, record: Record) -> dict:
@@ -78,6 +79,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("network", f"{run['network']}, width {run['width']:g}"),
         ("parameters", f"{result['parameters']:,}"),
         ("seed", str(run["seed"])),
+        ("training time", provenance.duration(result["seconds"])),
         ("training speed", f"{result['images_per_second']:,.0f} images/s"),
     ]
     stages = [

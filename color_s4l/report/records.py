@@ -1,6 +1,7 @@
 """Reads run directories for a report, without the data set, the model and Keras."""
 
 import dataclasses
+import logging
 import os
 import pathlib
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from color_s4l.artifacts.run_directory import (
     read_result,
 )
 from color_s4l.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 # Groups of arrays in samples.npz. The first group always exists. Each other group is
 # either complete or missing.
@@ -59,20 +62,21 @@ def read(paths: Sequence[str | os.PathLike]) -> list[Record]:
     """Reads run directories.
 
     Args:
-        paths: At least one run directory.
+        paths: At least one run directory. Of several paths, those without a finished
+            run are left out, with a logged warning.
 
     Returns:
         Their records, in the same order.
 
     Raises:
-        InputError: No path is given, a directory is given twice, holds no finished run,
-            or has damaged files.
+        InputError: No path is given, a directory is given twice, no directory holds a
+            finished run, or a run has damaged files.
     """
     if not paths:
         raise InputError(
             "Expected run directories: python -m color_s4l.report runs/NAME ..."
         )
-    folders = [pathlib.Path(path) for path in paths]
+    folders = _finished([pathlib.Path(path) for path in paths])
     resolved = [folder.resolve() for folder in folders]
     for folder in folders:
         if resolved.count(folder.resolve()) > 1:
@@ -83,6 +87,22 @@ def read(paths: Sequence[str | os.PathLike]) -> list[Record]:
         _read(RunDirectory(folder), name if unique else str(folder))
         for folder, name in zip(folders, names, strict=True)
     ]
+
+
+def _finished(folders: list[pathlib.Path]) -> list[pathlib.Path]:
+    """Returns the folders with a finished run; logs the others."""
+    missing = {}
+    for folder in folders:
+        run = RunDirectory(folder)
+        if not (run.config.exists() and run.result.exists()):
+            missing[folder] = "no finished run"
+        elif read_result(run)["error"] is None:
+            missing[folder] = "no test error"
+    if len(missing) == len(folders):  # raises the error for the first one
+        _read(RunDirectory(folders[0]), "")
+    for folder, reason in missing.items():
+        logger.warning("left out   %s: %s", folder, reason)
+    return [folder for folder in folders if folder not in missing]
 
 
 def _read(folder: RunDirectory, name: str) -> Record:

@@ -41,7 +41,9 @@ def describe(record: Record) -> dict:
         "confusions": confusions(matrix, classes, CONFUSIONS),
         "class_rows": sorted(rows, key=lambda row: -(row["error"] or 0)),
         "mistakes": _mistakes(samples, classes),
-        "views": _views(samples) if "views" in samples else {},
+        "views": _views(samples, record.result.get("proxy_accuracy", {}))
+        if "views" in samples
+        else {},
         "colours": _colours(samples) if "colorized" in samples else [],
     }
 
@@ -151,8 +153,14 @@ def _mistakes(
     return found
 
 
-def _views(samples: Mapping[str, np.ndarray]) -> dict:
-    """Returns rows of images and columns of views, with the proxy predictions."""
+def _views(samples: Mapping[str, np.ndarray], accuracies: Mapping[str, float]) -> dict:
+    """Returns rows of images and columns of views, with the proxy predictions.
+
+    Args:
+        samples: Arrays of samples.npz.
+        accuracies: Accuracy on each view in percent; may be empty.
+    """
+    measured = [accuracies.get(str(task)) for task in samples["tasks"]]
     tasks = [str(task).replace("_", " ") for task in samples["tasks"]]
     probabilities = samples["proxy_probabilities"]
     guesses = probabilities.argmax(axis=2)
@@ -169,6 +177,8 @@ def _views(samples: Mapping[str, np.ndarray]) -> dict:
         rows.append(cells)
     return {
         "tasks": tasks,
+        "accuracies": ["" if a is None else f"{a:.0f} %" for a in measured],
+        "guess_percent": f"{100 / len(tasks):.0f} %",
         "rows": rows,
         "right": int((guesses == np.arange(len(tasks))).sum()),
         "count": guesses.size,

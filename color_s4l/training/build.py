@@ -196,7 +196,13 @@ def preprocessing_statistics(
     images = inputs.data.images
     if len(inputs.split.validation):
         images = data.subset(images, _fitting_images(inputs))
-    fitted = cache.cached(name, [data.content(images)], lambda: compute(images))
+
+    def fit() -> dict[str, np.ndarray]:
+        count, size = len(images), images.shape[1]
+        logger.info("%-10s fitting on %s images of %s px", name, f"{count:,}", size)
+        return compute(images)
+
+    fitted = cache.cached(name, [data.content(images)], fit)
     seconds = time.perf_counter() - started
     logger.info("%-10s ready after %.1f s", name, seconds)
     write_arrays(directory.statistics, fitted)
@@ -211,7 +217,7 @@ def _read_statistics(path: pathlib.Path, zca: bool, images: Data) -> dict:
     """
     stored = read_arrays(path)
     size = math.prod(images.images.shape[1:])
-    wanted = {"mean": (3,), "deviation": (3,)}
+    wanted: dict[str, tuple[int, ...]] = {"mean": (3,), "deviation": (3,)}
     if zca:
         wanted = {"mean": (size,), "matrix": (size, size)}
     found = {name: array.shape for name, array in stored.items()}

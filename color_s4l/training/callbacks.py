@@ -2,8 +2,10 @@
 
 import math
 import pathlib
+import sys
 import threading
 import time
+import types
 import warnings
 from collections.abc import Callable, Mapping
 
@@ -179,6 +181,11 @@ class TensorBoard(keras.callbacks.Callback):
         super().__init__()
         if folder.exists() and not folder.is_dir():
             raise InputError(f"Expected {folder} to be a folder: remove the file.")
+        if "tensorflow" not in sys.modules:
+            # TensorBoard imports TensorFlow for its file functions. With this module
+            # it uses functions of its own (tensorboard/compat).
+            name = "tensorboard.compat.notf"
+            sys.modules.setdefault(name, types.ModuleType(name))
         self.writer = Writer(str(folder))
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:

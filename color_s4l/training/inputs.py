@@ -29,7 +29,7 @@ from color_s4l.settings import (
 )
 from color_s4l.terms.term import Term
 from color_s4l.views.step import COLORIZED
-from colorization import training
+from colorization import metrics, training
 from colorization.colorizer import Colorizer
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ FEW_IMAGES, SMALL_BATCH, LARGE_BATCH = 5000, 20, 100
 # enough for 13,000 images of 224 px. It is a constant, so that the colorizer does not
 # depend on the machine.
 COLORIZER_BYTES = 2 * 10**9
+# Number of training images on which the trained colorizer is compared with a tint.
+WATCHED = 500
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -417,6 +419,9 @@ def _train_colorizer(
     )
     colorizer.save(directory.colorizer)
     checkpoint.unlink(missing_ok=True)
+    watched = images[:WATCHED]
+    line = metrics.compare_with_tint(watched, colorizer.predict(watched))
+    logger.info("colorizer  %s", line)
 
 
 def _colorizer_images(inputs: Inputs) -> np.ndarray:

@@ -17,13 +17,13 @@ from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.networks import inference_model
 from color_s4l.networks.network import CLASSES
 from color_s4l.networks.structure import release
-from color_s4l.registry import TRUNKS
-from color_s4l.training import build, calibration, evaluation
+from color_s4l.registry import PROXIES, TRUNKS
+from color_s4l.training import build, calibration, evaluation, recognition
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.learner import Learner
 from color_s4l.views import proxies
-from color_s4l.views.step import COLORIZED, UNLABELED
+from color_s4l.views.step import COLORIZED, UNLABELED, own_first
 from colorization import metrics
 
 logger = logging.getLogger(__name__)
@@ -56,13 +56,17 @@ def measure(
 
     Returns:
         The content of result.json, and the test images' probabilities, float32
-        `(n, classes)`; None without classes or without test images.
+        `(n, classes)`; None without classes or without test images. For methods with
+        proxy views, `proxy_accuracy` is the share of correctly classified images of
+        each view, in percent.
     """
     split, log = prepared.batches.split, pd.read_csv(directory.log)
     errors, clean = evaluation.final()
+    found = recognition.measure(prepared.learner, prepared.data, prepared.batches)
     result = {
         "run_dir": str(directory.path),
         **errors,
+        **({"proxy_accuracy": found.accuracies()} if found else {}),
         "epoch": prepared.settings.optimization.epochs,
         **selections(log, prepared.settings.evaluation.final_weights),
         "test_images": len(prepared.data.test_images),
@@ -130,6 +134,8 @@ def write(
     )
     _draw(prepared, probabilities, arrays, directory)
     write_json(directory.result, result)
+    # Only an unfinished run reads it; the models contain the same matrix.
+    directory.statistics.unlink(missing_ok=True)
     if all(name in result for name in SPEEDS):  # without training steps: only one
         speed, loading, busy = (result[name] for name in SPEEDS)
         logger.info(
@@ -272,31 +278,21 @@ def _predictions(images: data.Data, probabilities: np.ndarray) -> dict:
 def _proxies(
     learner: Learner, batches: data.StepBatches, tasks: tuple[str, ...]
 ) -> dict:
-    views = _views(batches, tasks)
-    rows, count, *image = views.shape
-    flat = learner.preprocessing(views.reshape(rows * count, *image))
-    logits = learner.network(flat, training=False)["proxy"]
-    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+    batch = batches.batch(0)
+    sources = {
+        name: _first(batch[name]) for name in (UNLABELED, COLORIZED) if name in batch
+    }
+    views = proxies.pictures(sources[UNLABELED], tasks, sources.get(COLORIZED))
+    # Random views are drawn in the order of `pictures`, with the same seed.
+    seed, found = keras.random.SeedGenerator(0), {}
+    for task in [name for name in own_first(PROXIES) if name in tasks]:
+        images = sources[PROXIES[task].source]
+        found[task] = recognition.probabilities(learner, task, images, seed)
     return {
         "tasks": np.array(tasks),
         "views": np.stack([_small(row) for row in views]),
-        "proxy_probabilities": probabilities.reshape(rows, count, count),
+        "proxy_probabilities": np.stack([found[task] for task in tasks], axis=1),
     }
-
-
-def _views(batches: data.StepBatches, tasks: tuple[str, ...]) -> np.ndarray:
-    """Returns the views of the first images before preprocessing, for pictures.
-
-    Args:
-        batches: The step batches of the run.
-        tasks: Names of the views; the index is the proxy label.
-
-    Returns:
-        uint8 `(m, t, height, width, 3)`, m at most `PICTURED`.
-    """
-    batch = batches.batch(0)
-    colorized = _first(batch[COLORIZED]) if COLORIZED in batch else None
-    return proxies.pictures(_first(batch[UNLABELED]), tasks, colorized)
 
 
 def _first(grouped: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ settings -> inputs -> learner -> fit -> results
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 import warnings
@@ -28,12 +29,21 @@ from color_s4l.settings import (
     part,
 )
 from color_s4l.terms.term import Term
-from color_s4l.training import build, callbacks, checkpoints, probing, results
+from color_s4l.training import (
+    budget,
+    build,
+    callbacks,
+    checkpoints,
+    probing,
+    recognition,
+    results,
+)
 from color_s4l.training import inputs as run_inputs
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.feeding import Feed
 from color_s4l.training.inputs import InputFiles, Inputs, PretrainedWeights
+from color_s4l.training.learner import Learner
 from color_s4l.views.step import LABELED, TARGETS, UNLABELED
 
 logger = logging.getLogger(__name__)
@@ -75,17 +85,16 @@ def train(
     inputs = run_inputs.read_inputs(
         source, part(run, SplitSettings), run_settings.inputs_of(run), terms, directory
     )
-    settings = resolve(run, terms, inputs.data.size)
+    settings = resolve(run, terms, inputs.data.size, len(inputs.split.labeled))
     with contextlib.ExitStack() as stack:
-        prepared = _prepare(run, settings, inputs, terms, directory, scope, stack)
-        return _train(
-            prepared, settings, inputs, directory, scope, extra_callbacks, started
+        prepared = _prepare(
+            run, settings, inputs, terms, directory, scope, stack, started
         )
+        return _train(prepared, inputs, directory, scope, extra_callbacks, started)
 
 
 def _train(
     prepared: Prepared,
-    settings: Settings,
     inputs: Inputs,
     directory: RunDirectory,
     scope: Scope,
@@ -93,6 +102,7 @@ def _train(
     started: float,
 ) -> Result:
     """Trains and evaluates a prepared run, and writes its files."""
+    settings = prepared.settings
     evaluation = Evaluation(
         prepared.learner,
         prepared.classifier,
@@ -112,10 +122,13 @@ def _train(
         if settings.evaluation.batch_statistics == "reestimated":
             learner = prepared.learner
             build.reestimate_statistics(learner.network, learner.preprocessing, inputs)
+        if count := len(inputs.data.test_images):
+            logger.info("evaluating %s test images", f"{count:,}")
         result, probabilities = results.measure(
             prepared, evaluation, directory, started, resumed
         )
     with _precision(settings.runtime.dtype_policy):
+        logger.info("writing    models, samples and pictures")
         results.write(prepared, result, probabilities, directory)
     return result
 
@@ -165,8 +178,17 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     return terms
 
 
-def resolve(run: Run, terms: Sequence[Term], image_size: int) -> Settings:
-    """Returns the resolved settings for these terms and images of this size (px)."""
+def resolve(
+    run: Run, terms: Sequence[Term], image_size: int, labels: int | None = None
+) -> Settings:
+    """Returns the resolved settings for these terms and images.
+
+    Args:
+        run: Checked settings.
+        terms: The terms of the method.
+        image_size: Side of the images in pixels.
+        labels: Number of labelled images; None: many.
+    """
     if methods.solver_of(run.method):
         # Solving counts as one epoch. Half precision is too coarse for the head, into
         # which the standardisation of the features is folded.
@@ -176,6 +198,7 @@ def resolve(run: Run, terms: Sequence[Term], image_size: int) -> Settings:
         image_size=image_size,
         labeled_views=methods.copies_of(terms, LABELED),
         unlabeled_views=methods.copies_of(terms, UNLABELED),
+        labels=labels,
     )
 
 
@@ -219,13 +242,17 @@ def _prepare(
     directory: RunDirectory,
     scope: Scope,
     stack: contextlib.ExitStack,
+    started: float,
 ) -> Prepared:
     """Creates the directory and returns the parts of the run.
 
-    The directory is locked until `stack` is closed.
+    The directory is locked until `stack` is closed. With `minutes`, `settings` has a
+    placeholder for the number of epochs.
     """
     image_shape = inputs.data.images.shape[1:]
     policy = settings.runtime.dtype_policy
+    solver = methods.solver_of(run.method)
+    timed = run.minutes is not None and not solver
     seed_initialisers(settings.step.seed)
     with scope(), _precision(policy):
         network = build.build_network(
@@ -239,7 +266,10 @@ def _prepare(
     _announce(settings, inputs, terms, network, directory)
     stack.enter_context(run_directory.created(directory))
     if not directory.config.exists():
-        write_config(run, settings, inputs.data, inputs.files, directory)
+        unknown = {"epochs": None} if timed else {}
+        values = {**settings.values, **unknown}
+        known = dataclasses.replace(settings, values=values)
+        write_config(run, known, inputs.data, inputs.files, directory)
     if not directory.split.exists():
         data.save_split(inputs.split, inputs.data, directory.split)
     colorizer = inputs.files.colorizer
@@ -260,7 +290,7 @@ def _prepare(
         )
         if not inputs.files.initial:
             build.adapt(network.trunk, preprocessing, inputs)
-        if solver := methods.solver_of(run.method):
+        if solver:
             if not run_settings.pretrained(run):
                 warnings.warn(
                     f"`method`={run.method} uses the features of random weights: set "
@@ -270,15 +300,33 @@ def _prepare(
             network = probing.with_solved_head(
                 network, preprocessing, inputs, solver, settings.step.seed
             )
-        learner = build.build_learner(
-            network,
-            preprocessing,
-            terms,
-            batches,
-            settings.step,
-            settings.optimization,
-            settings.runtime,
-        )
+
+        def make_learner(chosen: Settings) -> Learner:
+            return build.build_learner(
+                network,
+                preprocessing,
+                terms,
+                batches,
+                chosen.step,
+                chosen.optimization,
+                chosen.runtime,
+            )
+
+        if timed:
+            epochs = run_directory.read_config(directory)["settings"]["epochs"]
+            measured = epochs is None
+            if measured:
+                speed = budget.measure_speed(
+                    functools.partial(make_learner, settings), network, batches
+                )
+                end = started + 60 * (run.minutes or 0)
+                epochs = _epochs_until(end, speed, run, inputs, terms, batches)
+            chosen = dataclasses.replace(run, epochs=epochs)
+            size, labels = inputs.data.size, len(inputs.split.labeled)
+            settings = resolve(chosen, terms, size, labels)
+            if measured:
+                write_config(run, settings, inputs.data, inputs.files, directory)
+        learner = make_learner(settings)
         classifier = inference_model(network, preprocessing)
     about = run_inputs.describe_colorizer(colorizer) if colorizer else None
     return Prepared(settings, inputs.data, batches, learner, classifier, about)
@@ -287,6 +335,41 @@ def _prepare(
 def _pretrained(files: InputFiles, directory: RunDirectory) -> PretrainedWeights | None:
     """Returns the weights of the setting `weights`; None if there is a checkpoint."""
     return None if checkpoints.saved(directory.checkpoints) else files.weights
+
+
+def _epochs_until(
+    end: float,
+    speed: budget.Speed,
+    run: Run,
+    inputs: Inputs,
+    terms: Sequence[Term],
+    batches: data.StepBatches,
+) -> int:
+    """Returns the number of epochs that fit, and logs it.
+
+    Args:
+        end: `time.perf_counter()` at the end of the run.
+        speed: The measured speed.
+        run: The settings, with `minutes`.
+        inputs: Images and split.
+        terms: The terms of the method.
+        batches: The step batches.
+    """
+    weights = 1 + sum(len(term.further_weights()) for term in terms)
+    tests, validation = len(inputs.data.test_images), len(inputs.split.validation)
+    epochs, seconds = budget.epochs_within(
+        end - time.perf_counter(),
+        speed,
+        steps_per_epoch=batches.steps_per_epoch,
+        images_per_step=build.images_per_step(terms, batches),
+        evaluated=budget.Evaluated(
+            epoch=weights * (tests + validation),
+            final=weights * tests,
+            every=run.evaluate_every,
+        ),
+    )
+    budget.announce(run.minutes or 0.0, epochs, seconds, speed)
+    return epochs
 
 
 def write_config(
@@ -348,7 +431,7 @@ def _announce(
         "classes": data.described(labels, images.classes),
         "network": f"{settings.model.network}, width {settings.model.width:g}, "
         f"{network.num_parameters:,} parameters{_initial(settings)}",
-        "steps": f"{settings.optimization.epochs} epochs of {steps:,} steps; each "
+        "steps": f"{_epochs(settings)} of {steps:,} steps; each "
         f"step {labeled} labelled images and {step.batch_size * views} views of "
         f"{step.batch_size} unlabelled images"
         if terms
@@ -366,6 +449,13 @@ def _announce(
             "smallest: set `balance` to weight the class loss.",
             stacklevel=2,
         )
+
+
+def _epochs(settings: Settings) -> str:
+    """Returns the number of epochs, or the time of the run, in words."""
+    if minutes := settings.values["minutes"]:
+        return f"as many epochs as fit into {minutes:g} minutes,"
+    return f"{settings.optimization.epochs} epochs"
 
 
 def _initial(settings: Settings) -> str:
@@ -420,6 +510,7 @@ def _fit(
                 callbacks.StopWhenNotFinite(directory.checkpoints),
                 callbacks.LoadingSpeed(feed),
                 callbacks.EpochErrors(evaluation.measures(), images, every),
+                recognition.WarnAtChance(prepared.data, batches, complete),
                 callbacks.LogFile(directory.log, complete),
                 callbacks.TensorBoard(directory.tensorboard),
                 callbacks.Checkpoints(directory.checkpoints, batches.split),

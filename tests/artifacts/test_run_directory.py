@@ -25,6 +25,9 @@ def test_the_default_name_says_what_is_trained():
     run = values(dataset="a/b", labels=50, recipe="moam", width=0.5, seed=2)
     found = run_directory.default_path(run)
     assert str(found) == "runs/a_b_50_moam_convnet_w0.5_seed2"
+    run = values(dataset="folder", data_dir="/home/me/roses")
+    found = run_directory.default_path(run)
+    assert str(found) == "runs/roses_all_color_s4l_convnet_seed1"
 
 
 def test_an_unwritable_directory_is_refused(tmp_path, monkeypatch):

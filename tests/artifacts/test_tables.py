@@ -83,7 +83,8 @@ def test_missing_parts_of_a_spread_are_left_out():
 
 def test_a_row_has_everything_that_its_numbers_depend_on(finished):
     row = tables.rows([finished.run_dir]).iloc[0]
-    assert (row["dataset"], row["method"], row["seed"]) == ("folder", "color_s4l", 1)
+    folder = pathlib.Path(finished.data_dir).name
+    assert (row["dataset"], row["method"], row["seed"]) == (folder, "color_s4l", 1)
     assert (row["labels"], row["unlabeled"], row["test_images"]) == (16, 24, 32)
     assert row["best_note"] == "selected on test"
     assert "keras " in row["versions"]

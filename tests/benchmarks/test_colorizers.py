@@ -38,14 +38,14 @@ def weights(path):
 
 def test_the_table_has_a_row_for_every_number_of_epochs_and_its_origin(compared):
     _, folder, table = compared
-    assert list(table["epochs"]) == ["grey", 1, 2]
+    assert list(table["epochs"]) == ["grey", "tint", 1, 2]
     written = pd.read_csv(folder / "colorizers.csv")
     assert {"settings", "versions", "hardware", "date", "images", "seed"} <= set(
         written
     )
     np.testing.assert_allclose(written["mse"], table["mse"])
     # The grey row is what the test images are without any colour, whatever is trained.
-    assert table["mse"][0] > table["mse"][2]
+    assert table["mse"][0] > table["mse"][3]
     assert table["test_images"].eq(30).all()
 
 

@@ -63,6 +63,19 @@ def test_a_recipe_and_its_stages_have_their_own_rows(table):
     assert len(figure.axes[0].get_legend().get_texts()) == 2
 
 
+def test_folders_are_data_sets_of_their_own(table):
+    own = {"dataset": "folder", "labels": 100}
+    runs = [
+        (50.0, {**own, "data_dir": f"/home/{name}"}) for name in ("roses", "fields")
+    ]
+    rows = table(*runs, (54.0, {**own, "data_dir": "/media/roses", "seed": 2}))
+    lines = shown(rows)
+    assert [line["data set"] for line in lines] == ["roses", "fields"]
+    assert [line["error"][:5] for line in lines] == ["52.00", "50.00"]
+    titles = [axis.get_title() for axis in summary.plot(rows).axes]
+    assert titles == ["roses", "fields"]
+
+
 def differs(table, **fields):
     rows = table((20.0, {"method": "sesemi", "labels": 1000, **fields}))
     return shown(rows)[0].get("differs", "")

@@ -27,6 +27,7 @@ def test_train_announces_writes_and_cleans_up(tmp_path, capsys):
     assert "60 of digits, 32x32 px" in text
     assert "1 epochs of 1, 100 each" in text
     assert "trained parameters" in text
+    assert "On 400 test images: argmax(a*, b*) agrees in" in text
     assert f"The result goes to {path}" in text
     assert [file.name for file in tmp_path.iterdir()] == ["c.keras"]
     assert Colorizer.load(path).origin.dataset == "digits"
@@ -71,7 +72,12 @@ def test_evaluate(trained, tmp_path, capsys, refused):
     assert evaluate.main(["--dataset=digits", *flags, "--samples=4"]) == 0
     text = capsys.readouterr().out
     about = json.loads((tmp_path / "scores.json").read_text())
-    assert set(about["colorized"]) == {"mse", "psnr", "ssim", "agreement"}
+    names = {"mse", "psnr", "ssim", "agreement", "colorfulness"}
+    for row in ("colorized", "grey", "tint", "original"):
+        assert set(about[row]) == names
+    assert about["tint"]["mse"] < about["grey"]["mse"]
+    # 2 epochs on 60 images.
+    assert "learned no more than a tint. Train it for more epochs" in text
     assert f"{about['colorized']['psnr']:.5f}" in text
     assert about["origin"]["epochs"] == 2
     # File names without their folders, which depend on the machine.

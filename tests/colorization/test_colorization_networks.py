@@ -1,6 +1,8 @@
 """The architectures: parameters counted by hand, any size, fusion as published."""
 
 import dataclasses
+import json
+import pathlib
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from keras import ops
 
 from color_s4l import command_line
+from color_s4l.artifacts import models
 from color_s4l.errors import InputError
 from colorization import (
     embedding,
@@ -147,6 +150,48 @@ def test_failed_download_says_what_to_do(monkeypatch):
         InputError, match=r"fetch failure: unreachable\)\. Set .*or to none"
     ):
         embedding._download()
+
+
+def _small_inception(size, weights):
+    """Replaces Inception-ResNet-v2."""
+    images = keras.Input((size, size, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(images)
+    return keras.Model(images, keras.layers.Dense(embedding.FEATURES)(mean))
+
+
+def test_the_embedding_network_may_be_stored_by_reference(
+    settings, tmp_path, monkeypatch, crops
+):
+    monkeypatch.setattr(embedding, "_inception", _small_inception)
+    path, other = (str(tmp_path / f"{name}.weights.h5") for name in ("own", "other"))
+    for name in (path, other):
+        _small_inception(75, None).save_weights(name)
+    fusion = dataclasses.replace(
+        settings,
+        network="inception_fusion",
+        shape=Shape(0.0625, path, 75),
+        embedding="reference",
+        epochs=1,
+    )
+    images = crops(4, 16)
+    colorizer = training.train(images, fusion, dataset="photographs")
+    expected = colorizer.predict(images)
+    notes = {}
+    for kind in ("stored", "reference"):
+        origin = dataclasses.replace(colorizer.origin, embedding=kind)
+        file = tmp_path / f"{kind}.keras"
+        Colorizer(colorizer.model, origin).save(file)
+        again = Colorizer.load(file)
+        assert again.predict(images) == pytest.approx(expected, abs=1e-5)
+        assert again.digest == colorizer.digest
+        notes[kind] = models.read_note(file, models.COLORIZER_NOTE)
+    configurations = [json.dumps(configuration) for configuration, _ in notes.values()]
+    assert ["global_average" in text for text in configurations] == [True, False]
+    pathlib.Path(other).rename(path)
+    with pytest.raises(InputError, match="trained with other weights of Inception"):
+        Colorizer.load(file)
+    with pytest.raises(InputError, match="needs `embedding_weights`: random weights"):
+        dataclasses.replace(fusion, shape=Shape(0.0625, "none", 75))
 
 
 def test_fusion_from_training_to_file(settings, tmp_path, monkeypatch, crops):

@@ -95,6 +95,27 @@ def test_a_share_is_held_out_by_name(tmp_path, put, load):
     assert load(test_fraction=0.5).test_labels.tolist() == [0] * 5 + [1] * 2
 
 
+def test_the_classes_may_be_the_folders_of_the_data_set(tmp_path, put, load):
+    for number in range(4):
+        put(f"cat/{number}.png", number)
+        put(f"dog/sub/{number}.png", 100 + number)
+    with pytest.raises(InputError, match=r"no test images.*`test_fraction`=0\.2"):
+        load()
+    dataset = load(test_fraction=0.25)
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.labels.tolist() == [0] * 3 + [1] * 3
+    assert dataset.test_labels.tolist() == [0, 1]
+    put("unlabeled/cat/9.png", 9)
+    dataset = load(test_fraction=0.25)
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.labels.tolist() == [0] * 3 + [1] * 3 + [-1]
+    # A table of guesses for the other images; the class folders keep their labels.
+    (tmp_path / "sure.csv").write_text("filename,label\nunlabeled/cat/9.png,dog\n")
+    dataset = load(labels_csv="sure.csv", test_fraction=0.25)
+    assert sorted(dataset.labels) == [0] * 3 + [1] * 4
+    assert 9 in levels(dataset.images)
+
+
 def test_refuses_wrong_shares(root, load):
     with pytest.raises(
         InputError, match=r"`test_fraction` cannot be used: .*/test has"
@@ -147,7 +168,10 @@ def test_other_files_and_folders_are_ignored_and_named(root, put, load, logged):
 @pytest.mark.parametrize(
     ("folders", "text"),
     [
-        ([], "no folder .*/train. Expected DIR/train/<class>"),
+        ([], "no folder .*/train, and .* two class folders. Expected DIR/train/<cl"),
+        (["cats"], "does not contain two class folders"),
+        (["Train/cat", "Train/dog", "Test/cat"], "no folder .*/train, and"),
+        (["cat", "dog"], "has no training image that can be read"),
         (["train", "test"], "/train has no class folders"),
         (["train/cat", "test"], "has no training image that can be read.*.gif"),
         (["train/cat", "test/cat"], "has no training image that can be read.*.gif"),

@@ -91,6 +91,41 @@ def test_a_table_elsewhere_may_name_files_beside_it(put, listed, tmp_path_factor
     assert labelled(dataset) == EXPECTED | {9: "cat"}
 
 
+def test_names_may_be_relative_to_one_subfolder(put, load, tmp_path, caplog):
+    caplog.set_level("INFO")
+    for level in range(4):
+        put(f"photos/flat/{level // 2}/{level}.png", level)
+    (tmp_path / "labels.csv").write_text(
+        "filename,label\n0/0.png,cat\n0/1.png,cat\n1/2.png,dog\n"
+    )
+    dataset = load(labels_csv="labels.csv", test_fraction=0.5)
+    assert labelled(dataset) == {0: "cat", 1: "cat", 2: "dog", 3: None}
+    assert f"are relative to {tmp_path}/photos/flat" in caplog.text
+    # Two folders have all files: the table could mean either.
+    for level in range(3):
+        put(f"copies/{level // 2}/{level}.png", level)
+    with pytest.raises(InputError, match=r"3 of 3 files listed .* Did you mean"):
+        load(labels_csv="labels.csv", test_fraction=0.5)
+
+
+def test_the_column_split_names_the_test_images(put, listed):
+    rows = ["1.png,cat,", "0.png,dog,train", "2.png,cat,Test", "deeper/er/3.png,dog,"]
+    table = "\n".join(["filename,label,split", *rows, "deeper/er/4.png,dog,test"])
+    dataset = listed(table, test_fraction=None)
+    assert labelled(dataset) == EXPECTED | {4: "dog"}
+    assert levels(dataset.test_images) == [2, 4]
+    assert dataset.test_labels.tolist() == [0, 1]
+    with pytest.raises(InputError, match="the column split of `labels_csv` has test"):
+        listed(table, test_fraction=0.5)
+    with pytest.raises(InputError, match=r"1 test images without a label.*5\.png"):
+        listed(table + "\ndeeper/er/5.png,,test", test_fraction=None)
+    with pytest.raises(InputError, match="row 6: expected split to be train or test"):
+        listed(table + "\ndeeper/er/5.png,cat,val", test_fraction=None)
+    put("test/cat/9.png", 9)
+    with pytest.raises(InputError, match="/test has images that are not in its test"):
+        listed(table, test_fraction=None)
+
+
 def test_a_test_folder_is_labelled_by_its_folders_or_the_table(put, listed):
     put("test/cat/9.png", 9)
     for table in (TABLE, TABLE + "test/cat/9.png,cat\n"):

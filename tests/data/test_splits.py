@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from color_s4l.data import draw_split, read_split, save_split
+from color_s4l.data import Files, draw_split, read_split, save_split
 from color_s4l.errors import InputError
 
 
@@ -108,6 +108,17 @@ def test_the_file_has_a_class_only_if_the_label_is_used(toy, tmp_path):
     assert len(table) == 20
     assert table[table.labeled == 1].label.tolist() == ["cat", "NA", "x,y"]
     assert set(table[table.labeled == 0].label) == {""}
+
+
+def test_the_file_has_the_names_of_image_files(toy, tmp_path):
+    names = [f"/photos/train/{number}.png" for number in range(19)]
+    files = Files((*names, "/else\udcff.png"), ("/a", "/b"), root="/photos")
+    dataset = dataclasses.replace(toy, files=files)
+    save_split(draw(dataset, labels=6), dataset, tmp_path / "split.csv")
+    found = pd.read_csv(tmp_path / "split.csv")["filename"].tolist()
+    assert found[3] == "train/3.png"
+    assert found[19] == "../else\\udcff.png"
+    assert len(read_split(tmp_path / "split.csv", dataset).labeled) == 6
 
 
 def test_refuses_other_images_order_and_labels(toy, tmp_path):

@@ -74,7 +74,8 @@ def test_a_recipe_directory_is_a_run_directory(
     assert texts[0] == texts[1] == (folder / "split.csv").read_text()
     assert report.main([str(folder), f"--output={tmp_path / 'page.html'}"]) == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "rotnet_linear on folder, 16 labels" in page
+    images = pathlib.Path(content(folder, "config.json")["run"]["data_dir"]).name
+    assert f"rotnet_linear on {images}, 16 labels" in page
     for text in ("pretraining (no classes)", f"linear {result['error']:.2f} %"):
         assert text in page
 

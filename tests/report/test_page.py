@@ -2,6 +2,7 @@
 
 import dataclasses
 import html.parser
+import pathlib
 import re
 
 import html5lib
@@ -70,7 +71,12 @@ def test_a_real_run(finished, tmp_path, capsys):
     assert report.main([finished.run_dir, f"--output={output}"]) == 0
     assert f"written    {output}" in capsys.readouterr().out
     text, (record,) = output.read_text(), read([finished.run_dir])
-    assert "color_s4l on folder, 16 labels" in text
+    folder = pathlib.Path(finished.data_dir).name
+    assert f"color_s4l on {folder}, 16 labels" in text
+    assert re.search(r"<dt>training time</dt><dd>\d+ s</dd>", text)
+    assert "is recognised (random guessing: 14 %)" in text
+    accuracy = record.result["proxy_accuracy"]["identity"]
+    assert f"0<br>identity<br>{accuracy:.0f} %</th>" in text
     # Every logged column has a curve.
     labels = [a["aria-label"] for a in Elements(text).named("svg")]
     assert {label.partition(" by epoch")[0] for label in labels} == {

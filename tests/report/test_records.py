@@ -31,6 +31,16 @@ def test_reads_the_files(finished, copied):
     assert records[1].samples == {}
 
 
+def test_other_folders_are_left_out_with_a_line(finished, tmp_path, caplog):
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "begun").mkdir()
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    assert len(read([*paths, finished.run_dir])) == 1
+    assert caplog.messages == [f"left out   {path}: no finished run" for path in paths]
+    with pytest.raises(InputError, match="begun is not a run directory"):
+        read(paths)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -12,6 +12,7 @@ from PIL import Image
 
 from color_s4l import data
 from color_s4l.settings import DataSettings, part
+from color_s4l.terms.proxies import COLOR_S4L
 from color_s4l.training import results
 
 
@@ -35,7 +36,7 @@ def test_every_file_is_there_and_no_other(folder):
     events = {name for name in found if name.startswith("tensorboard/events")}
     assert len(events) == 1
     expected = """config.json split.csv log.csv result.json model.keras model.h5
-    heads.npz preprocessing.npz samples.npz checkpoints/epoch_00001.npz
+    heads.npz samples.npz checkpoints/epoch_00001.npz
     checkpoints/epoch_00002.npz pictures/views.png pictures/curves.png
     pictures/confusion.png"""
     assert found - events == set(expected.split())
@@ -91,6 +92,10 @@ def test_result_is_that_of_the_last_epoch(result, log):
     assert result["selected"]["error"] == pytest.approx(row["test_error"])
     assert result["selected"]["note"] == "selected on validation"
     assert 0 <= result["error_augmented"] <= 100
+    assert list(result["proxy_accuracy"]) == list(COLOR_S4L)
+    # 32 test images; 24 unlabelled images are colourised.
+    geometric = [result["proxy_accuracy"][task] for task in COLOR_S4L[:6]]
+    assert all(accuracy * 32 / 100 % 1 == pytest.approx(0) for accuracy in geometric)
     numbers = (result["test_images"], result["labels"], result["unlabeled"])
     assert numbers == (32, 16, 24)
     # The epochs, and reading and evaluating the images.

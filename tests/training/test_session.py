@@ -109,6 +109,19 @@ def test_labeled_only_uses_no_other_image(small, tmp_path):
     assert len(found.split.labeled) == 16
 
 
+def test_tensorboard_needs_no_tensorflow_on_jax(python, tmp_path):
+    code = (
+        "import pathlib, sys; from color_s4l.training.callbacks import TensorBoard;"
+        "board = TensorBoard(pathlib.Path(sys.argv[1]));"
+        "board.on_epoch_end(0, {'loss': 1.0}); board.on_train_end();"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = python("-c", code, tmp_path, KERAS_BACKEND="jax")
+    assert done.stdout.strip() == "False", done.stderr[-2000:]
+    (events,) = tmp_path.glob("events*")
+    assert events.stat().st_size > 50
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(base, tmp_path):
     run = dataclasses.replace(
         base, learning_rate=1e30, method="sesemi", run_dir=str(tmp_path / "run")
