@@ -17,9 +17,11 @@ import color_s4l
 from color_s4l import data, export, predict
 from color_s4l.artifacts import models, tables
 from color_s4l.artifacts.run_directory import RunDirectory
+from color_s4l.networks import Network
 from color_s4l.report import __main__ as report
 from color_s4l.settings import DataSettings, part
-from color_s4l.training import session
+from color_s4l.training import probing, session
+from color_s4l.views.preprocessing import Preprocessing
 
 METHODS = ("probe", "knn")
 
@@ -137,6 +139,27 @@ def test_features_are_computed_once(probed, finished, base, tmp_path, monkeypatc
     )
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_cache_key_depends_on_weights_and_layers():
+    def keys(normalization="contrast", slope=0.1, change=0.0):
+        inputs_ = keras.Input((8, 8, 3))
+        features = keras.layers.Conv2D(2, 3, name="conv")(inputs_)
+        features = keras.layers.LeakyReLU(slope, name="activation")(features)
+        network = Network(keras.Model(inputs_, features, name="trunk"), {}, 0.0)
+        network(np.zeros((1, 8, 8, 3), "float32"))
+        weights = network.trunk.get_weights()
+        network.trunk.set_weights([np.full_like(w, 1 + change) for w in weights])
+        preprocessing = Preprocessing(False, normalization)
+        preprocessing.build((None, 8, 8, 3))
+        encoder = probing.Encoder(network, preprocessing)
+        return encoder.architecture, models.digest(encoder)
+
+    # Built twice in one process.
+    assert keys() == keys()
+    assert keys()[1] != keys(change=0.5)[1]
+    assert keys()[0] != keys(slope=0.2)[0]
+    assert keys()[0] != keys(normalization="channels")[0]
 
 
 def test_a_probe_of_random_weights_is_warned_about(base, tmp_path):
