@@ -71,7 +71,7 @@ def evaluate(flags: Evaluate) -> None:
     if flags.hflip is not None:
         trained = _with_hflip(trained, flags.hflip)
     dataset = data.load(settings)
-    _check_classes(trained, dataset)
+    _check_fit(trained, dataset)
     _print_errors(trained, dataset)
     if flags.run:
         _print_other_errors(flags.run)
@@ -90,7 +90,12 @@ def _data_of(run: str) -> DataSettings:
     return part(from_json(values), DataSettings)
 
 
-def _check_classes(trained: "Classifier", dataset: "Data") -> None:
+def _check_fit(trained: "Classifier", dataset: "Data") -> None:
+    if dataset.size != trained.image_size:
+        raise InputError(
+            f"The model takes images of {trained.image_size} px: set `image_size`. "
+            f"Received: {dataset.size} px."
+        )
     outputs = trained.network.output_shape[-1]
     if outputs != len(dataset.classes):
         raise InputError(

@@ -129,11 +129,11 @@ def predict(flags: Predict) -> None:
     if flags.relabel:
         least = f"probability at least {flags.confidence:g}"
         print(f"relabelled {len(sure):,} images, {least}")
-        print(f"expected   {_expected(trained, sure)}")
+        print(f"expected   {_expected(trained, sure, flags.confidence)}")
     print(f"written    {', '.join(flags.outputs)}", flush=True)
 
 
-def _expected(trained: "Classifier", sure: Sequence[float]) -> str:
+def _expected(trained: "Classifier", sure: Sequence[float], confidence: float) -> str:
     """Returns the expected share of wrong labels in words."""
     about = trained.about
     if about.temperature is None:
@@ -142,7 +142,15 @@ def _expected(trained: "Classifier", sure: Sequence[float]) -> str:
             "(train with --validation=N or with test images)"
         )
     wrong = 100 * (1 - sum(sure) / len(sure)) if sure else 0.0
-    return f"{wrong:.1f} % wrong labels (calibrated on {about.calibrated_on})"
+    text = f"{wrong:.1f} % wrong labels (calibrated on {about.calibrated_on})"
+    counted = [row for row in about.mistakes if row[0] <= confidence and row[1]]
+    if not counted:
+        return text
+    least, images, mistakes = counted[-1]
+    return (
+        f"{text}; {mistakes:,} of {images:,} of these images with probability at "
+        f"least {least:g} are classified wrongly ({100 * mistakes / images:.1f} %)"
+    )
 
 
 def _write_tables(

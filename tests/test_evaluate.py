@@ -47,7 +47,7 @@ def test_prints_the_errors_of_a_run(finished, small_dir, capsys):
         (["--model={run}/model.h5"], "has 4 classes; digits has 10"),
         (
             ["--model={run}/model.keras", "--dataset=folder", "--data_dir={images}"],
-            r"\(n, 16, 16, 3\)",
+            "takes images of 16 px: set --image_size. Received: 32 px",
         ),
     ],
 )

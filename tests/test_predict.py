@@ -113,7 +113,14 @@ def test_the_expected_share_of_wrong_labels(finished, photographs, tmp_path, cap
         color_s4l.load(finished.run_dir).about, temperature=None
     )
     unknown = color_s4l.Classifier(color_s4l.load(finished.run_dir).network, about)
-    assert "not calibrated (train with" in predict._expected(unknown, [0.9])
+    assert "not calibrated (train with" in predict._expected(unknown, [0.9], 0.95)
+    about = dataclasses.replace(
+        about, temperature=2.0, mistakes=((0.8, 50, 9), (0.9, 20, 3), (0.99, 0, 0))
+    )
+    known = dataclasses.replace(unknown, about=about)
+    text = predict._expected(known, [0.9, 0.99], 0.95)
+    assert text.startswith("5.5 % wrong labels")
+    assert "3 of 20 of these images with probability at least 0.9 are" in text
 
 
 def test_sheet_is_a_picture(results):

@@ -301,6 +301,8 @@ class About:
             temperature.
         calibrated_on: Images to which the temperature was fitted, in words: "400 test
             images".
+        mistakes: Confidence, number of these images whose highest calibrated
+            probability is at least as large, and number of mistakes among them.
     """
 
     classes: tuple[str, ...] = ()
@@ -312,6 +314,7 @@ class About:
     digest: str = ""
     temperature: Annotated[float, Above(0)] | None = None
     calibrated_on: str = ""
+    mistakes: tuple[tuple[float, int, int], ...] = ()
 
     def __post_init__(self) -> None:
         check(self)
@@ -331,7 +334,9 @@ class About:
         """
         known = {field.name for field in dataclasses.fields(cls)}
         values = {k: v for k, v in dict(json.loads(text)).items() if k in known}
-        return cls(**{**values, "classes": tuple(values.get("classes", ()))})
+        values["classes"] = tuple(values.get("classes", ()))
+        values["mistakes"] = tuple(tuple(row) for row in values.get("mistakes", ()))
+        return cls(**values)
 
 
 def digest(model: keras.Model, architecture: str = "") -> str:

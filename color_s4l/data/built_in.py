@@ -13,7 +13,7 @@ SIZE = 32
 def refuse_data_dir(settings: DataSettings) -> None:
     """Raises an error if the settings name a directory.
 
-    Without this error, a command that lacks "dataset=folder" would use a built-in set.
+    Without this error, a command without `dataset=folder` would use a built-in set.
 
     Raises:
         InputError: `data_dir` is given.

@@ -11,11 +11,13 @@ from scipy import optimize, special
 
 # The temperature is searched between these two values.
 LOWEST, HIGHEST = 0.05, 20.0
+# Confidences for which `mistakes` counts.
+CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 # Smallest positive normal number of float32: the logarithm of 0 does not exist.
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-def fit(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
+def fit(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Returns the temperature that calibrates probabilities on held-out images.
 
     Differs from the paper: the targets are smoothed by Laplace's rule, as if there were
@@ -26,13 +28,11 @@ def fit(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
     Args:
         probabilities: Class probabilities, float `(n, classes)`, of images whose labels
             were not used in training.
-        labels: Their classes, integers `(n,)`.
+        labels: Their classes, integers `(n,)`, n at least 1.
 
     Returns:
-        The temperature, from 0.05 to 20; None if n is 0.
+        The temperature, from 0.05 to 20.
     """
-    if not len(labels):
-        return None
     count, classes = probabilities.shape
     logits = np.log(np.maximum(probabilities.astype("float64"), _TINY))
     targets = np.full((count, classes), 1 / (count + classes))
@@ -47,6 +47,27 @@ def fit(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
         cross_entropy, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded"
     )
     return float(np.exp(found.x))
+
+
+def mistakes(
+    probabilities: np.ndarray, labels: np.ndarray
+) -> tuple[tuple[float, int, int], ...]:
+    """Counts the mistakes among confident predictions.
+
+    One temperature calibrates all predictions together. The confident predictions
+    alone can still be wrong more often than their probabilities say.
+
+    Args:
+        probabilities: Calibrated class probabilities, float `(n, classes)`.
+        labels: Classes, integers `(n,)`.
+
+    Returns:
+        For each confidence: the confidence, the number of images whose highest
+        probability is at least as large, and how many of them are classified wrongly.
+    """
+    highest, wrong = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
+    sure = [(c, highest >= c) for c in CONFIDENCES]
+    return tuple((c, int(rows.sum()), int(wrong[rows].sum())) for c, rows in sure)
 
 
 def apply(probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -208,10 +208,13 @@ def _calibrated(
         probabilities = evaluation.probabilities(
             prepared.classifier, held_out, devices=devices
         )
+    temperature = calibration.fit(probabilities, labels)
+    found = calibration.apply(probabilities, temperature)
     return dataclasses.replace(
         about,
-        temperature=calibration.fit(probabilities, labels),
+        temperature=temperature,
         calibrated_on=f"{len(labels):,} {kind} images",
+        mistakes=calibration.mistakes(found, labels),
     )
 
 

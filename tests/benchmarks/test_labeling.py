@@ -12,7 +12,7 @@ def test_writes_a_table_of_both_arms(tmp_path, monkeypatch, small):
     assert labeling.main([*words, f"--output={output}"]) == 0
     table = pd.read_csv(output)
     assert table["arm"].tolist() == ["suggested"] * 2 + ["random"] * 2
-    assert table["labels"].tolist() == [8, 12, 8, 12]
+    assert table["labels"].tolist() == [16, 20, 16, 20]
     # The first labels and the seed of the training are the same.
     assert table["error"][0] == table["error"][2]
     assert table["error"].between(0, 100).all()

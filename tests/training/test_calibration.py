@@ -36,5 +36,9 @@ def test_a_few_correct_images_do_not_give_certainty():
     assert found[:, 0] == pytest.approx(21 / 22, abs=1e-3)
 
 
-def test_without_labels_there_is_no_temperature():
-    assert calibration.fit(np.zeros((0, 3)), np.zeros(0, int)) is None
+def test_mistakes_are_counted_by_confidence():
+    probabilities = np.array([[0.95, 0.05], [0.2, 0.8], [0.35, 0.65], [0.5, 0.5]])
+    found = calibration.mistakes(probabilities, np.array([1, 1, 0, 0]))
+    assert found[0] == (0.5, 4, 2)
+    assert found[3] == (0.8, 2, 1)
+    assert found[-2:] == ((0.95, 1, 1), (0.99, 0, 0))
