@@ -98,6 +98,7 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 --recipe=rotnet_linear --stage=linear.stage=linear.epochs=2 => all stages share 'stag
 --recipe=rotnet_linear --stage=linear.flagfile=mine => no setting 'flagfile'
 --recipe=rotnet_linear --stage=pretraining.method=rotnot => Did you mean 'rotnet'
+--recipe=moam --network=applications/mobilenetv3small --weights=no.h5 => no file of --we
 --recipe=moam --stage=epochs=2 => Expected --stage=STAGE.FLAG=VALUE
 """
 

@@ -185,6 +185,25 @@ class LayerScale(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")
+class ChannelConv2D(layers.Conv2D):
+    """A convolution with as many groups as channels, as a depthwise convolution.
+
+    The kernel has the shape of Keras' `Conv2D`. On CPUs, TensorFlow computes groups
+    only through XLA, which compiles each of these layers for itself.
+    """
+
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        """Convolves `(batch, rows, columns, channels)`, each channel by itself."""
+        return ops.depthwise_conv(
+            inputs,
+            ops.transpose(kernel, (0, 1, 3, 2)),
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+        )
+
+
+@keras.saving.register_keras_serializable(package="color_s4l")
 class Conv2D(layers.Conv2D):
     """A convolution with a faster gradient for small feature maps with many channels.
 

@@ -9,7 +9,11 @@ from keras import layers
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 from color_s4l.networks import structure
-from color_s4l.networks.layers import BatchNormalization, LayerScale
+from color_s4l.networks.layers import (
+    BatchNormalization,
+    ChannelConv2D,
+    LayerScale,
+)
 
 # Name of a layer in `keras.applications` -> the layer that replaces it.
 OWN_LAYERS = {"BatchNormalization": BatchNormalization, "LayerScale": LayerScale}
@@ -118,6 +122,8 @@ def adapted(
         kind = OWN_LAYERS.get(type(layer).__name__, type(layer))
         if kind is BatchNormalization:
             config["synchronized"] = synchronized
+        if config.get("groups", 1) > 1:
+            kind = ChannelConv2D
         return kind.from_config(config)
 
     def called(layer, *inputs, **settings):

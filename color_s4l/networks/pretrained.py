@@ -10,6 +10,7 @@ of Keras 3.15.
 import dataclasses
 import os
 import pathlib
+import textwrap
 import typing
 from collections.abc import Iterator, Sequence
 
@@ -184,7 +185,7 @@ class Application:
         try:
             original.load_weights(path)
         except Exception as error:  # h5py and Keras have no common type
-            reason = " ".join(str(error).split())[:160]
+            reason = textwrap.shorten(str(error), 160, placeholder=" ...")
             raise InputError(
                 f"{path} does not contain the weights of keras.applications."
                 f"{self.function} without its classification layers "

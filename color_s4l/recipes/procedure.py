@@ -146,6 +146,8 @@ def _begin(
     if directory.config.exists():
         config = run_directory.read_config(directory)
         inputs.check_unchanged(settings, files, config)
+    else:
+        inputs.fetch(files)
     if images is None:
         logger.info("reading    %s", run.dataset)
         images = data.load(part(run, DataSettings))

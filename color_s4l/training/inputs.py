@@ -271,6 +271,16 @@ def read_files(settings: InputSettings, *, colorizer: bool) -> InputFiles:
     )
 
 
+def fetch(files: InputFiles) -> None:
+    """Downloads the file of the setting `weights` if it is needed and not there yet.
+
+    Raises:
+        InputError: The file is missing or cannot be downloaded.
+    """
+    if files.weights:
+        logger.info("weights    %s", files.weights.path)
+
+
 def check_unchanged(
     settings: InputSettings, files: InputFiles, config: Mapping[str, typing.Any]
 ) -> None:
@@ -336,8 +346,8 @@ def read_inputs(
     if directory.config.exists():
         config = run_directory.read_config(directory)
         check_unchanged(inputs, files, config)
-    elif files.weights:
-        logger.info("weights    %s", files.weights.path)  # downloaded if necessary
+    else:
+        fetch(files)
     if isinstance(images, DataSettings):
         logger.info("reading    %s", images.dataset)
         images = data.load(images)
