@@ -174,6 +174,14 @@ class LayerScale(layers.Layer):
         """Multiplies `(batch, ..., channels)` by the factors."""
         return inputs * self.gamma
 
+    def portable(self, inputs: Tensor) -> Tensor:
+        """Applies a depthwise 1x1 convolution; the factors are its kernel."""
+        scale = layers.DepthwiseConv2D(1, use_bias=False, name=self.name)
+        outputs = scale(inputs)
+        gamma = ops.convert_to_numpy(self.gamma)
+        scale.set_weights([gamma.reshape(1, 1, -1, 1)])
+        return outputs
+
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Returns the shape of the inputs."""
         return input_shape
@@ -188,8 +196,7 @@ class LayerScale(layers.Layer):
 class ChannelConv2D(layers.Conv2D):
     """A convolution with as many groups as channels, as a depthwise convolution.
 
-    The kernel has the shape of Keras' `Conv2D`. On CPUs, TensorFlow computes groups
-    only through XLA, which compiles each of these layers for itself.
+    The kernel has the shape of Keras' `Conv2D`, so that Keras' weight files fit.
     """
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
@@ -201,6 +208,22 @@ class ChannelConv2D(layers.Conv2D):
             padding=self.padding,
             dilation_rate=self.dilation_rate,
         )
+
+    def portable(self, inputs: Tensor) -> Tensor:
+        """Applies Keras' depthwise convolution with the same kernel and bias."""
+        convolution = layers.DepthwiseConv2D(
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            dilation_rate=self.dilation_rate,
+            use_bias=self.use_bias,
+            activation=self.activation,
+            name=self.name,
+        )
+        outputs = convolution(inputs)
+        kernel, *bias = self.get_weights()
+        convolution.set_weights([kernel.transpose(0, 1, 3, 2), *bias])
+        return outputs
 
 
 @keras.saving.register_keras_serializable(package="color_s4l")

@@ -177,11 +177,15 @@ class Preprocessing(keras.layers.Layer):
     def portable(self, images: Tensor) -> Tensor:
         """Applies Keras' own layers with the same result; the last has this name."""
         name, policy = self.name, {"dtype": "float32"}
-        if self.normalization == "channels":
-            mean, deviation = (
-                ops.convert_to_numpy(weight).astype("float64")
-                for weight in (self.mean, self.deviation)
-            )
+        if self.normalization in ("channels", "imagenet"):
+            if self.normalization == "imagenet":
+                statistics = [IMAGENET_MEAN, IMAGENET_DEVIATION]
+                mean, deviation = 255 * np.array(statistics)
+            else:
+                mean, deviation = (
+                    ops.convert_to_numpy(weight).astype("float64")
+                    for weight in (self.mean, self.deviation)
+                )
             return keras.layers.Normalization(
                 mean=mean.tolist(),
                 variance=np.square(deviation).tolist(),

@@ -7,7 +7,7 @@ from PIL import Image
 
 from color_s4l.data import image_files
 from color_s4l.errors import InputError
-from color_s4l.networks import Network, inference_model, portable
+from color_s4l.networks import Network, inference_model, layers, portable
 from color_s4l.networks.attention import attention
 from color_s4l.registry import TRUNKS
 from color_s4l.views import preprocessing
@@ -70,12 +70,34 @@ def test_copy_has_the_same_probabilities(name, images):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"zca": True}, {"normalization": "channels"}], ids=["zca", "channels"]
+    "settings",
+    [
+        {"zca": True},
+        {"zca": False, "normalization": "channels"},
+        {"zca": False, "normalization": "imagenet"},
+    ],
+    ids=["zca", "channels", "imagenet"],
 )
 def test_preprocessing_is_copied(settings, images):
     black = np.concatenate([images, np.zeros_like(images[:1])])
     copy = check_equal(classifier("convnet", images, **settings), black)
     assert {"preprocessing", "trunk", "class"} <= {layer.name for layer in copy.layers}
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LayerScale(0.5, 6),
+        layers.ChannelConv2D(6, 3, padding="same", groups=6),
+        layers.ChannelConv2D(6, 3, strides=2, groups=6, use_bias=False),
+    ],
+)
+def test_layers_of_convnext_are_copied(layer):
+    inputs = keras.Input((8, 8, 6))
+    model = keras.Model(inputs, layer(inputs))
+    generator = np.random.default_rng(0)
+    layer.set_weights([generator.normal(size=w.shape) for w in layer.get_weights()])
+    check_equal(model, generator.normal(size=(2, 8, 8, 6)).astype("float32"))
 
 
 def test_gates_are_copied(images):
