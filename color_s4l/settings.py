@@ -351,7 +351,7 @@ class InputSettings:
     """Input files other than the images; fields as in `Run`, `weights` resolved.
 
     Attributes:
-        network: Determines the file of `weights`=imagenet.
+        network: Determines the file of the ImageNet weights.
     """
 
     network: str

@@ -265,8 +265,6 @@ class AlignedFixMatch(Adaptive):
 
     threshold: Annotated[float, AtLeast(0)] = 0.95
 
-    reads = ("labeled", "weak", "strong")
-
     def averages(self, network: Network) -> dict[str, np.ndarray | float]:
         """Returns the first averages of predictions and labels."""
         classes = _uniform(network)

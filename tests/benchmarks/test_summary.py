@@ -40,7 +40,9 @@ def test_runs_with_other_settings_are_never_averaged(table, change):
 
 def test_published_numbers_of_method_network_and_labels_are_beside_ours(table):
     (line,) = shown(table((30.0, SMALL)))
-    assert line["published"].split("; ")[0] == ("18.45 ± 0.26 (4) Chen 2020, 30 epochs")
+    assert line["published"].split("; ")[0] == (
+        "18.45 ± 0.26 (4) (augmented) Chen 2020, 30 epochs"
+    )
     (line,) = shown(table((30.0, {**SMALL, "labels": 1001})))
     assert "published" not in line
     (line,) = shown(table((30.0, {**SMALL, "labeled_only": True})))

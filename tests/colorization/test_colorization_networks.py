@@ -36,12 +36,12 @@ def test_parameters_of_the_encoder_decoder():
 
 
 def test_the_hypercolumns_of_the_histogram_network():
-    # Maps of 64, 128 and 256 filters at 1/2, 1/4 and 1/8: 448 channels to 256 hidden
-    # units, 114,944, and to 64 logits, 16,448.
+    # Maps of 128, 256 and 256 filters at 1/2, 1/4 and 1/8: 640 channels to 256 hidden
+    # units, 164,096, and to 64 logits, 16,448.
     model = networks.build("histogram", Shape()).whole
-    assert model.count_params() == 5_827_200 + 114_944 + 16_448
+    assert model.count_params() == 5_827_200 + 164_096 + 16_448
     column = model.get_layer("hypercolumn").output
-    assert column.shape[-1] == 64 + 128 + 256
+    assert column.shape[-1] == 128 + 256 + 256
 
 
 def test_the_histogram_network_from_training_to_file(settings, crops, tmp_path):

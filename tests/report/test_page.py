@@ -140,7 +140,7 @@ def test_run_of_a_recipe_has_its_name(record):
 
 def test_published_errors(record):
     one = record("ours", dataset="cifar10", labels=1000)
-    one.result |= {"error": 19.0, "error_augmented": 18.0}
+    one.result.update(error=19.0, error_augmented=18.0)
     text = page.render([one])
     assert "Among published errors: cifar10, 1,000 labels" in text
     # Chen 2020, table 1: SESEMI 18.45 and Color-S4L 20.45.
