@@ -226,6 +226,8 @@ def created(directory: RunDirectory, *, inner: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):  # an open file cannot be removed on Windows
+            directory.lock.unlink()
         lock.release()
 
 

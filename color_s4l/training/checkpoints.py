@@ -78,23 +78,31 @@ def restore(
         InputError: The checkpoint has another split, or no checkpoint belongs to this
             network and method.
     """
-    other = None
+    other: ValueError | None = None
     for path in reversed(saved(folder)):
-        try:
-            checkpoint = checkpoint_files.read(path)
-            epoch = int(checkpoint.note["epoch"])
+        checkpoint, other = _usable(path), None
+        if checkpoint:
             _check_split(checkpoint, split)
-            checkpoint.assign(_variables(learner))
-            return epoch
-        except (DamagedError, ValueError, KeyError, TypeError) as error:
-            other = None if isinstance(error, DamagedError) else error
-            warnings.warn(
-                f"{path} cannot be used; trying the checkpoint before it.",
-                stacklevel=2,
-            )
+            try:
+                checkpoint.assign(_variables(learner))
+                return checkpoint.note["epoch"]
+            except ValueError as error:  # other names or shapes
+                other = error
+        warnings.warn(
+            f"{path} cannot be used; trying the checkpoint before it.", stacklevel=2
+        )
     if other:
         raise InputError(f"No checkpoint in {folder} can be used: {other}")
     return 0
+
+
+def _usable(path: pathlib.Path) -> Checkpoint | None:
+    """Returns a checkpoint; None if it is damaged."""
+    try:
+        checkpoint = checkpoint_files.read(path)
+    except DamagedError:
+        return None
+    return checkpoint if isinstance(checkpoint.note.get("epoch"), int) else None
 
 
 def _check_split(checkpoint: Checkpoint, split: Split | None) -> None:

@@ -48,7 +48,8 @@ def _zeros(self, shape, dtype=None, **_):
 def _pattern(self, seed, shapes):
     """Replaces random directions, which differ from backend to backend."""
     shape = shapes["unlabeled"]
-    return keras.ops.sin(keras.ops.reshape(np.arange(np.prod(shape)), shape))
+    pattern = keras.ops.sin(keras.ops.reshape(np.arange(np.prod(shape)), shape))
+    return dict.fromkeys(self.images, pattern)
 
 
 def _die():

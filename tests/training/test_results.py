@@ -46,7 +46,15 @@ def test_configuration_has_settings_and_origin(folder, finished):
     config = json.loads((folder / "config.json").read_text())
     given = json.loads(json.dumps(dataclasses.asdict(finished)))
     assert config["run"] == given
-    chosen = {"zca": True, "hflip": True, "labeled_batch": 56}
+    chosen = {
+        "zca": True,
+        "hflip": True,
+        "labeled_batch": 56,
+        "weights": "none",
+        "crop": "shift",
+        "trunk_rate": 1.0,
+        "normalization": "contrast",
+    }
     assert config["settings"] == {**given, **chosen}
     assert config["classes"] == ["0", "1", "2", "3"]
     assert config["image_size"] == 16

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 import color_s4l
-from color_s4l import backend, data, methods
+from color_s4l import backend, data, methods, settings
 from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.errors import InputError
-from color_s4l.settings import DataSettings, InputSettings, Run, SplitSettings, part
+from color_s4l.settings import DataSettings, Run, SplitSettings, part
 from color_s4l.training import callbacks, inputs, session
 from colorization.colorizer import Colorizer
 
@@ -101,7 +101,7 @@ def test_labeled_only_uses_no_other_image(small, tmp_path):
     found = inputs.read_inputs(
         small,
         part(run, SplitSettings),
-        part(run, InputSettings),
+        settings.inputs_of(run),
         methods.terms_of("supervised"),
         RunDirectory(tmp_path),
     )
