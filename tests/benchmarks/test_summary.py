@@ -46,7 +46,7 @@ def test_published_numbers_of_method_network_and_labels_are_beside_ours(table):
     (line,) = shown(table((30.0, {**SMALL, "labels": 1001})))
     assert "published" not in line
     (line,) = shown(table((30.0, {**SMALL, "labeled_only": True})))
-    assert line["published"] == "29.44 ± 0.24 Chen 2020"  # ASL
+    assert line["published"] == "29.44 ± 0.24 (augmented) Chen 2020"  # ASL
 
 
 def test_a_recipe_and_its_stages_have_their_own_rows(table):
