@@ -138,7 +138,7 @@ def _measure(
                     f"{now}: choose another `output`."
                 )
         colorized = colorizer.colorize(images)
-        scores = metrics.compare(images, colorizer, colorized, batch_size=100)
+        scores = metrics.compare(images, colorized, colorizer.predict(images))
         published = PUBLISHED.get(flags.dataset, {}).get(count)
         row = {"epochs": count, **dataclasses.asdict(scores["colorized"])}
         rows.append({**row, "published_agreement": published})

@@ -6,9 +6,11 @@ that has a solver is registered with it:
     register_method("probe", (), solver=logistic_regression)
 """
 
+import contextlib
 import logging
+import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -17,6 +19,9 @@ from color_s4l import data
 from color_s4l.errors import InputError
 from color_s4l.networks.neighbours import TEMPERATURE, NearestNeighbours
 from color_s4l.networks.network import CLASSES
+
+if typing.TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -60,19 +65,15 @@ def logistic_regression(
     Raises:
         InputError: Fewer than two classes have labels.
     """
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     present, counts = np.unique(labels, return_counts=True)
     if len(present) < 2:
         raise InputError(
             "A probe needs labelled images of at least 2 classes. "
             f"Received: {len(present)}."
         )
-    pipeline = make_pipeline(StandardScaler(), _classifier(DEFAULT_STRENGTH))
     features = features.astype("float64")
     fitted = _with_chosen_strength(
-        pipeline, features, labels, min(FOLDS, int(counts.min())), seed
+        features, labels, min(FOLDS, int(counts.min())), seed
     )
     kernel = np.zeros((features.shape[1], num_classes))
     bias = np.full(num_classes, NEVER)
@@ -83,32 +84,46 @@ def logistic_regression(
     return head
 
 
-def _classifier(strength):
+def regression() -> "Pipeline":
+    """Returns a scikit-learn model: logistic regression of standardised features."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
-    return LogisticRegression(C=strength, max_iter=ITERATIONS)
+    classifier = LogisticRegression(C=DEFAULT_STRENGTH, max_iter=ITERATIONS)
+    return make_pipeline(StandardScaler(), classifier)
 
 
-def _with_chosen_strength(pipeline, features, labels, folds, seed):
-    """Returns the pipeline, fitted with the regularisation chosen by the folds."""
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Lets `regression` be fitted in one thread, without warnings of convergence.
+
+    The products are small, and on a busy machine the threads wait for each other (1,000
+    images of 256 features: 44 s instead of 1 s a fit). After 1,000 iterations the
+    predictions hardly change.
+    """
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
     from threadpoolctl import threadpool_limits
 
-    # One thread: the products are small, and on a busy machine the threads wait for
-    # each other (1,000 images of 256 features: 44 s instead of 1 s a fit).
     with warnings.catch_warnings(), threadpool_limits(1):
-        # After 1,000 iterations the predictions hardly change.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def _with_chosen_strength(features, labels, folds, seed):
+    """Returns `regression`, fitted with the regularisation chosen by the folds."""
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    with one_thread():
         if folds < 2:
             logger.info(
                 "probe      logistic regression, C = %g: a class has one labelled "
                 "image, which is too few for a cross-validation",
                 DEFAULT_STRENGTH,
             )
-            return pipeline.fit(features, labels)
+            return regression().fit(features, labels)
         search = GridSearchCV(
-            pipeline,
+            regression(),
             {"logisticregression__C": STRENGTHS},
             scoring="neg_log_loss",
             cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
@@ -186,8 +201,7 @@ def leave_one_out(
     numbers = [k for k in NEIGHBOURS if k < count]
     if not numbers:
         return {}
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = features / np.maximum(length, 1e-12)
+    unit = keras.utils.normalize(features)
     one_hot = np.eye(num_classes, dtype="float32")[labels]
     wrong = dict.fromkeys(numbers, 0)
     for rows in data.chunks(np.arange(count), CHUNK):

@@ -3,13 +3,13 @@
 Both are found from the features of a trained classifier.
 """
 
+import keras
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-FOLDS = 5
+from color_s4l import probes
+
 # Rows per block of a matrix of similarities: 1,024 x 100,000 similarities are 410 MB.
 BLOCK = 1024
 
@@ -18,7 +18,7 @@ def cross_validated(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Returns class probabilities from classifiers that did not see the image's label.
 
     Logistic regression on standardised features, in stratified cross-validation with
-    `FOLDS` folds (fewer if a class has fewer images).
+    5 folds (fewer if a class has fewer images).
 
     Args:
         features: Float `(n, channels)`.
@@ -28,12 +28,12 @@ def cross_validated(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Returns:
         Float `(n, k)`.
     """
-    folds = min(FOLDS, int(np.bincount(labels).min()))
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    folds = min(probes.FOLDS, int(np.bincount(labels).min()))
     splitter = StratifiedKFold(folds, shuffle=True, random_state=0)
-    return cross_val_predict(
-        model, features, labels, cv=splitter, method="predict_proba"
-    )
+    with probes.one_thread():
+        return cross_val_predict(
+            probes.regression(), features, labels, cv=splitter, method="predict_proba"
+        )
 
 
 def wrong_labels(
@@ -87,7 +87,9 @@ def near_duplicates(
     if not len(features) or not len(others):
         return []
     scaler = StandardScaler().fit(others)
-    first, second = (_unit(scaler.transform(part)) for part in (features, others))
+    first, second = (
+        keras.utils.normalize(scaler.transform(part)) for part in (features, others)
+    )
     pairs = []
     for start in range(0, len(first), BLOCK):
         cosines = first[start : start + BLOCK] @ second.T
@@ -96,9 +98,3 @@ def near_duplicates(
         for row in np.flatnonzero(highest >= similarity):
             pairs.append((start + int(row), int(nearest[row]), float(highest[row])))
     return sorted(pairs, key=lambda pair: -pair[2])
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Returns each row divided by its norm; a row of zeros stays."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(norms, np.finfo(vectors.dtype).tiny)

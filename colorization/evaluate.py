@@ -85,10 +85,10 @@ def evaluate(flags: Evaluate) -> None:
     print(f"{origin.dataset} for {origin.epochs} epochs")
     print(f"{len(images)} test images of {dataset.name}; the results go to {folder}/")
     colorized = colorizer.colorize(images, flags.batch_size)
-    scores = metrics.compare(images, colorizer, colorized, flags.batch_size)
+    predicted = colorizer.predict(images, flags.batch_size)
+    scores = metrics.compare(images, colorized, predicted)
     lines = _table(scores)
     _print(lines)
-    predicted = colorizer.predict(images, flags.batch_size)
     print(f"{metrics.compare_with_tint(images, predicted)}.")
     about = {
         **{name: dataclasses.asdict(values) for name, values in scores.items()},

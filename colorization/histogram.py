@@ -18,15 +18,13 @@ Tensor = typing.Any
 UNITS = 256
 
 
-def hypercolumn_logits(
-    maps: list[keras.KerasTensor], width: float
-) -> keras.KerasTensor:
+def hypercolumn_logits(maps: list[keras.KerasTensor], units: int) -> keras.KerasTensor:
     """Returns the logits of hue and chroma for each position of the first map.
 
     Args:
         maps: Feature maps `(batch, rows, columns, channels)`, each with half the
             resolution of the one before.
-        width: Factor on the size of the hidden layer.
+        units: Size of the hidden layer.
 
     Returns:
         `(batch, 2 * rows, 2 * columns, 2 * bins)`; hue first. Each 2x2 block of
@@ -39,7 +37,6 @@ def hypercolumn_logits(
         )
         same.append(enlarge(features))
     columns = layers.Concatenate(name="hypercolumn")(same)
-    units = max(1, round(UNITS * width))
     hidden = layers.Conv2D(units, 1, activation="relu", name="hidden")(columns)
     logits = layers.Conv2D(2 * hue_chroma.BINS, 1, name="logits_half")(hidden)
     return layers.UpSampling2D(2, name="logits")(logits)

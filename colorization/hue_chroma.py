@@ -80,12 +80,12 @@ def histograms(values: Tensor, bins: int = BINS, window: int = 1) -> Tensor:
     """Returns the histogram of a window around each pixel.
 
     Args:
-        values: Float `(batch, height, width)` in [0, 1].
+        values: Float `(batch, height, width)` in [0, 1]; any shape if `window` is 1.
         bins: Number of bins.
         window: Side of the window in pixels, odd; parts outside the image are left out.
 
     Returns:
-        Float32 `(batch, height, width, bins)`, sums 1.
+        Float32, the shape of `values` and the axis `bins`; sums 1.
     """
     single = ops.one_hot(bin_of(values, bins), bins, dtype="float32")
     if window == 1:

@@ -1,16 +1,12 @@
 """Differences between colourised images and their originals."""
 
 import dataclasses
-import typing
 
 import numpy as np
 from skimage.metrics import structural_similarity
 
 from color_s4l.errors import InputError
 from colorization import lab
-
-if typing.TYPE_CHECKING:
-    from colorization.colorizer import Colorizer
 
 _BATCH_SIZE = 500  # images per L*a*b* conversion, which needs several floats per value
 _SMALLEST = 7  # pixels: side of the windows of the structural similarity
@@ -169,25 +165,21 @@ def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Sc
 
 
 def compare(
-    images: np.ndarray,
-    colorizer: "Colorizer",
-    colorized: np.ndarray,
-    batch_size: int = 100,
+    images: np.ndarray, colorized: np.ndarray, predicted: np.ndarray
 ) -> dict[str, Scores]:
     """Computes the scores of a colorizer and of its baselines.
 
     Args:
         images: The originals, uint8 `(n, height, width, 3)`.
-        colorizer: The colorizer.
-        colorized: The result of its `colorize`.
-        batch_size: Images per step.
+        colorized: The result of the colorizer's `colorize`.
+        predicted: The result of its `predict`.
 
     Returns:
         Scores by the names "colorized", "grey" (the images without colours), "tint"
         (the images with one constant colour, the mean; `agreement` is that of the best
         constant colour) and "original".
     """
-    predicted, true = colorizer.predict(images, batch_size), colors(images)
+    true = colors(images)
     constant = np.broadcast_to(mean_color(true), true.shape)
     tint = scores(images, gray(images, mean_color(true)), constant)
     return {

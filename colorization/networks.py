@@ -241,7 +241,8 @@ def histogram_network(shape: Shape) -> Parts:
     """
     lightness = _lightness()
     maps = _maps(lightness, shape.width)
-    logits = histogram.hypercolumn_logits(maps, shape.width)
+    units = scaled(histogram.UNITS, shape.width)
+    logits = histogram.hypercolumn_logits(maps, units)
     colors = histogram.Decoded(name="colors")([lightness, logits])
     network = keras.Model(lightness, colors, name="histogram")
     trained = keras.Model(lightness, logits, name="histogram_logits")

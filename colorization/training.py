@@ -98,6 +98,14 @@ class Task(keras.Model):
             lightness = [lightness, inputs["embedding"]]
         return {"true": colors, "predicted": self.network(lightness)}
 
+    def error(self, predictions: dict) -> lab.Tensor:
+        """Returns the mean squared error over images, pixels and both channels.
+
+        Args:
+            predictions: The result of `call`.
+        """
+        return ops.mean(ops.square(predictions["predicted"] - predictions["true"]))
+
     def compute_loss(
         self,
         x: typing.Any = None,
@@ -106,8 +114,8 @@ class Task(keras.Model):
         sample_weight: typing.Any = None,
         training: bool = True,
     ) -> lab.Tensor:
-        """Returns the mean squared error over images, pixels and both channels."""
-        return ops.mean(ops.square(y_pred["predicted"] - y_pred["true"]))
+        """Returns `error`."""
+        return self.error(y_pred)
 
     def compute_metrics(
         self,
@@ -152,16 +160,9 @@ class HistogramTask(Task):
             "predicted": predicted,
         }
 
-    def compute_loss(
-        self,
-        x: typing.Any = None,
-        y: typing.Any = None,
-        y_pred: typing.Any = None,
-        sample_weight: typing.Any = None,
-        training: bool = True,
-    ) -> lab.Tensor:
+    def error(self, predictions: dict) -> lab.Tensor:
         """Returns the mean loss of the histograms over images and pixels."""
-        return histogram.loss(y_pred["images"], y_pred["logits"])
+        return histogram.loss(predictions["images"], predictions["logits"])
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:

@@ -67,8 +67,7 @@ class NearestNeighbours(layers.Layer):
             features: Float `(examples, channels)`, of any length.
             labels: Integers `(examples,)` from 0 to `units` - 1.
         """
-        length = np.linalg.norm(features, axis=1, keepdims=True)
-        self.features.assign((features / np.maximum(length, 1e-12)).T)
+        self.features.assign(keras.utils.normalize(features).T)
         self.classes.assign(np.eye(self.units, dtype="float32")[labels])
 
     def call(self, features: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ the chance of the training: another seed can give another difference.
 """
 
 import dataclasses
-import gc
 import logging
 import pathlib
 import typing
@@ -120,7 +119,7 @@ def compared(
         images = data.load(part(run, DataSettings))
     folds = None if len(images.test_images) else _folds(run, images, directory)
     result = train(run, images, callbacks, shared_process=True)
-    _free_memory()
+    session.free_memory()
     baseline = labels_only(run, directory, result)
     logger.info("\ncompared   with %s on the labels only", baseline.method)
     if folds is None:
@@ -128,7 +127,7 @@ def compared(
         wrong = [_wrong(one) for one in (directory, _directory_of(baseline))]
     else:
         wrong = _cross_validated((run, baseline), folds, images, directory, train)
-    _free_memory()
+    session.free_memory()
     found = {"method": baseline.method, **difference(*wrong)}
     found |= {"folds": folds and len(folds), "images": len(wrong[0])}
     result = {**result, FOLDER: found}
@@ -139,12 +138,6 @@ def compared(
 
 def _directory_of(run: Run) -> RunDirectory:
     return RunDirectory(pathlib.Path(run.run_dir or ""))
-
-
-def _free_memory() -> None:
-    """Frees the compiled steps of a run."""
-    keras.backend.clear_session()
-    gc.collect()
 
 
 def labels_only(run: Run, directory: RunDirectory, result: Result) -> Run:
@@ -274,7 +267,7 @@ def _cross_validated(
             held = data.subset(images.images, out)
             predicted = evaluation.probabilities(model, held).argmax(axis=1)
             found.append(predicted != images.labels[out])
-            _free_memory()
+            session.free_memory()
     return [np.concatenate(found) for found in wrong]
 
 

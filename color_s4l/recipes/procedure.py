@@ -7,7 +7,6 @@ resumes from its checkpoint. Files for later stages are written atomically.
 
 import contextlib
 import dataclasses
-import gc
 import logging
 import pathlib
 import shutil
@@ -123,9 +122,7 @@ def _train_stages(
         found.append({"stage": stage.name, **result})
         if stage.afterwards:
             stage.afterwards(directory.path / stage.name, images)
-        # Frees the compiled steps of this stage.
-        keras.backend.clear_session()
-        gc.collect()
+        session.free_memory()
     return found
 
 

@@ -101,12 +101,10 @@ class BalancedClassifier(Term):
         counted = _chosen(draws["labeled"], ops.take(share, labels))
         entropy = counted * losses.label_entropy(labels, labeled)
 
-        weak = student_pass(network, batch, "weak", bn_stats=self.bn_stats).outputs[
-            HEAD
-        ]
-        strong = student_pass(network, batch, "strong", bn_stats=self.bn_stats).outputs[
-            HEAD
-        ]
+        weak, strong = (
+            student_pass(network, batch, name, bn_stats=self.bn_stats).outputs[HEAD]
+            for name in ("weak", "strong")
+        )
         targets = ops.stop_gradient(ops.softmax(weak))
         wanted = 1 - progress.done(1) * (1 - ops.take(share, most_probable(targets)))
         confident = ops.cast(ops.max(targets, axis=-1) >= self.threshold, "float32")

@@ -118,15 +118,19 @@ class Colorization(Term):
         """Computes `colorization_loss`, in nats."""
         images, colors = batch[GREY], batch[COLORS]
         sites = ops.reshape(batch["draws"][self], (-1, self.sites, 2))
+        sites = ops.cast(sites, "float32")
         with moving_statistics(network, self.bn_stats):
             maps = hypercolumns.maps_of(network.stages, images, training=True)
         columns = hypercolumns.columns(maps, sites, images.shape[1])
         logits = network.readouts[HEAD](columns, training=True)
+        known = hypercolumns.sample(colors, sites)
         hue, chroma = (
-            (self._targets(colors[..., channel], sites), ops.cast(found, "float32"))
+            (
+                self._targets(colors[..., channel], known[..., channel], sites),
+                ops.cast(found, "float32"),
+            )
             for channel, found in enumerate(logits)
         )
-        known = hypercolumns.sample(colors, ops.cast(sites, "float32"))
         losses = hue_chroma.site_losses(
             hue, chroma, known[..., 1], known[..., 2], self.hue_weight
         )
@@ -134,7 +138,15 @@ class Colorization(Term):
             terms={"colorization_loss": self.weight * ops.mean(losses)}, watch={}
         )
 
-    def _targets(self, values: Tensor, sites: Tensor) -> Tensor:
-        """Returns the histograms at the sites, float32 `(batch, sites, bins)`."""
+    def _targets(self, values: Tensor, known: Tensor, sites: Tensor) -> Tensor:
+        """Returns the histograms at the sites, float32 `(batch, sites, bins)`.
+
+        Args:
+            values: Hue or chroma of all pixels, `(batch, height, width)`.
+            known: Their values at the sites, `(batch, sites)`.
+            sites: Rows and columns, float32 `(batch, sites, 2)`.
+        """
+        if self.window == 1:  # the other pixels are not needed
+            return hue_chroma.histograms(known, self.bins)
         maps = hue_chroma.histograms(values, self.bins, self.window)
-        return hypercolumns.sample(maps, ops.cast(sites, "float32"))
+        return hypercolumns.sample(maps, sites)

@@ -16,21 +16,14 @@ from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass
-from color_s4l.terms.term import (
-    Outcome,
-    Progress,
-    Ramp,
-    State,
-    Term,
-    check_views,
-)
+from color_s4l.terms.term import ChosenViews, Outcome, Progress, Ramp, State
 
 
 @register_term(
     "entropy", tested_with={"ramp_share": 0.03, "images": ("weak", "weak_2")}
 )
 @dataclasses.dataclass(frozen=True)
-class Entropy(Term):
+class Entropy(ChosenViews):
     """Entropy of the class prediction in nats, averaged over images.
 
     Attributes:
@@ -48,19 +41,10 @@ class Entropy(Term):
         InputError: A view does not exist.
     """
 
-    images: tuple[str, ...] = ("weak",)
     weight: Annotated[float, AtLeast(0)] = 1.0
     ramp: Ramp = "sigmoid"
     ramp_share: Annotated[float, AtLeast(0)] = 0.0
     bn_stats: BnStats = "supervised"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_views(self.images)
-
-    def views(self) -> tuple[str, ...]:
-        """Returns `images`."""
-        return self.images
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress

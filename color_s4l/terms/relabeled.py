@@ -15,13 +15,13 @@ from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, student_pass
-from color_s4l.terms.term import Outcome, Progress, State, Term, check_views
+from color_s4l.terms.term import ChosenViews, Outcome, Progress, State
 from color_s4l.views.step import TARGETS
 
 
 @register_term("relabeled", tested_with={"images": ("weak", "weak_2")})
 @dataclasses.dataclass(frozen=True)
-class Relabeled(Term):
+class Relabeled(ChosenViews):
     """Class cross-entropy of the unlabelled images with their pseudo-labels.
 
     Attributes:
@@ -38,18 +38,13 @@ class Relabeled(Term):
         InputError: A view does not exist.
     """
 
-    images: tuple[str, ...] = ("weak",)
     weight: Annotated[float, AtLeast(0)] = 1.0
     hard: bool = True
     bn_stats: BnStats = "both"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_views(self.images)
-
     def views(self) -> tuple[str, ...]:
         """Returns `images` and the pseudo-labels."""
-        return (*self.images, TARGETS)
+        return (*super().views(), TARGETS)
 
     def loss(
         self, network: Network, batch: Batch, state: State, progress: Progress

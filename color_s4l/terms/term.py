@@ -6,7 +6,7 @@ with `register_term` next to its definition; docs/add_a_term.md shows a complete
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated
 
 import keras
@@ -210,13 +210,28 @@ class Term:
         return {}
 
 
-def check_views(names: Sequence[str]) -> None:
-    """Checks a hyper-parameter that contains names of views.
+@dataclasses.dataclass(frozen=True)
+class ChosenViews(Term):
+    """A term with a hyper-parameter for the views that the loss reads.
+
+    Attributes:
+        images: Names of the views.
 
     Raises:
         InputError: There is no name, a view does not exist, or a name occurs twice.
     """
-    for name in names or ("",):
-        view(name)  # raises an error for an unknown name
-    if len(set(names)) < len(names):
-        raise InputError(f"Expected different views. Received: {', '.join(names)}.")
+
+    images: tuple[str, ...] = ("weak",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.images or ("",):
+            view(name)  # raises an error for an unknown name
+        if len(set(self.images)) < len(self.images):
+            raise InputError(
+                f"Expected different views. Received: {', '.join(self.images)}."
+            )
+
+    def views(self) -> tuple[str, ...]:
+        """Returns `images`."""
+        return self.images

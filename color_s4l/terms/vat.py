@@ -23,13 +23,12 @@ from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.passes import Batch, BnStats, joined, rows_of, student_pass
 from color_s4l.terms.term import (
+    ChosenViews,
     Outcome,
     Progress,
     Ramp,
     Shapes,
     State,
-    Term,
-    check_views,
 )
 from color_s4l.views.step import view
 
@@ -40,7 +39,7 @@ SMALLEST_HALF = 10.0
 
 @register_term("vat", tested_with={"ramp_share": 0.03, "images": ("weak", "weak_2")})
 @dataclasses.dataclass(frozen=True)
-class Vat(Term):
+class Vat(ChosenViews):
     """KL(p(x) || p(x + r)) in nats, averaged over images x; p(x) is fixed.
 
     All passes of a step use the dropout masks of the pass over the unchanged images,
@@ -80,7 +79,6 @@ class Vat(Term):
             precision.
     """
 
-    images: tuple[str, ...] = ("weak",)
     weight: Annotated[float, AtLeast(0)] = 1.0
     epsilon: Annotated[float, AtLeast(0)] = 8.0
     xi: Annotated[float, Above(0)] = 1e-6
@@ -89,14 +87,6 @@ class Vat(Term):
     ramp_share: Annotated[float, AtLeast(0)] = 0.0
     warm_up: Annotated[float, AtLeast(0)] = 0.0
     bn_stats: BnStats = "supervised"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_views(self.images)
-
-    def views(self) -> tuple[str, ...]:
-        """Returns `images`."""
-        return self.images
 
     def create_state(self, network: Network, num_examples: int) -> None:
         """Checks `xi` against the network's precision; returns no state."""

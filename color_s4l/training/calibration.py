@@ -34,7 +34,7 @@ def fit(probabilities: np.ndarray, labels: np.ndarray) -> float:
         The temperature, from 0.05 to 20.
     """
     count, classes = probabilities.shape
-    logits = np.log(np.maximum(probabilities.astype("float64"), _TINY))
+    logits = _logits(probabilities)
     targets = np.full((count, classes), 1 / (count + classes))
     targets[np.arange(count), labels] += count / (count + classes)
 
@@ -80,5 +80,9 @@ def apply(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     Returns:
         Float32 `(n, classes)`; rows sum to 1.
     """
-    logits = np.log(np.maximum(probabilities.astype("float64"), _TINY))
-    return special.softmax(logits / temperature, axis=1).astype("float32")
+    scaled = _logits(probabilities) / temperature
+    return special.softmax(scaled, axis=1).astype("float32")
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(probabilities.astype("float64"), _TINY))

@@ -6,16 +6,15 @@ import re
 import time
 
 import keras
-import pandas as pd
 
 from color_s4l import data
 from color_s4l.artifacts import cache, models
-from color_s4l.artifacts.files import write_atomically
 from color_s4l.backend import Tensor
 from color_s4l.networks import Network
 from color_s4l.networks.network import CLASSES, ENCODER
 from color_s4l.probes import Solver
 from color_s4l.training import evaluation
+from color_s4l.training.callbacks import LogFile
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.inputs import Inputs
 from color_s4l.views.preprocessing import Preprocessing
@@ -115,10 +114,8 @@ def write_log(
     measures = evaluation.measures()
     measures.pop("test_error", None)
     row = {
-        "epoch": 1,
         "images_per_second": images / seconds,
         "seconds": seconds,
         **{name: measure() for name, measure in measures.items()},
     }
-    table = pd.DataFrame([row]).to_csv(index=False).encode()
-    write_atomically(path, lambda file: file.write(table))
+    LogFile(path, complete=0).on_epoch_end(0, row)

@@ -6,6 +6,7 @@ settings -> inputs -> learner -> fit -> results
 import contextlib
 import dataclasses
 import functools
+import gc
 import logging
 import time
 import warnings
@@ -222,6 +223,12 @@ def start(run: Run, terms: Sequence[Term] = ()) -> Scope:
     if equal_passes and all(term.one_pass for term in terms):
         backend.share_cores(len(terms))
     return backend.distributed(run.devices)
+
+
+def free_memory() -> None:
+    """Frees the compiled steps of earlier runs in this process."""
+    keras.backend.clear_session()
+    gc.collect()
 
 
 @contextlib.contextmanager
