@@ -13,7 +13,7 @@ from color_s4l.classifier import Classifier, load
 from color_s4l.data import Data
 from color_s4l.errors import InputError
 from color_s4l.recipes.procedure import fit
-from color_s4l.settings import Run
+from color_s4l.settings import Run, preset
 
 UNLABELED = -1
 
@@ -26,26 +26,29 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
     ignores them. A fitted estimator can be pickled: it stores its model file.
 
     Args:
-        method: Name of a method or a sum of methods: "fixmatch", "sesemi+vat".
+        method: Name of a method or a sum of methods: "fixmatch", "sesemi+vat". None,
+            here and for every other parameter: the value of the preset, else the
+            default of `Run`.
+        preset: Settings that were chosen together: "fast". The parameters that are
+            given have priority.
         network: Name of the trunk.
         width: Factor on the number of filters of the trunk.
         weights: "imagenet", "none" or a file of Keras weights, for a network
-            applications/...; None: "imagenet".
+            applications/....
         epochs: Number of passes over the images.
         batch_size: Unlabelled images per step.
-        labeled_batch: Labelled images per step; None: as many as unlabelled views, and
-            without unlabelled views as `Run`.
+        labeled_batch: Labelled images per step.
         learning_rate: Learning rate; the schedule scales it.
         schedule: "polynomial", "cosine", "steps", "constant" or "triangular".
         weight_decay: Factor on the sum of squares of all kernels.
         dropout: Dropout rate before the class head.
-        zca: Whether to apply ZCA whitening; None: only to images of up to 32 px.
-        hflip: Whether left-right flips keep the class; None: yes.
+        zca: Whether to apply ZCA whitening.
+        hflip: Whether left-right flips keep the class.
         balance: Whether to weight the class loss so that all classes count equally.
         set: Hyper-parameters of terms: ("fixmatch.threshold=0.9",).
-        colorizer: H5 file of a colorizer; None: trained if the method needs one.
+        colorizer: H5 file of a colorizer.
         dtype_policy: "float32", "mixed_bfloat16" or "mixed_float16".
-        jit_compile: Whether the step is compiled with XLA; None: Keras decides.
+        jit_compile: Whether the step is compiled with XLA.
         random_state: Seed of the batches, the weights and all random draws.
         run_dir: Run directory to keep; None: a temporary one, deleted after `fit`.
         verbosity: 0: no progress; 1: a bar, on a terminal; 2: one line per epoch.
@@ -57,30 +60,32 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        method: str = Run.method,
+        method: str | None = None,
         *,
-        network: str = Run.network,
-        width: float = Run.width,
+        preset: str | None = None,
+        network: str | None = None,
+        width: float | None = None,
         weights: str | None = None,
-        epochs: int = Run.epochs,
-        batch_size: int = Run.batch_size,
+        epochs: int | None = None,
+        batch_size: int | None = None,
         labeled_batch: int | None = None,
-        learning_rate: float = Run.learning_rate,
-        schedule: str = Run.schedule,
-        weight_decay: float = Run.weight_decay,
-        dropout: float = Run.dropout,
+        learning_rate: float | None = None,
+        schedule: str | None = None,
+        weight_decay: float | None = None,
+        dropout: float | None = None,
         zca: bool | None = None,
         hflip: bool | None = None,
-        balance: bool = False,
-        set: tuple[str, ...] = (),
+        balance: bool | None = None,
+        set: tuple[str, ...] | None = None,
         colorizer: str | None = None,
-        dtype_policy: str = Run.dtype_policy,
+        dtype_policy: str | None = None,
         jit_compile: bool | None = None,
-        random_state: int = Run.seed,
+        random_state: int | None = None,
         run_dir: str | None = None,
         verbosity: int = 0,
     ):
         self.method = method
+        self.preset = preset
         self.network = network
         self.width = width
         self.weights = weights
@@ -133,10 +138,14 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _run(self, run_dir: str) -> Run:
-        settings = self.get_params(deep=False)
-        settings["seed"] = settings.pop("random_state")
-        settings["set"] = tuple(settings["set"])
-        return Run(**{**settings, "run_dir": run_dir})
+        given = {k: v for k, v in self.get_params(deep=False).items() if v is not None}
+        if "random_state" in given:
+            given["seed"] = given.pop("random_state")
+        if "set" in given:
+            given["set"] = tuple(given["set"])
+        name = given.pop("preset", None)
+        given["run_dir"] = run_dir
+        return preset(name, **given) if name else Run(**given)
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
         """Returns class probabilities.

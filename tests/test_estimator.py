@@ -1,5 +1,6 @@
 """The scikit-learn estimator, and `fit` on arrays."""
 
+import dataclasses
 import pickle
 
 import keras
@@ -90,6 +91,15 @@ def test_wrong_arrays_are_refused(arrays):
         estimator.fit(images, np.eye(4)[labels])
     with pytest.raises(InputError, match="There is no method 'fixmach'"):
         SemiSupervisedClassifier("fixmach", **TINY).fit(images, labels)
+
+
+def test_given_parameters_have_priority_over_the_preset():
+    fast = color_s4l.preset("fast", dropout=0.5, seed=3, run_dir="run")
+    estimator = SemiSupervisedClassifier(preset="fast", dropout=0.5, random_state=3)
+    assert estimator._run("run") == dataclasses.replace(fast, verbosity=0)
+    assert SemiSupervisedClassifier()._run("run").method == color_s4l.Run.method
+    with pytest.raises(InputError, match="There is no preset 'fats'"):
+        SemiSupervisedClassifier(preset="fats")._run("run")
 
 
 def test_fit_takes_arrays_and_callbacks(arrays, small, tmp_path):

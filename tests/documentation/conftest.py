@@ -40,8 +40,9 @@ class Block(typing.NamedTuple):
             words = shlex.split(line, comments=True)
             if words[:2] == ["python", "-m"]:
                 found.append((words[2], words[3:] + SMALLER.get(words[2], [])))
-                if words[2] == "color_s4l.train" and "--dataset" not in line:
-                    found[-1][1].append("--unlabeled=160")  # of the built-in digits
+                built_in = "--dataset" not in line or "--dataset=drawings" in line
+                if words[2] == "color_s4l.train" and built_in:
+                    found[-1][1].append("--unlabeled=160")
         return found
 
 

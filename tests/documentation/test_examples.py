@@ -1,13 +1,10 @@
-"""README, the tutorial and the notebook, executed as a user would follow them."""
+"""README and the tutorials, executed as a user would follow them."""
 
 import collections
 import importlib
-import json
 import pathlib
 import re
 
-import nbclient
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,13 +42,18 @@ def fill_in(path):
     rows.to_csv(path, index=False)
 
 
+def main_of(module):
+    """Returns the function `main` of a command."""
+    name = f"{module}.__main__" if module == "color_s4l.report" else module
+    return importlib.import_module(name).main
+
+
 def test_tutorial(photographs, blocks, monkeypatch, capsys):
     monkeypatch.chdir(photographs)
     printed = collections.defaultdict(str)
     for block in blocks("docs/own_photographs.md"):
         for module, words in block.commands():
-            name = "color_s4l.report.__main__" if "report" in module else module
-            assert not importlib.import_module(name).main(words)
+            assert not main_of(module)(words)
             printed[module] += capsys.readouterr().out
             for word in words:
                 if word.startswith("--suggestions="):
@@ -80,40 +82,37 @@ def test_tutorial(photographs, blocks, monkeypatch, capsys):
     assert pathlib.Path("inspection2/wrong_labels.csv").exists()
 
 
-def test_python_of_readme(blocks, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_python_of_readme(blocks, capsys):
     smaller = {
-        "0.25": "0.06",
-        '"epochs": 6': '"epochs": 1, "unlabeled": 192',
-        "0.125": "0.03",
-        '"epochs": 20': '"epochs": 1',
+        "width=0.25, epochs=6": "width=0.06, epochs=1",
+        "images = drawings.images": "images = drawings.images[:192]",
+        "drawings.labels.copy()": "drawings.labels[:192].copy()",
     }
     names = {}
     for block in blocks("README.md"):
         if block.language == "python":
             text = block.text
             for own, other in smaller.items():
+                assert own in text
                 text = text.replace(own, other)
             exec(text, names)
-    printed = capsys.readouterr().out
-    for method in ("supervised", "fast"):
-        pattern = rf"^{method}: \d+\.\d % of the test images are misclassified$"
-        assert re.search(pattern, printed, re.M)
-    assert len(names["classifier"].classes) == 10
+    accuracy = re.search(r"^accuracy (0\.\d{3})$", capsys.readouterr().out, re.M)
+    assert 0 <= float(accuracy[1]) <= 1
     assert names["model"].classes_.tolist() == list(range(10))
-    assert 0 <= names["accuracy"] <= 1
+    assert names["probabilities"].shape == (1000, 10)
 
 
-# The notebook runs in another process; the warnings are those of Jupyter.
-@pytest.mark.filterwarnings("ignore")
-def test_notebook(tmp_path):
-    notebook = nbformat.read(ROOT / "docs" / "main_job.ipynb", as_version=4)
-    assert not [cell for cell in notebook.cells if cell.get("outputs")]
-    resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=900, resources=resources).execute()
-    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
-    text = "".join(out.get("text", "") for out in outputs)
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert f"{result['error']:.1f} % of the test images" in text
-    assert len(re.findall(r"^\d predicted as \d, \d+%$", text, re.M)) == 5
-    assert (tmp_path / "report.html").stat().st_size > 50_000
+def test_ten_minutes(blocks, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("docs/ten_minutes.md"):
+        for module, words in block.commands():
+            assert not main_of(module)(words)
+        if block.language == "python":
+            exec(block.text, {})
+    printed = capsys.readouterr().out
+    assert len(re.findall(r"^\w+ predicted as \w+, \d+%$", printed, re.M)) == 5
+    with Image.open("drawings.png") as row:
+        assert row.size == (1280, 128)
+    page = pathlib.Path("report.html").read_text(encoding="utf-8")
+    for method in ("supervised+polyak", "fast", "color_s4l+polyak"):
+        assert method in page
