@@ -27,7 +27,7 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.error_rates $(ARGS)
 
 bench-gpu: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --editable '.[gpu]'
+	$(BIN)/python -m pip install --quiet --editable '.[bench,gpu]'
 	$(BIN)/python -m benchmarks.gpu --minutes=$(MINUTES) $(ARGS)
 
 docs: $(INSTALLED)
@@ -49,7 +49,7 @@ release: $(INSTALLED)
 $(INSTALLED): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,jax,compare]'
+	$(BIN)/python -m pip install --quiet --editable '.[bench,dev,docs,jax,compare]'
 	touch $@
 
 clean:

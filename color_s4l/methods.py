@@ -283,7 +283,7 @@ def _with_bn_stats(term: Term, bn_stats: str | None) -> Term:
 
 
 def _changed(terms: Sequence[Term], change: str) -> list[Term]:
-    """Returns the terms after the change TERM.FIELD=VALUE of one term."""
+    """Applies a change TERM.FIELD=VALUE to one term and returns all terms."""
     path, equals, text = change.partition("=")
     name, dot, field = path.partition(".")
     if not (equals and dot):

@@ -200,7 +200,7 @@ def _write_tables(
 def _write_suggestions(
     flags: Predict, trained: "Classifier", pool: "Pool", root: pathlib.Path
 ) -> None:
-    """Writes the table, the picture and the tasks of the suggested images."""
+    """Chooses the images to label; writes their table, picture and tasks."""
     from color_s4l import prediction
     from color_s4l.artifacts import pictures
     from color_s4l.artifacts.files import written_atomically

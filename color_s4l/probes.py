@@ -111,7 +111,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _with_chosen_strength(features, labels, folds, seed):
-    """Returns `regression`, fitted with the regularisation chosen by the folds."""
+    """Returns a fitted `regression`, its regularisation chosen by cross-validation."""
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
     with one_thread():

@@ -140,7 +140,7 @@ class DataSettings:
     labels_csv: str | None = option(
         None,
         "folder: table with columns filename,label, or an export of Label Studio "
-        "(.json, .csv); replaces class folders.",
+        "(.json, .csv). Adds labels; replaces class folders if it lists their files.",
     )
     test_fraction: float | None = option(
         None, "folder: share of the labelled images held out as the test set."
@@ -490,7 +490,8 @@ def pretrained(run: Run) -> bool:
 def with_method(run: Run, method: str, **changes: typing.Any) -> Run:
     """Returns a run of another method with the same images, network and training.
 
-    The fields that belong to the first method have their defaults.
+    Fields that only hold for the method of `run` get their defaults: `recipe`, `set`,
+    `stage`, `pseudo_labels`, `final_weights` and `compare`.
 
     Args:
         run: The run.

@@ -25,7 +25,7 @@ from colorization import lab
 
 FEATURES = 1000  # the logits
 NAME = "embedding"  # of the model that `build` returns
-_SMALLEST = 75  # pixels: Inception-ResNet-v2 has convolutions without padding
+_SMALLEST = 75  # smallest side in pixels; convolutions without padding shrink it
 _BATCH_SIZE = 32
 
 

@@ -71,7 +71,7 @@ class Decoded(layers.Layer):
         return decoded(*inputs)
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
-        """Returns the shape of the lightness with two channels."""
+        """Returns the shape of a* and b*: the lightness's, with two channels."""
         return (*input_shape[0][:-1], 2)
 
 

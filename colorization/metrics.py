@@ -18,7 +18,8 @@ class Scores:
     """Means over images.
 
     Attributes:
-        mse: Mean squared error of a*b*/127, the training loss; 0 is best.
+        mse: Mean squared error of a* and b* divided by 127; 0 is best. It is the
+            training loss of all networks except `histogram`.
         psnr: Peak signal-to-noise ratio of the uint8 RGB images in dB; the mean over
             images, with 100 dB for equal images.
         ssim: Structural similarity of the RGB images (Wang et al. 2004, 7x7 windows,

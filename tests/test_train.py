@@ -43,7 +43,7 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 --network=convnets => no network 'convnets'. Did you mean 'convnet'
 --set=proxies.wait=2 => no hyper-parameter 'wait'. Did you mean 'weight'
 --set=proxies.weight=x => to be of type float. Received: .x.
---balance --method=rotnet => --balance needs a method with a class loss
+--balance --method=rotnet => --balance needs a term that weights classes
 
 --epochs=0 => Expected --epochs to be 1 or more. Received: 0
 --width=nan => Expected --width to be more than 0. Received: nan

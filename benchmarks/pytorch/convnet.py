@@ -25,7 +25,7 @@ class Unit(nn.Module):
         self.norm = nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Returns features of images `(batch, channels, height, width)`."""
+        """Applies the unit to feature maps `(batch, channels, rows, columns)`."""
         return functional.leaky_relu(self.norm(self.conv(images)), SLOPE, inplace=True)
 
 

@@ -11,7 +11,7 @@ from color_s4l import data
 
 
 class Steps:
-    """A network and its batches; `run` trains.
+    """A PyTorch network and its batches; `run` trains for `case.steps` steps.
 
     Args:
         case: The case to measure.

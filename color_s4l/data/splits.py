@@ -239,7 +239,7 @@ def _read_table(path: str | os.PathLike) -> pd.DataFrame:
 
 def _integers(path: str | os.PathLike, column: pd.Series, highest: int) -> np.ndarray:
     """Returns a column as integers, int64, each in [0, highest]."""
-    # At most 18 digits, so that the comparison does not overflow 64 bits.
+    # At most 18 digits, so that the conversion to int64 does not overflow.
     wrong = ~column.str.fullmatch("[0-9]{1,18}").astype(bool)
     if not wrong.any():
         numbers = column.astype(np.int64)

@@ -18,8 +18,8 @@ from colorization.networks import ENCODER
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
-# `zca=False`, because colorizers are not trained on whitened images. `tested_with`,
-# because without normalisation the last ReLUs of a narrower trunk only output 0.
+# `zca=False`: colorizers are not trained on whitened images. `tested_with`: contract
+# tests need this width, because the last ReLUs of a narrower trunk only output 0.
 @register_trunk("encoder", zca=False, tested_with={"width": 0.25})
 def encoder(
     input_shape: tuple[int, int, int],

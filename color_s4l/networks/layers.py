@@ -21,7 +21,7 @@ GELU_SLOPE = 1.702
 def apply_as(
     kind: type[layers.Layer], layer: layers.Layer, inputs: Tensor, **changes: typing.Any
 ) -> Tensor:
-    """Applies a new layer of another class with the settings and weights of a layer.
+    """Copies a layer's settings and weights into a layer of another class; applies it.
 
     Args:
         kind: Class of the new layer.

@@ -229,7 +229,7 @@ def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
 
     Args:
         run: A run with a `recipe`.
-        folder: Directory of the recipe.
+        folder: Directory that contains the run directories of the stages.
 
     Raises:
         InputError: A setting of any stage is wrong.

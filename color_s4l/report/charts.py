@@ -20,7 +20,7 @@ from PIL import Image
 
 from color_s4l.report.records import Record
 
-# Runs differ in colour and dashes; colours and dashes repeat if there are more runs.
+# Run number i has colour i modulo 6 and dashes i modulo 4: twelve different lines.
 COLOURS = 6
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _INK, _GRID = "#0a0b0c", "#0a0b0d"

@@ -50,7 +50,8 @@ class LabeledRotations(Term):
     ) -> Outcome:
         """Computes `class_rotations_loss` and `labeled_proxy_loss`.
 
-        Also logs `rotations_error`, the share of misclassified rotated images, in %.
+        Also logs `rotations_error`: the class error over all four rotations of the
+        labelled images, in percent.
         """
         outputs = student_pass(network, batch, *self.reads).outputs
         labels = ops.tile(batch["labels"], len(self.reads))

@@ -20,7 +20,10 @@ from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 @register_term("temporal_consistency")
 @dataclasses.dataclass(frozen=True)
 class TemporalConsistency(Term):
-    """KL(last epoch || now), averaged over the unlabelled images.
+    """Divergence of the predictions from those of the last epoch.
+
+    It is KL(last || now) of the class probabilities in nats, averaged over the
+    unlabelled images.
 
     In the first epoch an image has no earlier prediction, and its divergence is 0.
 

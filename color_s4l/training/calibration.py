@@ -62,8 +62,8 @@ def mistakes(
         labels: Classes, integers `(n,)`.
 
     Returns:
-        For each confidence: the confidence, the number of images whose highest
-        probability is at least as large, and how many of them are classified wrongly.
+        One tuple for each value c of `CONFIDENCES`: c, the number of images whose
+        highest probability is at least c, and the number of mistakes among them.
     """
     highest, wrong = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
     sure = [(c, highest >= c) for c in CONFIDENCES]

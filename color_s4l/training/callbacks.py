@@ -111,9 +111,10 @@ class EpochErrors(keras.callbacks.Callback):
 class LoadingSpeed(keras.callbacks.Callback):
     """A callback that adds the speed of reading images to the epoch's logs.
 
-    `loading_images_per_second`: images divided by the seconds spent reading them, over
-    the whole run. `loading_busy`: the seconds spent reading in this epoch, in percent
-    of its duration; if it is near 100, the steps wait for images.
+    `loading_images_per_second`: images divided by the seconds spent reading them, since
+    the start or resumption of the run. `loading_busy`: the seconds spent reading in
+    this epoch, in percent of its duration; if it is near 100, the steps wait for
+    images.
 
     Args:
         feed: The feed of `fit`.

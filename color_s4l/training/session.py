@@ -151,14 +151,15 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
         )
     if run.balance and not any(term.class_weighted for term in terms):
         raise InputError(
-            f"`balance` needs a method with a class loss; `method`={run.method} has "
-            "none."
+            "`balance` needs a term that weights classes, for example `supervised`; "
+            f"`method`={run.method} has none."
         )
     offered = [name for term in terms for name in term.further_weights()]
     if run.final_weights is not None and run.final_weights not in offered:
+        expected = f"to be {' or '.join(offered)}" if offered else "not to be set"
         raise InputError(
-            f"`final_weights`={run.final_weights} are not weights of "
-            f"`method`={run.method}: expected {' or '.join(offered) or 'none'}."
+            f"Expected `final_weights` {expected} for `method`={run.method}. "
+            f"Received: {run.final_weights}."
         )
     reads_labeled = methods.copies_of(terms, LABELED) > 0
     if run.flip_order == "alternating" and not reads_labeled:

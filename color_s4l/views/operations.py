@@ -190,7 +190,10 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
 
 
 def _matrix(x_x, x_y, x, y_x, y_y, y):
-    """Returns the matrix `(batch, 6)` for `nearest`, from at least one tensor."""
+    """Returns matrices `(batch, 6)` for `nearest`.
+
+    Each entry is a tensor `(batch,)` or an integer; at least one is a tensor.
+    """
     parts = (x_x, x_y, x, y_x, y_y, y)
     zero = next(0 * part for part in parts if not isinstance(part, int))
     return ops.stack([zero + part for part in parts], axis=1)

@@ -164,8 +164,12 @@ def translated(images: Tensor, moves: Tensor) -> Tensor:
 
     Args:
         images: Float `(batch, height, width, 3)`.
-        moves: Float `(batch, 2)` in [-1, 1): the sign is the direction; the absolute
-            value is the length, from the shortest (0) to the longest move (1).
+        moves: Float `(batch, 2)` in [-1, 1), along the rows and along the columns.
+            Positive values move to the left and up. An absolute value of 0 is a move by
+            `SHORTEST_MOVE` of the side, 1 by `LONGEST_MOVE`.
+
+    Returns:
+        Images of the same shape; uncovered pixels are 0.
     """
     lengths = SHORTEST_MOVE + (LONGEST_MOVE - SHORTEST_MOVE) * ops.abs(moves)
     shares = ops.where(moves < 0, -lengths, lengths)

@@ -195,9 +195,9 @@ def test_neighbours_are_no_initial_head(probed, train_refuses):
     ("changes", "text"),
     [
         ({"method": "probe+vat"}, "probe cannot be a part of a sum, because it has no"),
-        ({"balance": True}, "`?-*balance`? needs a method with a class loss"),
+        ({"balance": True}, "`?-*balance`? needs a term that weights classes"),
         ({"devices": 2, "batch_size": 8}, "uses one device. Received: --devices=2"),
-        ({"final_weights": "average"}, "are not weights of --method=probe"),
+        ({"final_weights": "average"}, "not to be set for --method=probe"),
         ({"set": ("probe.a=1",)}, "no term 'probe'"),
     ],
 )
