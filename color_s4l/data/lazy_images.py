@@ -152,7 +152,7 @@ def _status(path: str | os.PathLike) -> str:
 
 
 class Decoded(LazyImages):
-    """Encoded images that are decoded each time they are read, in one thread per core.
+    """Encoded images that are decoded each time they are read, in threads.
 
     An image that cannot be decoded is black. It is logged the first time it is read.
 
@@ -161,6 +161,7 @@ class Decoded(LazyImages):
         size: Side in pixels.
         resize: As for `image_files.square`.
         max_megapixels: As for `image_files.decode`.
+        threads: Number of threads; None: one per core.
 
     Attributes:
         broken: Index and reason of each image that could not be decoded so far.
@@ -172,12 +173,15 @@ class Decoded(LazyImages):
         size: int,
         resize: str = "crop",
         max_megapixels: float = image_files.MEGAPIXELS,
+        threads: int | None = None,
     ):
         super().__init__((len(encoded), size, size, 3))
         self.encoded, self.resize, self.max_megapixels = encoded, resize, max_megapixels
         self.broken: dict[int, str] = {}
         self._read = 0
-        self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "decode")
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            threads or os.cpu_count(), "decode"
+        )
         # The filters are never removed: filters apply to the whole process, and threads
         # may decode images at any time.
         warnings.filterwarnings("ignore", module="PIL")
