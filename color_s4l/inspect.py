@@ -317,7 +317,7 @@ def sizes(paths: Sequence[str]) -> pd.DataFrame:
         with Image.open(path, formats=image_files.FORMATS) as file:
             return path, *file.size, file.format, file.mode
 
-    with image_files.strict(), concurrent.futures.ThreadPoolExecutor() as pool:
+    with image_files.quiet(), concurrent.futures.ThreadPoolExecutor() as pool:
         rows = list(pool.map(header, paths))
     return pd.DataFrame(rows, columns=["filename", "width", "height", "format", "mode"])
 

@@ -87,7 +87,7 @@ class Reader:
             The paths of k readable files, and their images, uint8
             `(k, size, size, 3)`, k from 1 to `BATCH`.
         """
-        with image_files.strict(), concurrent.futures.ThreadPoolExecutor() as pool:
+        with image_files.quiet(), concurrent.futures.ThreadPoolExecutor() as pool:
             try:
                 readable = self._readable(pool)
                 while batch := list(itertools.islice(readable, BATCH)):

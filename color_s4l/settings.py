@@ -78,8 +78,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("colorizer", "epochs", "seed", "run_dir"),
     ),
     "Data": (
-        *("image_size", "labels_csv", "test_fraction", "resize", "cache", "unlabeled"),
-        *("labeled_only", "validation", "split_file", "balance"),
+        *("image_size", "labels_csv", "test_fraction", "resize", "cache"),
+        *("max_megapixels", "unlabeled", "labeled_only", "validation", "split_file"),
+        "balance",
     ),
     "Method": (
         *("set", "recipe", "stage", "pseudo_labels", "bn_stats", "compare"),
@@ -149,7 +150,10 @@ class DataSettings:
         "crop", "folder: crop the centre square, or pad to a square."
     )
     cache: Annotated[str, OneOf("memory", "disk", "none")] | None = option(
-        None, "folder: where decoded images are kept (default: by size)."
+        None, "Where decoded images are kept (default: by size)."
+    )
+    max_megapixels: Positive = option(
+        50.0, "Larger images are not decoded; JPEG files can be reduced first."
     )
 
 

@@ -90,7 +90,7 @@ def read(path: pathlib.Path) -> "np.ndarray":
     from color_s4l.data import image_files
 
     try:
-        with image_files.strict():
+        with image_files.quiet():
             return np.asarray(image_files.decode(path))
     except Exception as error:  # Pillow's decoders raise nearly any exception
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -17,6 +17,10 @@ from color_s4l.data.lazy_images import Images
 from color_s4l.data.splits import Split
 from color_s4l.data.streams import Purpose, Stream, permutation
 
+# Number of bytes of labelled images that are kept in memory even if the other images
+# are decoded when they are read: few labelled images are read again and again.
+LABELED_BYTES = 2**28
+
 
 def steps_per_epoch(unlabeled: int, batch_size: int) -> int:
     """Returns the number of full batches in one pass over the images, at least 1."""
@@ -73,6 +77,11 @@ class StepBatches:
         self._check()
         self._labeled = Stream(len(split.labeled), seed, Purpose.LABELED_BATCHES)
         self._unlabeled = Stream(len(split.unlabeled), seed, Purpose.UNLABELED_BATCHES)
+        self._labeled_rows: np.ndarray | None = None
+        bytes_of_one = math.prod(images.shape[1:])
+        lazy = not isinstance(images, np.ndarray)
+        if lazy and len(split.labeled) * bytes_of_one <= LABELED_BYTES:
+            self._labeled_rows = images[split.labeled]
         self._second_half = None
         if alternating:
             order = permutation(len(split.labeled), seed, Purpose.FLIPS, 0)
@@ -121,7 +130,9 @@ class StepBatches:
         labeled = self.split.labeled[position]
         unlabeled = self.split.unlabeled[index]
         batch = {
-            "labeled": self.images[labeled],
+            "labeled": self.images[labeled]
+            if self._labeled_rows is None
+            else self._labeled_rows[position],
             "labels": self.labels[labeled],
             "unlabeled": self.images[unlabeled],
             "index": index.astype(np.int32),

@@ -3,6 +3,7 @@
 `color_s4l/data/listing.py` describes the layout of the folder and the labels.
 """
 
+import os
 import warnings
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from color_s4l.data import lazy_images
 from color_s4l.data.dataset import UNLABELED, Data, Files
 from color_s4l.data.lazy_images import Images
-from color_s4l.data.listing import Labelled, Listing, list_files, no_images
+from color_s4l.data.listing import Listing, list_files, no_images
 from color_s4l.errors import InputError
 from color_s4l.registry import register_source
 from color_s4l.settings import DataSettings
@@ -18,12 +19,17 @@ from color_s4l.settings import DataSettings
 SIZE = 32
 
 
-@register_source("folder", options=("labels_csv", "test_fraction", "resize", "cache"))
+@register_source(
+    "folder",
+    options=("labels_csv", "test_fraction", "resize", "cache", "max_megapixels"),
+)
 def load(settings: DataSettings) -> Data:
     """Reads the images in a folder and its subfolders as squares of one size.
 
-    Files that cannot be decoded are logged and left out; a warning states their number.
-    A class without an image is left out, with a warning.
+    If the images are in memory, files that cannot be decoded are logged and left out;
+    a warning states their number. If images are decoded when they are read, no image is
+    decoded here, and a file that cannot be decoded is a black image (`Decoded`). A
+    class without an image is left out, with a warning.
 
     Args:
         settings: `data_dir` is the folder. Default of `image_size`: 32 px.
@@ -41,7 +47,14 @@ def load(settings: DataSettings) -> Data:
     where = settings.cache or lazy_images.choose_cache(count, size)
     parts = []
     for kind, files in (("training", listing.training), ("test", listing.test)):
-        parts.append(_read(files, size, settings.resize, where))
+        paths = tuple(os.fspath(path) for path, _ in files)
+        encoded = lazy_images.Paths(paths)
+        decoded = lazy_images.Decoded(
+            encoded, size, settings.resize, settings.max_megapixels
+        )
+        images, reasons = lazy_images.read(decoded, where)
+        labels = np.array([label for _, label in files], dtype=np.int32)
+        parts.append(_readable(images, labels, paths, reasons))
         if not len(parts[-1][0]):
             raise no_images(listing.root, kind)
     (images, labels, paths, bad), (tests, test_labels, test_paths, worse) = parts
@@ -63,17 +76,23 @@ def load(settings: DataSettings) -> Data:
     )
 
 
-def _read(
-    files: Labelled, size: int, resize: str, where: str
+def _readable(
+    images: Images, labels: np.ndarray, paths: tuple[str, ...], reasons: list[str]
 ) -> tuple[Images, np.ndarray, tuple[str, ...], list[tuple[str, str]]]:
-    """Returns images, int32 labels, paths, and (path, reason) of unreadable files."""
-    paths = [path for path, _ in files]
-    images, reasons = lazy_images.read_images(paths, size, resize, where)
+    """Returns images, int32 labels, paths, and (path, reason) of unreadable files.
+
+    Args:
+        images: The readable images.
+        labels: Of all images.
+        paths: Of all images.
+        reasons: Of all images, as `read` returns them.
+    """
+    if not any(reasons):
+        return images, labels, paths, []
     good = [not reason for reason in reasons]
-    labels = np.array([label for _, label in files], dtype=np.int32)[good]
-    kept = tuple(str(path) for path, ok in zip(paths, good, strict=True) if ok)
+    kept = tuple(path for path, ok in zip(paths, good, strict=True) if ok)
     pairs = zip(paths, reasons, strict=True)
-    return images, labels, kept, [(str(path), why) for path, why in pairs if why]
+    return images, labels[good], kept, [(path, why) for path, why in pairs if why]
 
 
 def _present(

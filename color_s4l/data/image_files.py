@@ -3,9 +3,11 @@
 import collections
 import concurrent.futures
 import contextlib
+import io
 import logging
 import os
 import pathlib
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +23,15 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 # A JPEG is decoded at an eighth, a quarter or half of its size if the result is at
 # least this many times as large as needed. After resizing, no difference is visible.
 DRAFT = 2
+# Default of `max_megapixels`: largest number of pixels that are decoded, in millions.
+# Pillow needs up to 30 bytes for a pixel of a 16-bit file.
+MEGAPIXELS = 50.0
+# Larger images are decoded one at a time, in whatever number of threads.
+_LARGE = 8_000_000
+_one_large = threading.Lock()
+
+# An image file: its path, or its content.
+File = str | os.PathLike | bytes
 
 
 def find(directory: pathlib.Path) -> list[pathlib.Path]:
@@ -64,19 +75,21 @@ def _files(folder: str) -> Iterator[os.DirEntry]:
 
 
 @contextlib.contextmanager
-def strict() -> Iterator[None]:
-    """Makes Pillow raise an error, not a warning, for suspiciously large images.
+def quiet() -> Iterator[None]:
+    """Ignores Pillow's warnings, for example about a broken EXIF field.
 
-    Pillow's other warnings (for example, a broken EXIF field in a valid image) are
-    ignored. Do not use this inside threads: warning filters apply to the whole process.
+    Pillow's warning about large images is not needed: `decode` has a limit of its own.
+    Do not use this inside threads: warning filters apply to the whole process.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
 
 
-def decode(path: str | os.PathLike, size: int | None = None) -> Image.Image:
+def decode(
+    path: File, size: int | None = None, max_megapixels: float = MEGAPIXELS
+) -> Image.Image:
     """Reads an image file as RGB, rotated according to its EXIF orientation.
 
     Transparent pixels are shown over white; 16-bit values are scaled to 8 bits.
@@ -86,14 +99,36 @@ def decode(path: str | os.PathLike, size: int | None = None) -> Image.Image:
         size: Side in pixels to which the caller will resize the image. A much larger
             JPEG is decoded at a reduced size, which is several times faster. None:
             full size.
+        max_megapixels: Largest number of pixels that are decoded, in millions. A JPEG
+            of more pixels is accepted if it can be decoded at a reduced size within
+            this limit.
 
     Raises:
+        ValueError: The image has more pixels; nothing was decoded.
         Exception: Pillow's decoders raise many types for a broken file.
     """
-    with Image.open(path, formats=FORMATS) as file:
+    source = io.BytesIO(path) if isinstance(path, bytes) else path
+    allowed = int(1e6 * max_megapixels)
+    if Image.MAX_IMAGE_PIXELS and allowed > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = allowed  # else Pillow refuses more than 179 million
+    with Image.open(source, formats=FORMATS) as file:
+        pixels, (width, height) = file.width * file.height, file.size
         if size is not None:
             file.draft("RGB", (DRAFT * size, DRAFT * size))
-        image = ImageOps.exif_transpose(file)
+        # The decoder keeps all coefficients of a progressive JPEG, whatever the size of
+        # the result.
+        if not file.info.get("progressive"):
+            pixels = file.width * file.height
+        if pixels > allowed:
+            raise ValueError(
+                f"{width} x {height} pixels are more than `max_megapixels`="
+                f"{max_megapixels:g}"
+            )
+        with _one_large if pixels > _LARGE else contextlib.nullcontext():
+            return _to_rgb(ImageOps.exif_transpose(file))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # Pillow would clip 16-bit values at 255. 65535 / 257 = 255.
         deep = np.clip(np.asarray(image), 0, 65535)
@@ -136,30 +171,39 @@ def _padded(image: Image.Image, size: int) -> np.ndarray:
     return canvas
 
 
-def load(path: str | os.PathLike, size: int, resize: str = "crop") -> np.ndarray:
+def load(
+    path: File, size: int, resize: str = "crop", max_megapixels: float = MEGAPIXELS
+) -> np.ndarray:
     """Reads an image file as a square, uint8 `(size, size, 3)`.
 
     Args:
         path: As for `decode`.
         size: As for `square`.
         resize: As for `square`.
+        max_megapixels: As for `decode`.
 
     Raises:
         Exception: Pillow's decoders raise many types for a broken file.
     """
-    return square(decode(path, size), size, resize)
+    return square(decode(path, size, max_megapixels), size, resize)
 
 
-def load_many(
-    paths: Sequence[str | os.PathLike], into: np.ndarray, resize: str = "crop"
+def load_into(
+    pool: concurrent.futures.Executor,
+    paths: Sequence[File],
+    into: np.ndarray,
+    resize: str = "crop",
+    max_megapixels: float = MEGAPIXELS,
 ) -> list[str]:
-    """Reads image files in parallel.
+    """Reads image files in parallel, in the threads of a pool.
 
     Args:
+        pool: The threads.
         paths: Image files.
         into: uint8 `(len(paths), size, size, 3)`, filled in place; the row of a file
             that cannot be decoded is set to 0.
         resize: As for `square`.
+        max_megapixels: As for `decode`.
 
     Returns:
         One text per file: the reason why it cannot be decoded, or "".
@@ -167,11 +211,21 @@ def load_many(
 
     def read_one(number: int) -> str:
         try:
-            into[number] = load(paths[number], into.shape[1], resize)
+            into[number] = load(paths[number], into.shape[1], resize, max_megapixels)
         except Exception as error:  # Pillow's decoders raise many types
             into[number] = 0
             return " ".join(str(error).split()) or type(error).__name__
         return ""
 
-    with strict(), concurrent.futures.ThreadPoolExecutor() as pool:
-        return list(pool.map(read_one, range(len(paths))))
+    return list(pool.map(read_one, range(len(paths))))
+
+
+def load_many(
+    paths: Sequence[File],
+    into: np.ndarray,
+    resize: str = "crop",
+    max_megapixels: float = MEGAPIXELS,
+) -> list[str]:
+    """Reads image files like `load_into`, in threads of its own."""
+    with quiet(), concurrent.futures.ThreadPoolExecutor() as pool:
+        return load_into(pool, paths, into, resize, max_megapixels)

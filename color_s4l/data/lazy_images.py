@@ -1,10 +1,10 @@
 """Images that may be larger than the memory, with the interface of an array.
 
 All code that reads images uses only rows (`images[numbers]`) and the shape, so it
-accepts both an array and a `LazyImages`. Image files are decoded into memory, into a
-file on disk, or each time they are read; the bytes are the same in all three cases.
-Files that cannot be decoded are found at the start, by decoding each file once; the
-result is cached.
+accepts both an array and a `LazyImages`. Encoded images (files of a folder, records of
+a TFDS data set) are decoded by `Decoded`: into memory, or each time they are read, with
+one thread per core. `Stored` keeps rows in a file from the first time they are read:
+decoded images (`cache`="disk") and colourised images.
 """
 
 import abc
@@ -12,20 +12,20 @@ import concurrent.futures
 import functools
 import logging
 import os
-import pathlib
 import shutil
+import threading
 import time
 import typing
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import PIL
 import psutil
+from PIL import Image
 
 from color_s4l.artifacts import cache
-from color_s4l.artifacts.files import written_atomically
 from color_s4l.data import image_files
 from color_s4l.errors import InputError
 
@@ -38,9 +38,11 @@ MEMORY_SHARE = 0.25
 DISK_SHARE = 0.5
 # Rows per chunk when all rows are read. Two chunks are in memory, 80 MB each at 224 px.
 CHUNK = 512
-# Bytes of decoded images that `FileImages` caches: the few labelled images are read
-# again and again.
-RECENT_BYTES = 2**29
+# Number of images whose content is compared with a table of checksums, if comparing all
+# images would mean decoding them.
+CHECKED = 1000
+# Share of undecodable images, and their smallest number, that stops a run.
+BROKEN_SHARE, BROKEN_COUNT = 0.01, 20
 
 
 class LazyImages(abc.ABC):
@@ -54,15 +56,17 @@ class LazyImages(abc.ABC):
     dtype = np.dtype("uint8")
     ndim = 4
 
-    def __init__(self, shape: Sequence[int], checksums: np.ndarray | None = None):
-        self.shape, self._checksums = tuple(shape), checksums
+    def __init__(self, shape: Sequence[int]):
+        self.shape = tuple(shape)
 
-    @property
-    def checksums(self) -> np.ndarray:
-        """CRC-32 of each row's bytes, int64 `(n,)`; computed if they are not known."""
-        if self._checksums is None:
-            self._checksums = np.concatenate([checksums(part) for part in chunks(self)])
-        return self._checksums
+    @functools.cached_property
+    @abc.abstractmethod
+    def key(self) -> str:
+        """Cache key: images with equal keys are equal.
+
+        It is computed without decoding, so it does not show that a file was replaced by
+        another file of the same size and modification time.
+        """
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -91,70 +95,272 @@ class LazyImages(abc.ABC):
 Images = np.ndarray | LazyImages
 
 
-class FileImages(LazyImages):
-    """Images that are decoded when they are read, with one thread per core.
+class Encoded(abc.ABC):
+    """Encoded images: files of a folder, or records of a data set."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Returns the number of images."""
+
+    @abc.abstractmethod
+    def read(self, numbers: Sequence[int]) -> Sequence[image_files.File]:
+        """Returns images, for `image_files.decode`."""
+
+    @abc.abstractmethod
+    def name(self, number: int) -> str:
+        """Returns the name of an image in messages."""
+
+    @abc.abstractmethod
+    def key(self) -> str:
+        """Returns a text that changes if the images change, without reading them."""
+
+
+class Paths(Encoded):
+    """Image files.
 
     Args:
-        paths: Files that can be decoded.
+        paths: The files.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike]):
+        self.paths = paths
+
+    def __len__(self) -> int:
+        """Returns the number of files."""
+        return len(self.paths)
+
+    def read(self, numbers: Sequence[int]) -> Sequence[image_files.File]:
+        """Returns paths."""
+        return [self.paths[number] for number in numbers]
+
+    def name(self, number: int) -> str:
+        """Returns the path."""
+        return os.fspath(self.paths[number])
+
+    def key(self) -> str:
+        """Returns a digest of the paths, file sizes and modification times."""
+        parts = (f"{os.path.abspath(path)}|{_status(path)}" for path in self.paths)
+        return cache.digest(*(part.encode(errors="surrogateescape") for part in parts))
+
+
+def _status(path: str | os.PathLike) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:  # a broken link: decoding reports it
+        return "missing"
+    return f"{status.st_size}|{status.st_mtime_ns}"
+
+
+class Decoded(LazyImages):
+    """Encoded images that are decoded each time they are read, in threads.
+
+    An image that cannot be decoded is black. It is logged the first time it is read.
+
+    Args:
+        encoded: The encoded images.
         size: Side in pixels.
         resize: As for `image_files.square`.
-        checksums: CRC-32 of the decoded images, int64 `(n,)`.
+        max_megapixels: As for `image_files.decode`.
+        threads: Number of threads; None: one per core.
+
+    Attributes:
+        broken: Index and reason of each image that could not be decoded so far.
     """
 
     def __init__(
         self,
-        paths: Sequence[pathlib.Path],
+        encoded: Encoded,
         size: int,
-        resize: str,
-        checksums: np.ndarray,
+        resize: str = "crop",
+        max_megapixels: float = image_files.MEGAPIXELS,
+        threads: int | None = None,
     ):
-        super().__init__((len(paths), size, size, 3), checksums)
-        self.paths, self.resize = paths, resize
-        self._pool = concurrent.futures.ThreadPoolExecutor(os.cpu_count())
-        kept = max(1, RECENT_BYTES // (3 * size * size))
-        self._recent = functools.lru_cache(maxsize=kept)(self._decoded)
-        # The filter is never removed: filters apply to the whole process, and threads
+        super().__init__((len(encoded), size, size, 3))
+        self.encoded, self.resize, self.max_megapixels = encoded, resize, max_megapixels
+        self.broken: dict[int, str] = {}
+        self._read = 0
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            threads or os.cpu_count(), "decode"
+        )
+        # The filters are never removed: filters apply to the whole process, and threads
         # may decode images at any time.
         warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Cache key of the encoded images and of the way in which they are decoded."""
+        how = PIL.__version__, str(self.shape), self.resize, str(self.max_megapixels)
+        return cache.digest(*how, self.encoded.key())
 
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
-        return np.stack(list(self._pool.map(self._recent, numbers.tolist())))
+        rows, reasons = self.decode(numbers)
+        found = {
+            k: why for k, why in zip(numbers.tolist(), reasons, strict=True) if why
+        }
+        for number in found.keys() - self.broken.keys():
+            self.log(number, found[number])
+        self._read += len(rows)
+        self.broken |= found
+        if len(self.broken) > max(BROKEN_COUNT, BROKEN_SHARE * self._read):
+            number, reason = min(self.broken.items())
+            raise InputError(
+                f"{len(self.broken):,} of {self._read:,} images cannot be decoded, for "
+                f"example {self.encoded.name(number)}: {reason}."
+            )
+        return rows
 
-    def _decoded(self, number: int) -> np.ndarray:
-        path = self.paths[number]
+    def decode(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Returns the images at `numbers`, and for each a reason as `load_into`."""
+        rows = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        files = self.encoded.read(numbers.tolist())
+        reasons = image_files.load_into(
+            self._pool, files, rows, self.resize, self.max_megapixels
+        )
+        return rows, reasons
+
+    def log(self, number: int, reason: str) -> None:
+        """Logs that an image cannot be decoded."""
+        logger.warning("cannot read %s: %s", self.encoded.name(number), reason)
+
+    def in_memory(self) -> tuple[np.ndarray, list[str]]:
+        """Decodes all images; each one that cannot be decoded is logged.
+
+        Returns:
+            The images that can be decoded, uint8 `(k, size, size, 3)`, in their order;
+            and for every image the reason why it cannot be decoded, or "".
+        """
+        started = time.perf_counter()
+        images = np.empty(self.shape, np.uint8)
+        reasons: list[str] = []
+        for start in range(0, len(self), CHUNK):
+            numbers = np.arange(start, min(start + CHUNK, len(self)))
+            images[numbers], found = self.decode(numbers)
+            reasons += found
+        if len(self):
+            rate = len(self) / (time.perf_counter() - started)
+            logger.info(
+                "decoded    %s images, %s images/s", f"{len(self):,}", f"{rate:,.0f}"
+            )
+        bad = [number for number, reason in enumerate(reasons) if reason]
+        for number in bad:
+            self.log(number, reasons[number])
+        return np.delete(images, bad, axis=0) if bad else images, reasons
+
+
+class Stored(LazyImages):
+    """Rows that are computed when they are first read, and kept in a file on disk.
+
+    The file is sparse: it only takes the space of the rows that were read. A second
+    file has the CRC-32 of each row, or 0 for a row that is not there, so a row that was
+    half written by a killed process is computed again. If the disk is full or
+    read-only, rows are computed each time.
+
+    Args:
+        name: Beginning of the file's name, such as "colorized".
+        images: The images from which the rows are computed.
+        compute: Function from images, uint8 `(k, size, size, 3)`, to rows of the same
+            shape. A row must not depend on the others.
+        parts: Everything else that the rows depend on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        images: LazyImages,
+        compute: Callable[[np.ndarray], np.ndarray],
+        parts: Sequence[str] = (),
+    ):
+        super().__init__(images.shape)
+        self._images, self._compute = images, compute
+        self._parts = name, *parts
+        self._lock, self._sums = threading.Lock(), np.zeros(len(images), np.uint32)
+        self._row = int(np.prod(self.shape[1:]))
+        self._path = cache.folder() / f"{name}-{self.key[:32]}.rows"
+        self._files: tuple[int, int] | None = None
         try:
-            image = image_files.load(path, self.shape[1], self.resize)
-        except Exception as error:  # Pillow's decoders raise many types
-            raise InputError(f"{path} can no longer be read: {error}") from None
-        if zlib.crc32(image.tobytes()) != self.checksums[number]:
-            raise InputError(f"{path} has changed since the run began.")
-        return image
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT
+            sums = self._path.with_suffix(".crc32")
+            self._files = os.open(self._path, flags), os.open(sums, flags)
+            stored = os.pread(self._files[1], self._sums.nbytes, 0)
+        except OSError as error:
+            self._give_up(error)
+        else:
+            found = np.frombuffer(stored[: len(stored) // 4 * 4], np.uint32)
+            self._sums[: len(found)] = found
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Cache key of the images and of `parts`."""
+        return cache.digest(*self._parts, self._images.key)
+
+    def _rows(self, numbers: np.ndarray) -> np.ndarray:
+        rows = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        # The lock: two threads (training and evaluation) may need the same new rows.
+        with self._lock:
+            missing = [i for i, k in enumerate(numbers) if not self._load(k, rows[i])]
+            if missing:
+                rows[missing] = self._compute(self._images[numbers[missing]])
+                for i in missing:
+                    self._save(numbers[i], rows[i])
+        return rows
+
+    def _load(self, number: int, row: np.ndarray) -> bool:
+        """Fills a row from the file; returns whether the file has it."""
+        if not self._files or not self._sums[number]:
+            return False
+        read = os.preadv(self._files[0], [row.data], int(number) * self._row)
+        return read == self._row and _checksum(row) == self._sums[number]
+
+    def _save(self, number: int, row: np.ndarray) -> None:
+        # An image that cannot be decoded is black. It is not kept, so that every run
+        # logs it.
+        if not self._files or not row.any():
+            return
+        sums = np.array([_checksum(row)], np.uint32)
+        try:
+            # A short write is found by the checksum.
+            os.pwrite(self._files[0], row.data, int(number) * self._row)
+            os.pwrite(self._files[1], sums.data, int(number) * sums.itemsize)
+        except OSError as error:
+            self._give_up(error)
+        else:
+            self._sums[number] = sums[0]
+
+    def _give_up(self, error: OSError) -> None:
+        self._files = None
+        logger.warning(
+            "%s cannot be written (%s): images are computed each time they are read.",
+            self._path,
+            error.strerror,
+        )
+
+
+def _checksum(row: np.ndarray) -> int:
+    """Returns the CRC-32 of an image; 1 instead of 0, which means "not there"."""
+    return zlib.crc32(row.data) or 1
 
 
 class Subset(LazyImages):
     """Some rows of other images, without a copy.
 
     Args:
-        images: The other images; an array may be memory-mapped.
+        images: The other images.
         index: Indices of the rows, int64 `(n,)`, in any order.
-        checksums: CRC-32 of the rows, if they are known.
     """
 
-    def __init__(
-        self, images: Images, index: np.ndarray, checksums: np.ndarray | None = None
-    ):
+    def __init__(self, images: LazyImages, index: np.ndarray):
+        super().__init__((len(index), *images.shape[1:]))
         self._images, self._index = images, index
-        super().__init__((len(index), *images.shape[1:]), checksums)
 
-    @property
-    def checksums(self) -> np.ndarray:
-        """CRC-32 of the selected rows, int64 `(n,)`."""
-        if isinstance(self._images, LazyImages):
-            return self._images.checksums[self._index]
-        return super().checksums
+    @functools.cached_property
+    def key(self) -> str:
+        """Cache key of the images and of the index."""
+        return cache.digest(self._images.key, self._index)
 
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
-        return np.asarray(self._images[self._index[numbers]])
+        return self._images[self._index[numbers]]
 
 
 def subset(images: Images, index: np.ndarray) -> Images:
@@ -163,14 +369,33 @@ def subset(images: Images, index: np.ndarray) -> Images:
 
 
 def checksums(images: Images) -> np.ndarray:
-    """Returns the CRC-32 of each image's bytes, int64 `(n,)`."""
-    if isinstance(images, LazyImages):
-        return images.checksums
-    return np.array([zlib.crc32(image.tobytes()) for image in images], dtype=np.int64)
+    """Returns the CRC-32 of each image's bytes, int64 `(n,)`.
+
+    Images that are not in memory are decoded.
+    """
+    parts = [[zlib.crc32(image.tobytes()) for image in part] for part in chunks(images)]
+    return np.array([sum for part in parts for sum in part], dtype=np.int64)
+
+
+def checked(images: Images, count: int) -> np.ndarray:
+    """Returns the positions of images whose checksums are compared.
+
+    Args:
+        images: The images.
+        count: Number of images, perhaps of a selection of `images`.
+
+    Returns:
+        int64 `(k,)` in [0, count): all positions if the images are in memory, else
+        `CHECKED` positions at equal distances.
+    """
+    few = count if isinstance(images, np.ndarray) else min(CHECKED, count)
+    return np.arange(few) * count // max(few, 1)
 
 
 def content(images: Images) -> str:
-    """Returns a cache key of the images, independent of where they are stored."""
+    """Returns a cache key of the images."""
+    if isinstance(images, LazyImages):
+        return images.key
     return cache.digest(str(images.shape), checksums(images))
 
 
@@ -198,8 +423,9 @@ def choose_cache(count: int, size: int) -> str:
         size: Side of the images in pixels.
 
     Returns:
-        "memory" if there is enough free memory; else "disk" if there is enough free
-        space on the disk of the cache folder; else "none".
+        "memory" if there is enough free memory; else "disk" (decoded when they are
+        first read) if there is enough free space on the disk of the cache folder; else
+        "none".
     """
     needed = count * size * size * 3
     if needed <= MEMORY_SHARE * psutil.virtual_memory().available:
@@ -211,155 +437,21 @@ def choose_cache(count: int, size: int) -> str:
     return "disk" if needed <= DISK_SHARE * free else "none"
 
 
-def read_images(
-    paths: Sequence[pathlib.Path], size: int, resize: str, where: str
-) -> tuple[Images, list[str]]:
-    """Reads image files; each file that cannot be decoded is logged.
+def read(images: Decoded, where: str) -> tuple[Images, list[str]]:
+    """Decodes images now or when they are read.
 
     Args:
-        paths: Image files.
-        size: Side of the images in pixels.
-        resize: As for `image_files.square`.
-        where: "memory", "disk" (in the cache folder) or "none" (decoded each time they
-            are read). If the disk is full or read-only, "none" is used.
+        images: The images.
+        where: "memory": they are decoded now. "disk": they are decoded when they are
+            first read and kept in the cache folder. "none": they are decoded each time
+            they are read.
 
     Returns:
-        The images that can be decoded, uint8 `(k, size, size, 3)`, in the order of
-        the paths; and for every path the reason why it cannot be decoded, or "".
+        The images; and for each encoded image the reason why it cannot be decoded, or
+        "". In memory, the images that cannot be decoded are left out. Else, no image
+        was decoded, and all reasons are "".
     """
     if where == "memory":
-        images = np.empty((len(paths), size, size, 3), np.uint8)
-        reasons = image_files.load_many(paths, images, resize)
-        good = _log_unreadable(paths, reasons)
-        return images if len(good) == len(paths) else images[good], reasons
-    key = _digest(paths, size, resize)
-    path = cache.folder() / f"decoded-{key[:32]}.npy"
-    found: dict[str, np.ndarray] = {}
-    if where == "disk" and not path.exists():
-        found = _write_decoded(path, paths, size, resize)
-    table = cache.cached(
-        "readable", [key], lambda: found or _decode(paths, size, resize, keep=len)
-    )
-    reasons, sums = table["reasons"].tolist(), table["checksums"]
-    good = _log_unreadable(paths, reasons)
-    if where == "disk" and path.exists():
-        return Subset(np.load(path, mmap_mode="r"), good, sums[good]), reasons
-    readable = [paths[number] for number in good]
-    return FileImages(readable, size, resize, sums[good]), reasons
-
-
-def _log_unreadable(
-    paths: Sequence[pathlib.Path], reasons: Sequence[str]
-) -> np.ndarray:
-    """Logs the files that cannot be decoded; returns the indices of the others."""
-    for path, reason in zip(paths, reasons, strict=True):
-        if reason:
-            logger.warning("cannot read %s: %s", path, reason)
-    return np.flatnonzero([not reason for reason in reasons])
-
-
-def on_disk(
-    name: str, parts: Sequence[str], shape: Sequence[int], rows: Iterable[np.ndarray]
-) -> Subset:
-    """Returns images that are computed once and kept in the cache, not in memory.
-
-    Args:
-        name: Beginning of the file's name, such as "colorized".
-        parts: Everything that the images depend on.
-        shape: `(n, size, size, 3)`.
-        rows: Iterable of arrays uint8 `(k, size, size, 3)` that contain all images in
-            order; only read if the file does not exist.
-
-    Raises:
-        OSError: The cache cannot be written.
-    """
-    path = cache.folder() / f"{name}-{cache.digest(*parts)[:32]}.npy"
-    if not path.exists():
-
-        def write(file: typing.BinaryIO) -> None:
-            for chunk in rows:
-                file.write(np.ascontiguousarray(chunk).data)
-
-        _write_rows(path, shape, write)
-    return Subset(np.load(path, mmap_mode="r"), np.arange(shape[0]))
-
-
-def _digest(paths: Sequence[pathlib.Path], size: int, resize: str) -> str:
-    """Returns a digest of the paths, file sizes and modification times.
-
-    A digest of the files' content would be slow.
-    """
-    parts = [PIL.__version__, str(size), resize]
-    for path in paths:
-        parts.append(f"{os.path.abspath(path)}|{_status(path)}")
-    return cache.digest(*(part.encode(errors="surrogateescape") for part in parts))
-
-
-def _status(path: pathlib.Path) -> str:
-    try:
-        status = os.stat(path)
-    except OSError:  # a broken link: decoding reports it
-        return "missing"
-    return f"{status.st_size}|{status.st_mtime_ns}"
-
-
-def _write_decoded(
-    path: pathlib.Path, paths: Sequence[pathlib.Path], size: int, resize: str
-) -> dict[str, np.ndarray]:
-    """Writes decoded images to a file; returns `_decode`'s result, or {} on failure."""
-    found: dict[str, np.ndarray] = {}
-
-    def write(file: typing.BinaryIO) -> None:
-        found.update(_decode(paths, size, resize, lambda chunk: file.write(chunk.data)))
-
-    try:
-        _write_rows(path, (len(paths), size, size, 3), write)
-    except OSError as error:
-        warnings.warn(
-            f"Decoded images cannot be stored in {path.parent} ({error.strerror}): "
-            "images are decoded each time they are read.",
-            stacklevel=2,
-        )
-        return {}
-    return found
-
-
-def _write_rows(
-    path: pathlib.Path,
-    shape: Sequence[int],
-    write: Callable[[typing.BinaryIO], object],
-) -> None:
-    # Written as a stream: if the disk becomes full, writing through a memory map would
-    # kill the process.
-    header = {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_atomically(path) as file:
-        np.lib.format.write_array_header_2_0(file, header)
-        write(file)
-
-
-def _decode(
-    paths: Sequence[pathlib.Path],
-    size: int,
-    resize: str,
-    keep: Callable[[np.ndarray], object],
-) -> dict[str, np.ndarray]:
-    """Decodes all files in chunks; returns their "reasons" and "checksums".
-
-    Args:
-        paths: Image files.
-        size: Side of the images in pixels.
-        resize: As for `image_files.square`.
-        keep: Called with each chunk of images, uint8 `(k, size, size, 3)`.
-    """
-    started = time.perf_counter()
-    reasons, sums = [], []
-    for start in range(0, len(paths), CHUNK):
-        part = paths[start : start + CHUNK]
-        chunk = np.empty((len(part), size, size, 3), np.uint8)
-        reasons += image_files.load_many(part, chunk, resize)
-        sums.append(checksums(chunk))
-        keep(chunk)
-    rate = len(paths) / (time.perf_counter() - started)
-    logger.info("decoded    %s files, %s images/s", f"{len(paths):,}", f"{rate:,.0f}")
-    return {"reasons": np.array(reasons), "checksums": np.concatenate(sums)}
+        return images.in_memory()
+    kept = Stored("decoded", images, np.asarray) if where == "disk" else images
+    return kept, [""] * len(images)

@@ -37,7 +37,7 @@ def load(settings: DataSettings) -> Data:
     """
     fields.check(settings)
     registered = settings.dataset in SOURCES
-    read = _options(settings.dataset) if registered else ()
+    read = _options(settings.dataset) if registered else tfds.OPTIONS
     _check_options(settings, read)
     if settings.data_dir is not None:
         # The shell does not expand the ~ of --data_dir=~/images.
@@ -54,6 +54,8 @@ def _check_options(settings: DataSettings, read: tuple[str, ...]) -> None:
         if field.name in (*_COMMON, *read) or value == field.default:
             continue
         users = [n for n in SOURCES if field.name in _options(n)]
+        if field.name in tfds.OPTIONS:
+            users.append("a data set of tensorflow-datasets")
         raise InputError(
             f"`{field.name}`={value} needs `dataset`={' or '.join(users)}. "
             f"Received: `dataset`={settings.dataset}."

@@ -1,27 +1,115 @@
 """The data sets of tensorflow-datasets (https://www.tensorflow.org/datasets).
 
+A data set that was prepared in the random-access format (ArrayRecord) may be larger
+than the memory: its images are decoded when they are read (`lazy_images`). At the first
+use, each of its records is read once for the label; the labels are cached. A data set
+in the default format (TFRecord) can only be read from its beginning, so it is read into
+memory.
+
 TensorFlow is imported inside the functions: other sources do not need it, so the JAX
 backend can read them without TensorFlow.
 """
 
 import contextlib
 import difflib
+import logging
+import os
+import time
 import typing
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
+import psutil
 
+from color_s4l.artifacts import cache
+from color_s4l.data import image_files, lazy_images
 from color_s4l.data.dataset import UNLABELED, Data
+from color_s4l.data.lazy_images import Images
 from color_s4l.errors import InputError
 from color_s4l.registry import SOURCES
 from color_s4l.settings import DataSettings
 
+logger = logging.getLogger(__name__)
+
+# Fields of `DataSettings` that are read in addition to `dataset`, `data_dir` and
+# `image_size`.
+OPTIONS = ("cache", "max_megapixels")
+RANDOM_ACCESS = "array_record"
 # Name of STL-10's split of images without labels (their stored label is -1). SVHN's
 # split "extra" has labels and is not used, as published.
 _UNLABELED_SPLIT = "unlabelled"
-_BATCH = 256
 # Images uint8 `(n, size, size, 3)` and labels int32 `(n,)`.
-_Arrays = tuple[np.ndarray, np.ndarray]
+_Arrays = tuple[Images, np.ndarray]
+
+
+class Records(lazy_images.Encoded):
+    """The encoded images of a split in the random-access format.
+
+    Args:
+        builder: The builder of the data set.
+        split: A split, or several joined by "+".
+    """
+
+    def __init__(self, builder: typing.Any, split: str):
+        import tensorflow_datasets as tfds
+
+        self._about = f"{builder.info.full_name} {split}"
+        # Without `Any`, mypy would need the types of array_record.
+        self._records: typing.Any = builder.as_data_source(
+            split,
+            deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
+            file_format=RANDOM_ACCESS,
+        )
+        self._files = sorted(
+            os.fspath(file)
+            for part in split.split("+")
+            for file in builder.info.splits[part].filepaths
+        )
+
+    def __len__(self) -> int:
+        """Returns the number of records."""
+        return len(self._records)
+
+    def read(self, numbers: Sequence[int]) -> list[bytes]:
+        """Returns the content of the images' files."""
+        return [
+            features["image"].bytes_list.value[0]
+            for features in self._features(numbers)
+        ]
+
+    def name(self, number: int) -> str:
+        """Returns the split and the number of the record."""
+        return f"{self._about}, record {number}"
+
+    def key(self) -> str:
+        """Returns a digest of the paths, sizes and modification times of the files."""
+        return cache.digest(self._about, lazy_images.Paths(self._files).key())
+
+    def labels(self) -> np.ndarray:
+        """Returns the labels, int32 `(n,)`; the first time, all records are read."""
+
+        def read_all() -> dict[str, np.ndarray]:
+            started, labels = time.perf_counter(), np.empty(len(self), np.int32)
+            for start in range(0, len(self), lazy_images.CHUNK):
+                numbers = range(start, min(start + lazy_images.CHUNK, len(self)))
+                labels[numbers.start : numbers.stop] = [
+                    features["label"].int64_list.value[0]
+                    for features in self._features(numbers)
+                ]
+            seconds = time.perf_counter() - started
+            logger.info("labels     read %s in %.1f s", f"{len(self):,}", seconds)
+            return {"labels": labels}
+
+        return cache.cached("labels", [self.key()], read_all)["labels"]
+
+    def _features(self, numbers: Sequence[int]) -> list[typing.Any]:
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        return [
+            tf_example_pb2.Example.FromString(record).features.feature
+            for record in self._records.__getitems__(list(numbers))
+        ]
 
 
 def load(settings: DataSettings) -> Data:
@@ -32,7 +120,8 @@ def load(settings: DataSettings) -> Data:
             "cifar10_corrupted/fog_1". `data_dir` is a directory with prepared data, and
             nothing is downloaded; None for the default directory of
             tensorflow-datasets. `image_size` is the side in pixels to which images are
-            resized, after cropping the centre square; None for the stored size.
+            resized, after cropping the centre square; None for the stored size. `cache`
+            and `max_megapixels` are as for a folder.
 
     Returns:
         Training images from the split "train" (for STL-10 also the images without
@@ -43,8 +132,9 @@ def load(settings: DataSettings) -> Data:
     Raises:
         InputError: There is no data set with this name, TensorFlow is missing,
             `data_dir` has no prepared data, the download failed, the data set does not
-            have one class per image, or the images differ in size and `image_size` is
-            None.
+            have one class per image, the images differ in size and `image_size` is
+            None, or they are larger than the memory and not in the random-access
+            format.
     """
     name, data_dir = settings.dataset, settings.data_dir
     _require_tensorflow(name)
@@ -54,8 +144,9 @@ def load(settings: DataSettings) -> Data:
     size = settings.image_size or _stored_size(name, features["image"].shape)
     if data_dir is None:
         _download(name, builder)
-    images, labels = _read_training(name, builder, size)
-    test_images, test_labels = _read_test(name, builder, size)
+    reader = _Reader(name, builder, size, settings)
+    images, labels = _read_training(reader)
+    test_images, test_labels = _read_test(reader)
     return Data(
         name=name,
         # Read after the download, because the class names of some data sets (CIFAR,
@@ -190,75 +281,123 @@ def _download(name: str, builder: typing.Any) -> None:
         ) from error
 
 
-def _read_training(name: str, builder: typing.Any, size: int) -> _Arrays:
-    splits = builder.info.splits
-    if "train" not in splits:
-        raise InputError(
-            f"Expected a split 'train' in {name!r}. Received: {', '.join(splits)}."
+class _Reader:
+    """Reads the splits of one data set.
+
+    Args:
+        name: Name of the data set in messages.
+        builder: The builder of the data set, which is prepared.
+        size: Side of the images in pixels.
+        settings: `cache` and `max_megapixels` are read.
+
+    Raises:
+        InputError: The images are larger than the memory, or `settings.cache` demands
+            that they are decoded when they are read, and the data set is not in the
+            random-access format.
+    """
+
+    def __init__(
+        self, name: str, builder: typing.Any, size: int, settings: DataSettings
+    ):
+        self.name, self.builder, self.splits = name, builder, builder.info.splits
+        self._size, self._limit = size, settings.max_megapixels
+        count = sum(split.num_examples for split in self.splits.values())
+        self._where = settings.cache or lazy_images.choose_cache(count, size)
+        formats = {f.value for f in builder.info.available_file_formats()}
+        self._random_access = RANDOM_ACCESS in formats
+        if self._random_access or self._where == "memory":
+            return
+        needed = 3 * count * size * size
+        if settings.cache or needed > psutil.virtual_memory().available:
+            raise InputError(
+                f"The images of {name!r} take {needed / 1e9:.1f} GB at {size} px. They "
+                "can only be decoded when they are read if the data set is in the "
+                f"random-access format: `tfds build {name} "
+                f"--file_format={RANDOM_ACCESS}`, or `tfds convert_format`."
+            )
+        self._where = "memory"
+
+    def read(self, split: str) -> _Arrays:
+        """Returns the images and labels of a split in the stored order."""
+        import tensorflow as tf
+
+        try:
+            if self._random_access:
+                records = Records(self.builder, split)
+                labels = records.labels()
+                decoded = lazy_images.Decoded(
+                    records, self._size, max_megapixels=self._limit
+                )
+                images, reasons = lazy_images.read(decoded, self._where)
+            else:
+                images, labels, reasons = self._from_beginning(split)
+        except (tf.errors.OpError, OSError, ValueError, IndexError) as error:
+            raise InputError(
+                f"Cannot read {split!r} of {self.name!r}: {_line(error)}"
+            ) from error
+        good = np.array([not reason for reason in reasons])
+        if good.all():
+            return images, labels
+        bad = len(good) - int(good.sum())
+        warnings.warn(
+            f"{self.name}: skipped {bad} of {len(good)} images of {split!r} that "
+            f"cannot be decoded: {next(filter(None, reasons))}.",
+            stacklevel=2,
         )
-    if _UNLABELED_SPLIT in splits:
-        return _read(name, builder, f"train+{_UNLABELED_SPLIT}", size)
-    return _read(name, builder, "train", size)
+        return images, labels[good]
+
+    def _from_beginning(self, split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Reads TFRecord files; the result is as for `Decoded.in_memory`."""
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        count = self.splits[split].num_examples
+        images = np.empty((count, self._size, self._size, 3), np.uint8)
+        labels = np.empty(count, np.int32)
+        reasons: list[str] = []
+        data = self.builder.as_dataset(
+            split=split,
+            shuffle_files=False,
+            # Cached tensors would double the memory for the images.
+            read_config=tfds.ReadConfig(try_autocache=False),
+            decoders={"image": tfds.decode.SkipDecoding()},
+        )
+        data = data.map(lambda e: (e["image"], e["label"]), tf.data.AUTOTUNE)
+        batches = data.batch(lazy_images.CHUNK).prefetch(2).as_numpy_iterator()
+        for files, numbers in batches:
+            part = slice(len(reasons), len(reasons) + len(files))
+            labels[part] = numbers
+            reasons += image_files.load_many(
+                files.tolist(), images[part], max_megapixels=self._limit
+            )
+        if len(reasons) != count:
+            raise ValueError(f"expected {count} images, found {len(reasons)}")
+        good = [not reason for reason in reasons]
+        return images if all(good) else images[good], labels, reasons
 
 
-def _read_test(name: str, builder: typing.Any, size: int) -> _Arrays:
-    splits = builder.info.splits
-    for split in [s for s in ("test", "validation") if s in splits]:
-        images, labels = _read(name, builder, split, size)
+def _read_training(reader: _Reader) -> _Arrays:
+    if "train" not in reader.splits:
+        raise InputError(
+            f"Expected a split 'train' in {reader.name!r}. "
+            f"Received: {', '.join(reader.splits)}."
+        )
+    joined = f"+{_UNLABELED_SPLIT}" * (_UNLABELED_SPLIT in reader.splits)
+    return reader.read(f"train{joined}")
+
+
+def _read_test(reader: _Reader) -> _Arrays:
+    for split in [s for s in ("test", "validation") if s in reader.splits]:
+        images, labels = reader.read(split)
         if (labels != UNLABELED).all():
             if split != "test":
                 warnings.warn(
-                    f"{name} has no labelled test split: "
+                    f"{reader.name} has no labelled test split: "
                     f"{split!r} is used as the test set.",
                     stacklevel=2,
                 )
             return images, labels
     raise InputError(
-        f"Expected a split 'test' or 'validation' with labels in {name!r}. "
-        f"Received: {', '.join(splits)}."
+        f"Expected a split 'test' or 'validation' with labels in {reader.name!r}. "
+        f"Received: {', '.join(reader.splits)}."
     )
-
-
-def _read(name: str, builder: typing.Any, split: str, size: int) -> _Arrays:
-    """Returns the images and labels of a split in the stored order."""
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    count = builder.info.splits[split].num_examples
-    images = np.empty((count, size, size, 3), np.uint8)
-    labels = np.empty(count, np.int32)
-    # Cached tensors would double the memory for the images.
-    config = tfds.ReadConfig(try_autocache=False)
-    done = 0
-    try:
-        data = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
-        data = data.map(
-            lambda e: (_square(e["image"], size), e["label"]), tf.data.AUTOTUNE
-        )
-        for image, label in data.batch(_BATCH).prefetch(2).as_numpy_iterator():
-            stop = done + len(image)
-            images[done:stop], labels[done:stop] = image, label
-            done = stop
-    except (tf.errors.OpError, OSError, ValueError) as error:
-        raise InputError(
-            f"Cannot read {split!r} of {name!r}: {_line(error)}"
-        ) from error
-    if done != count:
-        raise InputError(
-            f"Expected {count} images in {split!r} of {name!r}. Received: {done}."
-        )
-    return images, labels
-
-
-def _square(image: typing.Any, size: int) -> typing.Any:
-    """Resizes the centre square of a uint8 image `(height, width, channels)`."""
-    import tensorflow as tf
-
-    if image.shape[:2] == (size, size):
-        return image
-    shape = tf.shape(image)
-    side = tf.minimum(shape[0], shape[1])
-    top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
-    middle = image[top : top + side, left : left + side]
-    resized = tf.image.resize(middle, [size, size], "bicubic", antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)

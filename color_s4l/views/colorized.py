@@ -10,8 +10,12 @@ import numpy as np
 
 from color_s4l import data
 from color_s4l.artifacts import cache
-from color_s4l.data import lazy_images
+from color_s4l.data.lazy_images import Stored
 from colorization.colorizer import Colorizer
+
+# Images per batch if images are colourised when they are first read. The size is fixed,
+# because rounding depends on it: an image is the same in every run.
+_BATCH = 32
 
 
 def colorized_images(images: data.Images, colorizer: Colorizer) -> data.Images:
@@ -22,16 +26,23 @@ def colorized_images(images: data.Images, colorizer: Colorizer) -> data.Images:
         colorizer: A loaded colorizer.
 
     Returns:
-        uint8 of the same shape; in memory if `images` are in memory.
-
-    Raises:
-        OSError: The images are not in memory, and the cache cannot be written.
+        uint8 of the same shape. If `images` are in memory, they are colourised now;
+        else each image is colourised when it is first read.
     """
     # The backend is part of the key because backends round differently.
-    parts = [keras.backend.backend(), colorizer.digest, data.content(images)]
-    chunks = (colorizer.colorize(chunk) for chunk in data.chunks(images))
+    parts = keras.backend.backend(), colorizer.digest
     if isinstance(images, data.LazyImages):
-        return lazy_images.on_disk("colorized", parts, images.shape, chunks)
+
+        def compute(some: np.ndarray) -> np.ndarray:
+            missing = -len(some) % _BATCH
+            padded = np.concatenate([some, np.repeat(some[-1:], missing, axis=0)])
+            return colorizer.colorize(padded, _BATCH)[: len(some)]
+
+        return Stored("colorized", images, compute, parts)
     return cache.cached(
-        "colorized", parts, lambda: {"images": np.concatenate(list(chunks))}
+        "colorized",
+        [*parts, data.content(images)],
+        lambda: {
+            "images": np.concatenate(list(map(colorizer.colorize, data.chunks(images))))
+        },
     )["images"]

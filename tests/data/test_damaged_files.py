@@ -64,9 +64,10 @@ def nothing_is_started(monkeypatch):
 
 def check_read(path, content, logged):
     path.write_bytes(content)
-    images, reasons = lazy_images.read_images([path], 8, "crop", "memory")
+    images, reasons = lazy_images.Decoded(lazy_images.Paths([path]), 8).in_memory()
     assert images.shape == (reasons.count(""), 8, 8, 3)
-    assert logged() == [f"cannot read {path}: {reason}" for reason in reasons if reason]
+    messages = [f"cannot read {path}: {reason}" for reason in reasons if reason]
+    assert logged() == messages
     return reasons[0]
 
 

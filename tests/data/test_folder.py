@@ -129,7 +129,7 @@ def test_refuses_wrong_shares(root, load):
             load(test_fraction=fraction)
 
 
-def test_unreadable_files_are_logged_and_skipped(root, put, load, logged, monkeypatch):
+def test_unreadable_files_are_logged_and_skipped(root, put, load, logged):
     encoded = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(encoded, "PNG")
@@ -138,17 +138,20 @@ def test_unreadable_files_are_logged_and_skipped(root, put, load, logged, monkey
     (root / "test/dog/text.gif").write_text("no image")
     put("unlabeled/huge.png", Image.new("RGB", (400, 400)))
     put("unlabeled/vast.png", Image.new("RGB", (600, 600)))
-    # Pillow warns above this many pixels and raises an error above twice as many.
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
-    with pytest.warns(match="skipped 5 of 9 files that cannot be decoded"):
-        dataset = load()
-    assert dataset.labels.tolist() == [0, 1]
+    progressive = Image.new("RGB", (500, 500))
+    put("unlabeled/progressive.jpg", progressive, progressive=True)
+    put("unlabeled/reduced.jpg", Image.new("RGB", (600, 600), "white"))
+    with pytest.warns(match="skipped 6 of 11 files that cannot be decoded"):
+        dataset = load(max_megapixels=0.1)
+    assert dataset.labels.tolist() == [0, 1, -1]
+    assert dataset.images[2].min() > 250
     messages = logged()
-    for name in ("cut.png", "empty.jpg", "text.gif", "huge.png", "vast.png"):
+    large = ("huge.png", "progressive.jpg", "vast.png")
+    for name in ("cut.png", "empty.jpg", "text.gif", *large):
         assert sum(f"{name}: " in message for message in messages) == 1
     names = [name for name, _ in dataset.files.unreadable]
     assert names == [str(root / f"train/cat/{n}") for n in ("cut.png", "empty.jpg")] + [
-        str(root / f"unlabeled/{name}.png") for name in ("huge", "vast")
+        str(root / f"unlabeled/{name}") for name in large
     ] + [str(root / "test/dog/text.gif")]
 
 

@@ -1,9 +1,11 @@
 """Images in memory, on disk and in their files are the same images."""
 
 import dataclasses
+import errno
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -13,12 +15,11 @@ from color_s4l.errors import InputError
 from color_s4l.settings import DataSettings
 
 COUNT = 11
-pytestmark = pytest.mark.filterwarnings("ignore:.*skipped 1 of 15 files")
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """11 training and 3 test images of noise, and one broken file."""
+    """11 training and 3 test images of noise."""
     root = tmp_path_factory.mktemp("photos")
     noise = np.random.default_rng(0)
     for number in range(COUNT + 3):
@@ -28,7 +29,6 @@ def root(tmp_path_factory):
         pixels = noise.integers(0, 256, (30, 40, 3), np.uint8)
         ending = ("jpg", "png")[number % 3 == 0]
         Image.fromarray(pixels).save(folder / f"{number:02d}.{ending}")
-    (root / "train" / "cat" / "03.png").write_bytes(b"no image")
     return root
 
 
@@ -81,8 +81,9 @@ def test_subsets_chunks_and_checksums(sets, cache):
     chunks = list(data.chunks(found, 5))
     assert [len(chunk) for chunk in chunks] == [5, 5, 1]
     assert (np.concatenate(chunks) == expected).all()
-    assert data.content(found) == data.content(expected) != data.content(part)
-    assert data.content(part) == data.content(expected[index])
+    again = data.subset(data.subset(found, index), np.arange(3))
+    assert len({data.content(images) for images in (found, part, again)}) == 3
+    assert data.content(part) == data.content(data.subset(found, index))
 
 
 @LAZY
@@ -101,17 +102,57 @@ def test_splits_and_batches_are_the_same(sets, cache, tmp_path):
         assert all((one[name] == other[name]).all() for name in one)
 
 
-def test_decoded_once_and_bad_files_logged_every_time(root, sets, monkeypatch, logged):
-    def never(*_):
-        raise AssertionError("decoded again")
+def test_few_images_are_decoded_for_a_split(sets, tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy_images, "CHECKED", 3)
+    path, images = tmp_path / "split.csv", sets["none"]
+    drawn = data.draw_split(images.labels, ("cat", "dog"), 4, None, 2, seed=1)
+    data.save_split(drawn, images, path)
+    assert (pd.read_csv(path)["crc32"] > 0).sum() == 3
+    for kind in sets:
+        assert (data.read_split(path, sets[kind]).labeled == drawn.labeled).all()
+    turned = dataclasses.replace(sets["memory"], images=255 - sets["memory"].images)
+    with pytest.raises(InputError, match=r"other images.*\(3 of 3 differ\)"):
+        data.read_split(path, turned)
 
+
+def never(*_):
+    raise AssertionError("computed again")
+
+
+@pytest.mark.parametrize("cache", ["disk", "none"])
+def test_no_image_is_decoded_at_the_start(root, cache, monkeypatch):
     monkeypatch.setattr(lazy_images.image_files, "load", never)
-    assert (load(root, "disk").images[:] == sets["memory"].images).all()
-    assert "03.png: cannot identify" in logged()[0]
-    dataset = load(root, "none")
-    assert "03.png: cannot identify" in logged()[0]
-    assert len(dataset.files.training) == len(dataset.images) == COUNT
-    assert dataset.files.unreadable[0][0].endswith("03.png")
+    assert load(root, cache).images.shape == (COUNT, 16, 16, 3)
+
+
+def test_decoded_once_on_disk(root, sets, monkeypatch):
+    first = sets["disk"].images[2:5]
+    monkeypatch.setattr(lazy_images.image_files, "load", never)
+    assert (load(root, "disk").images[2:5] == first).all()
+
+
+def test_a_broken_file_is_left_out_or_black(root, sets, logged, monkeypatch):
+    path = root / "train" / "cat" / "03.png"
+    path.write_bytes(b"no image")
+    try:
+        with pytest.warns(match="skipped 1 of 15 files that"):
+            dataset = load(root, "memory")
+        assert "03.png: cannot identify" in logged()[-1]
+        assert len(dataset.files.training) == len(dataset.images) == COUNT
+        assert dataset.files.unreadable[0][0].endswith("03.png")
+        place = sorted(os.listdir(path.parent)).index(path.name)
+        for cache in ("disk", "disk", "none"):
+            images = load(root, cache).images
+            logged()
+            for _ in range(2):
+                rows = images[place - 1 : place + 2]
+                assert [bool(row.any()) for row in rows] == [True, False, True]
+            assert len(logged()) == 1
+        monkeypatch.setattr(lazy_images, "BROKEN_COUNT", 0)
+        with pytest.raises(InputError, match=r"1 of 1 images cannot .*03\.png: cannot"):
+            load(root, "none").images[place]
+    finally:
+        path.unlink()
 
 
 def test_a_changed_file_is_decoded_anew(root, sets):
@@ -123,44 +164,55 @@ def test_a_changed_file_is_decoded_anew(root, sets):
         expected = load(root, "memory").images
         for cache in ("disk", "none"):
             assert (load(root, cache).images[:] == expected).all()
-        images = load(root, "none").images
-        path.write_bytes(b"")
-        with pytest.raises(InputError, match=r"01\.jpg can no longer be read"):
-            images[:]
-        path.write_bytes(old)
-        with pytest.raises(InputError, match=r"01\.jpg has changed since"):
-            images[:]
     finally:
         path.write_bytes(old)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_a_full_disk_is_not_needed(root, sets, tmp_path, monkeypatch):
+@pytest.fixture
+def stored(root, tmp_path, monkeypatch):
+    """A function: opens inverted images in an empty cache; `computed` counts them."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    computed = []
 
-    def full(path):
-        raise OSError(28, "No space left on device", str(path))
+    def compute(images):
+        computed.append(len(images))
+        return 255 - images
 
-    monkeypatch.setattr(lazy_images, "written_atomically", full)
-    with pytest.warns(match="No space left on device.*decoded each time"):
-        images = load(root, "disk").images
-    assert isinstance(images, lazy_images.FileImages)
-    assert (images[:] == sets["memory"].images).all()
-    assert not list((tmp_path / "color_s4l").glob("decoded*"))
+    def open_it():
+        images = load(root, "none").images
+        return lazy_images.Stored("inverted", images, compute, ["a"])
+
+    open_it.computed = computed
+    return open_it
 
 
-def test_images_on_disk_are_computed_once(sets):
-    images = sets["memory"].images
+def test_stored_rows_are_computed_when_they_are_first_read(stored, sets, tmp_path):
+    expected, images = 255 - sets["memory"].images, stored()
+    assert stored.computed == []
+    assert (images[[2, 7]] == expected[[2, 7]]).all()
+    assert (stored()[5:9] == expected[5:9]).all()
+    assert stored.computed == [2, 3]
+    # Row 2 was half written by a process that was killed.
+    (path,) = (tmp_path / "color_s4l").glob("inverted-*.rows")
+    with path.open("r+b") as file:
+        file.seek(2 * expected[0].size)
+        file.write(b"unfinished")
+    assert (stored()[:] == expected).all()
+    assert stored.computed == [2, 3, 7]
 
-    def never():
-        raise AssertionError("computed again")
-        yield
 
-    parts = iter([images[:4], images[4:]])
-    first = lazy_images.on_disk("test", ["a", "b"], images.shape, parts)
-    again = lazy_images.on_disk("test", ["a", "b"], images.shape, never())
-    assert (first[:] == images).all()
-    assert (again[:] == images).all()
+def test_a_full_disk_is_not_needed(stored, sets, monkeypatch, logged):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lazy_images.os, "pwrite", full)
+    images = stored()
+    for _ in range(2):
+        assert (images[:] == 255 - sets["memory"].images).all()
+    assert stored.computed == [COUNT, COUNT]
+    (message,) = logged()
+    assert "No space left on device): images are computed each time" in message
 
 
 def test_cache_is_chosen_by_size(monkeypatch):

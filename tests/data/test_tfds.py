@@ -1,5 +1,6 @@
 import io
 import sys
+import types
 import zipfile
 
 import keras
@@ -16,9 +17,9 @@ tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
 features = tensorflow_datasets.features
 
 
-def load(name, directory=None, image_size=None):
+def load(name, directory=None, image_size=None, **options):
     directory = directory and str(directory)
-    return data.load(DataSettings(name, directory, image_size))
+    return data.load(DataSettings(name, directory, image_size, **options))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def cifar100(cifar100_dir):
 def store(tmp_path):
     """A function: writes a small prepared data set and returns its directory."""
 
-    def write(examples, image=None, label=None, name="small"):
+    def write(examples, image=None, label=None, name="small", file_format=None):
         tensorflow_datasets.dataset_builders.store_as_tfds_dataset(
             name=name,
             version="1.0.0",
@@ -42,6 +43,7 @@ def store(tmp_path):
             ),
             split_datasets={k: list(enumerate(v)) for k, v in examples.items()},
             data_dir=tmp_path,
+            file_format=file_format,
         )
         return str(tmp_path)
 
@@ -107,7 +109,7 @@ def test_grey_images_get_three_channels(store):
 
 def test_images_of_any_size_are_cropped_to_the_centre_and_resized(store):
     wide = np.zeros((8, 24, 3), np.uint8)
-    wide[:, 8:16] = 200
+    wide[:, 4:20] = 200  # the centre square, and the pixels that its edge reads
     tall = np.full((30, 10, 3), 100, np.uint8)
     several = [{"image": wide, "label": 0}, {"image": tall, "label": 1}]
     directory = store(
@@ -145,6 +147,54 @@ def test_a_split_without_labels_joins_the_training_images(store):
     dataset = load("small", store(parts | {"unlabelled": examples(3, label=-1)}))
     assert dataset.images.shape == (7, 8, 8, 3)
     assert sorted(dataset.labels) == [-1, -1, -1, 0, 0, 1, 1]
+
+
+@pytest.fixture
+def random_access(store):
+    """The directory of a set of 5 + 3 training and 2 test images, in ArrayRecord."""
+    parts = {"train": examples(5), "test": examples(2)}
+    parts["unlabelled"] = examples(3, label=-1)
+    return store(parts, file_format="array_record")
+
+
+def test_random_access_sets_are_the_same_on_demand(random_access, monkeypatch):
+    expected = load("small", random_access, cache="memory")
+    assert type(expected.images) is np.ndarray
+    assert sorted(expected.labels) == [-1] * 3 + [0] * 3 + [1] * 2
+    # The second time, the labels are read from the cache, and no image is read.
+    monkeypatch.setattr(source.Records, "_features", None)
+    for cache in ("disk", "none"):
+        found = load("small", random_access, cache=cache)
+        assert isinstance(found.images, data.LazyImages)
+        assert (found.labels == expected.labels).all()
+    monkeypatch.undo()
+    for cache in ("disk", "none"):
+        found = load("small", random_access, cache=cache)
+        assert (found.images[:] == expected.images).all()
+        assert (found.test_images[[1]] == expected.test_images[[1]]).all()
+
+
+def test_undecodable_records_are_named(random_access, logged):
+    found = load("small", random_access, max_megapixels=6e-5, cache="none")
+    reason = "8 x 8 pixels are more than `max_megapixels`=6e-05"
+    assert not found.images[:2].any()
+    assert (
+        logged()[-1] == f"cannot read small/1.0.0 train+unlabelled, record 1: {reason}"
+    )
+
+
+def test_other_formats_must_fit_into_the_memory(store, monkeypatch):
+    directory = store({"train": examples(5), "test": examples(2)})
+    text = (
+        r"0\.0 GB at 8 px.* random-access format: `tfds build small --file_format=array"
+    )
+    with pytest.raises(InputError, match=text):
+        load("small", directory, cache="none")
+    monkeypatch.setattr(
+        source.psutil, "virtual_memory", lambda: types.SimpleNamespace(available=1000)
+    )
+    with pytest.raises(InputError, match=text):
+        load("small", directory)
 
 
 def test_refuses_sets_without_the_splits(store):
