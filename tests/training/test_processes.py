@@ -1,0 +1,1 @@
+"""Several processes that train together have the result of one process."""
