@@ -20,6 +20,8 @@ from color_s4l.errors import InputError
 # Seconds without a sign of life after which JAX ends all processes. It is long, because
 # the library notices a missing process itself (`training.processes`).
 _HEARTBEAT = 600
+# Seconds that a process waits at its end for the others.
+_SHUTDOWN = 30
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -142,6 +144,7 @@ class Together:
                     len(addresses),
                     process_id,
                     heartbeat_timeout_seconds=_HEARTBEAT,
+                    shutdown_timeout_seconds=_SHUTDOWN,
                 )
             except RuntimeError as error:
                 raise InputError(f"`distributed`: {error}") from error
@@ -187,7 +190,9 @@ def environment() -> tuple[str, int, int] | None:
         nothing was detected.
     """
     try:
-        jax.distributed.initialize(heartbeat_timeout_seconds=_HEARTBEAT)
+        jax.distributed.initialize(
+            heartbeat_timeout_seconds=_HEARTBEAT, shutdown_timeout_seconds=_SHUTDOWN
+        )
     except (RuntimeError, ValueError):
         return None
     with socket.socket() as free:

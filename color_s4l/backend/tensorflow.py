@@ -142,7 +142,7 @@ class Together:
         found = len(gpus) or 1
         if found != devices:
             raise InputError(
-                f"`devices` is {devices}, but process {process_id} has {found} devices: "
+                f"`devices` is {devices}, but process {process_id} has {found}: "
                 "choose its GPUs with CUDA_VISIBLE_DEVICES."
             )
         resolver = _resolver()

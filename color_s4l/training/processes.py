@@ -31,7 +31,7 @@ import keras
 from color_s4l import backend
 from color_s4l.artifacts import provenance
 from color_s4l.errors import InputError
-from color_s4l.settings import RESUMABLE, Run, to_json
+from color_s4l.settings import RESUMABLE, Run, check_devices, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Group:
         hosts: Names of the computers, by process id.
 
     Attributes:
-        together: The framework's part; None for one process.
+        together: `backend.Together`; None for a run that is not distributed.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Group:
         hosts: tuple[str, ...] = (),
     ):
         self.process_id, self.count, self.hosts = process_id, count, hosts
-        self.together: backend.Together | None = None
+        self.together: typing.Any = None
         self._peers = dict(peers or {})
         self._inbox: dict[int, queue.Queue] = {n: queue.Queue() for n in self._peers}
         self._leaving = threading.Event()
@@ -233,7 +233,8 @@ def joined(run: Run) -> Iterator[Group]:
         raise InputError(
             f"Expected `process_id` from 0 to {count - 1}. Received: {process_id}."
         )
-    peers, hosts, own = _connect(address, count, process_id, run.join_timeout)
+    check_devices(run, run.devices * count)
+    peers, hosts, own = connect(address, count, process_id, run.join_timeout)
     group = Group(process_id, count, peers, hosts)
     if not group.leads:
         logging.getLogger("color_s4l").setLevel(logging.WARNING)
@@ -266,7 +267,7 @@ def _place(run: Run) -> tuple[str, int, int]:
     return found
 
 
-def _connect(
+def connect(
     address: str, count: int, process_id: int, seconds: float
 ) -> tuple[dict[int, connection.Connection], tuple[str, ...], str]:
     """Connects all processes with process 0.
