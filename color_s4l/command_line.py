@@ -258,6 +258,18 @@ def start_keras() -> None:
         os.close(kept)
 
 
+def hide_native_messages() -> None:
+    """Hides messages that C++ code writes to stderr; Python's messages are still shown.
+
+    If a process is gone, the C++ code of TensorFlow and JAX in the other processes
+    writes pages of errors beside the library's one line.
+    """
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+
+
 class _Printer(logging.Handler):
     """A log handler that prints: information on stdout, warnings on stderr.
 

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated
@@ -38,6 +39,10 @@ WHITENED, LARGEST_WHITENED = 32, 48
 MILESTONES = (0.3, 0.6, 0.8)
 # The values of `weights` that are no paths.
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
+# A host name or address, and a port.
+_ADDRESS = re.compile(
+    r".+:(?!0)(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[1-5]?\d{1,4})"
+)
 # Factor on the learning rate of a trunk with pretrained weights. The new heads need
 # larger steps than the trunk.
 PRETRAINED_RATE = 0.1
@@ -101,6 +106,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "weight_decay",
         *("devices", "jit_compile", "steps_per_execution", "deterministic"),
     ),
+    "Several processes (docs/cluster.md)": (
+        *("distributed", "coordinator", "num_processes", "process_id"),
+        "join_timeout",
+    ),
     "Evaluation and output": (
         *("final_weights", "batch_statistics", "evaluate_every", "test_views"),
         *("resume", "verbosity"),
@@ -110,6 +119,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 # Fields that do not affect the error of a run: paths, verbosity, resume, compare.
 FREE = frozenset(
     {"run_dir", "resume", "compare", "verbosity", "steps_per_execution", "cache"}
+    | {"distributed", "coordinator", "num_processes", "process_id", "join_timeout"}
 )
 # Fields that change the result only by rounding and, with several devices, by the draws
 # of dropout.
@@ -335,6 +345,21 @@ class Run(TrainingSettings):
     resume: bool = option(False, "Continue after the last complete epoch of `run_dir`.")
     compare: bool = option(
         False, "Also train on the labels only, and compare the two errors."
+    )
+    distributed: bool = option(
+        False, "Train in several processes, each started with the same flags."
+    )
+    coordinator: str | None = option(
+        None, "HOST:PORT where process 0 waits for the others (default: the cluster's)."
+    )
+    num_processes: Count | None = option(
+        None, "Number of processes (default: the cluster's)."
+    )
+    process_id: Annotated[int, AtLeast(0)] | None = option(
+        None, "Number of this process, from 0 (default: the cluster's)."
+    )
+    join_timeout: Positive = option(
+        300.0, "Seconds in which all processes must have started."
     )
 
 
@@ -568,22 +593,52 @@ def check(run: Run) -> None:
         raise InputError("`flip_order`=alternating needs `hflip`.")
     if run.batch_statistics == "reestimated" and run.devices > 1:
         raise InputError("`batch_statistics`=reestimated needs `devices`=1.")
-    _check_devices(run)
+    _check_processes(run)
+    check_devices(run, run.devices * (run.num_processes or 1))
 
 
-def _check_devices(run: Run) -> None:
-    """Raises an error for batches that cannot be divided equally over the devices."""
-    if run.batch_size % run.devices:
+def _check_processes(run: Run) -> None:
+    """Raises an error for settings that contradict `distributed`."""
+    place = {n: getattr(run, n) for n in ("coordinator", "num_processes", "process_id")}
+    given = [name for name, value in place.items() if value is not None]
+    if given and not run.distributed:
+        raise InputError(f"`{given[0]}` needs `distributed`.")
+    if given and len(given) < len(place):
+        missing = next(name for name in place if name not in given)
+        raise InputError(f"`{given[0]}` needs `{missing}` too.")
+    if not run.distributed:
+        return
+    for name in ("recipe", "compare", "minutes"):
+        if getattr(run, name):
+            raise InputError(
+                f"`{name}` trains in one process: remove `distributed`, or `{name}`."
+            )
+    if run.coordinator and not _ADDRESS.fullmatch(run.coordinator):
         raise InputError(
-            f"`batch_size`={run.batch_size} cannot be divided over "
-            f"`devices`={run.devices}."
+            "Expected `coordinator`=HOST:PORT, with a port from 1 to 65535. "
+            f"Received: {run.coordinator!r}."
+        )
+
+
+def check_devices(run: Run, devices: int) -> None:
+    """Raises an error for batches that cannot be divided equally over the devices.
+
+    Args:
+        run: The settings.
+        devices: Number of devices of all processes.
+    """
+    where = f"`devices`={run.devices}"
+    if devices > run.devices:
+        where += f" of `num_processes`={devices // run.devices} each"
+    if run.batch_size % devices:
+        raise InputError(
+            f"`batch_size`={run.batch_size} cannot be divided over {where}."
         )
     groups = math.gcd(run.batch_size, run.labeled_batch or 0)
-    if groups % run.devices:
+    if groups % devices:
         raise InputError(
             f"`labeled_batch`={run.labeled_batch} and `batch_size`={run.batch_size} "
-            f"form {groups} equal groups, which cannot be divided over "
-            f"`devices`={run.devices}."
+            f"form {groups} equal groups, which cannot be divided over {where}."
         )
 
 

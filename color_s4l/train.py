@@ -42,6 +42,8 @@ def train(run: Run) -> None:
     # Imported here, because Keras takes seconds to start and --help does not need it.
     from color_s4l.recipes.procedure import fit
 
+    if run.distributed:
+        command_line.hide_native_messages()
     fit(run)
 
 

@@ -17,8 +17,10 @@ _module = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 # Training step and distribution.
 TrainStep = _module.TrainStep
+Together = _module.Together
 device_names = _module.device_names
 distributed = _module.distributed
+environment = _module.environment
 gathered = _module.gathered
 make_deterministic = _module.make_deterministic
 share_cores = _module.share_cores

@@ -4,16 +4,24 @@ import contextlib
 import functools
 import itertools
 import os
+import socket
 import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import keras
+import numpy as np
+from jax.experimental import multihost_utils
 from keras import ops
 
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 
+# Seconds without a sign of life after which JAX ends all processes. It is long, because
+# the library notices a missing process itself (`training.processes`).
+_HEARTBEAT = 600
+# Seconds that a process waits at its end for the others.
+_SHUTDOWN = 30
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -114,10 +122,97 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
     return functools.partial(_data_parallel, found[:devices])
 
 
+class Together:
+    """Several processes that compute each step together.
+
+    Args:
+        addresses: One free address "host:port" per process.
+        process_id: Number of this process.
+        devices: Number of devices of each process.
+
+    Raises:
+        InputError: This process has fewer devices, or JAX was initialized before.
+    """
+
+    def __init__(self, addresses: Sequence[str], process_id: int, devices: int):
+        if not jax.distributed.is_initialized():
+            with contextlib.suppress(RuntimeError):
+                jax.config.update("jax_num_cpu_devices", devices)
+            try:
+                jax.distributed.initialize(
+                    addresses[0],
+                    len(addresses),
+                    process_id,
+                    heartbeat_timeout_seconds=_HEARTBEAT,
+                    shutdown_timeout_seconds=_SHUTDOWN,
+                )
+            except RuntimeError as error:
+                raise InputError(f"`distributed`: {error}") from error
+        if jax.local_device_count() < devices:
+            raise InputError(
+                f"`devices` is {devices}, but process {process_id} has "
+                f"{jax.local_device_count()} devices."
+            )
+        by_process: dict[int, list[str]] = {}
+        for device in jax.devices():
+            name = f"{device.platform}:{device.id}"
+            by_process.setdefault(device.process_index, []).append(name)
+        self.names = [n for p in sorted(by_process) for n in by_process[p][:devices]]
+
+    def building(self) -> contextlib.AbstractContextManager:
+        """Returns a scope for building the model that is trained together."""
+        return _data_parallel(self.names)
+
+    def fitting(self) -> contextlib.AbstractContextManager:
+        """Returns a scope for training this model."""
+        return _data_parallel(self.names)
+
+    def alone(self) -> contextlib.AbstractContextManager:
+        """Returns a scope, inside `fitting`, for computations of this process alone."""
+        return _data_parallel(())
+
+    def fed(self, batches: keras.utils.PyDataset) -> contextlib.AbstractContextManager:
+        """Returns a context manager that yields this process's part of the batches."""
+        return contextlib.nullcontext(batches)
+
+    def leave(self) -> None:
+        """Ends the connection; every process calls this after the training."""
+        jax.distributed.shutdown()
+
+
+def environment() -> tuple[str, int, int] | None:
+    """Returns this process's place in a cluster that JAX detects.
+
+    JAX detects SLURM, Open MPI, Cloud TPU and Kubernetes.
+
+    Returns:
+        Address of process 0, number of processes, and number of this process; None if
+        nothing was detected.
+    """
+    try:
+        jax.distributed.initialize(
+            heartbeat_timeout_seconds=_HEARTBEAT, shutdown_timeout_seconds=_SHUTDOWN
+        )
+    except (RuntimeError, ValueError):
+        return None
+    with socket.socket() as free:
+        free.bind(("", 0))
+        address = f"{socket.getfqdn()}:{free.getsockname()[1]}"
+    room = np.zeros(256, np.uint8)
+    room[: len(address)] = bytearray(address.encode())
+    first = np.asarray(multihost_utils.broadcast_one_to_all(room))
+    found = first.astype(np.uint8).tobytes().rstrip(b"\0").decode()
+    return found, jax.process_count(), jax.process_index()
+
+
 @contextlib.contextmanager
-def _data_parallel(names: list[str]) -> Iterator[None]:
+def _data_parallel(names: Sequence[str]) -> Iterator[None]:
     before = keras.distribution.distribution()
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=names))
+    # Each process reads its own part of a batch.
+    chosen = names and keras.distribution.DataParallel(
+        devices=names, auto_shard_dataset=False
+    )
+    keras.distribution.set_distribution(chosen or None)
     try:
         yield
     finally:

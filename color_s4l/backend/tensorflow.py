@@ -6,11 +6,15 @@ import typing
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
+
+# The library's own connections use this port above the port of TensorFlow's process 0.
+_BESIDE = 1000
 
 
 class TrainStep:
@@ -37,7 +41,17 @@ class TrainStep:
         gradients = tape.gradient(scaled, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
         self.after_update(outcome)
-        return self.record(outcome, loss)
+        logs = self.record(outcome, loss)
+        if _in_processes(tf.distribute.get_strategy()):
+            # Keras averages each value over its first axis.
+            logs = {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+        return logs
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
+        """Does nothing: a `Learner` is built before `fit`.
+
+        Keras' own method fails with several processes (keras-team/keras#20585).
+        """
 
 
 def share_of(draws: Tensor) -> Tensor:
@@ -107,6 +121,102 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
         )
     names = [device.name for device in found[:devices]]
     return tf.distribute.MirroredStrategy(names).scope
+
+
+class Together:
+    """Several processes that compute each step together.
+
+    Args:
+        addresses: One free address "host:port" per process. The addresses of TF_CONFIG
+            or SLURM replace them.
+        process_id: Number of this process.
+        devices: Number of devices of each process.
+
+    Raises:
+        InputError: This process has another number of GPUs, or TensorFlow was
+            initialized before.
+    """
+
+    def __init__(self, addresses: Sequence[str], process_id: int, devices: int):
+        gpus = tf.config.list_physical_devices("GPU")
+        found = len(gpus) or 1
+        if found != devices:
+            raise InputError(
+                f"`devices` is {devices}, but process {process_id} has {found}: "
+                "choose its GPUs with CUDA_VISIBLE_DEVICES."
+            )
+        resolver = _resolver()
+        if resolver is None:
+            resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+                tf.train.ClusterSpec({"worker": list(addresses)}),
+                task_type="worker",
+                task_id=process_id,
+                num_accelerators={"GPU": found} if gpus else {},
+                rpc_layer="grpc",
+            )
+        try:
+            self.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        except RuntimeError as error:
+            raise InputError(f"`distributed`: {error}") from error
+        self.devices = devices
+
+    def building(self) -> contextlib.AbstractContextManager:
+        """Returns a scope for building the model that is trained together."""
+        return self.strategy.scope()
+
+    def fitting(self) -> contextlib.AbstractContextManager:
+        """Returns a scope for training this model: none, as the model has its own."""
+        return contextlib.nullcontext()
+
+    def alone(self) -> contextlib.AbstractContextManager:
+        """Returns a scope, inside `fitting`, for computations of this process alone."""
+        return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def fed(self, batches: keras.utils.PyDataset) -> Iterator[typing.Any]:
+        """Yields this process's part of the batches, divided over its devices."""
+        with fed(batches, self.devices) as data:
+            yield self.strategy.distribute_datasets_from_function(lambda context: data)
+
+    def leave(self) -> None:
+        """Does nothing: TensorFlow's processes may end at different times."""
+
+
+def environment() -> tuple[str, int, int] | None:
+    """Returns this process's place in the cluster of TF_CONFIG or of SLURM.
+
+    Returns:
+        Address of process 0, number of processes, and number of this process; None if
+        nothing was detected. The address has another port than TensorFlow's.
+
+    Raises:
+        InputError: The cluster has other jobs than "worker".
+    """
+    resolver = _resolver()
+    if resolver is None:
+        return None
+    jobs = resolver.cluster_spec().as_dict()
+    if [*jobs] != ["worker"] or resolver.task_type != "worker":
+        raise InputError(
+            "Expected processes of the type 'worker' only. Received in TF_CONFIG: "
+            f"{', '.join(jobs)}."
+        )
+    host, _, port = jobs["worker"][0].rpartition(":")
+    beside = int(port) + _BESIDE
+    return f"{host}:{beside}", len(jobs["worker"]), resolver.task_id
+
+
+def _resolver() -> typing.Any:
+    """Returns the cluster of TF_CONFIG or of SLURM; None if there is none."""
+    if "TF_CONFIG" in os.environ:
+        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    if "SLURM_PROCID" in os.environ:
+        return tf.distribute.cluster_resolver.SlurmClusterResolver()
+    return None
+
+
+def _in_processes(strategy: tf.distribute.Strategy) -> bool:
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def _split_the_cpu(devices: int) -> None:
@@ -343,8 +453,10 @@ def after(tensors: Sequence[Tensor], earlier: Sequence[Tensor]) -> list[Tensor]:
 
 
 @contextlib.contextmanager
-def fed(batches: keras.utils.PyDataset) -> Iterator[tf.data.Dataset]:
+def fed(batches: keras.utils.PyDataset, parts: int = 1) -> Iterator[tf.data.Dataset]:
     """Yields the batches as a `tf.data.Dataset` with static shapes.
+
+    With `parts` above 1, each batch is divided into so many elements of equal size.
 
     The dataset that Keras would make runs tf.data's autotuner. The autotuner's thread
     sleeps for 10 ms, then 20 ms, and so on, and sometimes the dataset's iterator ends
@@ -357,17 +469,23 @@ def fed(batches: keras.utils.PyDataset) -> Iterator[tf.data.Dataset]:
 
     def each() -> Iterator:
         for number in range(count):
-            yield held[0][number]
+            yield from _divided(held[0][number], parts)
 
     options = tf.data.Options()
     options.autotune.enabled = False
-    signature = tf.nest.map_structure(_specification, batches[0])
+    signature = tf.nest.map_structure(_specification, _divided(batches[0], parts)[0])
     data = tf.data.Dataset.from_generator(each, output_signature=signature)
-    data = data.apply(tf.data.experimental.assert_cardinality(count))
+    data = data.apply(tf.data.experimental.assert_cardinality(count * parts))
     try:
         yield data.prefetch(1).with_options(options)
     finally:
         held.clear()
+
+
+def _divided(batch: tuple, parts: int) -> list[tuple]:
+    """Returns equal parts of a batch, divided along the first axis of its arrays."""
+    pieces = {name: np.split(array, parts) for name, array in batch[0].items()}
+    return [({name: p[n] for name, p in pieces.items()},) for n in range(parts)]
 
 
 def _specification(array) -> tf.TensorSpec:

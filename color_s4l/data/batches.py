@@ -8,6 +8,7 @@ so that the groups can be distributed over devices. No state is kept between ste
 resumed run gets the same images as an uninterrupted run, on every backend.
 """
 
+import copy
 import math
 
 import numpy as np
@@ -75,6 +76,7 @@ class StepBatches:
         self.class_weights = class_weights
         self.targets = targets
         self._check()
+        self._own = slice(None)
         self._labeled = Stream(len(split.labeled), seed, Purpose.LABELED_BATCHES)
         self._unlabeled = Stream(len(split.unlabeled), seed, Purpose.UNLABELED_BATCHES)
         self._labeled_rows: np.ndarray | None = None
@@ -97,8 +99,22 @@ class StepBatches:
         """Largest number of equal groups that the images of a step can form."""
         return math.gcd(self.batch_size, self.labeled_batch)
 
+    def part(self, number: int, count: int) -> "StepBatches":
+        """Returns batches with an equal share of the groups of each step.
+
+        Only the images of these groups are read.
+
+        Args:
+            number: Number of the share, from 0.
+            count: Number of shares, a divisor of `groups`.
+        """
+        size = self.groups // count
+        chosen = copy.copy(self)
+        chosen._own = slice(number * size, (number + 1) * size)
+        return chosen
+
     def batch(self, step: int) -> dict[str, np.ndarray]:
-        """Returns the images of one step.
+        """Returns the images of one step, or of a part of it.
 
         If there are fewer images than a batch holds, images are repeated. Unlabelled
         images at the end of a pass that do not fill a batch are dropped. The images are
@@ -108,7 +124,7 @@ class StepBatches:
             step: Index of the step, counted from 0 over the whole run.
 
         Returns:
-            With G = `groups`:
+            With G = `groups` (of a `part`: fewer rows):
             "labeled": uint8 `(G, L / G, height, width, 3)`.
             "labels": int32 `(G, L / G)`, the classes of "labeled".
             "unlabeled": uint8 `(G, B / G, height, width, 3)`.
@@ -126,7 +142,7 @@ class StepBatches:
         """
         if step < 0:
             raise ValueError(f"Expected `step` of at least 0. Received: {step}.")
-        position, index = self._draw(step)
+        position, index = (drawn[self._own] for drawn in self._draw(step))
         labeled = self.split.labeled[position]
         unlabeled = self.split.unlabeled[index]
         batch = {
@@ -146,6 +162,7 @@ class StepBatches:
         if self._second_half is not None:
             places = step * self.labeled_batch + np.arange(self.labeled_batch)
             passes = (places // self._labeled.length).reshape(self.groups, -1)
+            passes = passes[self._own]
             batch["flip"] = (passes + self._second_half[position]) % 2 == 0
         return batch
 

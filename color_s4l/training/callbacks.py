@@ -7,7 +7,7 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import pandas as pd
@@ -18,6 +18,8 @@ from color_s4l.data import Split
 from color_s4l.errors import InputError
 from color_s4l.training import checkpoints
 from color_s4l.training.feeding import Feed
+from color_s4l.training.learner import Learner
+from color_s4l.training.processes import Group
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
@@ -106,6 +108,65 @@ class EpochErrors(keras.callbacks.Callback):
         if complete % self.every == 0 or complete == self.model.plan.epochs:
             logs.update({name: measure() for name, measure in self.measures.items()})
         logs["seconds"] = time.perf_counter() - self.started
+
+
+class OnOwnLearner(keras.callbacks.Callback):
+    """A callback for a learner that several processes train together.
+
+    At the end of an epoch, it copies the values to a learner that this process has for
+    itself, and calls other callbacks with this learner.
+
+    Args:
+        learner: The process's own learner.
+        group: The processes.
+        callbacks: The other callbacks. They read the model only at the beginning and at
+            the end of an epoch.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        group: Group,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ):
+        super().__init__()
+        self.learner, self.group, self.callbacks = learner, group, callbacks
+        for each in callbacks:
+            each.set_model(learner)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Calls the other callbacks."""
+        for each in self.callbacks:
+            each.on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Copies the values, calls the other callbacks and waits for all processes."""
+        copy_values(self.model, self.learner)
+        with self.group.together.alone():
+            for each in self.callbacks:
+                each.on_epoch_end(epoch, logs)
+        self.group.wait()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Calls the other callbacks."""
+        for each in self.callbacks:
+            each.on_train_end(logs)
+
+
+def copy_values(source: Learner, target: Learner) -> None:
+    """Assigns the variables of a learner, also of its optimizer, to another one.
+
+    Args:
+        source: A compiled learner.
+        target: A compiled learner with the same settings.
+    """
+    pairs = zip(
+        [*source.variables, *source.optimizer.variables],
+        [*target.variables, *target.optimizer.variables],
+        strict=True,
+    )
+    for variable, other in pairs:
+        other.assign(keras.ops.convert_to_numpy(variable))
 
 
 class LoadingSpeed(keras.callbacks.Callback):

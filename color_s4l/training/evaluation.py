@@ -18,6 +18,7 @@ from color_s4l.registry import PROXIES
 from color_s4l.settings import EvaluationSettings
 from color_s4l.training.feeding import Slices
 from color_s4l.training.learner import Learner
+from color_s4l.training.processes import Group
 from color_s4l.views import augmentation
 from color_s4l.views.preprocessing import Preprocessing
 
@@ -261,6 +262,32 @@ class Evaluation:
             for measure, error in found.items()
         }
         return {**found, **further}
+
+    def shared_measures(self, group: Group) -> dict[str, Measure]:
+        """Returns `measures` that divide the images over several processes.
+
+        Every process must call the same functions in the same order.
+        """
+        images, own = self.data, slice(group.process_id, None, group.count)
+        sizes = (len(images.test_images), len(self.validation))
+        if any(0 < size < group.count for size in sizes):
+            return self.measures()  # too few images: every process measures all
+        tests = np.arange(len(images.test_images))[own]
+        part = dataclasses.replace(
+            images,
+            test_images=data.subset(images.test_images, tests),
+            test_labels=images.test_labels[tests],
+        )
+        validation = self.validation[own]
+        divided = dataclasses.replace(self, data=part, validation=validation)
+
+        def mean(measure: Measure, weight: int) -> Measure:
+            return lambda: group.mean(measure(), weight)
+
+        return {
+            name: mean(error, len(validation if "validation" in name else tests))
+            for name, error in divided.measures().items()
+        }
 
     def _error(self, images: Images, labels: np.ndarray) -> Measure:
         return lambda: error_rate(

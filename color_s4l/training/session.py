@@ -8,15 +8,17 @@ import dataclasses
 import functools
 import gc
 import logging
+import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
+import numpy as np
 
 from color_s4l import backend, command_line, data, methods, progress
 from color_s4l import settings as run_settings
-from color_s4l.artifacts import provenance, run_directory
+from color_s4l.artifacts import cache, provenance, run_directory
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.data.streams import seed_initialisers
 from color_s4l.errors import InputError
@@ -36,6 +38,7 @@ from color_s4l.training import (
     callbacks,
     checkpoints,
     probing,
+    processes,
     recognition,
     results,
 )
@@ -45,6 +48,7 @@ from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.feeding import Feed
 from color_s4l.training.inputs import InputFiles, Inputs, PretrainedWeights
 from color_s4l.training.learner import Learner
+from color_s4l.training.processes import Group
 from color_s4l.views.step import LABELED, TARGETS, UNLABELED
 
 logger = logging.getLogger(__name__)
@@ -78,20 +82,53 @@ def train(
     terms = checked_terms(run)
     scope = start(run, () if shared_process else terms)
     values = run_settings.to_json(run)
-    directory = run_directory.claim(values, keras.backend.backend())
-    if directory.result.exists():
-        logger.info("complete   %s already has its result", directory.path)
-        return run_directory.read_result(directory)
-    source = images or part(run, DataSettings)
-    inputs = run_inputs.read_inputs(
-        source, part(run, SplitSettings), run_settings.inputs_of(run), terms, directory
-    )
-    settings = resolve(run, terms, inputs.data.size, len(inputs.split.labeled))
-    with contextlib.ExitStack() as stack:
-        prepared = _prepare(
-            run, settings, inputs, terms, directory, scope, stack, started
+    with processes.joined(run) as group:
+        directory = _claim(values, group)
+        if directory.result.exists():
+            logger.info("complete   %s already has its result", directory.path)
+            return run_directory.read_result(directory)
+        source = images or part(run, DataSettings)
+        inputs = run_inputs.read_inputs(
+            source,
+            part(run, SplitSettings),
+            run_settings.inputs_of(run),
+            terms,
+            directory,
         )
-        return _train(prepared, inputs, directory, scope, extra_callbacks, started)
+        group.agree(_described(inputs), "images")
+        settings = resolve(run, terms, inputs.data.size, len(inputs.split.labeled))
+        with contextlib.ExitStack() as stack:
+            prepared = group.in_turn(
+                lambda: _prepare(
+                    *(run, settings, inputs, terms, directory, scope, stack, started),
+                    writes=group.leads,
+                )
+            )
+            result = _train(
+                prepared, inputs, directory, scope, extra_callbacks, started, group
+            )
+        return group.leave(result)
+
+
+def _claim(values: dict, group: Group) -> RunDirectory:
+    """Checks that the run may use its directory; the directory is created later."""
+    if not group.leads:  # process 0 may be creating the directory
+        values = {**values, "resume": True}
+    return group.in_turn(lambda: run_directory.claim(values, keras.backend.backend()))
+
+
+def _described(inputs: Inputs) -> dict[str, str]:
+    """Returns counts and digests of the inputs, which all processes must share."""
+    images, split = inputs.data, inputs.split
+    indices = [np.asarray(part) for part in vars(split).values()]
+    return {
+        "training images": f"{len(images.images)} of {images.size} px",
+        "test images": str(len(images.test_images)),
+        "labels": cache.digest(images.labels, images.test_labels),
+        "classes": ", ".join(images.classes),
+        "split": cache.digest(*indices),
+        **{name: str(digest) for name, digest in inputs.files.digests.items()},
+    }
 
 
 def _train(
@@ -101,8 +138,13 @@ def _train(
     scope: Scope,
     extra_callbacks: Sequence[keras.callbacks.Callback],
     started: float,
-) -> Result:
-    """Trains and evaluates a prepared run, and writes its files."""
+    group: Group,
+) -> Result | None:
+    """Trains a prepared run; process 0 evaluates it and writes its files.
+
+    Returns:
+        The content of result.json; None on all processes except process 0.
+    """
     settings = prepared.settings
     evaluation = Evaluation(
         prepared.learner,
@@ -118,7 +160,9 @@ def _train(
             probing.write_log(directory.log, evaluation, labeled, seconds)
             resumed = 0
         else:
-            resumed = _fit(prepared, evaluation, directory, extra_callbacks)
+            resumed = _fit(prepared, evaluation, directory, extra_callbacks, group)
+        if not group.leads:
+            return None
         evaluation.assign_final_weights()
         if settings.evaluation.batch_statistics == "reestimated":
             learner = prepared.learner
@@ -148,6 +192,10 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     if methods.solver_of(run.method) and run.devices > 1:
         raise InputError(
             f"`method`={run.method} uses one device. Received: `devices`={run.devices}."
+        )
+    if methods.solver_of(run.method) and run.distributed:
+        raise InputError(
+            f"`method`={run.method} trains in one process: remove `distributed`."
         )
     if run.balance and not any(term.class_weighted for term in terms):
         raise InputError(
@@ -220,10 +268,12 @@ def start(run: Run, terms: Sequence[Term] = ()) -> Scope:
     if run.deterministic:
         backend.make_deterministic()
     colorizer = run_inputs.needs_colorizer(terms) and run.colorizer is None
-    equal_passes = run.labeled_batch is None and run.devices == 1 and not colorizer
+    alone = run.devices == 1 and not run.distributed
+    equal_passes = run.labeled_batch is None and alone and not colorizer
     if equal_passes and all(term.one_pass for term in terms):
         backend.share_cores(len(terms))
-    return backend.distributed(run.devices)
+    # A process of several evaluates and saves on one device; `_fit` uses all of them.
+    return backend.distributed(1 if run.distributed else run.devices)
 
 
 def free_memory() -> None:
@@ -251,12 +301,20 @@ def _prepare(
     scope: Scope,
     stack: contextlib.ExitStack,
     started: float,
+    *,
+    writes: bool = True,
 ) -> Prepared:
     """Creates the directory and returns the parts of the run.
 
     The directory is locked until `stack` is closed. With `minutes`, `settings` has a
-    placeholder for the number of epochs.
+    placeholder for the number of epochs. With `writes` false, the directory and its
+    files exist already.
     """
+    if not writes and not directory.config.exists():
+        raise InputError(
+            f"{directory.path}, which process 0 has created, does not exist on "
+            f"{platform.node()}: choose a `run_dir` that all computers share."
+        )
     image_shape = inputs.data.images.shape[1:]
     policy = settings.runtime.dtype_policy
     solver = methods.solver_of(run.method)
@@ -268,11 +326,12 @@ def _prepare(
             terms,
             image_shape,
             len(inputs.data.classes),
-            synchronized=build.is_synchronized(settings.runtime.devices),
+            synchronized=build.is_synchronized(1 if run.distributed else run.devices),
             initial=inputs.files.initial or _pretrained(inputs.files, directory),
         )
     _announce(settings, inputs, terms, network, directory)
-    stack.enter_context(run_directory.created(directory))
+    if writes:
+        stack.enter_context(run_directory.created(directory))
     if not directory.config.exists():
         unknown = {"epochs": None} if timed else {}
         values = {**settings.values, **unknown}
@@ -482,6 +541,7 @@ def _fit(
     evaluation: Evaluation,
     directory: RunDirectory,
     extra_callbacks: Sequence[keras.callbacks.Callback],
+    group: Group,
 ) -> int:
     """Trains from the last complete epoch to the end; returns this epoch's number."""
     learner, batches = prepared.learner, prepared.batches
@@ -489,6 +549,7 @@ def _fit(
     epochs = prepared.settings.optimization.epochs
     found = checkpoints.saved(directory.checkpoints)
     complete = checkpoints.restore(learner, directory.checkpoints, split=batches.split)
+    group.agree({"epochs": str(complete)}, "checkpoints")
     if complete:
         logger.info("resumed    after epoch %s of %s", complete, epochs)
     elif prepared.settings.inputs.weights != run_settings.NO_WEIGHTS and found:
@@ -501,11 +562,34 @@ def _fit(
     steps = batches.steps_per_epoch
     images = build.images_per_step(learner.terms, batches)
     span = progress.Span(epochs, steps, images, complete)
-    feed = Feed(batches, first=complete * steps, last=epochs * steps)
+    part = batches.part(group.process_id, group.count)
+    feed = Feed(part, first=complete * steps, last=epochs * steps)
+    errors = (
+        evaluation.shared_measures(group) if group.together else evaluation.measures()
+    )
+    first = [callbacks.StopWhenNotFinite(directory.checkpoints)]
+    own = [
+        callbacks.LoadingSpeed(feed),
+        callbacks.EpochErrors(errors, images, every),
+    ]
+    if group.leads:
+        own += [
+            recognition.WarnAtChance(prepared.data, batches, complete),
+            callbacks.LogFile(directory.log, complete),
+            callbacks.TensorBoard(directory.tensorboard),
+            callbacks.Checkpoints(directory.checkpoints, batches.split),
+        ]
+    fitting, feeding = contextlib.nullcontext(), backend.fed
+    if group.together:
+        own = [callbacks.OnOwnLearner(learner, group, own)]
+        learner = _shared_learner(prepared, group, group.together)
+        fitting, feeding = group.together.fitting(), group.together.fed
+    verbosity = prepared.settings.runtime.verbosity if group.leads else 0
     with (
         feed.failing_as_itself(),
-        progress.shown(prepared.settings.runtime.verbosity, span) as watchers,
-        backend.fed(feed) as batches_of_steps,
+        progress.shown(verbosity, span) as watchers,
+        feeding(feed) as batches_of_steps,
+        fitting,
     ):
         learner.fit(
             batches_of_steps,
@@ -514,16 +598,37 @@ def _fit(
             steps_per_epoch=steps,
             shuffle=False,
             verbose=0,
-            callbacks=[
-                callbacks.StopWhenNotFinite(directory.checkpoints),
-                callbacks.LoadingSpeed(feed),
-                callbacks.EpochErrors(evaluation.measures(), images, every),
-                recognition.WarnAtChance(prepared.data, batches, complete),
-                callbacks.LogFile(directory.log, complete),
-                callbacks.TensorBoard(directory.tensorboard),
-                callbacks.Checkpoints(directory.checkpoints, batches.split),
-                *watchers,
-                *extra_callbacks,
-            ],
+            callbacks=[*first, *own, *watchers, *extra_callbacks],
         )
+    if group.together:
+        group.wait()
+        group.together.leave()
     return complete
+
+
+def _shared_learner(
+    prepared: Prepared, group: Group, together: backend.Together
+) -> Learner:
+    """Returns a learner for all processes, with the values of the prepared one."""
+    settings, learner = prepared.settings, prepared.learner
+    image_shape = prepared.data.images.shape[1:]
+    seed_initialisers(settings.step.seed)
+    with together.building():
+        network = build.build_network(
+            settings.model,
+            learner.terms,
+            image_shape,
+            len(prepared.data.classes),
+            synchronized=build.is_synchronized(group.count * settings.runtime.devices),
+        )
+        shared = build.build_learner(
+            network,
+            build.build_preprocessing(settings.model, image_shape),
+            learner.terms,
+            prepared.batches,
+            settings.step,
+            settings.optimization,
+            settings.runtime,
+        )
+        callbacks.copy_values(learner, shared)
+    return shared

@@ -1,0 +1,423 @@
+"""Several processes that train one model: how they find each other and stop together.
+
+Every process has one connection to process 0, besides the connections of the framework.
+Over this connection the processes compare their code and settings before the framework
+starts, wait for each other, add up numbers, and notice within seconds that a process is
+gone. The frameworks notice it too, but TensorFlow and JAX then end the process from C++
+without naming the one that is missing.
+
+A killed process closes its connection. If a whole computer is gone, the operating
+system closes the connection after `SILENCE` seconds.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import queue
+import socket
+import threading
+import time
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import AuthenticationError, connection
+
+import keras
+
+from color_s4l import backend
+from color_s4l.artifacts import provenance
+from color_s4l.errors import InputError
+from color_s4l.settings import RESUMABLE, Run, check_devices, to_json
+
+logger = logging.getLogger(__name__)
+
+# Seconds after which the connection to a computer that no longer answers is closed.
+SILENCE = 30
+# Seconds that a failed process waits for the news that another one is gone, which is
+# then the reason of its failure.
+REASON = SILENCE + 10
+EXIT_LOST = 1
+# Not a secret: connections of other programs are refused.
+_KEY = b"color_s4l"
+_PACKAGES = ("color_s4l", "colorization")
+
+Result = typing.TypeVar("Result")
+Message = dict[str, typing.Any]
+
+
+class Group:
+    """The processes of a run; without `peers`, this process alone.
+
+    Args:
+        process_id: Number of this process, from 0.
+        count: Number of processes.
+        peers: Process id -> connection: on process 0 to all others, elsewhere to
+            process 0.
+        hosts: Names of the computers, by process id.
+
+    Attributes:
+        together: `backend.Together`; None for a run that is not distributed.
+    """
+
+    def __init__(
+        self,
+        process_id: int = 0,
+        count: int = 1,
+        peers: Mapping[int, connection.Connection] | None = None,
+        hosts: tuple[str, ...] = (),
+    ):
+        self.process_id, self.count, self.hosts = process_id, count, hosts
+        self.together: typing.Any = None
+        self._peers = dict(peers or {})
+        self._inbox: dict[int, queue.Queue] = {n: queue.Queue() for n in self._peers}
+        self._leaving = threading.Event()
+        if self._peers:
+            threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is process 0, the only one that writes files."""
+        return self.process_id == 0
+
+    def combined(
+        self, value: typing.Any, combine: Callable[[list], typing.Any]
+    ) -> typing.Any:
+        """Returns `combine` of the values of all processes; waits for all of them.
+
+        Args:
+            value: A value in JSON types.
+            combine: Called on process 0 with the values, by process id.
+
+        Returns:
+            The result of `combine`, in JSON types, on every process.
+        """
+        if not self.leads:
+            self._send(0, {"value": value})
+            return self._inbox[0].get()["value"]
+        values = [value, *(self._inbox[peer].get()["value"] for peer in self._peers)]
+        found = combine(values)
+        for peer in self._peers:
+            self._send(peer, {"value": found})
+        return found
+
+    def wait(self) -> None:
+        """Waits until all processes have called this method."""
+        self.combined(None, lambda values: None)
+
+    def in_turn(self, function: Callable[[], Result]) -> Result:
+        """Calls a function first on process 0, then on all others.
+
+        The others find the files that process 0 has written.
+        """
+        if not self.leads:
+            self.wait()
+        result = function()
+        if self.leads:
+            self.wait()
+        return result
+
+    def mean(self, value: float, weight: float) -> float:
+        """Returns the weighted mean of a number over all processes."""
+        if self.count == 1:
+            return value
+        pairs = self.combined([value * weight, weight], lambda found: found)
+        totals, weights = zip(*pairs, strict=True)
+        return sum(totals) / sum(weights)
+
+    def agree(self, about: Mapping[str, str], subject: str) -> None:
+        """Checks that all processes have equal values.
+
+        Args:
+            about: Name -> value.
+            subject: Noun for the error: "settings".
+
+        Raises:
+            InputError: A process has another value; on all processes.
+        """
+        found = self.combined(dict(about), functools.partial(_difference, subject))
+        if found:
+            raise InputError(found)
+
+    def leave(self, value: Result | None) -> Result:
+        """Ends the connections, after all processes have called this method.
+
+        Args:
+            value: A value in JSON types; only that of process 0 is used.
+
+        Returns:
+            The value of process 0.
+        """
+        found = self.combined(value, lambda values: values[0])
+        self._leaving.set()
+        for peer in self._peers:
+            self._send(peer, {"end": None})
+        return found
+
+    def stop(self, error: BaseException) -> None:
+        """Tells the other processes that this one stops because of an error."""
+        if not isinstance(error, InputError | KeyboardInterrupt | SystemExit):
+            # A step fails if another process is gone: `_listen` ends this process.
+            time.sleep(REASON)
+        self._leaving.set()
+        reason = " ".join(str(error).split()) or type(error).__name__
+        for peer in self._peers:
+            self._send(peer, {"stopped": self.process_id, "reason": reason})
+
+    def _send(self, peer: int, message: Message) -> None:
+        with contextlib.suppress(OSError):  # `_listen` notices a closed connection
+            self._peers[peer].send_bytes(json.dumps(message).encode())
+
+    def _listen(self) -> None:
+        """Receives messages; ends this process if another one is gone."""
+        names = {link: peer for peer, link in self._peers.items()}
+        while names:
+            for link in connection.wait([*names]):
+                peer = names[typing.cast(connection.Connection, link)]
+                try:
+                    message = json.loads(self._peers[peer].recv_bytes())
+                except (EOFError, OSError):
+                    self._lost(peer, "")
+                    return
+                if "stopped" in message:
+                    self._lost(message["stopped"], message["reason"])
+                    return
+                if "end" in message:
+                    names.pop(typing.cast(connection.Connection, link))
+                else:
+                    self._inbox[peer].put(message)
+
+    def _lost(self, lost: int, reason: str) -> None:
+        """Reports a process that is gone or stopped, and ends this process."""
+        for peer in self._peers:
+            if self.leads and peer != lost:
+                self._send(peer, {"stopped": lost, "reason": reason})
+        # If all processes stop for the same reason, each reports it itself.
+        if self._leaving.wait(2.0 if reason else 0.0):
+            return
+        event = "is gone (killed, or its computer failed)."
+        if reason:
+            event = f"stopped: {reason}"
+        logger.error(
+            "error: Process %s of %s on %s %s Continue with `resume`, with any number "
+            "of processes.",
+            lost,
+            self.count,
+            self.hosts[lost],
+            event,
+        )
+        os._exit(EXIT_LOST)
+
+
+@contextlib.contextmanager
+def joined(run: Run) -> Iterator[Group]:
+    """Connects this process with the others of a run; one process if not distributed.
+
+    Args:
+        run: The settings.
+
+    Yields:
+        The processes.
+
+    Raises:
+        InputError: The processes do not find each other or differ in code or settings.
+    """
+    if not run.distributed:
+        yield Group()
+        return
+    address, count, process_id = _place(run)
+    if not 0 <= process_id < count:
+        raise InputError(
+            f"Expected `process_id` from 0 to {count - 1}. Received: {process_id}."
+        )
+    check_devices(run, run.devices * count)
+    peers, hosts, own = connect(address, count, process_id, run.join_timeout)
+    group = Group(process_id, count, peers, hosts)
+    if not group.leads:
+        logging.getLogger("color_s4l").setLevel(logging.WARNING)
+    try:
+        group.agree(_code(), "code")
+        group.agree(_settings(run), "settings")
+        addresses = group.combined(f"{own}:{_free_port()}", lambda found: found)
+        group.together = backend.Together(addresses, process_id, run.devices)
+        yield group
+    except BaseException as error:
+        group.stop(error)
+        raise
+
+
+def _place(run: Run) -> tuple[str, int, int]:
+    """Returns the coordinator's address, the number of processes and this one's id.
+
+    Raises:
+        InputError: Settings are missing.
+    """
+    given = (run.coordinator, run.num_processes, run.process_id)
+    if None not in given:
+        return typing.cast(tuple[str, int, int], given)
+    found = backend.environment()
+    if found is None:
+        raise InputError(
+            "`distributed` needs `coordinator`, `num_processes` and `process_id`: this "
+            "process was not started by a cluster that the library knows."
+        )
+    return found
+
+
+def connect(
+    address: str, count: int, process_id: int, seconds: float
+) -> tuple[dict[int, connection.Connection], tuple[str, ...], str]:
+    """Connects all processes with process 0.
+
+    Returns:
+        The connections by process id, the names of all computers, and the address of
+        this computer that the others can use.
+
+    Raises:
+        InputError: The address is wrong, a process does not come, or two processes have
+            the same id.
+    """
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + seconds
+    if process_id == 0:
+        peers, hosts = _accept(host, int(port), count, deadline, seconds)
+        for link in peers.values():
+            link.send_bytes(json.dumps(hosts).encode())
+        return peers, tuple(hosts), host
+    while True:
+        try:
+            link = connection.Client((host, int(port)), authkey=_KEY)
+            break
+        except (OSError, EOFError, AuthenticationError) as error:
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"Process {process_id} does not reach process 0 at `coordinator`="
+                    f"{address} within {seconds:g} s ({error}): check the address, and "
+                    "that process 0 runs."
+                ) from error
+            time.sleep(0.2)
+    own = _keep_alive(link)
+    link.send_bytes(json.dumps([process_id, count, socket.gethostname()]).encode())
+    try:
+        answer = json.loads(link.recv_bytes())
+    except (EOFError, OSError) as error:
+        raise InputError(
+            f"Process 0 at `coordinator`={address} stopped before all processes came."
+        ) from error
+    if isinstance(answer, str):
+        raise InputError(answer)
+    return {0: link}, tuple(answer), own
+
+
+def _accept(
+    host: str, port: int, count: int, deadline: float, seconds: float
+) -> tuple[dict[int, connection.Connection], list[str]]:
+    """Waits on process 0 for all other processes."""
+    peers: dict[int, connection.Connection] = {}
+    hosts = {0: socket.gethostname()}
+
+    def fail(text: str) -> InputError:
+        for link in peers.values():
+            with contextlib.suppress(OSError):
+                link.send_bytes(json.dumps(text).encode())
+        return InputError(text)
+
+    try:
+        listener = connection.Listener(("", port), backlog=count, authkey=_KEY)
+    except OSError as error:
+        raise InputError(
+            f"Process 0 cannot listen at `coordinator`={host}:{port} "
+            f"({error.strerror}): is another process 0 running?"
+        ) from error
+    accepted: queue.Queue = queue.Queue()
+    threading.Thread(target=_accept_all, args=(listener, accepted), daemon=True).start()
+    with contextlib.closing(listener):
+        while len(peers) < count - 1:
+            try:
+                link = accepted.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                missing = [str(n) for n in range(1, count) if n not in peers]
+                raise fail(
+                    f"Of {count} processes, these did not come within {seconds:g} s: "
+                    f"{', '.join(missing)}."
+                ) from None
+            _keep_alive(link)
+            peer, wanted, name = json.loads(link.recv_bytes())
+            if peer in hosts or wanted != count:
+                text = f"`num_processes` is {count} on process 0, {wanted} on {peer}."
+                if wanted == count:
+                    text = (
+                        f"Two processes have `process_id`={peer}: on {hosts[peer]} and "
+                        f"on {name}."
+                    )
+                peers[-1] = link
+                raise fail(text)
+            peers[peer], hosts[peer] = link, name
+    return dict(sorted(peers.items())), [hosts[n] for n in range(count)]
+
+
+def _accept_all(listener: connection.Listener, accepted: queue.Queue) -> None:
+    while True:
+        try:
+            accepted.put(listener.accept())
+        except (AuthenticationError, EOFError):
+            continue  # another program
+        except OSError:
+            return  # the listener is closed
+
+
+def _keep_alive(link: connection.Connection) -> str:
+    """Lets the system check a connection; returns this computer's address in it."""
+    with socket.socket(fileno=os.dup(link.fileno())) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            ("TCP_KEEPIDLE", SILENCE // 3),
+            ("TCP_KEEPINTVL", SILENCE // 6),
+            ("TCP_KEEPCNT", 4),
+        ):
+            if hasattr(socket, option):
+                end.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        return end.getsockname()[0]
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("", 0))
+        return free.getsockname()[1]
+
+
+def _code() -> dict[str, str]:
+    """Returns the versions of the packages and a digest of this library's code."""
+    root, digest = pathlib.Path(__file__).parents[2], hashlib.sha256()
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())
+    return {
+        "backend": keras.backend.backend(),
+        **provenance.versions(),
+        "color_s4l": digest.hexdigest()[:12],
+    }
+
+
+def _settings(run: Run) -> dict[str, str]:
+    """Returns the settings that all processes must share."""
+    values = to_json(dataclasses.replace(run, resume=False)).items()
+    ignored = RESUMABLE - {"run_dir"}
+    return {f"`{name}`": str(value) for name, value in values if name not in ignored}
+
+
+def _difference(subject: str, found: list[dict[str, str]]) -> str:
+    """Returns the first difference to process 0 in words; "" if there is none."""
+    for number, values in enumerate(found):
+        for name in found[0].keys() | values.keys():
+            first, other = found[0].get(name), values.get(name)
+            if first != other:
+                return (
+                    f"Process {number} has other {subject} than process 0: {name} is "
+                    f"{first} on process 0, {other} on process {number}."
+                )
+    return ""

@@ -1,0 +1,239 @@
+"""Several processes that train together have the result of one process."""
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from color_s4l import settings
+from color_s4l.data import StepBatches, draw_split
+from color_s4l.errors import InputError
+from color_s4l.settings import Run
+from color_s4l.training import processes
+from color_s4l.training.processes import Group, connect
+
+SCRIPT = pathlib.Path(__file__).parent / "one_run.py"
+BACKENDS = ("tensorflow", "jax")
+METHOD = "color_s4l+temporal_ensembling"
+# As in test_identities.py.
+XLA_FLAGS = (
+    "--xla_cpu_collective_call_terminate_timeout_seconds=600 "
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+
+
+@pytest.fixture
+def address():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def _outcome(function, *arguments):
+    try:
+        return function(*arguments)
+    except InputError as error:
+        return str(error)
+
+
+@pytest.fixture
+def together():
+    """A function that calls a function with different arguments at the same time."""
+
+    def call(function, *arguments):
+        with concurrent.futures.ThreadPoolExecutor(len(arguments)) as pool:
+            calls = [pool.submit(_outcome, function, *each) for each in arguments]
+            return [call.result() for call in calls]
+
+    return call
+
+
+@pytest.fixture
+def groups(address, together):
+    """Three connected processes (threads of this one)."""
+    found = together(connect, *((address, 3, number, 20.0) for number in range(3)))
+    return [Group(n, 3, peers, hosts) for n, (peers, hosts, _) in enumerate(found)]
+
+
+def test_processes_exchange_values(groups, together):
+    def work(group):
+        total = group.combined(group.process_id + 1, sum)
+        mean = group.mean(float(group.process_id), weight=1 + group.process_id)
+        return total, mean, group.leave(f"result {group.process_id}")
+
+    # (0 * 1 + 1 * 2 + 2 * 3) / 6
+    assert together(work, *zip(groups, strict=True)) == [(6, 8 / 6, "result 0")] * 3
+
+
+def test_process_0_takes_the_first_turn(groups, together):
+    order = []
+    together(
+        lambda group: group.in_turn(lambda: order.append(group.process_id)),
+        *zip(groups, strict=True),
+    )
+    assert order[0] == 0
+    assert sorted(order) == [0, 1, 2]
+
+
+def test_all_processes_report_a_difference(groups, together):
+    values = [{"`epochs`": "30"}, {"`epochs`": "30"}, {"`epochs`": "20"}]
+    errors = together(Group.agree, *zip(groups, values, ["settings"] * 3, strict=True))
+    assert set(errors) == {
+        "Process 2 has other settings than process 0: `epochs` is 30 on process 0, "
+        "20 on process 2."
+    }
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_the_others_name_the_process_that_is_gone(lost, groups, monkeypatch, caplog):
+    ended = [threading.Semaphore(0), []]
+
+    def end(code):
+        ended[1].append(code)
+        ended[0].release()
+
+    monkeypatch.setattr(processes.os, "_exit", end)
+    for link in groups[lost]._peers.values():
+        with socket.socket(fileno=os.dup(link.fileno())) as end_of_link:
+            end_of_link.shutdown(socket.SHUT_RDWR)
+    for _ in range(3):  # the process whose connections are closed ends too
+        assert ended[0].acquire(timeout=10)
+    assert set(ended[1]) == {processes.EXIT_LOST}
+    text = f"Process {lost} of 3 on {socket.gethostname()} is gone"
+    assert any(text in line and "`resume`" in line for line in caplog.messages)
+
+
+def test_wrong_address(address):
+    with pytest.raises(InputError, match=r"1 does not reach process 0 .* 0\.1 s"):
+        connect(address, 2, 1, 0.1)
+
+
+def test_a_process_that_does_not_come(address, together):
+    errors = together(connect, (address, 4, 0, 2.0), (address, 4, 2, 20.0))
+    text = "Of 4 processes, these did not come within 2 s: 1, 3."
+    assert errors == [text, text]
+
+
+def test_two_processes_with_one_number(address, together):
+    places = [(address, 3, number, 20.0) for number in (0, 1, 1)]
+    host = socket.gethostname()
+    text = f"Two processes have `process_id`=1: on {host} and on {host}."
+    assert together(connect, *places) == [text] * 3
+
+
+def test_two_processes_0():
+    with socket.socket() as used:
+        used.bind(("", 0))
+        used.listen()
+        address = f"127.0.0.1:{used.getsockname()[1]}"
+        with pytest.raises(InputError, match="is another process 0 running"):
+            connect(address, 2, 0, 1.0)
+
+
+PLACE = {"coordinator": "host:1234", "num_processes": 2, "process_id": 0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"process_id": 1}, "`process_id` needs `distributed`"),
+        (
+            {"distributed": True, "process_id": 1},
+            "needs `coordinator` too",
+        ),
+        (
+            {**PLACE, "distributed": True, "coordinator": "host"},
+            r"=HOST:PORT,.*'host'",
+        ),
+        ({**PLACE, "distributed": True, "coordinator": "a:70000"}, "from 1 to 65535"),
+        ({"distributed": True, "recipe": "moam"}, "`recipe` trains in one process"),
+        ({"distributed": True, "minutes": 5.0}, "`minutes` trains in one process"),
+        (
+            {**PLACE, "distributed": True, "num_processes": 5},
+            r"`batch_size`=32 cannot be divided over `devices`=1 of `num_processes`=5",
+        ),
+    ],
+)
+def test_wrong_settings(changes, text):
+    with pytest.raises(InputError, match=text):
+        settings.check(Run(**changes))
+
+
+def test_process_id_outside_its_range():
+    run = Run(**{**PLACE, "process_id": 2}, distributed=True)
+    with (
+        pytest.raises(InputError, match=r"`process_id` from 0 to 1\. Rec"),
+        processes.joined(run),
+    ):
+        pass
+
+
+def test_without_a_cluster(monkeypatch):
+    monkeypatch.setattr(processes.backend, "environment", lambda: None)
+    with (
+        pytest.raises(InputError, match="`distributed` needs `coordinator`"),
+        processes.joined(Run(distributed=True)),
+    ):
+        pass
+
+
+def test_parts_of_a_step_are_the_whole_step(small):
+    split = draw_split(small.labels, small.classes, 12, None, 0, 1)
+    batches = StepBatches(
+        small.images, small.labels, split, 4, 8, seed=1, alternating=True
+    )
+    whole = batches.batch(3)
+    parts = [batches.part(number, 2).batch(3) for number in range(2)]
+    assert len(whole["labels"]) == 4
+    for name, array in whole.items():
+        assert len(parts[0][name]) == 2
+        both = np.concatenate([part[name] for part in parts])
+        np.testing.assert_array_equal(both, array)
+
+
+def _start(backend, jobs):
+    flags = {"XLA_FLAGS": XLA_FLAGS} if backend == "jax" else {}
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, json.dumps(jobs)],
+        env={**os.environ, "KERAS_BACKEND": backend, **flags},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_processes_equal_one(backend, tiny, address, weights, gap, tmp_path):
+    base = dataclasses.replace(
+        tiny, method=METHOD, unlabeled=16, validation=0, dropout=0.0, zca=False
+    )
+    started = {}
+    for kind, count in (("one", 1), ("two", 2)):
+        for number in range(count):
+            run = dataclasses.replace(base, run_dir=str(tmp_path / kind))
+            if count > 1:
+                run = dataclasses.replace(
+                    run,
+                    distributed=True,
+                    coordinator=address,
+                    num_processes=count,
+                    process_id=number,
+                )
+            jobs = [{"run": dataclasses.asdict(run), "bare": True}]
+            started[kind, number] = _start(backend, jobs)
+    printed = {which: process.communicate()[0] for which, process in started.items()}
+    for which, process in started.items():
+        assert process.returncode == 0, printed[which]
+    one, two = (weights(tmp_path / kind, 2) for kind in ("one", "two"))
+    assert gap(one, weights(tmp_path / "one", 1)) > 1e-2
+    # Another loss, other batch statistics or other targets differ by much more.
+    assert gap(one, two) < 1e-5
+    assert (tmp_path / "two" / "log.csv").read_text().count("\n") == 3
