@@ -157,7 +157,12 @@ class AugmentedClassifier(keras.Model):
         return self._mean([*views, *(self._with_noise(view) for view in views)])
 
     def _mean(self, views):
-        return sum(self.rest(view, training=False) for view in views) / len(views)
+        # A loop of the framework, because tracing the network once per view is slow.
+        predicted = ops.map(self._predicted, ops.stack(views))
+        return ops.mean(predicted, axis=0)
+
+    def _predicted(self, view):
+        return self.rest(view, training=False)
 
     def _without_draws(self, clean):
         if self.views == "rotations":
@@ -205,8 +210,9 @@ class ProxyClassifier(keras.Model):
     def call(self, images: backend.Tensor, training: bool = False) -> backend.Tensor:
         """Maps uint8 `(batch, h, w, 3)` to float32 `(batch, views, tasks)`."""
         clean = self.preprocessing(images)
-        logits = [self.network(p.apply(clean))["proxy"] for p in self.proxies]
-        return ops.softmax(ops.stack(logits, axis=1))
+        views = ops.stack([proxy.apply(clean) for proxy in self.proxies])
+        logits = ops.map(lambda view: self.network(view)["proxy"], views)
+        return ops.softmax(ops.swapaxes(logits, 0, 1))
 
     def error_rate(self, images: data.Images, *, devices: int = 1) -> float:
         """Returns the share of views classified as another view, in percent.

@@ -122,7 +122,7 @@ def test_terms_with_equal_fields_are_equal_and_all_fields_have_ranges(name):
 def test_one_step_gives_finite_terms_that_add_up_and_moves_the_weights(
     method, make_learner
 ):
-    learner, batches = make_learner(terms_of(method))
+    learner, batches = make_learner(terms_of(method), traced=True)
     declared = {name for term in learner.terms for name in term.further_weights()}
     assert learner.evaluated().keys() == declared
     before = copies(learner.trainable_variables)

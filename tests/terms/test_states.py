@@ -365,7 +365,7 @@ def test_bn_stats_changes_the_statistics_and_not_the_weights(make_learner):
 def test_weight_decay_is_5e_4_of_the_sum_of_squares_of_all_kernels(
     make_learner, gradients
 ):
-    learner, batches = make_learner(METHODS["sesemi"])
+    learner, batches = make_learner(METHODS["sesemi"], network="convnet")
     layers = [*learner.network.trunk.layers, *learner.network.heads.values()]
     kernels = [
         layer.kernel

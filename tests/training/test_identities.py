@@ -45,6 +45,7 @@ def beginnings(make_learner, small, tmp_path_factory):
             batch_size=8,
             labels=12,
             dropout=0.0,
+            network="convnet",
         )
         folder = tmp_path_factory.mktemp("beginning") / "checkpoints"
         folder.mkdir()
