@@ -2,8 +2,8 @@
 
 Every exported model takes raw uint8 RGB images `(n, height, width, 3)` and returns
 class probabilities. It contains the note `models.About` (JSON) with the names of the
-classes. If the classifier has a temperature, a layer divides the logits by it, so that the
-exported probabilities are calibrated.
+classes. If the classifier has a temperature, a layer divides the logits by it, so that
+the exported probabilities are calibrated.
 
 A format is a function that is registered with `register_format`:
 

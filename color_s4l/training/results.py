@@ -16,7 +16,7 @@ from color_s4l.artifacts.models import SUFFIXES, About
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.networks import inference_model
 from color_s4l.networks.network import CLASSES
-from color_s4l.networks.structure import release
+from color_s4l.networks.structure import merged_weights, release
 from color_s4l.registry import PROXIES, TRUNKS
 from color_s4l.training import build, calibration, evaluation, recognition
 from color_s4l.training.build import Prepared
@@ -219,21 +219,22 @@ def _calibrated(
 
 
 def _portable(prepared: Prepared) -> keras.Model:
-    """Returns the classifier built for one device.
+    """Returns the classifier built for one device, without adapters.
 
     Keras on JAX refuses to load layers with synchronised batch statistics.
     """
     settings, learner = prepared.settings, prepared.learner
-    if settings.runtime.devices == 1:
+    if settings.runtime.devices == 1 and not settings.model.lora_rank:
         return prepared.classifier
     image_shape = prepared.data.images.shape[1:]
+    plain = dataclasses.replace(settings.model, lora_rank=None)
     network = build.build_network(
-        settings.model, learner.terms, image_shape, len(prepared.data.classes)
+        plain, learner.terms, image_shape, len(prepared.data.classes)
     )
     release(network.trunk)
     preprocessing = build.build_preprocessing(settings.model, image_shape)
     model = inference_model(network, preprocessing)
-    model.set_weights(prepared.classifier.get_weights())
+    model.set_weights(merged_weights(prepared.classifier))
     return model
 
 
