@@ -1,6 +1,7 @@
 """The files of a finished run: models, result.json, samples and pictures."""
 
 import dataclasses
+import functools
 import logging
 import time
 
@@ -185,11 +186,12 @@ def _save_models(
 def _calibrated(
     prepared: Prepared, about: About, probabilities: np.ndarray | None
 ) -> About:
-    """Returns the note with the temperature of the present weights.
+    """Returns the note with the temperature of the present weights and their mistakes.
 
-    The temperature is fitted to the validation images, or to the test images if there
-    are none: no other label was held out of the training. A temperature does not change
-    any error rate.
+    The temperature is fitted to the validation images. Without them there is none: the
+    labels of the training images were learned, and the test labels only measure.
+    Mistakes are counted on the test images or, if there are none, on the validation
+    images.
 
     Args:
         prepared: The trained run.
@@ -197,24 +199,31 @@ def _calibrated(
         probabilities: The test images' probabilities; None: computed here.
     """
     images, validation = prepared.data, prepared.batches.split.validation
-    held_out, labels, kind = images.test_images, images.test_labels, "test"
-    if len(validation):
-        held_out = data.subset(images.images, validation)
-        labels, kind = images.labels[validation], "validation"
-    if not about.classes or not len(labels):
+    if not about.classes:
         return about
-    if probabilities is None or len(validation):
-        devices = prepared.settings.evaluation.devices
-        probabilities = evaluation.probabilities(
-            prepared.classifier, held_out, devices=devices
+    predict = functools.partial(
+        evaluation.probabilities,
+        prepared.classifier,
+        devices=prepared.settings.evaluation.devices,
+    )
+    labels, counted_on = images.test_labels, f"{len(images.test_labels):,} test images"
+    if len(validation):
+        known = images.labels[validation]
+        found = predict(data.subset(images.images, validation))
+        about = dataclasses.replace(
+            about,
+            temperature=calibration.fit(found, known),
+            calibrated_on=f"{len(known):,} validation images",
         )
-    temperature = calibration.fit(probabilities, labels)
-    found = calibration.apply(probabilities, temperature)
+    if len(labels):
+        found = predict(images.test_images) if probabilities is None else probabilities
+    elif len(validation):
+        labels, counted_on = known, about.calibrated_on
+    else:
+        return about
+    found = calibration.apply(found, about.temperature or 1.0)
     return dataclasses.replace(
-        about,
-        temperature=temperature,
-        calibrated_on=f"{len(labels):,} {kind} images",
-        mistakes=calibration.mistakes(found, labels),
+        about, counted_on=counted_on, mistakes=calibration.mistakes(found, labels)
     )
 
 
