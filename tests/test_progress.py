@@ -137,22 +137,16 @@ def test_text_has_the_error_first_and_no_speed():
     assert progress.text_of(logs) == f"{text}  loading busy 3.5 %"
 
 
-@pytest.fixture
-def unconfigured(monkeypatch):
-    """The library's logger as in a program without any log handler."""
+def test_messages_are_shown_if_no_handler_is_configured(monkeypatch, capsys):
     library = logging.getLogger("color_s4l")
     monkeypatch.setattr(library, "handlers", [])
     monkeypatch.setattr(library, "propagate", False)  # pytest handles the rest
-    return library
-
-
-def test_messages_are_shown_if_no_handler_is_configured(unconfigured, capsys):
     with progress.messages_shown(1):
         logging.getLogger("color_s4l.training").info("reading    digits")
-    unconfigured.info("later")
+    library.info("later")
     with progress.messages_shown(0):
-        unconfigured.info("silent")
-    unconfigured.addHandler(logging.NullHandler())
+        library.info("silent")
+    library.addHandler(logging.NullHandler())
     with progress.messages_shown(1):
-        unconfigured.info("handled by the program")
+        library.info("handled by the program")
     assert capsys.readouterr() == ("", "reading    digits\n")
