@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import os
 import time
 
 import keras
@@ -252,7 +253,8 @@ def _samples(prepared: Prepared, probabilities: np.ndarray | None) -> dict:
 
     `labels`, `predicted` (integers), `confidence` and `true_probability` (float32),
     each `(n,)` over the test images; `mistakes`, the indices `(k,)` of the most
-    confident wrong predictions, and `mistake_images`, uint8 `(k, h, w, 3)`. With proxy
+    confident wrong predictions, `mistake_images`, uint8 `(k, h, w, 3)`, and
+    `mistake_files`, the names `(k,)` of their files, "" without a file. With proxy
     views also `tasks`, their names `(t,)`, `views`, uint8 `(m, t, h, w, 3)`, without
     noise and shift, and `proxy_probabilities`, float32 `(m, t, t)`, of these views.
     With colourised images also `original`, `grey` and `colorized`, uint8
@@ -285,7 +287,16 @@ def _predictions(images: data.Data, probabilities: np.ndarray) -> dict:
         "true_probability": probabilities[rows, labels],
         "mistakes": mistakes,
         "mistake_images": _small(images.test_images[mistakes]),
+        "mistake_files": np.array([_test_file(images, k) for k in mistakes], str),
     }
+
+
+def _test_file(images: data.Data, index: int) -> str:
+    """Returns the path of a test image, relative to the folder of the data set."""
+    if images.files is None:
+        return ""
+    path = os.path.relpath(images.files.test[index], images.files.root)
+    return path.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _proxies(
