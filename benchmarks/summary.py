@@ -228,6 +228,7 @@ def plot(rows: pd.DataFrame) -> Figure:
             )
         axis.set_xticks(range(len(counts)), [f"{count:,}" for count in counts])
         axis.set(title=dataset, xlabel="labels", ylabel="test error in %, last epoch")
+        axis.set_ylim(bottom=0)
         axis.grid(axis="y", alpha=0.3)
         axis.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure

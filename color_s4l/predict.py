@@ -134,22 +134,32 @@ def predict(flags: Predict) -> None:
 
 
 def _expected(trained: "Classifier", sure: Sequence[float], confidence: float) -> str:
-    """Returns the expected share of wrong labels in words."""
-    about = trained.about
-    if about.temperature is None:
-        return (
-            "share of wrong labels not known: the probabilities are not calibrated "
-            "(train with --validation=N or with test images)"
-        )
-    wrong = 100 * (1 - sum(sure) / len(sure)) if sure else 0.0
-    text = f"{wrong:.1f} % wrong labels (calibrated on {about.calibrated_on})"
+    """Returns the expected share of wrong labels in words.
+
+    It is the share of mistakes among equally certain images whose labels were not used
+    in training. The calibrated probabilities give a second estimate.
+    """
+    from color_s4l.training import calibration
+
+    about, texts = trained.about, []
     counted = [row for row in about.mistakes if row[0] <= confidence and row[1]]
-    if not counted:
-        return text
-    least, images, mistakes = counted[-1]
-    return (
-        f"{text}; {mistakes:,} of {images:,} of these images with probability at "
-        f"least {least:g} are classified wrongly ({100 * mistakes / images:.1f} %)"
+    if counted:
+        least, images, mistakes = counted[-1]
+        low, high = calibration.interval(mistakes, images)
+        texts.append(
+            f"{100 * mistakes / images:.1f} % wrong labels (95 % interval {low:.1f} to "
+            f"{high:.1f}): {mistakes:,} of {images:,} images with probability at least "
+            f"{least:g} are classified wrongly, among {about.counted_on}"
+        )
+    if about.temperature is not None and sure:
+        wrong = 100 * (1 - sum(sure) / len(sure))
+        texts.append(
+            f"{wrong:.1f} % wrong labels by their probabilities, calibrated on "
+            f"{about.calibrated_on}"
+        )
+    return "; ".join(texts) or (
+        "share of wrong labels not known: no image with a label was held out of the "
+        "training (train with --validation=N or with test images)"
     )
 
 

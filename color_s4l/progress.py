@@ -83,6 +83,38 @@ def shown(verbosity: int, span: Span) -> Iterator[list[keras.callbacks.Callback]
         yield [StepTime(estimate(span))] * verbosity
 
 
+class _Messages(logging.Handler):
+    """A log handler that prints on stderr, which a bar or a test may replace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints one message."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def messages_shown(verbosity: int) -> Iterator[None]:
+    """Prints the library's log messages on stderr while the context is open.
+
+    A program that configures logging handles the messages itself; then this function
+    does nothing.
+
+    Args:
+        verbosity: 0: nothing is printed.
+    """
+    library = logging.getLogger("color_s4l")
+    if not verbosity or library.hasHandlers():
+        yield
+        return
+    handler, level = _Messages(), library.level
+    library.addHandler(handler)
+    library.setLevel(level or logging.INFO)
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
+        library.setLevel(level)
+
+
 def estimate(span: Span) -> Callable[[float], None]:
     """Returns a function of the seconds per step; it logs the time of the training."""
 

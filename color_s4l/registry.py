@@ -12,8 +12,10 @@ same way in a user's module, which is loaded by `load_plugins` or by an entry po
 the group `color_s4l.plugins`.
 """
 
+import ast
 import contextlib
 import dataclasses
+import fnmatch
 import importlib
 import importlib.machinery
 import importlib.metadata
@@ -133,6 +135,29 @@ class Registry(Mapping):
         """Returns the keyword arguments with which an object was registered."""
         return self.entry(name).options
 
+    def patterns(self) -> list[str]:
+        """Returns the names, without importing the modules that register them.
+
+        The modules import Keras, which takes seconds. The names are read from the
+        source code: the first arguments of the calls of the decorator, as patterns for
+        `fnmatch`: "resnet_v2_*" for f"resnet_v2_{depth}", and "*" for any other
+        expression. If the modules are imported already or plug-ins are installed, these
+        are the registered names.
+        """
+        if self._complete or importlib.metadata.entry_points(group=ENTRY_POINTS):
+            return list(self)
+        # The decorators are module-level names: register_term = TERMS.register.
+        (function,) = (n for n, v in globals().items() if v == self.register)
+        return [
+            _pattern(node.args[0])
+            for source in _sources(self.package)
+            for node in ast.walk(ast.parse(source.read_bytes()))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == function
+            and node.args
+        ]
+
     def name_of(self, value: object) -> str:
         """Returns the name of a registered object.
 
@@ -156,6 +181,34 @@ class Registry(Mapping):
                 self._complete = False
                 raise
         return self._entries
+
+
+def _sources(package: str) -> list[pathlib.Path]:
+    """Returns the source files of a package of this library, or of a module."""
+    path = pathlib.Path(__file__).parent.joinpath(*package.split(".")[1:])
+    return sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+
+
+def _pattern(name: ast.expr) -> str:
+    parts = name.values if isinstance(name, ast.JoinedStr) else [name]
+    return "".join(str(p.value) if isinstance(p, ast.Constant) else "*" for p in parts)
+
+
+def check_names(kind: str, names: Sequence[str], *registries: Registry) -> None:
+    """Checks names before the modules that register them are imported.
+
+    Args:
+        kind: Kind of the names, as a noun: "method".
+        names: The names.
+        *registries: Each name must be in one of them.
+
+    Raises:
+        InputError: There is no object with a name.
+    """
+    known = [pattern for registry in registries for pattern in registry.patterns()]
+    for name in names:
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in known):
+            raise unknown(kind, name, dict.fromkeys(known))
 
 
 def import_package(name: str) -> None:

@@ -92,8 +92,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "plugins",
     ),
     "Network": (
-        *("width", "weights", "init_from", "init_heads", "freeze_blocks", "dropout"),
-        *("trunk_dropout", "dtype_policy"),
+        *("width", "weights", "init_from", "init_heads", "freeze_blocks"),
+        *("lora_rank", "dropout", "trunk_dropout", "dtype_policy"),
     ),
     "Images and augmentation": (
         *("normalization", "zca", "crop", "crop_area", "shift", "noise", "hflip"),
@@ -219,6 +219,9 @@ class TrainingSettings(DataSettings):
     freeze_blocks: Annotated[int, AtLeast(-1)] = option(
         0, "Number of first blocks of the trunk that are frozen; -1: all."
     )
+    lora_rank: Count | None = option(
+        None, "Freeze a pretrained trunk and train adapters of this rank (LoRA)."
+    )
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
     minutes: Positive | None = option(
         None, "Time for the whole run; replaces `epochs` by as many as fit into it."
@@ -239,7 +242,8 @@ class TrainingSettings(DataSettings):
     )
     trunk_rate: Positive | None = option(
         None,
-        "Factor on the learning rate of the trunk (default: 0.1 with `weights`).",
+        "Factor on the learning rate of the trunk (default: 0.1 with `weights`, "
+        "without `lora_rank`).",
     )
     schedule: Annotated[
         str, OneOf("polynomial", "cosine", "steps", "constant", "triangular")
@@ -402,6 +406,7 @@ class ModelSettings:
     normalization: str
     zca: bool
     freeze_blocks: int
+    lora_rank: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -582,6 +587,10 @@ def check(run: Run) -> None:
         raise InputError(
             "`weights` and `init_from` are both weights of the trunk: remove one."
         )
+    if run.lora_rank and run.freeze_blocks:
+        raise InputError(
+            "`lora_rank` freezes all weights of the trunk: remove `freeze_blocks`."
+        )
     if run.minutes and run.recipe:
         raise InputError(
             "`minutes` is the time of one run, and a `recipe` has several: set "
@@ -683,7 +692,9 @@ def trunk_rate_of(run: Run) -> float:
     """Returns the resolved setting `trunk_rate`."""
     if run.trunk_rate is not None:
         return run.trunk_rate
-    return 1.0 if weights_of(run) == NO_WEIGHTS else PRETRAINED_RATE
+    # Adapters start at 0, as new heads do, and take larger steps than a trunk.
+    whole = weights_of(run) != NO_WEIGHTS and not run.lora_rank
+    return PRETRAINED_RATE if whole else 1.0
 
 
 def inputs_of(run: Run) -> InputSettings:

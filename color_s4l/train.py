@@ -4,7 +4,7 @@ import pathlib
 import warnings
 from collections.abc import Sequence
 
-from color_s4l import command_line, settings
+from color_s4l import command_line, registry, settings
 from color_s4l.artifacts import run_directory
 from color_s4l.settings import Run
 
@@ -28,6 +28,12 @@ def check(run: Run) -> None:
         InputError: A setting is wrong.
     """
     settings.check(run)
+    if not run.plugins:
+        methods = run.method.split("+")
+        registry.check_names("method", methods, registry.METHODS, registry.TERMS)
+        registry.check_names("network", [run.network], registry.TRUNKS)
+        recipes = [run.recipe] if run.recipe else []
+        registry.check_names("recipe", recipes, registry.RECIPES)
     values = settings.to_json(run)
     folder = pathlib.Path(run.run_dir or run_directory.default_path(values))
     if run.resume and not folder.exists():

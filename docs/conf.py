@@ -19,10 +19,13 @@ extensions = [
     "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_copybutton",
 ]
 
 html_theme = "furo"
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["code.css"]
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3

@@ -95,6 +95,10 @@ def test_the_temperature_is_fitted_to_the_validation_images(classifier, small):
     found = classifier.predict(small.test_images)
     assert found == pytest.approx(calibration.apply(raw, about.temperature), abs=1e-6)
     assert np.abs(found - raw).max() > 1e-4
+    assert about.counted_on == f"{len(small.test_images)} test images"
+    wrong = found.argmax(axis=1) != small.test_labels
+    sure = found.max(axis=1) >= 0.5
+    assert about.mistakes[0] == (0.5, sure.sum(), wrong[sure].sum())
 
 
 @pytest.mark.parametrize(

@@ -108,19 +108,22 @@ def test_the_expected_share_of_wrong_labels(finished, photographs, tmp_path, cap
     rows = pd.read_csv(tmp_path / "x.csv")
     wrong = 100 * (1 - rows["probability"].mean())
     printed = capsys.readouterr().out
-    assert f"{wrong:.1f} % wrong labels (calibrated on 8 validation images)" in printed
-    about = dataclasses.replace(
-        color_s4l.load(finished.run_dir).about, temperature=None
-    )
-    unknown = color_s4l.Classifier(color_s4l.load(finished.run_dir).network, about)
-    assert "not calibrated (train with" in predict._expected(unknown, [0.9], 0.95)
-    about = dataclasses.replace(
-        about, temperature=2.0, mistakes=((0.8, 50, 9), (0.9, 20, 3), (0.99, 0, 0))
-    )
-    known = dataclasses.replace(unknown, about=about)
-    text = predict._expected(known, [0.9, 0.99], 0.95)
-    assert text.startswith("5.5 % wrong labels")
-    assert "3 of 20 of these images with probability at least 0.9 are" in text
+    assert f"{wrong:.1f} % wrong labels by their probabilities, calib" in printed
+    assert "calibrated on 8 validation images" in printed
+    known = color_s4l.load(finished.run_dir)
+
+    def text(**changes):
+        about = dataclasses.replace(known.about, **changes)
+        return predict._expected(
+            dataclasses.replace(known, about=about), [0.9, 0.99], 0.95
+        )
+
+    assert "not known: no image with a label" in text(temperature=None, mistakes=())
+    counts = ((0.8, 50, 9), (0.9, 20, 3), (0.99, 0, 0))
+    found = text(temperature=2.0, mistakes=counts, counted_on="60 test images")
+    # Wilson: (3 + 1.96^2 / 2) / (20 + 1.96^2), plus and minus 0.1549.
+    assert found.startswith("15.0 % wrong labels (95 % interval 5.2 to 36.0): 3 of 20")
+    assert "at least 0.9 are classified wrongly, among 60 test images; 5.5 %" in found
 
 
 def test_sheet_is_a_picture(results):

@@ -135,3 +135,18 @@ def test_text_has_the_error_first_and_no_speed():
     assert progress.text_of(logs) == text
     logs["loading_busy"] = 3.5
     assert progress.text_of(logs) == f"{text}  loading busy 3.5 %"
+
+
+def test_messages_are_shown_if_no_handler_is_configured(monkeypatch, capsys):
+    library = logging.getLogger("color_s4l")
+    monkeypatch.setattr(library, "handlers", [])
+    monkeypatch.setattr(library, "propagate", False)  # pytest handles the rest
+    with progress.messages_shown(1):
+        logging.getLogger("color_s4l.training").info("reading    digits")
+    library.info("later")
+    with progress.messages_shown(0):
+        library.info("silent")
+    library.addHandler(logging.NullHandler())
+    with progress.messages_shown(1):
+        library.info("handled by the program")
+    assert capsys.readouterr() == ("", "reading    digits\n")

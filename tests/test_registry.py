@@ -83,6 +83,41 @@ def test_every_registry_has_the_librarys_own_things():
     assert {"alternating", "moam"} <= set(registry.RECIPES)
 
 
+SCRIPT = """
+import fnmatch, sys
+from color_s4l import registry
+
+kinds = registry.METHODS, registry.TERMS, registry.TRUNKS, registry.RECIPES
+patterns = [kind.patterns() for kind in kinds]
+assert "keras" not in sys.modules
+for kind, found in zip(kinds, patterns):
+    assert "*" not in found
+    names = [n for n in kind if not any(fnmatch.fnmatchcase(n, p) for p in found)]
+    unused = [pattern for pattern in found if not fnmatch.filter(kind, pattern)]
+    print(len(kind), names, unused)
+    assert kind.patterns() == list(kind)
+"""
+
+
+def test_names_are_known_without_imports(python):
+    done = python("-c", SCRIPT)
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines()[-4:]:
+        assert line.partition(" ")[2] == "[] []", line
+
+
+def test_wrong_names_are_refused_before_keras_is_imported(python):
+    code = "import sys; from color_s4l import train; train.main(sys.argv[1:]); "
+    for words, text in (
+        ("--method=vat+fixmach", "no method 'fixmach'. Did you mean 'fixmatch'?"),
+        ("--network=applications", "no network 'applications'"),
+        ("--recipe=refin", "no recipe 'refin'. Did you mean 'refine'?"),
+    ):
+        done = python("-c", f"{code} assert 'keras' not in sys.modules", words)
+        assert done.returncode == 0, done.stderr
+        assert text in done.stderr
+
+
 def test_a_python_file_is_a_plug_in(tmp_path):
     path = plugin(tmp_path, "plugin_file")
     load_plugins([path, path])

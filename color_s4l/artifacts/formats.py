@@ -2,7 +2,7 @@
 
 Every exported model takes raw uint8 RGB images `(n, height, width, 3)` and returns
 class probabilities. It contains the note `models.About` (JSON) with the names of the
-classes. If the classifier has a temperature, the class head is divided by it, so that
+classes. If the classifier has a temperature, a layer divides the logits by it, so that
 the exported probabilities are calibrated.
 
 A format is a function that is registered with `register_format`:
@@ -30,12 +30,13 @@ import zipfile
 from collections.abc import Iterator
 
 import keras
+from keras import layers
 
 from color_s4l.artifacts import models
 from color_s4l.artifacts.files import save_atomically
 from color_s4l.artifacts.models import NOTE, About
 from color_s4l.errors import InputError
-from color_s4l.networks.network import CLASSES
+from color_s4l.networks.network import PROBABILITIES
 from color_s4l.networks.portable import portable
 from color_s4l.registry import FORMATS, register_format
 
@@ -181,35 +182,33 @@ def export(
     if any_size and model.input_shape[1] is None:
         raise InputError("`any_size`: the model takes images of any size already.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _calibrated(model, about) as about:
-        if any_size:
-            model = portable(_exact(model), about.resize)
-        about = dataclasses.replace(about, digest=models.digest(model))
-        if options["suffix"]:
-            save_atomically(path, lambda file: write(model, pathlib.Path(file), about))
-            return
-        with _unfinished(path) as folder:
-            write(model, folder, about)
-            os.replace(folder, path)
-
-
-@contextlib.contextmanager
-def _calibrated(model: keras.Model, about: About) -> Iterator[About]:
-    """Divides the class head by the temperature during the `with` block.
-
-    Yields:
-        The note, with temperature 1 if there is a temperature.
-    """
-    if about.temperature is None:
-        yield about
+    model, about = _calibrated(model, about)
+    if any_size:
+        model = portable(_exact(model), about.resize)
+    about = dataclasses.replace(about, digest=models.digest(model))
+    if options["suffix"]:
+        save_atomically(path, lambda file: write(model, pathlib.Path(file), about))
         return
-    head = model.get_layer(CLASSES)
-    weights = head.get_weights()
-    head.set_weights([weight / about.temperature for weight in weights])
-    try:
-        yield dataclasses.replace(about, temperature=1.0)
-    finally:
-        head.set_weights(weights)
+    with _unfinished(path) as folder:
+        write(model, folder, about)
+        os.replace(folder, path)
+
+
+def _calibrated(model: keras.Model, about: About) -> tuple[keras.Model, About]:
+    """Returns a model whose probabilities are calibrated, and its note.
+
+    The model shares all weights. Its note has temperature 1, so that the probabilities
+    are divided only once.
+    """
+    if about.temperature in (None, 1.0):
+        return model, about
+    cooled = layers.Rescaling(
+        1 / about.temperature, dtype="float32", name="temperature"
+    )
+    softmax = layers.Softmax(dtype="float32", name=PROBABILITIES)
+    logits = model.get_layer(PROBABILITIES).input
+    calibrated = keras.Model(model.input, softmax(cooled(logits)), name=model.name)
+    return calibrated, dataclasses.replace(about, temperature=1.0)
 
 
 @contextlib.contextmanager

@@ -299,10 +299,11 @@ class About:
         temperature: Temperature of the calibration; None: not calibrated. The model's
             own probabilities are not calibrated; `Classifier.predict` applies the
             temperature.
-        calibrated_on: Images to which the temperature was fitted, in words: "400 test
-            images".
-        mistakes: Confidence, number of these images whose highest calibrated
-            probability is at least as large, and number of mistakes among them.
+        calibrated_on: Images to which the temperature was fitted, in words: "400
+            validation images".
+        counted_on: Images of `mistakes`, in words: "400 test images".
+        mistakes: Confidence, number of these images whose highest probability (with
+            the temperature) is at least as large, and number of mistakes among them.
     """
 
     classes: tuple[str, ...] = ()
@@ -314,6 +315,7 @@ class About:
     digest: str = ""
     temperature: Annotated[float, Above(0)] | None = None
     calibrated_on: str = ""
+    counted_on: str = ""
     mistakes: tuple[tuple[float, int, int], ...] = ()
 
     def __post_init__(self) -> None:

@@ -16,6 +16,8 @@ from color_s4l.views.preprocessing import Preprocessing
 
 # Name of the head that predicts the classes.
 CLASSES = "class"
+# Name of the last layer of a classifier, the softmax.
+PROBABILITIES = "probabilities"
 # Name of the inference model of a network without the head `CLASSES`.
 ENCODER = "encoder"
 
@@ -265,5 +267,5 @@ def inference_model(network: Network, preprocessing: Preprocessing) -> keras.Mod
     if CLASSES not in network.heads:
         return keras.Model(images, pooled, name=ENCODER)
     logits = network.heads[CLASSES](pooled)
-    softmax = layers.Softmax(dtype="float32", name="probabilities")
+    softmax = layers.Softmax(dtype="float32", name=PROBABILITIES)
     return keras.Model(images, softmax(logits), name="classifier")

@@ -94,11 +94,6 @@ class Application:
     imagenet: WeightsFile
     own_range: bool = False
 
-    @property
-    def name(self) -> str:
-        """Name of the trunk: Keras' name in lower case."""
-        return f"applications/{self.function.lower()}"
-
     def original(self, input_shape: tuple[int, int, int]) -> keras.Model:
         """Returns Keras' network for the normalisation "imagenet".
 
@@ -274,11 +269,12 @@ APPLICATIONS = (
     ),
 )
 
-SMALLEST_NETWORK = APPLICATIONS[0].name
+# Names of the trunks: Keras' names in lower case.
+SMALLEST_NETWORK = "applications/mobilenetv3small"
 
 for _application in APPLICATIONS:
     register_trunk(
-        _application.name,
+        f"applications/{_application.function.lower()}",
         _application,
         normalization="imagenet",
         crop="random_resized",

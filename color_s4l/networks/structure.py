@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterable
 
 import keras
-from keras import layers
+import numpy as np
+from keras import layers, ops
 
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
@@ -70,6 +71,62 @@ def release(trunk: keras.Model) -> None:
     # If the trunk itself was trainable already, Keras has not changed its layers.
     for layer in trunk.layers:
         layer.trainable = True
+
+
+def enable_lora(trunk: keras.Model, rank: int) -> None:
+    """Freezes a trunk and adds trainable low-rank adapters to it (LoRA).
+
+    Hu et al. 2022 (https://arxiv.org/abs/2106.09685). Every trainable kernel K of a
+    dense layer or a convolution becomes K + A B, with `rank` columns of A. B is 0 at
+    first, so that the trunk computes the same features as before. All other weights
+    are frozen, and batch normalisation uses its moving statistics. Depthwise
+    convolutions of Keras have no adapters.
+
+    Args:
+        trunk: One of `TRUNKS`, built.
+        rank: Number of columns, at least 1.
+
+    Raises:
+        InputError: No layer of the trunk can have an adapter.
+    """
+    flat = list(trunk._flatten_layers(include_self=False))
+    adapted = [
+        layer
+        for layer in flat
+        if hasattr(layer, "enable_lora") and layer.trainable_variables
+    ]
+    if not adapted:
+        raise InputError(
+            f"`lora_rank`={rank}: the network has no dense layer and no convolution "
+            "with trainable weights."
+        )
+    for variable in trunk.trainable_variables:
+        variable.trainable = False
+    for layer in flat:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False
+    for layer in adapted:
+        layer.enable_lora(rank)
+
+
+def merged_weights(model: keras.Model) -> list[np.ndarray]:
+    """Returns the weights of the same model without adapters: kernels K + A B.
+
+    Args:
+        model: A model, with or without adapters.
+    """
+    merged = {
+        id(weight): getattr(layer, weight.name)
+        for layer in model._flatten_layers()
+        if getattr(layer, "lora_enabled", False)
+        for weight in layer.weights
+        if weight.name in ("kernel", "embeddings")
+    }
+    return [
+        ops.convert_to_numpy(merged.get(id(weight), weight))
+        for weight in model.weights
+        if not weight.name.startswith("lora_")
+    ]
 
 
 def stages(trunk: keras.Model) -> tuple[keras.Model, ...]:

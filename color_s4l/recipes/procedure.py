@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import keras
 
-from color_s4l import data, fields, methods
+from color_s4l import data, fields, methods, progress
 from color_s4l import settings as run_settings
 from color_s4l.artifacts import run_directory
 from color_s4l.artifacts.files import save_atomically, write_json
@@ -50,6 +50,9 @@ def fit(
 ) -> Result:
     """Trains a classifier: one run of a method, or all stages of a recipe.
 
+    Messages are logged to the logger `color_s4l`. If no handler is configured, they are
+    printed on stderr, unless `run.verbosity` is 0.
+
     Args:
         run: The settings.
         data: The images; the name of this data set replaces `run.dataset`. None: the
@@ -69,11 +72,12 @@ def fit(
     load_plugins(run.plugins)
     if data is not None:
         run = dataclasses.replace(run, dataset=data.name)
-    if not run.compare:
-        return _train(run, data, callbacks)
-    check(run)
-    comparison.check(run, terms_of([run]) if run.recipe is None else None)
-    return comparison.compared(run, data, callbacks, _train)
+    with progress.messages_shown(run.verbosity):
+        if not run.compare:
+            return _train(run, data, callbacks)
+        check(run)
+        comparison.check(run, terms_of([run]) if run.recipe is None else None)
+        return comparison.compared(run, data, callbacks, _train)
 
 
 def _train(

@@ -8,6 +8,8 @@ not as shapes.
 import base64
 import io
 import re
+import textwrap
+import typing
 from collections.abc import Sequence
 
 import matplotlib
@@ -20,8 +22,9 @@ from PIL import Image
 
 from color_s4l.report.records import Record
 
-# Run number i has colour i modulo 6 and dashes i modulo 4: twelve different lines.
-COLOURS = 6
+# Methods differ in colour, and the runs of a method in dashes; both repeat if there are
+# more of them.
+COLOURS = 10
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _INK, _GRID = "#0a0b0c", "#0a0b0d"
 _RUNS = [f"#0a0c{10 + number:02d}" for number in range(COLOURS)]
@@ -44,20 +47,45 @@ _TRAINING_COLUMNS = (
 # Columns of the log that are shown first; the others follow in the log's order.
 _FIRST = ("test_error", "validation_error", "loss")
 
+# With more runs, the last values are only in the table of the runs.
+_MOST_NAMED = 4
+# Letters of a name in the chart of the errors.
+_LONGEST_NAME = 54
+
 # Images with a side of more than this many pixels are stored as JPEG, others as PNG.
 _LARGEST_PNG = 48
+
+
+class Style(typing.NamedTuple):
+    """The look of a run: numbers of its colour and of its dashes."""
+
+    colour: int
+    dashes: int
+
+
+def styles(records: Sequence[Record]) -> list[Style]:
+    """Returns one style per run: a colour for each method, dashes within a method."""
+    counts: dict[str, int] = {}
+    found = []
+    for record in records:
+        number = counts.get(record.method, 0)
+        counts[record.method] = number + 1
+        colour = list(counts).index(record.method) % COLOURS
+        found.append(Style(colour, number % len(DASHES)))
+    return found
 
 
 def curves(records: Sequence[Record]) -> list[dict]:
     """Draws one chart for each column of the logs, with one curve per run.
 
     Args:
-        records: The runs. Run i is drawn in colour i modulo `COLOURS`.
+        records: The runs, drawn in their `styles`.
 
     Returns:
-        One dictionary per group of charts, with the keys `name` and `charts`. Each
-        chart is a dictionary with the keys `name`, `svg` and `last`; `last` is a list
-        with a pair (number of the colour, last value as text) for each run.
+        One dictionary per group of charts, with the keys `name`, `errors` (whether
+        these are the error rates) and `charts`. Each chart is a dictionary with the
+        keys `name`, `svg` and `last`; `last` is a list with a pair (number of the
+        colour, last value as text) for each run, empty for many runs.
     """
     logged = [name for record in records for name in record.log]
     names = dict.fromkeys([*(n for n in _FIRST if n in logged), *logged])
@@ -65,7 +93,11 @@ def curves(records: Sequence[Record]) -> list[dict]:
     for name in names:
         if name != "epoch":
             groups[_group(name)].append(_chart(name, records))
-    return [{"name": name, "charts": made} for name, made in groups.items() if made]
+    return [
+        {"name": name, "errors": name == _ERRORS, "charts": made}
+        for name, made in groups.items()
+        if made
+    ]
 
 
 def _group(name: str) -> str:
@@ -76,20 +108,20 @@ def _group(name: str) -> str:
 
 def _chart(name: str, records: Sequence[Record]) -> dict:
     series, last, described = [], [], []
-    for number, record in enumerate(records):
+    for style, record in zip(styles(records), records, strict=True):
         if name not in record.log:
             continue
         epochs = record.log["epoch"].to_numpy()
         values = record.log[name].to_numpy(dtype=float)
-        series.append((number, epochs, values))
-        last.append((number % COLOURS, short(values[-1])))
+        series.append((style, epochs, values))
+        last.append((style.colour, short(values[-1])))
         described.append(
             f"{record.name}: {short(values[0])} at epoch {epochs[0]}, "
             f"{short(values[-1])} at epoch {epochs[-1]}"
         )
     title = name.replace("_", " ")
     svg = lines(title, series, f"{title} by epoch; {'; '.join(described)}")
-    return {"name": title, "svg": svg, "last": last}
+    return {"name": title, "svg": svg, "last": last if len(last) <= _MOST_NAMED else []}
 
 
 def short(value: float) -> str:
@@ -100,13 +132,13 @@ def short(value: float) -> str:
 
 
 def lines(
-    title: str, series: Sequence[tuple[int, np.ndarray, np.ndarray]], text: str
+    title: str, series: Sequence[tuple[Style, np.ndarray, np.ndarray]], text: str
 ) -> Markup:
     """Draws a line chart of one quantity by epoch, one line per run.
 
     Args:
         title: Name of the quantity; makes the identifiers inside the SVG unique.
-        series: For each line the run's number, the epochs and the values; values that
+        series: For each line the run's style, the epochs and the values; values that
             are not finite are left out.
         text: Description of the chart for screen readers.
 
@@ -116,23 +148,80 @@ def lines(
     # Narrow, so that the text is large enough on a phone.
     figure = Figure(figsize=(3.4, 1.9))
     axis = figure.subplots()
-    for number, epochs, values in series:
+    for style, epochs, values in series:
         # Not every epoch has a value (`evaluate_every`).
         known = np.isfinite(np.asarray(values, "float64"))
         axis.plot(
             np.asarray(epochs)[known],
             np.asarray(values)[known],
-            color=_RUNS[number % COLOURS],
-            linestyle=DASHES[number % len(DASHES)],
+            color=_RUNS[style.colour],
+            linestyle=DASHES[style.dashes],
             linewidth=1.7,
             marker="o" if known.sum() < 2 else None,
         )
-    _style(axis)
+    _dress(axis)
+    if title.endswith("error"):
+        axis.set_ylim(bottom=0, top=1.05 * axis.get_ylim()[1])
     figure.tight_layout(pad=0.3)
     return Markup(_element(_svg(figure, salt=title), text))
 
 
-def _style(axis: Axes) -> None:
+class Dots(typing.NamedTuple):
+    """One row of `dots`.
+
+    Attributes:
+        name: Name of the method.
+        colour: Number of its colour.
+        values: Error of each run in percent.
+        intervals: Both ends of the 95 % interval of each error.
+    """
+
+    name: str
+    colour: int
+    values: list[float]
+    intervals: list[tuple[float, float]]
+
+
+def dots(rows: Sequence[Dots]) -> Markup:
+    """Draws the errors of several methods: a dot for each run, a bar for the mean.
+
+    Args:
+        rows: The methods, from top to bottom.
+
+    Returns:
+        An `<svg>` element without width and height.
+    """
+    figure = Figure(figsize=(3.4, 0.35 + 0.45 * len(rows)))
+    axis = figure.subplots()
+    for place, row in enumerate(rows):
+        colour = _RUNS[row.colour]
+        shifts = 0.1 * (np.arange(len(row.values)) - (len(row.values) - 1) / 2)
+        heights = place + shifts.clip(-0.2, 0.2)
+        low, high = zip(*row.intervals, strict=True)
+        axis.hlines(heights, low, high, color=colour, linewidth=1, alpha=0.6)
+        axis.plot(row.values, heights, "o", color=colour, markersize=4)
+        mean = float(np.mean(row.values))
+        axis.vlines(mean, place - 0.25, place + 0.25, color=colour, linewidth=1.6)
+        name = textwrap.shorten(row.name, _LONGEST_NAME, placeholder=" ...")
+        axis.text(0, place - 0.3, name, fontsize=8, color=_INK, in_layout=False)
+    _dress(axis)
+    axis.set_xlim(left=0, right=max(h for row in rows for _, h in row.intervals) * 1.04)
+    axis.set_ylim(len(rows) - 0.65, -0.65)  # the first row is at the top
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.set_yticks([])
+    figure.tight_layout(pad=0.3)
+    text = "; ".join(
+        f"{row.name}: {', '.join(f'{value:.2f}' for value in row.values)}"
+        for row in rows
+    )
+    return Markup(
+        _element(
+            _svg(figure, salt="dots"), f"Test errors in % after the last epoch; {text}"
+        )
+    )
+
+
+def _dress(axis: Axes) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     axis.yaxis.set_major_locator(MaxNLocator(4))
     axis.grid(color=_GRID, linewidth=0.7)

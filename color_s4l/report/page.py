@@ -10,6 +10,7 @@ from color_s4l.artifacts import provenance, tables
 from color_s4l.report import charts, published, samples
 from color_s4l.report.records import Record
 from color_s4l.settings import dataset_name
+from color_s4l.training import calibration
 
 # Settings that do not affect the result.
 _NOT_SHOWN = {"run_dir", "resume", "verbosity"}
@@ -35,8 +36,15 @@ def render(records: Sequence[Record]) -> str:
         first=tables.won_by_probe(_rows(records)),
         has_probe=any(record.method == tables.PROBE for record in records),
         style=Markup(style),
-        runs=[_run(number, record) for number, record in enumerate(records)],
-        repeated=_repeated(records),
+        runs=[
+            _run(style, record)
+            for style, record in zip(charts.styles(records), records, strict=True)
+        ],
+        methods={
+            record.method: style.colour
+            for style, record in zip(charts.styles(records), records, strict=True)
+        },
+        summary=_summary(records),
         published=published.tables(records),
         curves=charts.curves(records),
         settings=_settings(records),
@@ -44,17 +52,22 @@ def render(records: Sequence[Record]) -> str:
 
 
 def _title(records: Sequence[Record]) -> str:
-    if len(records) > 1:
-        return f"{len(records)} runs side by side"
-    name, result = dataset_name(records[0].config["run"]), records[0].result
-    return f"{records[0].method} on {name}, {result['labels']:,} labels"
+    what = f"{len(records)} runs" if len(records) > 1 else records[0].method
+    sets = {(dataset_name(one.config["run"]), one.result["labels"]) for one in records}
+    if len(sets) > 1:
+        return f"{what} side by side"
+    ((name, labels),) = sets
+    return f"{what} on {name}, {labels:,} labels"
 
 
-def _run(number: int, record: Record) -> dict:
+def _run(style: charts.Style, record: Record) -> dict:
     config, result = record.config, record.result
+    low, high = _interval(record)
     return {
         "name": record.name,
-        "colour": number % charts.COLOURS,
+        "colour": style.colour,
+        "interval": f"{low:.2f} to {high:.2f}",
+        "time": provenance.duration(result["seconds"]),
         "result": result,
         "selections": [result[k] for k in ("best", "selected") if k in result],
         "further": result.get("further", {}),
@@ -75,6 +88,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     run, result = record.config["run"], record.result
     facts = [
         ("method", record.method),
+        ("folder", record.folder),
         ("labelled, unlabelled", f"{result['labels']:,}, {result['unlabeled']:,}"),
         ("network", f"{run['network']}, width {run['width']:g}"),
         ("parameters", f"{result['parameters']:,}"),
@@ -98,35 +112,72 @@ def _rows(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame([tables.row(one.config, one.result) for one in records])
 
 
-def _repeated(records: Sequence[Record]) -> list[dict]:
-    """Returns means and standard deviations of runs that differ only in the seed."""
-    summary = tables.summary(_rows(records))
-    if (summary["n"] == 1).all():
-        return []
-    varying = [name for name in tables.SETTINGS if summary[name].nunique() > 1]
-    names = ["method", *(name for name in varying if name != "method"), "n"]
-    table = summary[names].assign(
-        **{
-            measure.replace("_", " "): [
-                tables.spread(row[measure], row[f"{measure}_std"])
-                for _, row in summary.iterrows()
-            ]
-            for measure in ("error", "error_augmented")
-        }
-    )
-    return table.rename(columns=lambda name: name.replace("_", " ")).to_dict("records")
+def _interval(record: Record) -> tuple[float, float]:
+    """Returns the 95 % interval of a run's error, from the number of test images."""
+    total = record.result["test_images"]
+    wrong = round(record.result["error"] * total / 100)
+    return calibration.interval(wrong, total)
 
 
-def _settings(records: Sequence[Record]) -> list[dict]:
-    """Returns every resolved setting of every run, and whether the runs differ."""
+def _summary(records: Sequence[Record]) -> dict:
+    """Returns the chart and the table of the methods, lowest mean error first.
+
+    A row holds the runs that differ only in the seed. Its name is the method and the
+    settings in which the rows differ.
+    """
+    table = _rows(records)
+    keys = tables.repetitions(table)
+    means = tables.summary(table)
+    varying = [n for n in tables.SETTINGS if means[n].nunique(dropna=False) > 1]
+    styles, rows = charts.styles(records), []
+    for key, (_, mean) in zip(keys.unique(), means.iterrows(), strict=True):
+        places = [place for place, other in enumerate(keys) if other == key]
+        own = [f"{n.replace('_', ' ')} {mean[n]}" for n in varying if n != "method"]
+        runs = [records[place] for place in places]
+        rows.append(
+            {
+                "name": ", ".join([mean["method"], *own]),
+                "colour": styles[places[0]].colour,
+                "n": len(runs),
+                "mean": mean["error"],
+                "error": tables.spread(mean["error"], mean["error_std"]),
+                "augmented": tables.spread(
+                    mean["error_augmented"], mean["error_augmented_std"]
+                ),
+                "time": provenance.duration(mean["seconds"]),
+                "values": [run.result["error"] for run in runs],
+                "intervals": [_interval(run) for run in runs],
+            }
+        )
+    rows.sort(key=lambda row: row["mean"])
+    drawn = [
+        charts.Dots(row["name"], row["colour"], row["values"], row["intervals"])
+        for row in rows
+    ]
+    return {"rows": rows, "chart": charts.dots(drawn)}
+
+
+def _settings(records: Sequence[Record]) -> dict:
+    """Returns the resolved settings of the runs.
+
+    Returns:
+        `common`: pairs of a name and its value in all runs. `names`: the settings in
+        which the runs differ, without the method and the seed, which are in their
+        names; `differing`: their values, one row per run.
+    """
     runs = [{**one.config["settings"], "method": one.method} for one in records]
-    rows = []
-    for name in dict.fromkeys(name for run in runs for name in run):
-        if name not in _NOT_SHOWN:
-            values = [_text(run.get(name)) for run in runs]
-            differs = len(set(values)) > 1
-            rows.append({"name": name, "cells": values, "differs": differs})
-    return rows
+    cells = {
+        name: [_text(run.get(name)) for run in runs]
+        for name in dict.fromkeys(name for run in runs for name in run)
+        if name not in _NOT_SHOWN
+    }
+    differing = {n: values for n, values in cells.items() if len(set(values)) > 1}
+    names = [name for name in differing if name not in ("method", "seed")]
+    return {
+        "common": [(n, values[0]) for n, values in cells.items() if n not in differing],
+        "names": names,
+        "differing": list(zip(*(differing[name] for name in names), strict=True)),
+    }
 
 
 def _text(value: object) -> str:

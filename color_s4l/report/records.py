@@ -34,7 +34,9 @@ class Record:
     """The files of a finished run.
 
     Attributes:
-        name: Name of the run on the page, unique among the runs of the report.
+        name: Name of the run on the page, unique among the runs of the report: its
+            method and its seed.
+        folder: Name of the run directory.
         config: Content of config.json.
         result: Content of result.json.
         log: Content of log.csv, one row per epoch.
@@ -42,6 +44,7 @@ class Record:
     """
 
     name: str
+    folder: str
     config: dict
     result: dict
     log: pd.DataFrame
@@ -81,12 +84,23 @@ def read(paths: Sequence[str | os.PathLike]) -> list[Record]:
     for folder in folders:
         if resolved.count(folder.resolve()) > 1:
             raise InputError(f"{folder} is given twice.")
-    names = [folder.name for folder in resolved]
-    unique = len(set(names)) == len(names)
+    records = [_read(RunDirectory(folder)) for folder in folders]
+    names = [one.name for one in records]
+    short = [(one.name, one.folder) for one in records]
     return [
-        _read(RunDirectory(folder), name if unique else str(folder))
-        for folder, name in zip(folders, names, strict=True)
+        dataclasses.replace(one, name=_longer(one, folder, names, short))
+        for folder, one in zip(folders, records, strict=True)
     ]
+
+
+def _longer(
+    record: Record, path: pathlib.Path, names: list[str], short: list[tuple[str, str]]
+) -> str:
+    """Returns a unique name of a run: with its folder or its path if necessary."""
+    if names.count(record.name) == 1:
+        return record.name
+    unique = short.count((record.name, record.folder)) == 1
+    return f"{record.name} ({record.folder if unique else path})"
 
 
 def _finished(folders: list[pathlib.Path]) -> list[pathlib.Path]:
@@ -99,19 +113,21 @@ def _finished(folders: list[pathlib.Path]) -> list[pathlib.Path]:
         elif read_result(run)["error"] is None:
             missing[folder] = "no test error"
     if len(missing) == len(folders):  # raises the error for the first one
-        _read(RunDirectory(folders[0]), "")
+        _read(RunDirectory(folders[0]))
     for folder, reason in missing.items():
         logger.warning("left out   %s: %s", folder, reason)
     return [folder for folder in folders if folder not in missing]
 
 
-def _read(folder: RunDirectory, name: str) -> Record:
+def _read(folder: RunDirectory) -> Record:
     config, result = read_config(folder), read_result(folder)
     if result["error"] is None:
         raise InputError(f"{folder.path} has no test error to report.")
     try:
         log, samples = _read_log(folder.log), _read_samples(folder.samples)
-        return Record(name, config, result, log, samples)
+        name = f"{method_of(config['run'])}, seed {config['run']['seed']}"
+        path = folder.path.resolve().name
+        return Record(name, path, config, result, log, samples)
     except (OSError, ValueError) as error:
         raise InputError(f"The files of {folder.path} are damaged: {error}.") from error
 

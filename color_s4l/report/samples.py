@@ -141,14 +141,23 @@ def _mistakes(
     samples: Mapping[str, np.ndarray], classes: tuple[str, ...]
 ) -> list[dict]:
     found = []
-    for index, image in zip(
-        samples["mistakes"], samples["mistake_images"], strict=True
+    unnamed = [""] * len(samples["mistakes"])
+    for index, image, file in zip(
+        samples["mistakes"],
+        samples["mistake_images"],
+        samples.get("mistake_files", unnamed),
+        strict=True,
     ):
         true = classes[samples["labels"][index]]
         other = classes[samples["predicted"][index]]
         percent = f"{100 * samples['confidence'][index]:.0f}"
         alt = f"Test image {index}: {true}, taken for {other} with {percent} %"
-        caption = {"true": true, "taken_for": other, "confidence": percent}
+        caption = {
+            "true": true,
+            "taken_for": other,
+            "confidence": percent,
+            "file": str(file) or f"test image {index}",
+        }
         found.append({**_picture(image, alt), **caption})
     return found
 

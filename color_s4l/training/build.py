@@ -18,7 +18,7 @@ from color_s4l.artifacts.run_directory import RunDirectory
 from color_s4l.data import Data, StepBatches
 from color_s4l.errors import InputError
 from color_s4l.networks import TRUNKS, Network
-from color_s4l.networks.structure import freeze
+from color_s4l.networks.structure import enable_lora, freeze
 from color_s4l.settings import (
     ModelSettings,
     OptimizationSettings,
@@ -83,10 +83,10 @@ def build_network(
     synchronized: bool = False,
     initial: InitialWeights | PretrainedWeights | None = None,
 ) -> Network:
-    """Returns the network before its first step, with its first blocks frozen.
+    """Returns the network before its first step, with frozen blocks or adapters.
 
     Args:
-        settings: Trunk, width, dropout and number of frozen blocks.
+        settings: Trunk, width, dropout, frozen blocks and adapters.
         terms: The terms; the network gets their heads.
         image_shape: `(height, width, channels)`.
         num_classes: Number of classes.
@@ -115,6 +115,8 @@ def build_network(
                 "`normalization`=channels: set it for this run too."
             )
     freeze(trunk, settings.freeze_blocks)
+    if settings.lora_rank:
+        enable_lora(trunk, settings.lora_rank)
     return network
 
 

@@ -1,4 +1,4 @@
-"""Calibration of class probabilities by a temperature.
+"""Calibration of class probabilities by a temperature, and counts of mistakes.
 
 Guo et al. 2017, "On calibration of modern neural networks"
 (https://arxiv.org/abs/1706.04599, section 4.2): the logits are divided by one number,
@@ -7,7 +7,7 @@ class of an image stays the same, and so does every error rate.
 """
 
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 # The temperature is searched between these two values.
 LOWEST, HIGHEST = 0.05, 20.0
@@ -68,6 +68,17 @@ def mistakes(
     highest, wrong = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
     sure = [(c, highest >= c) for c in CONFIDENCES]
     return tuple((c, int(rows.sum()), int(wrong[rows].sum())) for c, rows in sure)
+
+
+def interval(count: int, total: int) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of a share, in percent (Wilson 1927).
+
+    Args:
+        count: Number of images, for example of mistakes.
+        total: Number of all images, at least 1.
+    """
+    found = stats.binomtest(count, total).proportion_ci(method="wilson")
+    return 100 * float(found.low), 100 * float(found.high)
 
 
 def apply(probabilities: np.ndarray, temperature: float) -> np.ndarray:

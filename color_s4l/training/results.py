@@ -1,7 +1,9 @@
 """The files of a finished run: models, result.json, samples and pictures."""
 
 import dataclasses
+import functools
 import logging
+import os
 import time
 
 import keras
@@ -16,7 +18,7 @@ from color_s4l.artifacts.models import SUFFIXES, About
 from color_s4l.artifacts.run_directory import Result, RunDirectory
 from color_s4l.networks import inference_model
 from color_s4l.networks.network import CLASSES
-from color_s4l.networks.structure import release
+from color_s4l.networks.structure import merged_weights, release
 from color_s4l.registry import PROXIES, TRUNKS
 from color_s4l.training import build, calibration, evaluation, recognition
 from color_s4l.training.build import Prepared
@@ -185,11 +187,12 @@ def _save_models(
 def _calibrated(
     prepared: Prepared, about: About, probabilities: np.ndarray | None
 ) -> About:
-    """Returns the note with the temperature of the present weights.
+    """Returns the note with the temperature of the present weights and their mistakes.
 
-    The temperature is fitted to the validation images, or to the test images if there
-    are none: no other label was held out of the training. A temperature does not change
-    any error rate.
+    The temperature is fitted to the validation images. Without them there is none: the
+    labels of the training images were learned, and the test labels only measure.
+    Mistakes are counted on the test images or, if there are none, on the validation
+    images.
 
     Args:
         prepared: The trained run.
@@ -197,43 +200,51 @@ def _calibrated(
         probabilities: The test images' probabilities; None: computed here.
     """
     images, validation = prepared.data, prepared.batches.split.validation
-    held_out, labels, kind = images.test_images, images.test_labels, "test"
-    if len(validation):
-        held_out = data.subset(images.images, validation)
-        labels, kind = images.labels[validation], "validation"
-    if not about.classes or not len(labels):
+    if not about.classes:
         return about
-    if probabilities is None or len(validation):
-        devices = prepared.settings.evaluation.devices
-        probabilities = evaluation.probabilities(
-            prepared.classifier, held_out, devices=devices
+    predict = functools.partial(
+        evaluation.probabilities,
+        prepared.classifier,
+        devices=prepared.settings.evaluation.devices,
+    )
+    labels, counted_on = images.test_labels, f"{len(images.test_labels):,} test images"
+    if len(validation):
+        known = images.labels[validation]
+        found = predict(data.subset(images.images, validation))
+        about = dataclasses.replace(
+            about,
+            temperature=calibration.fit(found, known),
+            calibrated_on=f"{len(known):,} validation images",
         )
-    temperature = calibration.fit(probabilities, labels)
-    found = calibration.apply(probabilities, temperature)
+    if len(labels):
+        found = predict(images.test_images) if probabilities is None else probabilities
+    elif len(validation):
+        labels, counted_on = known, about.calibrated_on
+    else:
+        return about
+    found = calibration.apply(found, about.temperature or 1.0)
     return dataclasses.replace(
-        about,
-        temperature=temperature,
-        calibrated_on=f"{len(labels):,} {kind} images",
-        mistakes=calibration.mistakes(found, labels),
+        about, counted_on=counted_on, mistakes=calibration.mistakes(found, labels)
     )
 
 
 def _portable(prepared: Prepared) -> keras.Model:
-    """Returns the classifier built for one device.
+    """Returns the classifier built for one device, without adapters.
 
     Keras on JAX refuses to load layers with synchronised batch statistics.
     """
     settings, learner = prepared.settings, prepared.learner
-    if settings.runtime.devices == 1:
+    if settings.runtime.devices == 1 and not settings.model.lora_rank:
         return prepared.classifier
     image_shape = prepared.data.images.shape[1:]
+    plain = dataclasses.replace(settings.model, lora_rank=None)
     network = build.build_network(
-        settings.model, learner.terms, image_shape, len(prepared.data.classes)
+        plain, learner.terms, image_shape, len(prepared.data.classes)
     )
     release(network.trunk)
     preprocessing = build.build_preprocessing(settings.model, image_shape)
     model = inference_model(network, preprocessing)
-    model.set_weights(prepared.classifier.get_weights())
+    model.set_weights(merged_weights(prepared.classifier))
     return model
 
 
@@ -242,7 +253,8 @@ def _samples(prepared: Prepared, probabilities: np.ndarray | None) -> dict:
 
     `labels`, `predicted` (integers), `confidence` and `true_probability` (float32),
     each `(n,)` over the test images; `mistakes`, the indices `(k,)` of the most
-    confident wrong predictions, and `mistake_images`, uint8 `(k, h, w, 3)`. With proxy
+    confident wrong predictions, `mistake_images`, uint8 `(k, h, w, 3)`, and
+    `mistake_files`, the names `(k,)` of their files, "" without a file. With proxy
     views also `tasks`, their names `(t,)`, `views`, uint8 `(m, t, h, w, 3)`, without
     noise and shift, and `proxy_probabilities`, float32 `(m, t, t)`, of these views.
     With colourised images also `original`, `grey` and `colorized`, uint8
@@ -275,7 +287,16 @@ def _predictions(images: data.Data, probabilities: np.ndarray) -> dict:
         "true_probability": probabilities[rows, labels],
         "mistakes": mistakes,
         "mistake_images": _small(images.test_images[mistakes]),
+        "mistake_files": np.array([_test_file(images, k) for k in mistakes], str),
     }
+
+
+def _test_file(images: data.Data, index: int) -> str:
+    """Returns the path of a test image, relative to the folder of the data set."""
+    if images.files is None:
+        return ""
+    path = os.path.relpath(images.files.test[index], images.files.root)
+    return path.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _proxies(

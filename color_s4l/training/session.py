@@ -189,6 +189,15 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     TRUNKS.entry(run.network)  # raises an error for an unknown name
     run_settings.weights_of(run)  # raises an error for weights without a use
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
+    if run.lora_rank and not run_settings.pretrained(run):
+        raise InputError(
+            f"`lora_rank`={run.lora_rank} keeps the weights of the trunk, which are "
+            "random: set `init_from` or `weights`."
+        )
+    if run.lora_rank and methods.solver_of(run.method):
+        raise InputError(
+            f"`method`={run.method} does not train the trunk: remove `lora_rank`."
+        )
     if methods.solver_of(run.method) and run.devices > 1:
         raise InputError(
             f"`method`={run.method} uses one device. Received: `devices`={run.devices}."
@@ -530,6 +539,8 @@ def _initial(settings: Settings) -> str:
     weights, blocks = settings.inputs.weights, settings.model.freeze_blocks
     source = settings.inputs.init_from or weights
     text = f", weights of {source}" if source != run_settings.NO_WEIGHTS else ""
+    if rank := settings.model.lora_rank:
+        text += f", adapters of rank {rank}"
     if not blocks:
         return text
     frozen = "all" if blocks == ALL else blocks

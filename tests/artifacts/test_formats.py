@@ -12,6 +12,7 @@ import pytest
 from color_s4l import export
 from color_s4l.artifacts import formats, models
 from color_s4l.errors import InputError
+from color_s4l.networks.neighbours import NearestNeighbours
 from color_s4l.registry import FORMATS
 
 
@@ -152,6 +153,37 @@ def test_an_exported_classifier_is_calibrated_once(model, about, small, tmp_path
     assert loaded.predict(small.test_images) == pytest.approx(wanted, abs=1e-5)
     plain = loaded.network.predict(small.test_images, verbose=0)
     assert plain == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["saved_model", "onnx", "litert"])
+def test_an_exported_knn_head_is_calibrated(name, model, about, small, tmp_path):
+    from color_s4l.classifier import Classifier
+
+    pooled = model.get_layer("class").input
+    head = NearestNeighbours(4, examples=9, neighbours=3, name="class")
+    softmax = keras.layers.Softmax(name="probabilities")
+    knn = keras.Model(model.input, softmax(head(pooled)), name="classifier")
+    features = np.random.default_rng(0).normal(size=(9, pooled.shape[1]))
+    head.set_examples(features, np.arange(9) % 4)
+    warm = dataclasses.replace(about, temperature=2.5)
+    path = written(knn, warm, name, tmp_path)
+    found, note = RUNTIMES[name](path, small.test_images)
+    expected = Classifier(knn, warm).predict(small.test_images)
+    assert found == pytest.approx(expected, abs=1e-4)
+    plain = knn.predict(small.test_images, verbose=0)
+    assert np.abs(plain - expected).max() > 0.05
+    assert json.loads(note)["temperature"] == 1
+
+
+def test_keras_files_refuse_a_knn_head(model, about, tmp_path):
+    head = NearestNeighbours(4, examples=9, neighbours=3, name="class")
+    pooled = model.get_layer("class").input
+    knn = keras.Model(model.input, keras.layers.Softmax()(head(pooled)))
+    with pytest.raises(
+        InputError, match=r"'class' \(NearestNeighbours\) is not one of"
+    ):
+        formats.export(knn, about, "keras", tmp_path / "a.keras")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_images_of_any_size(model, about, small, tmp_path):

@@ -64,7 +64,7 @@ def test_tutorial(photographs, blocks, monkeypatch, capsys):
     assert "12 labelled, 28 unlabelled" in printed["color_s4l.train"]
     assert "16 labelled, 28 unlabelled" in printed["color_s4l.train"]
     assert "4 of 12 images without a label" in printed["color_s4l.predict"]
-    assert "wrong labels (calibrated on 8 test images)" in printed["color_s4l.predict"]
+    assert "8 test images" in printed["color_s4l.predict"]
     assert "8 test images of photos" in printed["color_s4l.evaluate"]
     page = pathlib.Path("photos.html").read_text(encoding="utf-8")
     assert "12 labels" in page

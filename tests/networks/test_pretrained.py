@@ -70,7 +70,7 @@ def test_a_trunk_computes_the_features_of_keras(application, images, monkeypatch
     assert file["name"] == imagenet.url.rpartition("/")[2]
     assert file["folder"] == "models"
 
-    trunk = TRUNKS[application.name](SHAPE)
+    trunk = TRUNKS[f"applications/{application.function.lower()}"](SHAPE)
     trunk.set_weights(model.get_weights())
     (module,) = (m for name, m in MODULES.items() if name in application.function)
     prepare = getattr(keras.applications, module).preprocess_input

@@ -11,7 +11,9 @@ from color_s4l.networks.structure import (
     ALL,
     Statistics,
     blocks,
+    enable_lora,
     freeze,
+    merged_weights,
     multiply_adds,
     release,
     stages,
@@ -111,6 +113,40 @@ def test_released_layers_are_all_trainable():
     assert len(trunk.non_trainable_weights) > 0
     with pytest.raises(InputError, match=r"`freeze_blocks` is 5, but.* has 4 blocks"):
         freeze(trunk, 5)
+
+
+@pytest.mark.parametrize("network", ["convnet", "revnet18"])
+def test_adapters_learn_and_are_merged(network, make_learner, small):
+    learner, batches = make_learner(network=network, trunk_dropout=0.0)
+    trunk = learner.network.trunk
+    images = learner.preprocessing(small.images[:4])
+    before, features = trunk.get_weights(), numpy_of(trunk(images, training=False))
+    learner, batches = make_learner(network=network, trunk_dropout=0.0, lora_rank=2)
+    trunk = learner.network.trunk
+    np.testing.assert_array_equal(trunk(images, training=True), features)
+    assert {v.name for v in trunk.trainable_variables} == {
+        "lora_kernel_a",
+        "lora_kernel_b",
+    }
+    assert len(learner.network.kernels) == 2  # of the two heads
+    learner.train_on_batch(batches.batch(0))
+    after = merged_weights(trunk)
+    assert [weight.shape for weight in after] == [weight.shape for weight in before]
+    changed = [new - old for old, new in zip(before, after, strict=True)]
+    ranks = {
+        np.linalg.matrix_rank(change.reshape(-1, change.shape[-1]), tol=1e-6)
+        for change in changed
+        if change.any()
+    }
+    assert ranks <= {1, 2}
+    assert sum(change.any() for change in changed) == len(trunk.trainable_variables) / 2
+
+
+def test_a_trunk_without_dense_layers_and_convolutions_has_no_adapters():
+    images = keras.Input(SHAPE)
+    trunk = keras.Model(images, layers.DepthwiseConv2D(3)(images))
+    with pytest.raises(InputError, match=r"`lora_rank`=4: the network has no dense"):
+        enable_lora(trunk, 4)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ def _record(name="a run", classes=3, samples=True, **changes):
         "seconds": 60.0,
         "colorizer": None,
     }
-    return Record(name, config, result, log, _samples(classes) if samples else {})
+    arrays = _samples(classes) if samples else {}
+    return Record(name, "folder", config, result, log, arrays)
 
 
 def _samples(classes):

@@ -40,7 +40,8 @@ def test_page_is_valid_html(several):
     html5lib.HTMLParser(strict=True).parse(several)  # raises on any error
     ids = [a["id"] for _, a in Elements(several).found if "id" in a]
     assert len(ids) == len(set(ids))
-    assert {"errors", "curves", "run-1", "run-3", "settings", "origin"} <= set(ids)
+    assert {"errors", "curves", "runs", "run-1", "run-3", "training"} <= set(ids)
+    assert {"settings", "origin"} <= set(ids)
 
 
 def test_page_needs_no_network(several):
@@ -92,15 +93,51 @@ def test_runs_side_by_side(record):
     runs = [record("one", seed=1), record("two", seed=2), record("three", width=0.5)]
     elements = Elements(page.render(runs))
     # Seeds 1 and 2: 21 and 22 %; mean 21.5, deviation sqrt(1/2) = 0.71.
-    assert "21.50 ± 0.71" in elements.words
-    marked = [a for a in elements.named("tr") if a.get("class") == "ours"]
-    assert len(marked) == 2  # the settings seed and width differ
-    assert "3 runs side by side" in elements.words
+    assert "color_s4l, width 1.0 2 21.50 ± 0.71 20.50" in elements.words
+    assert "color_s4l, width 0.5 1 21.00 20.00" in elements.words
+    assert "one: 21.00 % (8.60 to 49.42)" in elements.words  # 3 of 12 images: Wilson
+    # The settings that differ, without the seed.
+    assert "run width one 1.0 two 1.0 three 0.5 Settings of all runs" in elements.words
+    assert "3 runs on digits, 30 labels" in elements.words
+    other = page.render([record(), record(labels=40)])
+    assert "2 runs side by side" in Elements(other).words
     labels = [a["aria-label"] for a in elements.named("svg")]
     assert [label for label in labels if label.startswith("loss ")] == [
         "loss by epoch; one: 3 at epoch 1, 1 at epoch 3; "
         "two: 3 at epoch 1, 1 at epoch 3; three: 3 at epoch 1, 1 at epoch 3"
     ]
+
+
+def test_methods_have_one_colour_and_their_runs_differ_in_dashes(record):
+    methods = [f"method {number}" for number in range(7)]
+    runs = [record(method=name, seed=seed) for name in methods for seed in (1, 2)]
+    styles = charts.styles(runs)
+    assert [style.colour for style in styles] == [k // 2 for k in range(14)]
+    assert [style.dashes for style in styles] == [0, 1] * 7
+    text = page.render(runs)
+    # The lowest error first; the chart has the values of all runs.
+    runs[3].result["error"] = 0.0
+    label = next(a for a in Elements(page.render(runs)).named("svg"))["aria-label"]
+    assert label.startswith("Test errors in % after the last epoch; method 1: 21.00, 0")
+    assert "The runs differ only in the method and the seed." in text
+
+
+def test_mistakes_are_named_by_their_files(record):
+    one = record()
+    assert "is class 0 test image 3" in Elements(page.render([one])).words
+    one.samples["mistake_files"] = np.array(["a/ö.jpg", "b/2.jpg", ""])
+    words = Elements(page.render([one])).words
+    assert "is class 0 a/ö.jpg" in words
+    assert "is class 2 test image 11" in words
+
+
+def test_weight_decay_and_loading_come_after_the_mistakes(several):
+    places = [several.index(f'id="{name}"') for name in ("curves", "runs", "training")]
+    assert places == sorted(places)
+    labels = [
+        several.index(f'aria-label="{name} by epoch') for name in ("test error", "loss")
+    ]
+    assert places[0] < labels[0] < places[1] < places[2] < labels[1]
 
 
 def test_names_are_escaped(record):
@@ -169,7 +206,7 @@ def test_published_errors_of_the_same_method_are_marked(record, fields, names):
 
 
 def test_charts_have_the_colours_of_the_page():
-    series = [(0, np.array([1, 2]), np.array([3.0, 4.0]))]
+    series = [(charts.Style(0, 0), np.array([1, 2]), np.array([3.0, 4.0]))]
     drawn = charts.lines("a", series, 'a "quoted" text')
     assert "var(--run-0)" in drawn
     assert not re.search(r"#[0-9a-f]{6}", drawn)
@@ -202,7 +239,7 @@ def test_a_probe_that_wins_is_in_the_first_line(record):
     words = Elements(page.render(runs)).words
     text = "The probe wins on digits with 30 labels: frozen features and logistic "
     first = words.partition("Color-S4L report")[2][:200]
-    assert f"2 runs side by side {text}regression have 22.00 % error" in first
+    assert f"2 runs on digits, 30 labels {text}regression have 22.00 % error" in first
     assert "None of these runs is a probe" not in words
     worse = [record("one", seed=1), record("two", method="probe", seed=2)]
     assert "wins" not in Elements(page.render(worse)).words

@@ -20,15 +20,20 @@ def copied(finished, tmp_path):
 
 def test_reads_the_files(finished, copied):
     (record,) = read([finished.run_dir])
-    assert (record.name, record.method) == ("finished", "color_s4l")
+    assert (record.name, record.folder) == ("color_s4l, seed 1", "finished")
     assert record.classes == ("0", "1", "2", "3")
     assert record.log["epoch"].tolist() == [1, 2]
     assert record.result["test_images"] == len(record.samples["labels"]) == 32
-    # Two runs with the same name are called by their paths.
+    # Runs with the same method and seed have their folder or path in the name.
     (copied / "samples.npz").unlink()
     records = read([finished.run_dir, copied])
-    assert [one.name for one in records] == [finished.run_dir, str(copied)]
+    name = "color_s4l, seed 1"
+    paths = (finished.run_dir, copied)
+    assert [one.name for one in records] == [f"{name} ({path})" for path in paths]
     assert records[1].samples == {}
+    other = copied.rename(copied.with_name("other"))
+    names = [one.name for one in read([finished.run_dir, other])]
+    assert names == [f"{name} (finished)", f"{name} (other)"]
 
 
 def test_other_folders_are_left_out_with_a_line(finished, tmp_path, caplog):

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from color_s4l import settings
+import color_s4l
+from color_s4l import data, settings
 from color_s4l.networks.pretrained import SMALLEST_NETWORK
 from color_s4l.recipes.procedure import stages_of
 from color_s4l.settings import Run
@@ -98,6 +99,48 @@ def test_a_resumed_run_does_not_need_the_imagenet_file(
     expected = numpy_of(keras_network(images.astype("float32")))
     found = features_of(run.run_dir, images)
     assert np.linalg.norm(found - expected) < 1e-3 * np.linalg.norm(expected)
+
+
+def test_a_resumed_run_with_adapters_saves_an_ordinary_model(base, finished, tmp_path):
+    def stop(epoch, logs):
+        raise StoppedError
+
+    run = dataclasses.replace(
+        base,
+        method="supervised",
+        init_from=finished.run_dir,
+        lora_rank=2,
+        zca=True,
+        epochs=2,
+        run_dir=str(tmp_path / "run"),
+    )
+    stopping = keras.callbacks.LambdaCallback(on_epoch_end=stop)
+    with pytest.raises(StoppedError):
+        session.train(run, extra_callbacks=[stopping])
+    result = session.train(dataclasses.replace(run, resume=True))
+    before, after = color_s4l.load(finished.run_dir), color_s4l.load(run.run_dir)
+    images = data.load(settings.part(run, settings.DataSettings))
+    found = after.error_rate(images.test_images, images.test_labels)
+    assert found == pytest.approx(result["error"])
+    weights = [
+        model.network.get_layer("trunk").get_weights() for model in (before, after)
+    ]
+    changed = [not np.array_equal(*pair) for pair in zip(*weights, strict=True)]
+    kernels = [weight.ndim == 4 for weight in weights[0]]
+    assert changed == kernels
+    assert settings.trunk_rate_of(run) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "--lora_rank=2 keeps the weights of the trunk, which are random: set --i"),
+        ({"freeze_blocks": 1}, "freezes all weights of the trunk: remove --freeze"),
+        ({"method": "knn", "init_from": "a"}, "knn does not train the trunk: remove"),
+    ],
+)
+def test_train_refuses_adapters_without_a_use(changes, text, train_refuses):
+    train_refuses(text, lora_rank=2, **changes)
 
 
 @pytest.mark.parametrize(
