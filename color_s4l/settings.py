@@ -744,7 +744,7 @@ def portable(values: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
 
 
 def _without_folder(value: typing.Any) -> typing.Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_without_folder(one) for one in value]
     if not isinstance(value, str):
         return value
