@@ -79,6 +79,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Data": (
         *("image_size", "labels_csv", "test_fraction", "resize", "cache", "unlabeled"),
+        "unlabeled_dataset",
         *("labeled_only", "validation", "split_file", "balance"),
     ),
     "Method": (
@@ -91,7 +92,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Images and augmentation": (
         *("normalization", "zca", "crop", "crop_area", "shift", "noise", "hflip"),
-        "flip_order",
+        *("flip_order", "hflip_unlabeled"),
     ),
     "Optimisation": (
         *("minutes", "batch_size", "labeled_batch", "learning_rate", "schedule"),
@@ -150,6 +151,9 @@ class DataSettings:
     )
     cache: Annotated[str, OneOf("memory", "disk", "none")] | None = option(
         None, "folder: where decoded images are kept (default: by size)."
+    )
+    unlabeled_dataset: str | None = option(
+        None, "A second TFDS name, whose training images are used without labels."
     )
 
 
@@ -273,6 +277,9 @@ class TrainingSettings(DataSettings):
     )
     hflip: bool | None = option(
         None, "Flip labelled images left-right (default: not for SVHN and digits)."
+    )
+    hflip_unlabeled: bool = option(
+        False, "Also flip unlabelled images; not with flips as proxy tasks."
     )
     flip_order: Annotated[str, OneOf("random", "alternating")] = option(
         "random", "Flip at random, or every labelled image in every second pass."
@@ -404,6 +411,7 @@ class StepSettings:
     labeled_batch: int
     balance: bool
     hflip: bool
+    hflip_unlabeled: bool
     flip_order: str
     crop: str
     crop_area: float

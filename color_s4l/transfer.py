@@ -92,6 +92,9 @@ def transfer(flags: Transfer) -> None:
     from color_s4l.training import transfer as training
 
     fields.check(flags)
+    for name in ("unlabeled_dataset", "test_fraction"):
+        if getattr(flags, name) is not None:
+            raise InputError(f"`{name}` is not used by this command: remove it.")
     started = time.perf_counter()
     if flags.task == SEGMENTATION:
         if flags.dataset != "folder":

@@ -8,10 +8,8 @@ import contextlib
 import difflib
 import typing
 import warnings
-from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from color_s4l.data.dataset import UNLABELED, Data
 from color_s4l.errors import InputError
@@ -68,70 +66,6 @@ def load(settings: DataSettings) -> Data:
         test_images=test_images,
         test_labels=test_labels,
     )
-
-
-def load_multilabel(
-    settings: DataSettings, size: int, ignored: int
-) -> tuple[tuple[str, ...], list[_Arrays]]:
-    """Reads a data set with several labels per image; downloads it if necessary.
-
-    Args:
-        settings: As for `load`. The set has the features "image" and "labels"; classes
-            that are not in a feature "labels_no_difficult" are ignored.
-        size: Side in pixels to which images are resized.
-        ignored: The value of ignored classes.
-
-    Returns:
-        The names of the classes; then images, and uint8 `(n, classes)`, of the training
-        and of the test images. The training images are the splits "train" and
-        "validation" if "test" has labels; else the test images are "validation".
-
-    Raises:
-        InputError: As for `load`, or there are no such features.
-    """
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    name, data_dir = settings.dataset, settings.data_dir
-    _require_tensorflow(name)
-    builder = _code(name) if data_dir is None else _prepared(name, data_dir)
-    features = builder.info.features
-    found = features if isinstance(features, tfds.features.FeaturesDict) else {}
-    kind = getattr(found["labels"], "feature", None) if "labels" in found else None
-    if not isinstance(kind, tfds.features.ClassLabel) or "image" not in found:
-        raise InputError(
-            f"{name!r} does not have several labels per image: expected an 'image' "
-            "with a sequence of classes as its 'labels'. "
-            f"Received: {', '.join(sorted(found)) or 'neither'}."
-        )
-    if data_dir is None:
-        _download(name, builder)
-    classes = tuple(builder.info.features["labels"].feature.names)
-
-    def mark(labels: typing.Any) -> typing.Any:
-        return tf.reduce_max(tf.one_hot(labels, len(classes), dtype=tf.uint8), axis=0)
-
-    def targets(example: typing.Any) -> typing.Any:
-        whole = mark(example["labels"])
-        if "labels_no_difficult" not in found:
-            return whole
-        sure = mark(example["labels_no_difficult"])
-        return tf.where(whole > sure, tf.constant(ignored, tf.uint8), sure)
-
-    def read(split: str) -> _Arrays:
-        return _read(name, builder, split, size, targets, (len(classes),), np.uint8)
-
-    splits = builder.info.splits
-    tests = read("test") if "test" in splits else None
-    if tests is not None and (tests[1] == 1).any():
-        given = [split for split in ("train", "validation") if split in splits]
-        return classes, [read("+".join(given)), tests]
-    if not {"train", "validation"} <= set(splits):
-        raise InputError(
-            f"Expected the splits 'train' and 'test' or 'validation' with labels in "
-            f"{name!r}. Received: {', '.join(splits)}."
-        )
-    return classes, [read("train"), read("validation")]
 
 
 def _require_tensorflow(name: str) -> None:
@@ -285,43 +219,21 @@ def _read_test(name: str, builder: typing.Any, size: int) -> _Arrays:
     )
 
 
-def _label(example: typing.Any) -> typing.Any:
-    return example["label"]
-
-
-def _read(
-    name: str,
-    builder: typing.Any,
-    split: str,
-    size: int,
-    targets: Callable = _label,
-    shape: tuple[int, ...] = (),
-    dtype: npt.DTypeLike = np.int32,
-) -> _Arrays:
-    """Returns the images and labels of a split in the stored order.
-
-    Args:
-        name: Name of the data set.
-        builder: Its builder.
-        split: Name of the split, or a sum of names.
-        size: Side in pixels.
-        targets: Returns the label of an example.
-        shape: Shape of one label.
-        dtype: Type of the labels.
-    """
+def _read(name: str, builder: typing.Any, split: str, size: int) -> _Arrays:
+    """Returns the images and labels of a split in the stored order."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     count = builder.info.splits[split].num_examples
     images = np.empty((count, size, size, 3), np.uint8)
-    labels = np.empty((count, *shape), dtype)
+    labels = np.empty(count, np.int32)
     # Cached tensors would double the memory for the images.
     config = tfds.ReadConfig(try_autocache=False)
     done = 0
     try:
         data = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
         data = data.map(
-            lambda e: (_square(e["image"], size), targets(e)), tf.data.AUTOTUNE
+            lambda e: (_square(e["image"], size), e["label"]), tf.data.AUTOTUNE
         )
         for image, label in data.batch(_BATCH).prefetch(2).as_numpy_iterator():
             stop = done + len(image)
@@ -350,3 +262,80 @@ def _square(image: typing.Any, size: int) -> typing.Any:
     middle = image[top : top + side, left : left + side]
     resized = tf.image.resize(middle, [size, size], "bicubic", antialias=True)
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def load_multilabel(
+    settings: DataSettings, size: int, ignored: int
+) -> tuple[tuple[str, ...], list[tuple[np.ndarray, np.ndarray]]]:
+    """Reads a data set with several labels per image; downloads it if necessary.
+
+    Args:
+        settings: As for `load`. The set has the features "image" and "labels"; classes
+            that are not in a feature "labels_no_difficult" are ignored.
+        size: Side in pixels to which images are resized.
+        ignored: The value of ignored classes.
+
+    Returns:
+        The names of the classes; then images, and uint8 `(n, classes)`, of the training
+        and of the test images. The training images are the splits "train" and
+        "validation" if "test" has labels; else the test images are "validation".
+
+    Raises:
+        InputError: As for `load`, or there are no such features.
+    """
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    name, data_dir = settings.dataset, settings.data_dir
+    _require_tensorflow(name)
+    builder = _code(name) if data_dir is None else _prepared(name, data_dir)
+    features = builder.info.features
+    found = features if isinstance(features, tfds.features.FeaturesDict) else {}
+    kind = getattr(found["labels"], "feature", None) if "labels" in found else None
+    if not isinstance(kind, tfds.features.ClassLabel) or "image" not in found:
+        raise InputError(
+            f"{name!r} does not have several labels per image: expected an 'image' "
+            "with a sequence of classes as its 'labels'. "
+            f"Received: {', '.join(sorted(found)) or 'neither'}."
+        )
+    if data_dir is None:
+        _download(name, builder)
+    classes = tuple(builder.info.features["labels"].feature.names)
+
+    def mark(labels: typing.Any) -> typing.Any:
+        return tf.reduce_max(tf.one_hot(labels, len(classes), dtype=tf.uint8), axis=0)
+
+    def targets(example: typing.Any) -> typing.Any:
+        whole = mark(example["labels"])
+        if "labels_no_difficult" not in found:
+            return whole
+        sure = mark(example["labels_no_difficult"])
+        return tf.where(whole > sure, tf.constant(ignored, tf.uint8), sure)
+
+    def read(split: str) -> tuple[np.ndarray, np.ndarray]:
+        count = builder.info.splits[split].num_examples
+        images = np.empty((count, size, size, 3), np.uint8)
+        found = np.empty((count, len(classes)), np.uint8)
+        config = tfds.ReadConfig(try_autocache=False)
+        try:
+            data = builder.as_dataset(split=split, read_config=config)
+            data = data.map(lambda e: (_square(e["image"], size), targets(e)))
+            for number, pair in enumerate(data.as_numpy_iterator()):
+                images[number], found[number] = pair
+        except (tf.errors.OpError, OSError, ValueError) as error:
+            raise InputError(
+                f"Cannot read {split!r} of {name!r}: {_line(error)}"
+            ) from error
+        return images, found
+
+    splits = builder.info.splits
+    tests = read("test") if "test" in splits else None
+    if tests is not None and (tests[1] == 1).any():
+        given = [split for split in ("train", "validation") if split in splits]
+        return classes, [read("+".join(given)), tests]
+    if not {"train", "validation"} <= set(splits):
+        raise InputError(
+            f"Expected the splits 'train' and 'test' or 'validation' with labels in "
+            f"{name!r}. Received: {', '.join(splits)}."
+        )
+    return classes, [read("train"), read("validation")]

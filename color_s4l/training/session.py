@@ -166,6 +166,12 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
             f"`flip_order`=alternating needs a method that reads labelled images; "
             f"`method`={run.method} reads none."
         )
+    flips = [t for term in terms for t in term.proxy_tasks() if t.startswith("flipped")]
+    if run.hflip_unlabeled and flips:
+        raise InputError(
+            f"`hflip_unlabeled` makes the proxy tasks {' and '.join(flips)} of "
+            f"`method`={run.method} impossible: remove it."
+        )
     reads_labels = TARGETS in methods.views_of(terms)
     if reads_labels and not run.pseudo_labels:
         raise InputError(
