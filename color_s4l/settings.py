@@ -88,7 +88,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Network": (
         *("width", "weights", "init_from", "init_heads", "freeze_blocks", "dropout"),
-        *("trunk_dropout", "dtype_policy"),
+        *("trunk_dropout", "dtype_policy", "probe_layer"),
     ),
     "Images and augmentation": (
         *("normalization", "zca", "crop", "crop_area", "shift", "noise", "hflip"),
@@ -208,6 +208,9 @@ class TrainingSettings(DataSettings):
     )
     freeze_blocks: Annotated[int, AtLeast(-1)] = option(
         0, "Number of first blocks of the trunk that are frozen; -1: all."
+    )
+    probe_layer: str | None = option(
+        None, "probe, knn: layer that is read (default: the widest of the last block)."
     )
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
     minutes: Positive | None = option(

@@ -149,6 +149,11 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
         raise InputError(
             f"`method`={run.method} uses one device. Received: `devices`={run.devices}."
         )
+    if run.probe_layer and not methods.solver_of(run.method):
+        raise InputError(
+            f"`probe_layer`={run.probe_layer} needs `method`=probe or knn. "
+            f"Received: `method`={run.method}."
+        )
     if run.balance and not any(term.class_weighted for term in terms):
         raise InputError(
             f"`balance` needs a method with a class loss; `method`={run.method} has "
@@ -276,6 +281,8 @@ def _prepare(
             synchronized=build.is_synchronized(settings.runtime.devices),
             initial=inputs.files.initial or _pretrained(inputs.files, directory),
         )
+        if solver:
+            network = probing.features_of(network.trunk, run.network, run.probe_layer)
     _announce(settings, inputs, terms, network, directory)
     stack.enter_context(run_directory.created(directory))
     if not directory.config.exists():
