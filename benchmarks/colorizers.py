@@ -73,6 +73,7 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
             a training run with other settings.
     """
     from color_s4l import data
+    from colorization.metrics import Scores
 
     fields.check(flags)
     counts = sorted(origin.numbers("epochs", flags.epochs))
@@ -86,7 +87,7 @@ def colorizers(flags: Colorizers) -> pd.DataFrame:
         if not _path(flags, count).exists():
             _train(flags, count, images)
     table = _measure(flags, counts, images.test_images[: flags.test_images])
-    scores = ["epochs", "mse", "psnr", "ssim", "agreement", "colorfulness"]
+    scores = ["epochs", *(field.name for field in dataclasses.fields(Scores))]
     print(table[scores].to_string(index=False))
     return table
 
@@ -138,13 +139,14 @@ def _measure(
                     f"{now}: choose another `output`."
                 )
         colorized = colorizer.colorize(images)
-        scores = metrics.compare(images, colorized, colorizer.predict(images))
+        scores = metrics.scores(images, colorized, colorizer.predict(images))
         published = PUBLISHED.get(flags.dataset, {}).get(count)
-        row = {"epochs": count, **dataclasses.asdict(scores["colorized"])}
+        row = {"epochs": count, **dataclasses.asdict(scores)}
         rows.append({**row, "published_agreement": published})
         shown[f"{count} epochs"] = colorized
+    without = metrics.baselines(images)
     for name in ("tint", "grey"):
-        rows.insert(0, {"epochs": name, **dataclasses.asdict(scores[name])})
+        rows.insert(0, {"epochs": name, **dataclasses.asdict(without[name])})
     names = ("dataset", "network", "width", "seed")
     about = {name: getattr(flags, name) for name in names}
     about |= {"images": colorizer.origin.images, "test_images": len(images)}

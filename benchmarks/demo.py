@@ -54,7 +54,7 @@ def demo(flags: Demo) -> None:
         evaluate(
             Evaluate(
                 dataset=DATASET,
-                colorizer=str(colorizer),
+                colorizer=(str(colorizer),),
                 output=str(folder / "colorizer"),
             )
         )

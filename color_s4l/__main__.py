@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": ("color_s4l.predict", "classify image files"),
     "export": ("color_s4l.export", "write a classifier in another format"),
     "inspect": ("color_s4l.inspect", "check a folder of photographs"),
+    "transfer": ("color_s4l.transfer", "train on several labels, or on masks"),
     "report": ("color_s4l.report.__main__", "write an HTML page about runs"),
     "colorize": ("colorization.colorize", "colourise photographs"),
     "train-colorizer": ("colorization.train", "train a colorizer"),

@@ -84,8 +84,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Data": (
         *("image_size", "labels_csv", "test_fraction", "resize", "cache"),
-        *("max_megapixels", "unlabeled", "labeled_only", "validation", "split_file"),
-        "balance",
+        *("max_megapixels", "unlabeled", "unlabeled_dataset", "labeled_only"),
+        *("validation", "split_file", "balance"),
     ),
     "Method": (
         *("set", "recipe", "stage", "pseudo_labels", "bn_stats", "compare"),
@@ -93,11 +93,11 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Network": (
         *("width", "weights", "init_from", "init_heads", "freeze_blocks"),
-        *("lora_rank", "dropout", "trunk_dropout", "dtype_policy"),
+        *("lora_rank", "dropout", "trunk_dropout", "dtype_policy", "probe_layer"),
     ),
     "Images and augmentation": (
         *("normalization", "zca", "crop", "crop_area", "shift", "noise", "hflip"),
-        "flip_order",
+        *("flip_order", "hflip_unlabeled"),
     ),
     "Optimisation": (
         *("minutes", "batch_size", "labeled_batch", "learning_rate", "schedule"),
@@ -165,6 +165,9 @@ class DataSettings:
     max_megapixels: Positive = option(
         50.0, "Larger images are not decoded; JPEG files can be reduced first."
     )
+    unlabeled_dataset: str | None = option(
+        None, "A second TFDS name, whose training images are used without labels."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,6 +224,9 @@ class TrainingSettings(DataSettings):
     )
     lora_rank: Count | None = option(
         None, "Freeze a pretrained trunk and train adapters of this rank (LoRA)."
+    )
+    probe_layer: str | None = option(
+        None, "probe, knn: layer that is read (default: the widest of the last block)."
     )
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
     minutes: Positive | None = option(
@@ -291,6 +297,9 @@ class TrainingSettings(DataSettings):
     )
     hflip: bool | None = option(
         None, "Flip labelled images left-right (default: not for SVHN and digits)."
+    )
+    hflip_unlabeled: bool = option(
+        False, "Also flip unlabelled images; not with flips as proxy tasks."
     )
     flip_order: Annotated[str, OneOf("random", "alternating")] = option(
         "random", "Flip at random, or every labelled image in every second pass."
@@ -438,6 +447,7 @@ class StepSettings:
     labeled_batch: int
     balance: bool
     hflip: bool
+    hflip_unlabeled: bool
     flip_order: str
     crop: str
     crop_area: float
@@ -815,7 +825,7 @@ def portable(values: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
 
 
 def _without_folder(value: typing.Any) -> typing.Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_without_folder(one) for one in value]
     if not isinstance(value, str):
         return value

@@ -11,6 +11,8 @@ from colorization import lab
 _BATCH_SIZE = 500  # images per L*a*b* conversion, which needs several floats per value
 _SMALLEST = 7  # pixels: side of the windows of the structural similarity
 _HIGHEST_RATIO = 100.0  # dB, in place of the infinite ratio of equal images
+_HUE_DEGREES = 30.0  # largest difference of hues that count as equal
+_LEAST_CHROMA = 5.0  # of a*b*; pixels with less have hardly any hue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,19 +22,23 @@ class Scores:
     Attributes:
         mse: Mean squared error of a* and b* divided by 127; 0 is best. It is the
             training loss of all networks except `histogram`.
+        rmse: Root of the mean squared error of a* and b*, in units of a* and b*.
         psnr: Peak signal-to-noise ratio of the uint8 RGB images in dB; the mean over
             images, with 100 dB for equal images.
         ssim: Structural similarity of the RGB images (Wang et al. 2004, 7x7 windows,
             from scikit-image), at most 1.
         agreement: Share of pixels with the same argmax(a*, b*), in [0, 1]. The
             Color-S4L report calls it the "accuracy" of a colorizer.
+        hue: See `hue_agreement`.
         colorfulness: Colourfulness of the colourised images, see `colorfulness`.
     """
 
     mse: float
+    rmse: float
     psnr: float
     ssim: float
     agreement: float
+    hue: float
     colorfulness: float
 
 
@@ -92,6 +98,27 @@ def tint_agreement(true: np.ndarray) -> float:
     """
     share = float(np.mean(true.argmax(-1)))
     return max(share, 1 - share)
+
+
+def hue_agreement(true: np.ndarray, predicted: np.ndarray) -> float:
+    """Returns the share of pixels whose hue differs by at most 30 degrees.
+
+    The hue is the angle of (a*, b*). Pixels with a true chroma below 5 are left out. A
+    predicted grey pixel has no hue and counts as wrong.
+
+    Args:
+        true: a* and b* divided by 127, `(n, height, width, 2)`.
+        predicted: The same for the prediction.
+
+    Returns:
+        A number in [0, 1]; 0 if all pixels are grey.
+    """
+    lengths = np.linalg.norm(true, axis=-1), np.linalg.norm(predicted, axis=-1)
+    cosine = np.cos(np.deg2rad(_HUE_DEGREES))
+    close = np.sum(true * predicted, axis=-1) >= cosine * lengths[0] * lengths[1]
+    colored = lengths[0] >= _LEAST_CHROMA / 127
+    right = close & colored & (lengths[1] > 0)
+    return float(right.sum() / max(1, colored.sum()))
 
 
 def mean_color(true: np.ndarray) -> np.ndarray:
@@ -156,38 +183,36 @@ def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Sc
             f"Expected images of at least {_SMALLEST} px. Received: {true.shape}."
         )
     original = colors(true)
+    error = squared_error(original, predicted)
     return Scores(
-        mse=squared_error(original, predicted),
+        mse=error,
+        rmse=127 * error**0.5,
         psnr=peak_ratio(true, colorized),
         ssim=similarity(true, colorized),
         agreement=argmax_agreement(original, predicted),
+        hue=hue_agreement(original, predicted),
         colorfulness=colorfulness(colorized),
     )
 
 
-def compare(
-    images: np.ndarray, colorized: np.ndarray, predicted: np.ndarray
-) -> dict[str, Scores]:
-    """Computes the scores of a colorizer and of its baselines.
+def baselines(images: np.ndarray) -> dict[str, Scores]:
+    """Computes the scores of images without a colorizer.
 
     Args:
         images: The originals, uint8 `(n, height, width, 3)`.
-        colorized: The result of the colorizer's `colorize`.
-        predicted: The result of its `predict`.
 
     Returns:
-        Scores by the names "colorized", "grey" (the images without colours), "tint"
-        (the images with one constant colour, the mean; `agreement` is that of the best
-        constant colour) and "original".
+        Scores by the names "grey" (the images without colours), "tint" (the images with
+        one constant colour, the mean; `agreement` is that of the best constant colour)
+        and "original".
     """
     true = colors(images)
     constant = np.broadcast_to(mean_color(true), true.shape)
     tint = scores(images, gray(images, mean_color(true)), constant)
     return {
-        "colorized": scores(images, colorized, predicted),
-        "grey": scores(images, gray(images), 0 * predicted),
+        "grey": scores(images, gray(images), 0 * true),
         "tint": dataclasses.replace(tint, agreement=tint_agreement(true)),
-        "original": Scores(0.0, _HIGHEST_RATIO, 1.0, 1.0, colorfulness(images)),
+        "original": scores(images, images, true),
     }
 
 

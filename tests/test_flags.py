@@ -19,7 +19,7 @@ from color_s4l.training.schedules import Schedule
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
 FAST = sorted(FLAGS.glob("fast/*.cfg"))
-FILES = sorted(set(FLAGS.rglob("*.cfg")) - set(FAST))
+FILES = sorted(set(FLAGS.rglob("*.cfg")) - {*FAST, *FLAGS.glob("s4l/*.cfg")})
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn_cropped": 73_257}
 NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "svhn": "svhn_cropped"}
 # Folder -> method, batch, epochs, epochs on SVHN, head dropout, the same on SVHN.

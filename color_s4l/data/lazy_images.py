@@ -363,6 +363,39 @@ class Subset(LazyImages):
         return self._images[self._index[numbers]]
 
 
+class Joined(LazyImages):
+    """The images of several sets one after the other, without a copy.
+
+    Args:
+        parts: Images of the same size.
+    """
+
+    def __init__(self, *parts: Images):
+        self._parts = parts
+        self._starts = np.cumsum([0, *map(len, parts)])
+        super().__init__((int(self._starts[-1]), *parts[0].shape[1:]))
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Cache key of all parts."""
+        return cache.digest(*map(content, self._parts))
+
+    def _rows(self, numbers: np.ndarray) -> np.ndarray:
+        pairs = zip(self._parts, self._starts, strict=False)
+        found = []
+        for part, start in pairs:
+            inside = (start <= numbers) & (numbers < start + len(part))
+            found.append(part[numbers[inside] - start])
+        return np.concatenate(found)
+
+
+def joined(*parts: Images) -> Images:
+    """Returns the images of several sets: an array for arrays, else a `Joined`."""
+    if all(isinstance(part, np.ndarray) for part in parts):
+        return np.concatenate(parts)
+    return Joined(*parts)
+
+
 def subset(images: Images, index: np.ndarray) -> Images:
     """Returns the images at `index`: an array for an array, else a `Subset`."""
     return images[index] if isinstance(images, np.ndarray) else Subset(images, index)

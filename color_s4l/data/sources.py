@@ -10,16 +10,21 @@ from tensorflow-datasets.
 """
 
 import dataclasses
+import logging
 import os
 
+import numpy as np
+
 from color_s4l import fields
-from color_s4l.data import tfds
-from color_s4l.data.dataset import Data
+from color_s4l.data import lazy_images, tfds
+from color_s4l.data.dataset import UNLABELED, Data
 from color_s4l.errors import InputError
 from color_s4l.registry import SOURCES
 from color_s4l.settings import DataSettings
 
-_COMMON = ("dataset", "data_dir", "image_size")
+logger = logging.getLogger(__name__)
+
+_COMMON = ("dataset", "data_dir", "image_size", "unlabeled_dataset")
 
 
 def load(settings: DataSettings) -> Data:
@@ -29,7 +34,9 @@ def load(settings: DataSettings) -> Data:
         settings: `dataset` is "digits" or "drawings" (built in), "folder" (a user's own
             images), another registered name, or the name of an image-classification set
             of tensorflow-datasets in the form for `tfds.builder`: "cifar10",
-            "svhn_cropped", "cifar10_corrupted/fog_1".
+            "svhn_cropped", "cifar10_corrupted/fog_1". `unlabeled_dataset` is the name
+            of a second set; its training images are added without their labels, except
+            images that are in both sets.
 
     Raises:
         InputError: There is no data set with this name, it cannot be downloaded or
@@ -44,7 +51,49 @@ def load(settings: DataSettings) -> Data:
         directory = os.path.expanduser(settings.data_dir)
         settings = dataclasses.replace(settings, data_dir=directory)
     source = SOURCES[settings.dataset] if registered else tfds.load
-    return source(settings)
+    if settings.unlabeled_dataset is None:
+        return source(settings)
+    plain = dataclasses.replace(settings, unlabeled_dataset=None)
+    further = DataSettings(
+        dataset=settings.unlabeled_dataset,
+        # A folder of photographs contains no prepared sets.
+        data_dir=None if registered else settings.data_dir,
+        image_size=settings.image_size,
+    )
+    return _with_unlabeled(source(plain), load(further))
+
+
+def _with_unlabeled(data: Data, further: Data) -> Data:
+    """Adds the training images of a second set, without labels.
+
+    Images that are in both sets are used once, if both sets are in memory. So a
+    validation image of the first set is not an unlabelled image of the second one.
+    Finding such images in sets that are decoded on demand would mean decoding all.
+    """
+    if further.size != data.size:
+        raise InputError(
+            f"The images of {data.name!r} have {data.size} px, those of "
+            f"{further.name!r} {further.size} px: set `image_size`."
+        )
+    new = np.ones(len(further.images), bool)
+    if all(isinstance(images, np.ndarray) for images in (data.images, further.images)):
+        known = lazy_images.checksums(data.images)
+        new = ~np.isin(lazy_images.checksums(further.images), known)
+    logger.info(
+        "unlabelled %s further images of %s; %s are in %s too",
+        f"{new.sum():,}",
+        further.name,
+        f"{(~new).sum():,}",
+        data.name,
+    )
+    added = lazy_images.subset(further.images, np.flatnonzero(new))
+    missing = np.full(len(added), UNLABELED, np.int32)
+    return dataclasses.replace(
+        data,
+        images=lazy_images.joined(data.images, added),
+        labels=np.concatenate([data.labels, missing]),
+        files=None,
+    )
 
 
 def _check_options(settings: DataSettings, read: tuple[str, ...]) -> None:

@@ -401,3 +401,90 @@ def _read_test(reader: _Reader) -> _Arrays:
         f"Expected a split 'test' or 'validation' with labels in {reader.name!r}. "
         f"Received: {', '.join(reader.splits)}."
     )
+
+
+def load_multilabel(
+    settings: DataSettings, size: int, ignored: int
+) -> tuple[tuple[str, ...], list[tuple[np.ndarray, np.ndarray]]]:
+    """Reads a data set with several labels per image; downloads it if necessary.
+
+    Args:
+        settings: As for `load`. The set has the features "image" and "labels"; classes
+            that are not in a feature "labels_no_difficult" are ignored.
+        size: Side in pixels to which images are resized.
+        ignored: The value of ignored classes.
+
+    Returns:
+        The names of the classes; then images, and uint8 `(n, classes)`, of the training
+        and of the test images. The training images are the splits "train" and
+        "validation" if "test" has labels; else the test images are "validation".
+
+    Raises:
+        InputError: As for `load`, or there are no such features.
+    """
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    name, data_dir = settings.dataset, settings.data_dir
+    _require_tensorflow(name)
+    builder = _code(name) if data_dir is None else _prepared(name, data_dir)
+    features = builder.info.features
+    found = features if isinstance(features, tfds.features.FeaturesDict) else {}
+    kind = getattr(found["labels"], "feature", None) if "labels" in found else None
+    if not isinstance(kind, tfds.features.ClassLabel) or "image" not in found:
+        raise InputError(
+            f"{name!r} does not have several labels per image: expected an 'image' "
+            "with a sequence of classes as its 'labels'. "
+            f"Received: {', '.join(sorted(found)) or 'neither'}."
+        )
+    if data_dir is None:
+        _download(name, builder)
+    classes = tuple(builder.info.features["labels"].feature.names)
+
+    def mark(labels: typing.Any) -> typing.Any:
+        return tf.reduce_max(tf.one_hot(labels, len(classes), dtype=tf.uint8), axis=0)
+
+    def targets(example: typing.Any) -> typing.Any:
+        whole = mark(example["labels"])
+        if "labels_no_difficult" not in found:
+            return whole
+        sure = mark(example["labels_no_difficult"])
+        return tf.where(whole > sure, tf.constant(ignored, tf.uint8), sure)
+
+    def read(split: str) -> tuple[np.ndarray, np.ndarray]:
+        count = builder.info.splits[split].num_examples
+        images = np.empty((count, size, size, 3), np.uint8)
+        found = np.empty((count, len(classes)), np.uint8)
+        reasons: list[str] = []
+        try:
+            data = builder.as_dataset(
+                split=split,
+                read_config=tfds.ReadConfig(try_autocache=False),
+                decoders={"image": tfds.decode.SkipDecoding()},
+            )
+            data = data.map(lambda e: (e["image"], targets(e)))
+            for files, marks in data.batch(lazy_images.CHUNK).as_numpy_iterator():
+                part = slice(len(reasons), len(reasons) + len(files))
+                found[part] = marks
+                reasons += image_files.load_many(
+                    files.tolist(), images[part], max_megapixels=settings.max_megapixels
+                )
+            if any(reasons):
+                raise ValueError(next(filter(None, reasons)))
+        except (tf.errors.OpError, OSError, ValueError) as error:
+            raise InputError(
+                f"Cannot read {split!r} of {name!r}: {_line(error)}"
+            ) from error
+        return images, found
+
+    splits = builder.info.splits
+    tests = read("test") if "test" in splits else None
+    if tests is not None and (tests[1] == 1).any():
+        given = [split for split in ("train", "validation") if split in splits]
+        return classes, [read("+".join(given)), tests]
+    if not {"train", "validation"} <= set(splits):
+        raise InputError(
+            f"Expected the splits 'train' and 'test' or 'validation' with labels in "
+            f"{name!r}. Received: {', '.join(splits)}."
+        )
+    return classes, [read("train"), read("validation")]

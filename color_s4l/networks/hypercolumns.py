@@ -60,13 +60,13 @@ def sample(features: Tensor, positions: Tensor) -> Tensor:
     Returns:
         Float `(batch, sites, channels)`, in the dtype of `features`.
     """
-    batch, rows, columns, channels = features.shape
+    _, rows, columns, channels = features.shape
     last = ops.convert_to_tensor([rows - 1, columns - 1], "float32")
     positions = ops.minimum(ops.maximum(positions, 0.0), last)
     low = ops.floor(positions)
     share = ops.cast(positions - low, features.dtype)
     corners = [ops.cast(low, "int32"), ops.cast(ops.minimum(low + 1, last), "int32")]
-    flat = ops.reshape(features, (batch, rows * columns, channels))
+    flat = ops.reshape(features, (-1, rows * columns, channels))
     total = 0
     for down in (0, 1):
         for right in (0, 1):

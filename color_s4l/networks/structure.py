@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from color_s4l.backend import Tensor
-from color_s4l.errors import InputError
+from color_s4l.errors import InputError, unknown
 
 # The value of `count` with which `freeze` freezes the whole trunk.
 ALL = -1
@@ -127,6 +127,33 @@ def merged_weights(model: keras.Model) -> list[np.ndarray]:
         for weight in model.weights
         if not weight.name.startswith("lora_")
     ]
+
+
+def widest_layer(trunk: keras.Model) -> str:
+    """Returns the name of the layer of the last block with the most channels.
+
+    If several layers have as many channels, it is the last one. In a trunk that ends
+    with narrow layers, features in front of them are better for a linear classifier
+    (digits, ConvNet, rotations: docs/methods.md).
+    """
+    last = list(blocks(trunk).values())[-1]
+    return max(reversed(last), key=lambda layer: layer.output.shape[-1]).name
+
+
+def cut(trunk: keras.Model, name: str) -> keras.Model:
+    """Returns the part of a trunk up to a layer, which shares the trunk's layers.
+
+    Args:
+        trunk: Functional.
+        name: Name of a layer whose output is a feature map.
+
+    Raises:
+        InputError: The trunk has no such layer.
+    """
+    maps = {each.name: each for each in trunk.layers if len(each.output.shape) == 4}
+    if name not in maps:
+        raise unknown("layer", name, maps)
+    return keras.Model(trunk.inputs[0], maps[name].output, name=trunk.name)
 
 
 def stages(trunk: keras.Model) -> tuple[keras.Model, ...]:

@@ -2,9 +2,10 @@
 
 Zhai et al. 2019 (S4L, section 4.3: "Self-sup. Rotation + Linear", "+ Fine-tune", and
 the same with exemplars). The first stage has RotNet's schedule (Gidaris et al. 2018:
-rate 0.1, divided by 10 after 60, 120 and 160 of 200 epochs). The linear probe has S4L's
-rate 0.1 and weight decay 1e-4 (`weight_decay` 5e-5), and no dropout. Fine-tuning has
-the settings of a supervised run.
+rate 0.1, divided by 10 after 60, 120 and 160 of 200 epochs). The linear probe is the
+method `probe`, logistic regression with a chosen regularisation. Differs from the
+paper, which trains the linear layer with SGD. Fine-tuning has the settings of a
+supervised run.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Annotated
 
-from color_s4l.fields import Above, AtLeast
+from color_s4l.fields import Above
 from color_s4l.networks.structure import ALL
 from color_s4l.recipes.recipe import Recipe, Stage
 from color_s4l.registry import register_recipe
@@ -32,9 +33,8 @@ class Pretrained(Recipe):
             False: all weights are trained.
         reestimated: Whether the first stage ends with the batch statistics of clean
             images (`batch_statistics`): its images may be grey.
-        rate: Learning rate of the first stage and of the probe, as a multiple of
-            `learning_rate`: 0.1 / 0.05.
-        decay: Weight decay of the probe, as a multiple of `weight_decay`: 5e-5 / 5e-4.
+        rate: Learning rate of the first stage, as a multiple of `learning_rate`:
+            0.1 / 0.05.
     """
 
     method: str = "rotnet"
@@ -42,7 +42,6 @@ class Pretrained(Recipe):
     linear: bool = False
     reestimated: bool = False
     rate: Annotated[float, Above(0)] = 2.0
-    decay: Annotated[float, AtLeast(0)] = 0.1
 
     def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
         """Returns the stages `pretraining` and `linear` or `finetuning`."""
@@ -59,14 +58,7 @@ class Pretrained(Recipe):
         if not self.linear:
             finetuning = {**start, "method": self.finetuning}
             return pretraining, Stage("finetuning", finetuning)
-        probe = {
-            **start,
-            "method": "supervised",
-            "freeze_blocks": ALL,
-            "dropout": 0.0,
-            "learning_rate": self.rate * run.learning_rate,
-            "weight_decay": self.decay * run.weight_decay,
-        }
+        probe = {**start, "method": "probe", "devices": 1, "freeze_blocks": ALL}
         return pretraining, Stage("linear", probe)
 
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from color_s4l.backend import Tensor
+from color_s4l.data.transfer import IGNORED
 
 
 def label_entropy(labels: Tensor, logits: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -38,6 +39,39 @@ def cross_entropy(targets: Tensor, logits: Tensor) -> Tensor:
         Float `(batch,)`, at least 0.
     """
     return -ops.sum(targets * ops.log_softmax(logits), axis=-1)
+
+
+def binary_entropy(targets: Tensor, logits: Tensor) -> Tensor:
+    """Returns the binary cross-entropy of several labels, in nats.
+
+    Args:
+        targets: Float `(batch, classes)`: 1, 0 or `IGNORED`.
+        logits: Float `(batch, classes)`.
+
+    Returns:
+        Float `(batch,)`: the mean over the classes that count; 0 if there are none.
+    """
+    known = ops.cast(targets != IGNORED, "float32")
+    entropies = known * (ops.softplus(logits) - targets * known * logits)
+    return ops.sum(entropies, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
+
+
+def pixel_entropy(targets: Tensor, logits: Tensor) -> Tensor:
+    """Returns the cross-entropy of the classes of pixels, in nats.
+
+    Args:
+        targets: Float `(batch, pixels)`: the index of a class, or `IGNORED`.
+        logits: Float `(batch, pixels, classes)`.
+
+    Returns:
+        Float `(batch,)`: the mean over the pixels that count; 0 if there are none.
+    """
+    known = ops.cast(targets != IGNORED, "float32")
+    classes = ops.cast(targets * known, "int32")
+    entropies = known * keras.losses.sparse_categorical_crossentropy(
+        classes, logits, from_logits=True
+    )
+    return ops.sum(entropies, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
 
 
 def error_rate(labels: Tensor, logits: Tensor) -> Tensor:

@@ -295,7 +295,7 @@ def build_learner(
         names=methods.views_of(terms),
         preprocessing=preprocessing,
         labeled=Augmentation(step.shift, step.hflip, step.noise, area),
-        unlabeled=Augmentation(step.shift, False, step.noise, area),
+        unlabeled=Augmentation(step.shift, step.hflip_unlabeled, step.noise, area),
     )
     plan = Plan(
         groups=batches.groups,

@@ -10,7 +10,7 @@ import keras
 from color_s4l import data
 from color_s4l.artifacts import cache, models
 from color_s4l.backend import Tensor
-from color_s4l.networks import Network
+from color_s4l.networks import TRUNKS, Network, structure
 from color_s4l.networks.network import CLASSES, ENCODER
 from color_s4l.probes import Solver
 from color_s4l.training import evaluation
@@ -51,6 +51,27 @@ class Encoder(keras.Model):
             r"input_layer(_\d+)?", "input_layer", self.network.trunk.to_json()
         )
         return f"{keras.backend.backend()} {self.preprocessing.get_config()} {trunk}"
+
+
+def features_of(trunk: keras.Model, network: str, layer: str | None) -> Network:
+    """Returns a network without heads, up to the layer that a probe reads.
+
+    Args:
+        trunk: A built trunk.
+        network: The name of the trunk.
+        layer: The name of the layer; None: the widest of the last block, and for
+            trunks of `keras.applications` the last layer.
+
+    Raises:
+        InputError: The trunk has no such layer.
+    """
+    if layer is None and "pretrained" not in TRUNKS.options(network):
+        layer = structure.widest_layer(trunk)
+    if layer is not None:
+        trunk = structure.cut(trunk, layer)
+    features = Network(trunk, {}, dropout=0.0)
+    features(keras.ops.zeros((1, *trunk.input_shape[1:])))
+    return features
 
 
 def with_solved_head(

@@ -206,6 +206,11 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
         raise InputError(
             f"`method`={run.method} trains in one process: remove `distributed`."
         )
+    if run.probe_layer and not methods.solver_of(run.method):
+        raise InputError(
+            f"`probe_layer`={run.probe_layer} needs `method`=probe or knn. "
+            f"Received: `method`={run.method}."
+        )
     if run.balance and not any(term.class_weighted for term in terms):
         raise InputError(
             "`balance` needs a term that weights classes, for example `supervised`; "
@@ -223,6 +228,12 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
         raise InputError(
             f"`flip_order`=alternating needs a method that reads labelled images; "
             f"`method`={run.method} reads none."
+        )
+    flips = [t for term in terms for t in term.proxy_tasks() if t.startswith("flipped")]
+    if run.hflip_unlabeled and flips:
+        raise InputError(
+            f"`hflip_unlabeled` makes the proxy tasks {' and '.join(flips)} of "
+            f"`method`={run.method} impossible: remove it."
         )
     reads_labels = TARGETS in methods.views_of(terms)
     if reads_labels and not run.pseudo_labels:
@@ -338,6 +349,8 @@ def _prepare(
             synchronized=build.is_synchronized(1 if run.distributed else run.devices),
             initial=inputs.files.initial or _pretrained(inputs.files, directory),
         )
+        if solver:
+            network = probing.features_of(network.trunk, run.network, run.probe_layer)
     _announce(settings, inputs, terms, network, directory)
     if writes:
         stack.enter_context(run_directory.created(directory))

@@ -3,6 +3,8 @@
 import json
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -67,27 +69,45 @@ def test_train_refuses(trained, tmp_path, refused):
         assert text in refused(train.main(flags))
 
 
-def test_evaluate(trained, tmp_path, capsys, refused):
-    flags = [f"--colorizer={trained}", "--images=30", f"--output={tmp_path}"]
-    assert evaluate.main(["--dataset=digits", *flags, "--samples=4"]) == 0
+def test_evaluate_compares_colorizers(trained, tmp_path, capsys):
+    other = tmp_path / "histogram.h5"
+    flags = [*TINY, "--network=histogram", "--epochs=1", f"--output={other}"]
+    assert train.main(flags) == 0
+    both = [f"--colorizer={trained}", f"--colorizer={other}", "--dataset=digits"]
+    flags = ["--images=30", f"--output={tmp_path}", "--samples=4"]
+    assert evaluate.main([*both, *flags]) == 0
     text = capsys.readouterr().out
     about = json.loads((tmp_path / "scores.json").read_text())
-    names = {"mse", "psnr", "ssim", "agreement", "colorfulness"}
-    for row in ("colorized", "grey", "tint", "original"):
-        assert set(about[row]) == names
-    assert about["tint"]["mse"] < about["grey"]["mse"]
+    rows = ["digits_2", "histogram", "grey", "tint", "original"]
+    assert list(about["scores"]) == rows
+    for row in about["scores"].values():
+        assert row["rmse"] == pytest.approx(127 * row["mse"] ** 0.5)
+    assert about["scores"]["tint"]["mse"] < about["scores"]["grey"]["mse"]
     # 2 epochs on 60 images.
     assert "learned no more than a tint. Train it for more epochs" in text
-    assert f"{about['colorized']['psnr']:.5f}" in text
-    assert about["origin"]["epochs"] == 2
+    assert f"{about['scores']['histogram']['psnr']:.5f}" in text
+    assert about["origins"]["digits_2"]["epochs"] == 2
+    assert about["origins"]["histogram"]["network"] == "histogram"
     # File names without their folders, which depend on the machine.
-    assert about["settings"]["colorizer"] == trained.name
-    assert about["settings"]["images"] == 30
-    assert (tmp_path / "scores.csv").read_text().startswith("images,mse,psnr,ssim")
-    picture = colorize.read(tmp_path / "samples.png")
-    assert picture.std() > 20  # not an empty canvas
-    code = evaluate.main(["--colorizer=no.h5", "--dataset=digits"])
-    assert "Train a colorizer: python -m colorization.train" in refused(code)
+    assert about["settings"]["colorizer"] == [trained.name, other.name]
+    table = pd.read_csv(tmp_path / "scores.csv", index_col="images")
+    assert list(table.index) == rows
+    assert list(table) == list(about["scores"]["grey"])
+    with Image.open(tmp_path / "samples.png") as picture:
+        width, height = picture.size
+        assert height / width == pytest.approx(4 * 1.25 / 4, rel=0.02)  # 4 rows
+        assert np.std(picture.convert("RGB")) > 20  # not an empty canvas
+
+
+def test_evaluate_refuses(trained, refused):
+    for files, text in (
+        (["no.h5"], "Train a colorizer: python -m colorization.train"),
+        ([], "one or more files with different names"),
+        ([trained, trained], "Received: digits_2, digits_2."),
+        (["grey.h5"], "none of them grey, tint, original"),
+    ):
+        flags = [f"--colorizer={file}" for file in files]
+        assert text in refused(evaluate.main(["--dataset=digits", *flags]))
 
 
 def test_colorize_a_folder(trained, tmp_path, capsys, crops):

@@ -30,7 +30,17 @@ def test_scores_of_an_image_with_itself(crops):
     images = crops(3)
     scores = metrics.scores(images, images, metrics.colors(images))
     found = dataclasses.astuple(scores)
-    assert found == (0.0, 100.0, 1.0, 1.0, metrics.colorfulness(images))
+    assert found == (0.0, 0.0, 100.0, 1.0, 1.0, 1.0, metrics.colorfulness(images))
+
+
+def test_hue_agreement():
+    # Angles 0, 90 and 180 degrees, and a grey pixel, which is left out.
+    true = np.array([[[[0.3, 0.0], [0.0, 0.2], [-0.1, 0.0], [0.01, 0.0]]]])
+    turned = np.deg2rad([29.0, 121.0, 0.0, 0.0])  # by 29, 31 and 180 degrees
+    other = 0.5 * np.stack([np.cos(turned), np.sin(turned)], axis=-1)[None, None]
+    assert metrics.hue_agreement(true, other) == pytest.approx(1 / 3)
+    assert metrics.hue_agreement(true, 0 * true) == 0
+    assert metrics.hue_agreement(0 * true, other) == 0
 
 
 def test_colorfulness():

@@ -68,7 +68,7 @@ def test_a_recipe_directory_is_a_run_directory(
     row = tables.rows([folder]).iloc[0]
     assert (row["method"], row["labels"]) == ("rotnet_linear", 16)
     whole = tables.rows([folder], stages=True)
-    assert whole["method"].tolist() == ["rotnet_linear", "rotnet", "supervised"]
+    assert whole["method"].tolist() == ["rotnet_linear", "rotnet", "probe"]
     assert whole["stage"].tolist()[1:] == ["pretraining", "linear"]
     texts = [(folder / n / "split.csv").read_text() for n in ("pretraining", "linear")]
     assert texts[0] == texts[1] == (folder / "split.csv").read_text()
