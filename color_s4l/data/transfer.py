@@ -173,7 +173,10 @@ def _decoded(
 ) -> Part:
     size = settings.image_size or SIZE
     where = settings.cache or lazy_images.choose_cache(len(paths), size)
-    images, reasons = lazy_images.read_images(paths, size, settings.resize, where)
+    decoded = lazy_images.Decoded(
+        lazy_images.Paths(paths), size, settings.resize, settings.max_megapixels
+    )
+    images, reasons = lazy_images.read(decoded, where)
     for path, reason in zip(paths, reasons, strict=True):
         if reason:
             raise InputError(f"Cannot read {path}: {reason.rstrip('.')}.")
