@@ -87,10 +87,9 @@ def complete_epochs(folder: pathlib.Path) -> int:
     return max(found, default=0)
 
 
-def killed(
-    flags: Processes, run: Run, folder: pathlib.Path, chance: random.Random
-) -> dict:
+def killed(flags: Processes, run: Run, chance: random.Random) -> dict:
     """Starts a run, kills a process after its next epoch, and watches the others."""
+    folder = pathlib.Path(run.run_dir or "")
     before = complete_epochs(folder)
     started = start(flags, run, flags.processes)
     while complete_epochs(folder) == before:

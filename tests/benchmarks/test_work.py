@@ -31,6 +31,18 @@ def test_a_killed_process_costs_only_its_own_run(backend):
     assert found == {"runs/1": None, "runs/2": "no reason", "runs/4": None}
 
 
+def test_a_dask_cluster_over_tcp():
+    distributed = pytest.importorskip("distributed")
+    local = {"threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(2, protocol="tcp://", **local) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tcp://")
+        outcomes = work.outcomes(RUNS, 2, "dask", address, program=("-c", SCRIPT))
+        found = {outcome.run_dir: outcome.failure for outcome in outcomes}
+    assert "killed by SIGKILL" in found.pop("runs/3")
+    assert found == {"runs/1": None, "runs/2": "no reason", "runs/4": None}
+
+
 def test_a_run_in_a_new_process(tmp_path, small_dir):
     run = Run(
         dataset="folder",
