@@ -516,6 +516,7 @@ def _fit(
             callbacks=[
                 callbacks.StopWhenNotFinite(directory.checkpoints),
                 callbacks.LoadingSpeed(feed),
+                callbacks.WarnIfWorseThanConstant(len(prepared.data.classes)),
                 callbacks.EpochErrors(evaluation.measures(), images, every),
                 recognition.WarnAtChance(prepared.data, batches, complete),
                 callbacks.LogFile(directory.log, complete),
