@@ -213,7 +213,7 @@ def _lines(values: dict[str, typing.Any], cache: pathlib.Path) -> Iterator[dict]
         [sys.executable, "-c", _PROGRAM, json.dumps(values)],
         env={**os.environ, "XDG_CACHE_HOME": str(cache)},
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     lines = [line for line in process.stdout.splitlines() if line.startswith("{")]
     if not lines:

@@ -127,7 +127,7 @@ def _train_in_new_process(
         env={**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     failure = None
     if done.returncode < 0:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from color_s4l.artifacts.files import read_arrays, write_arrays
+from color_s4l.artifacts.files import check_names, read_arrays, write_arrays
 from color_s4l.errors import InputError
 
 # Names of the entries in the file. The entry of a variable is named by its position.
@@ -107,9 +107,11 @@ def read(path: pathlib.Path) -> Checkpoint:
     """
     try:
         entries = read_arrays(path)
+        note = json.loads(str(entries[_NOTE]))
+        check_names(note, ())
         return Checkpoint(
             path,
-            json.loads(str(entries[_NOTE])),
+            note,
             tuple(str(name) for name in entries[_NAMES]),
             tuple(entries[key] for key in sorted(entries) if key.isdigit()),
             {
@@ -118,7 +120,7 @@ def read(path: pathlib.Path) -> Checkpoint:
                 if key.startswith(_EXTRA)
             },
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(
             f"The checkpoint {str(path)!r} is damaged: remove it to start anew."
         ) from error

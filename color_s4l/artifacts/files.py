@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import signal
 import tempfile
 import threading
@@ -86,11 +87,15 @@ def _temporary(path: pathlib.Path) -> Iterator[str]:
     os.chmod(name, 0o666 & ~mask)
     try:
         yield name
-    except OSError as error:
-        # A disk-full error is raised without the file name.
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
-        raise
+    except (OSError, RuntimeError) as error:
+        # A disk-full error is raised without the file name; by h5py, as one of two
+        # types with a text of several lines.
+        number = getattr(error, "errno", None)
+        if found := re.search(r"errno = (\d+)", str(error)):
+            number = int(found[1])
+        if number is None or getattr(error, "filename", None) is not None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         if os.path.exists(name):
             os.remove(name)

@@ -17,6 +17,7 @@ import functools
 import hashlib
 import inspect
 import json
+import math
 import os
 import pathlib
 import sys
@@ -50,6 +51,9 @@ _CONFIGURATION = "config.json"
 # Largest size in bytes of a text in an archive. The configuration of a network with 152
 # layers has 400 kB. A malicious archive can expand to gigabytes.
 _LONGEST = 64 * 2**20
+# A file that declares more weights than this multiple of its own size is refused before
+# they are read. Weights are not compressed; four allows for 8-bit weights.
+_LARGEST_RATIO, _SLACK = 4, 2**20
 
 # Public namespaces of Keras whose classes occur in model files, and the modules that
 # define the harmless classes: their constructors only use numbers and objects that are
@@ -173,9 +177,52 @@ def build(
     refused = refused_classes(configuration, custom_objects)
     if refused:
         raise InputError(f"it contains {', '.join(refused)}, and could run code")
+    size = path.stat().st_size
+    declared = max(_stored_bytes(path), 4 * _declared_weights(configuration))
+    if declared > _LARGEST_RATIO * size + _SLACK:
+        raise InputError(
+            f"it declares {declared / 1e6:,.0f} MB of weights and has {size / 1e6:,.1f}"
+            " MB"
+        )
     return keras.models.load_model(
         path, custom_objects=custom_objects, compile=False, safe_mode=True
     )
+
+
+def _stored_bytes(path: pathlib.Path) -> int:
+    """Returns the number of bytes that a file's members or arrays declare."""
+    if path.suffix != ".h5":
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    sizes = []
+
+    def add(_: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(math.prod(item.shape or ()) * item.dtype.itemsize)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(add)
+    return sum(sizes)
+
+
+def _declared_weights(configuration: dict) -> int:
+    """Returns a lower bound of the number of weights of the layers."""
+    total = 0
+    for entry in _entries(configuration):
+        config = entry.get("config")
+        values = config if isinstance(config, dict) else {}
+        built = entry.get("build_config")
+        shape = built.get("input_shape") if isinstance(built, dict) else None
+        inputs = shape[-1] if isinstance(shape, list) and shape else 1
+        outputs = values.get("units", values.get("filters", 0))
+        if isinstance(inputs, int) and isinstance(outputs, int):
+            groups = values.get("groups", 1)
+            total += (
+                inputs
+                * outputs
+                // (groups if isinstance(groups, int) and groups > 0 else 1)
+            )
+    return total
 
 
 def refused_classes(

@@ -1,17 +1,21 @@
 """Callbacks of a run: stopping, evaluation, logging and checkpoints."""
 
+import logging
 import math
+import os
 import pathlib
-import sys
 import threading
 import time
-import types
+import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import pandas as pd
-from tensorboard.summary import Writer
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from color_s4l.artifacts.files import uninterrupted, write_atomically
 from color_s4l.data import Split
@@ -20,6 +24,8 @@ from color_s4l.training import checkpoints
 from color_s4l.training.feeding import Feed
 from color_s4l.training.learner import Learner
 from color_s4l.training.processes import Group
+
+logger = logging.getLogger(__name__)
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
@@ -197,6 +203,37 @@ class LoadingSpeed(keras.callbacks.Callback):
         logs["loading_busy"] = 100 * reading / seconds
 
 
+class WarnIfWorseThanConstant(keras.callbacks.Callback):
+    """A callback that warns once if the class loss shows that training fails.
+
+    A classifier that gives every class the same probability has a cross-entropy of
+    log(classes). A mean over an epoch above twice this value, or above this value after
+    the first epoch, means that the weights are useless.
+
+    Args:
+        classes: Number of classes.
+    """
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.guess, self.done = math.log(classes), False
+
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
+        """Compares the loss on labelled images with the loss of a constant guess."""
+        loss, limit = logs.get("class_loss", 0.0), self.guess * (1 if epoch else 2)
+        if self.done or loss <= limit:
+            return
+        self.done = True
+        logger.warning(
+            "epoch %s: the loss on labelled images is %.3g. A classifier that gives "
+            "every class the same probability has %.3g. A smaller `learning_rate` may "
+            "help.",
+            epoch + 1,
+            loss,
+            self.guess,
+        )
+
+
 class LogFile(keras.callbacks.Callback):
     """A callback that writes log.csv: one row per epoch, also after a resume.
 
@@ -233,7 +270,9 @@ def _rows(path: pathlib.Path, complete: int) -> list[dict]:
 class TensorBoard(keras.callbacks.Callback):
     """A callback that writes every logged scalar for TensorBoard.
 
-    Unlike Keras' own callback it works without TensorFlow.
+    Unlike Keras' own callback it works without TensorFlow. If the disk is full, the
+    training continues, because log.csv has the same values. TensorBoard's own writer is
+    not used: it writes in a thread, whose errors are tracebacks.
 
     Args:
         folder: Directory of the event files.
@@ -243,22 +282,39 @@ class TensorBoard(keras.callbacks.Callback):
         super().__init__()
         if folder.exists() and not folder.is_dir():
             raise InputError(f"Expected {folder} to be a folder: remove the file.")
-        if "tensorflow" not in sys.modules:
-            # TensorBoard imports TensorFlow for its file functions. With this module
-            # it uses functions of its own (tensorboard/compat).
-            name = "tensorboard.compat.notf"
-            sys.modules.setdefault(name, types.ModuleType(name))
-        self.writer = Writer(str(folder))
+        self.folder, self.failed = folder, False
+        self.file: typing.BinaryIO | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Writes the scalars of the epoch."""
-        for name, value in logs.items():
-            self.writer.add_scalar(name, float(value), epoch + 1)
-        self.writer.flush()
+        values = [
+            value
+            for name, number in logs.items()
+            for value in scalar_pb(name, float(number)).value
+        ]
+        scalars = Summary(value=values)
+        self._write(Event(wall_time=time.time(), step=epoch + 1, summary=scalars))
 
     def on_train_end(self, logs: dict | None = None) -> None:
         """Closes the file."""
-        self.writer.close()
+        if self.file:
+            self.file.close()
+
+    def _write(self, event: Event) -> None:
+        if self.failed:
+            return
+        try:
+            if not self.file:
+                self.folder.mkdir(exist_ok=True)
+                name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
+                # Without a buffer, nothing is left to write when the file is closed.
+                self.file = open(self.folder / name, "wb", buffering=0)  # noqa: SIM115
+                first = Event(wall_time=time.time(), file_version="brain.Event:2")
+                RecordWriter(self.file).write(first.SerializeToString())
+            RecordWriter(self.file).write(event.SerializeToString())
+        except OSError as error:
+            self.failed = True
+            logger.warning("TensorBoard's files cannot be written: %s.", error.strerror)
 
 
 class Checkpoints(keras.callbacks.Callback):

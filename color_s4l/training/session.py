@@ -598,6 +598,7 @@ def _fit(
     ]
     if group.leads:
         own += [
+            callbacks.WarnIfWorseThanConstant(len(prepared.data.classes)),
             recognition.WarnAtChance(prepared.data, batches, complete),
             callbacks.LogFile(directory.log, complete),
             callbacks.TensorBoard(directory.tensorboard),
