@@ -24,6 +24,7 @@ from color_s4l.terms.joint_pass import JointPass
 from color_s4l.terms.labeled_rotations import LabeledRotations
 from color_s4l.terms.manifold_mixup import ManifoldMixup
 from color_s4l.terms.mean_teacher import MeanTeacher
+from color_s4l.terms.memory_assisted import MemoryAssisted
 from color_s4l.terms.mixmatch import MixMatch
 from color_s4l.terms.mixup import Mixup
 from color_s4l.terms.pi_model import PiModel
@@ -53,6 +54,7 @@ register_method(
 register_method("pi_model", (Supervised(), PiModel()))
 register_method("temporal_ensembling", (Supervised(), TemporalEnsembling()))
 register_method("mean_teacher", (Supervised(), MeanTeacher()))
+register_method("ma_dnn", (Supervised(), MemoryAssisted(), JointPass()))
 register_method("vat", (Supervised(), Vat()))
 register_method("vat_entmin", (Supervised(), Vat(), Entropy()))
 register_method("polyak", (Supervised(), Polyak()))

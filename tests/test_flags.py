@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import summary
 from color_s4l import command_line, data, methods, settings
+from color_s4l.recipes import procedure
 from color_s4l.report import published
 from color_s4l.settings import Run
 from color_s4l.training import build, session
@@ -19,7 +20,13 @@ from color_s4l.training.schedules import Schedule
 
 FLAGS = pathlib.Path(__file__).resolve().parents[1] / "flags"
 FAST = sorted(FLAGS.glob("fast/*.cfg"))
-FILES = sorted(set(FLAGS.rglob("*.cfg")) - {*FAST, *FLAGS.glob("s4l/*.cfg")})
+# Settings of the seeds and of their baselines, on CIFAR-10.
+OTHERS = sorted(
+    path
+    for folder in ("baselines", "scarce", "student")
+    for path in (FLAGS / folder).iterdir()
+)
+FILES = sorted(set(FLAGS.rglob("*.cfg")) - {*FAST, *OTHERS, *FLAGS.glob("s4l/*.cfg")})
 TRAINING_IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "svhn_cropped": 73_257}
 NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "svhn": "svhn_cropped"}
 # Folder -> method, batch, epochs, epochs on SVHN, head dropout, the same on SVHN.
@@ -155,6 +162,25 @@ def test_a_fast_file_has_the_settings_of_the_preset(path):
     # The command in the header is the file's own.
     (words,) = re.findall(r"python -m color_s4l.train (.*)$", path.read_text(), re.M)
     assert words.split()[0] == f"--flagfile=flags/fast/{path.name}"
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=name_of)
+def test_the_file_of_another_system_is_a_run(path):
+    text = path.read_text(encoding="utf-8")
+    (words,) = re.findall(r"python -m color_s4l.train (.*)$", text, re.M)
+    assert words.split()[0] == f"--flagfile=flags/{name_of(path)}.cfg"
+    words = words.replace("--flagfile=", f"--flagfile={FLAGS.parent}/").split()
+    run = command_line.parse(Run, words, "")
+    procedure.check(run)
+    (listed,) = re.findall(r"`--labels`\): ([^.:;]*)[.;]", text)
+    assert run.labels in [int(word) for word in re.findall(r"\d+", listed)]
+    assert run.dataset == "cifar10"
+    # Warm-ups that are shares of the run: 35 and 10 of 300 epochs.
+    for own in procedure.runs_of(run):
+        for term in methods.terms_of(own.method, own.set):
+            if path.parent.name == "student" and getattr(term, "warm_up", 0):
+                epochs = round(term.warm_up * own.epochs)
+                assert epochs == {"vat": 35, "pseudo_label": 10}[path.stem]
 
 
 @pytest.mark.parametrize("network", sorted({read(path).network for path in FILES}))

@@ -65,10 +65,11 @@ class Pretrained(Recipe):
 _exemplar = functools.partial(Pretrained, method="exemplar")
 register_recipe("rotnet_linear", functools.partial(Pretrained, linear=True))
 register_recipe("rotnet_finetune", Pretrained)
-# Rebuffi et al. 2019 (https://arxiv.org/abs/1905.08845), table 1.
+# Rebuffi et al. 2019 (https://arxiv.org/abs/1905.08845), table 1 and section 4.1.
 register_recipe(
     "rotnet_mean_teacher", functools.partial(Pretrained, finetuning="mean_teacher")
 )
+register_recipe("rotnet_ma_dnn", functools.partial(Pretrained, finetuning="ma_dnn"))
 # Larsson et al. 2017 (https://arxiv.org/abs/1703.04044).
 _colorization = functools.partial(Pretrained, method="colorization", reestimated=True)
 register_recipe("colorization_linear", functools.partial(_colorization, linear=True))

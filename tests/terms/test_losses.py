@@ -16,6 +16,7 @@ from color_s4l.terms.exemplar import Exemplar, triplet_losses
 from color_s4l.terms.fixmatch import FixMatch
 from color_s4l.terms.labeled_rotations import LabeledRotations
 from color_s4l.terms.memory import Memory
+from color_s4l.terms.memory_assisted import Prototypes
 from color_s4l.terms.pi_model import PiModel
 from color_s4l.terms.proxies import COLOR_S4L, SESEMI, Proxies
 from color_s4l.terms.pseudo_label import PseudoLabel
@@ -178,6 +179,20 @@ def test_labelled_rotations_have_the_label_of_the_upright_image(outcome_of):
     found = outcome_of(LabeledRotations(weight=2), {**batch, "labels": integers(1, 2)})
     assert found.terms["class_rotations_loss"] == pytest.approx(30, rel=1e-5)
     assert found.watch["rotations_error"] == pytest.approx(50)
+
+
+def test_a_memory_moves_to_the_labelled_images():
+    memory = Prototypes(2, 1)
+    # Two images of class 1 with the mean 3: 2 / 3 of the way, times the rate.
+    features, predictions = np.array([[2.0], [4.0]]), np.array([[0.0, 1.0]] * 2)
+    memory.move(np.array([1, 1]), features, predictions, 0.5)
+    np.testing.assert_allclose(memory.keys, [[0], [1]], rtol=1e-6)
+    # From 1/2: by 1/3 of the differences -1/2 and 1/2.
+    np.testing.assert_allclose(memory.values, [[1 / 2] * 2, [1 / 3, 2 / 3]], rtol=1e-6)
+    near = 1 / (1 + np.exp(-1))  # distances 1 and 0
+    expected = near * np.array([1 / 3, 2 / 3]) + (1 - near) * 0.5
+    found = memory.read(np.array([[1.0]], "float32"))
+    np.testing.assert_allclose(numpy_of(found)[0], expected, rtol=1e-6)
 
 
 def test_triplets():
