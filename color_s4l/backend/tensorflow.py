@@ -127,8 +127,7 @@ class Together:
     """Several processes that compute each step together.
 
     Args:
-        addresses: One free address "host:port" per process. The addresses of TF_CONFIG
-            or SLURM replace them.
+        addresses: One address "host:port" per process.
         process_id: Number of this process.
         devices: Number of devices of each process.
 
@@ -145,15 +144,13 @@ class Together:
                 f"`devices` is {devices}, but process {process_id} has {found}: "
                 "choose its GPUs with CUDA_VISIBLE_DEVICES."
             )
-        resolver = _resolver()
-        if resolver is None:
-            resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-                tf.train.ClusterSpec({"worker": list(addresses)}),
-                task_type="worker",
-                task_id=process_id,
-                num_accelerators={"GPU": found} if gpus else {},
-                rpc_layer="grpc",
-            )
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": list(addresses)}),
+            task_type="worker",
+            task_id=process_id,
+            num_accelerators={"GPU": found} if gpus else {},
+            rpc_layer="grpc",
+        )
         try:
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         except RuntimeError as error:
@@ -182,18 +179,25 @@ class Together:
         """Does nothing: TensorFlow's processes may end at different times."""
 
 
-def environment() -> tuple[str, int, int] | None:
+def environment() -> tuple[str, int, int, str] | None:
     """Returns this process's place in the cluster of TF_CONFIG or of SLURM.
 
     Returns:
-        Address of process 0, number of processes, and number of this process; None if
-        nothing was detected. The address has another port than TensorFlow's.
+        Address where process 0 waits for the others (not TensorFlow's address), number
+        of processes, number of this process, and TensorFlow's address of this process;
+        None if nothing was detected.
 
     Raises:
         InputError: The cluster has other jobs than "worker".
     """
-    resolver = _resolver()
-    if resolver is None:
+    if "TF_CONFIG" in os.environ:
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    elif {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"} <= os.environ.keys():
+        # By default it would hide the GPU that SLURM has given to this process.
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            gpus_per_node=0, gpus_per_task=0, auto_set_gpu=False
+        )
+    else:
         return None
     jobs = resolver.cluster_spec().as_dict()
     if [*jobs] != ["worker"] or resolver.task_type != "worker":
@@ -202,17 +206,8 @@ def environment() -> tuple[str, int, int] | None:
             f"{', '.join(jobs)}."
         )
     host, _, port = jobs["worker"][0].rpartition(":")
-    beside = int(port) + _BESIDE
-    return f"{host}:{beside}", len(jobs["worker"]), resolver.task_id
-
-
-def _resolver() -> typing.Any:
-    """Returns the cluster of TF_CONFIG or of SLURM; None if there is none."""
-    if "TF_CONFIG" in os.environ:
-        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    if "SLURM_PROCID" in os.environ:
-        return tf.distribute.cluster_resolver.SlurmClusterResolver()
-    return None
+    beside, own = int(port) + _BESIDE, jobs["worker"][resolver.task_id]
+    return f"{host}:{beside}", len(jobs["worker"]), resolver.task_id, own
 
 
 def _in_processes(strategy: tf.distribute.Strategy) -> bool:
