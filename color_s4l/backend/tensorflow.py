@@ -47,11 +47,14 @@ class TrainStep:
             logs = {name: tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Does nothing: a `Learner` is built before `fit`.
+    def _maybe_symbolic_build(self: typing.Any, iterator=None, data_batch=None) -> None:
+        """Builds the model before `fit`, except with several processes.
 
-        Keras' own method fails with several processes (keras-team/keras#20585).
+        Keras' method fails with several processes (keras-team/keras#20585), and a
+        `Learner` is already built.
         """
+        if not _in_processes(self.distribute_strategy):
+            super()._maybe_symbolic_build(iterator, data_batch)
 
 
 def share_of(draws: Tensor) -> Tensor:
@@ -479,6 +482,8 @@ def fed(batches: keras.utils.PyDataset, parts: int = 1) -> Iterator[tf.data.Data
 
 def _divided(batch: tuple, parts: int) -> list[tuple]:
     """Returns equal parts of a batch, divided along the first axis of its arrays."""
+    if parts == 1:
+        return [batch]
     pieces = {name: np.split(array, parts) for name, array in batch[0].items()}
     return [({name: p[n] for name, p in pieces.items()},) for n in range(parts)]
 

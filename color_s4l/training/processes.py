@@ -198,12 +198,14 @@ class Group:
         # If all processes stop for the same reason, each reports it itself.
         if self._leaving.wait(2.0 if reason else 0.0):
             return
-        event = "is gone (killed, or its computer failed)."
-        if reason:
-            event = f"stopped: {reason}"
+        event = f"stopped: {reason}"
+        if not reason:
+            event = (
+                "is gone (killed, or its computer failed). Continue with `resume`, with "
+                "any number of processes."
+            )
         logger.error(
-            "error: Process %s of %s on %s %s Continue with `resume`, with any number "
-            "of processes.",
+            "error: Process %s of %s on %s %s",
             lost,
             self.count,
             self.hosts[lost],
