@@ -201,8 +201,8 @@ class Group:
         event = f"stopped: {reason}"
         if not reason:
             event = (
-                "is gone (killed, or its computer failed). Continue with `resume`, with "
-                "any number of processes."
+                "is gone (killed, or its computer failed). Continue with `resume`, "
+                "with any number of processes."
             )
         logger.error(
             "error: Process %s of %s on %s %s",
