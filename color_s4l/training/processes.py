@@ -379,6 +379,7 @@ def _keep_alive(link: connection.Connection) -> str:
             ("TCP_KEEPIDLE", SILENCE // 3),
             ("TCP_KEEPINTVL", SILENCE // 6),
             ("TCP_KEEPCNT", 4),
+            ("TCP_USER_TIMEOUT", 1000 * SILENCE),  # for data that is not received
         ):
             if hasattr(socket, option):
                 end.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
