@@ -648,7 +648,7 @@ def check_devices(run: Run, devices: int) -> None:
     """
     where = f"`devices`={run.devices}"
     if devices > run.devices:
-        where += f" of `num_processes`={devices // run.devices} each"
+        where = f"{devices // run.devices} processes with {where} each"
     if run.batch_size % devices:
         raise InputError(
             f"`batch_size`={run.batch_size} cannot be divided over {where}."

@@ -126,7 +126,7 @@ class Together:
     """Several processes that compute each step together.
 
     Args:
-        addresses: One free address "host:port" per process.
+        addresses: One address "host:port" per process.
         process_id: Number of this process.
         devices: Number of devices of each process.
 
@@ -180,14 +180,14 @@ class Together:
         jax.distributed.shutdown()
 
 
-def environment() -> tuple[str, int, int] | None:
+def environment() -> tuple[str, int, int, None] | None:
     """Returns this process's place in a cluster that JAX detects.
 
     JAX detects SLURM, Open MPI, Cloud TPU and Kubernetes.
 
     Returns:
-        Address of process 0, number of processes, and number of this process; None if
-        nothing was detected.
+        Address where process 0 waits for the others, number of processes, number of
+        this process, and None; None if nothing was detected.
     """
     try:
         jax.distributed.initialize(
@@ -202,7 +202,7 @@ def environment() -> tuple[str, int, int] | None:
     room[: len(address)] = bytearray(address.encode())
     first = np.asarray(multihost_utils.broadcast_one_to_all(room))
     found = first.astype(np.uint8).tobytes().rstrip(b"\0").decode()
-    return found, jax.process_count(), jax.process_index()
+    return found, jax.process_count(), jax.process_index(), None
 
 
 @contextlib.contextmanager

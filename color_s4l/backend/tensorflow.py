@@ -47,11 +47,14 @@ class TrainStep:
             logs = {name: tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
 
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Does nothing: a `Learner` is built before `fit`.
+    def _maybe_symbolic_build(self: typing.Any, iterator=None, data_batch=None) -> None:
+        """Builds the model before `fit`, except with several processes.
 
-        Keras' own method fails with several processes (keras-team/keras#20585).
+        Keras' method fails with several processes (keras-team/keras#20585), and a
+        `Learner` is already built.
         """
+        if not _in_processes(self.distribute_strategy):
+            super()._maybe_symbolic_build(iterator, data_batch)
 
 
 def share_of(draws: Tensor) -> Tensor:
@@ -127,8 +130,7 @@ class Together:
     """Several processes that compute each step together.
 
     Args:
-        addresses: One free address "host:port" per process. The addresses of TF_CONFIG
-            or SLURM replace them.
+        addresses: One address "host:port" per process.
         process_id: Number of this process.
         devices: Number of devices of each process.
 
@@ -145,15 +147,13 @@ class Together:
                 f"`devices` is {devices}, but process {process_id} has {found}: "
                 "choose its GPUs with CUDA_VISIBLE_DEVICES."
             )
-        resolver = _resolver()
-        if resolver is None:
-            resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-                tf.train.ClusterSpec({"worker": list(addresses)}),
-                task_type="worker",
-                task_id=process_id,
-                num_accelerators={"GPU": found} if gpus else {},
-                rpc_layer="grpc",
-            )
+        resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": list(addresses)}),
+            task_type="worker",
+            task_id=process_id,
+            num_accelerators={"GPU": found} if gpus else {},
+            rpc_layer="grpc",
+        )
         try:
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         except RuntimeError as error:
@@ -182,18 +182,25 @@ class Together:
         """Does nothing: TensorFlow's processes may end at different times."""
 
 
-def environment() -> tuple[str, int, int] | None:
+def environment() -> tuple[str, int, int, str] | None:
     """Returns this process's place in the cluster of TF_CONFIG or of SLURM.
 
     Returns:
-        Address of process 0, number of processes, and number of this process; None if
-        nothing was detected. The address has another port than TensorFlow's.
+        Address where process 0 waits for the others (not TensorFlow's address), number
+        of processes, number of this process, and TensorFlow's address of this process;
+        None if nothing was detected.
 
     Raises:
         InputError: The cluster has other jobs than "worker".
     """
-    resolver = _resolver()
-    if resolver is None:
+    if "TF_CONFIG" in os.environ:
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    elif {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"} <= os.environ.keys():
+        # By default it would hide the GPU that SLURM has given to this process.
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            gpus_per_node=0, gpus_per_task=0, auto_set_gpu=False
+        )
+    else:
         return None
     jobs = resolver.cluster_spec().as_dict()
     if [*jobs] != ["worker"] or resolver.task_type != "worker":
@@ -202,17 +209,8 @@ def environment() -> tuple[str, int, int] | None:
             f"{', '.join(jobs)}."
         )
     host, _, port = jobs["worker"][0].rpartition(":")
-    beside = int(port) + _BESIDE
-    return f"{host}:{beside}", len(jobs["worker"]), resolver.task_id
-
-
-def _resolver() -> typing.Any:
-    """Returns the cluster of TF_CONFIG or of SLURM; None if there is none."""
-    if "TF_CONFIG" in os.environ:
-        return tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    if "SLURM_PROCID" in os.environ:
-        return tf.distribute.cluster_resolver.SlurmClusterResolver()
-    return None
+    beside, own = int(port) + _BESIDE, jobs["worker"][resolver.task_id]
+    return f"{host}:{beside}", len(jobs["worker"]), resolver.task_id, own
 
 
 def _in_processes(strategy: tf.distribute.Strategy) -> bool:
@@ -484,6 +482,8 @@ def fed(batches: keras.utils.PyDataset, parts: int = 1) -> Iterator[tf.data.Data
 
 def _divided(batch: tuple, parts: int) -> list[tuple]:
     """Returns equal parts of a batch, divided along the first axis of its arrays."""
+    if parts == 1:
+        return [batch]
     pieces = {name: np.split(array, parts) for name, array in batch[0].items()}
     return [({name: p[n] for name, p in pieces.items()},) for n in range(parts)]
 

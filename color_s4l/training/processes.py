@@ -198,12 +198,14 @@ class Group:
         # If all processes stop for the same reason, each reports it itself.
         if self._leaving.wait(2.0 if reason else 0.0):
             return
-        event = "is gone (killed, or its computer failed)."
-        if reason:
-            event = f"stopped: {reason}"
+        event = f"stopped: {reason}"
+        if not reason:
+            event = (
+                "is gone (killed, or its computer failed). Continue with `resume`, "
+                "with any number of processes."
+            )
         logger.error(
-            "error: Process %s of %s on %s %s Continue with `resume`, with any number "
-            "of processes.",
+            "error: Process %s of %s on %s %s",
             lost,
             self.count,
             self.hosts[lost],
@@ -228,20 +230,21 @@ def joined(run: Run) -> Iterator[Group]:
     if not run.distributed:
         yield Group()
         return
-    address, count, process_id = _place(run)
+    address, count, process_id, own = _place(run)
     if not 0 <= process_id < count:
         raise InputError(
             f"Expected `process_id` from 0 to {count - 1}. Received: {process_id}."
         )
     check_devices(run, run.devices * count)
-    peers, hosts, own = connect(address, count, process_id, run.join_timeout)
+    peers, hosts, host = connect(address, count, process_id, run.join_timeout)
     group = Group(process_id, count, peers, hosts)
     if not group.leads:
         logging.getLogger("color_s4l").setLevel(logging.WARNING)
     try:
         group.agree(_code(), "code")
         group.agree(_settings(run), "settings")
-        addresses = group.combined(f"{own}:{_free_port()}", lambda found: found)
+        own = own or f"{host}:{_free_port()}"
+        addresses = group.combined(own, lambda found: found)
         group.together = backend.Together(addresses, process_id, run.devices)
         yield group
     except BaseException as error:
@@ -249,15 +252,14 @@ def joined(run: Run) -> Iterator[Group]:
         raise
 
 
-def _place(run: Run) -> tuple[str, int, int]:
-    """Returns the coordinator's address, the number of processes and this one's id.
+def _place(run: Run) -> tuple[str, int, int, str | None]:
+    """Returns the result of `backend.environment`, or the settings.
 
     Raises:
         InputError: Settings are missing.
     """
-    given = (run.coordinator, run.num_processes, run.process_id)
-    if None not in given:
-        return typing.cast(tuple[str, int, int], given)
+    if run.coordinator and run.num_processes and run.process_id is not None:
+        return run.coordinator, run.num_processes, run.process_id, None
     found = backend.environment()
     if found is None:
         raise InputError(
@@ -377,6 +379,7 @@ def _keep_alive(link: connection.Connection) -> str:
             ("TCP_KEEPIDLE", SILENCE // 3),
             ("TCP_KEEPINTVL", SILENCE // 6),
             ("TCP_KEEPCNT", 4),
+            ("TCP_USER_TIMEOUT", 1000 * SILENCE),  # for data that is not received
         ):
             if hasattr(socket, option):
                 end.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

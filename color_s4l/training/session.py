@@ -86,7 +86,7 @@ def train(
         directory = _claim(values, group)
         if directory.result.exists():
             logger.info("complete   %s already has its result", directory.path)
-            return run_directory.read_result(directory)
+            return group.leave(run_directory.read_result(directory))
         source = images or part(run, DataSettings)
         inputs = run_inputs.read_inputs(
             source,
@@ -586,8 +586,8 @@ def _fit(
     steps = batches.steps_per_epoch
     images = build.images_per_step(learner.terms, batches)
     span = progress.Span(epochs, steps, images, complete)
-    part = batches.part(group.process_id, group.count)
-    feed = Feed(part, first=complete * steps, last=epochs * steps)
+    share = batches.part(group.process_id, group.count)
+    feed = Feed(share, first=complete * steps, last=epochs * steps)
     errors = (
         evaluation.shared_measures(group) if group.together else evaluation.measures()
     )

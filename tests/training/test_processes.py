@@ -158,7 +158,7 @@ PLACE = {"coordinator": "host:1234", "num_processes": 2, "process_id": 0}
         ({"distributed": True, "minutes": 5.0}, "`minutes` trains in one process"),
         (
             {**PLACE, "distributed": True, "num_processes": 5},
-            r"`batch_size`=32 cannot be divided over `devices`=1 of `num_processes`=5",
+            "`batch_size`=32 cannot be divided over 5 processes",
         ),
     ],
 )
