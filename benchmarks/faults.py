@@ -31,14 +31,14 @@ code, and model files with flipped bits. Each row counts the cases and the failu
 """
 # Settings of every run. The colorizer is trained by the run itself.
 _SMALL = (
-    *("--image_size=16", "--labels=20", "--unlabeled=64", "--width=0.05"),
+    *("--image_size=16", "--labels=20", "--unlabeled=32", "--width=0.05"),
     *("--batch_size=16", "--labeled_batch=16", "--verbosity=0", "--deterministic"),
 )
 # Name -> flags and backend. "training" includes the colorizer, the checkpoints and the
 # model files.
 CASES = {
-    "training": (("--method=color_s4l", "--epochs=3"), "tensorflow"),
-    "jax": (("--method=color_s4l", "--epochs=3"), "jax"),
+    "training": (("--method=color_s4l", "--epochs=2"), "tensorflow"),
+    "jax": (("--method=color_s4l", "--epochs=2"), "jax"),
     "recipe": (("--recipe=pseudo_label_retrain", "--epochs=1"), "tensorflow"),
 }
 _SUFFIXES = (".keras", ".h5")

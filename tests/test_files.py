@@ -42,6 +42,19 @@ def test_a_disk_full_error_has_the_file_name(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_disk_full_error_of_h5py_is_one_line(tmp_path):
+    text = "Can't decrement id ref count (file write failed: time = 1\n, errno = 28, e"
+    for error in (RuntimeError(text), OSError(28, text)):
+
+        def fail(name, error=error):
+            raise error
+
+        with pytest.raises(OSError, match="No space left on device") as raised:
+            files.save_atomically(tmp_path / "a.h5", fail)
+        assert raised.value.filename == str(tmp_path / "a.h5")
+        assert "\n" not in str(raised.value)
+
+
 def test_ctrl_c_waits_until_the_file_is_written(tmp_path):
     path = tmp_path / "whole"
 

@@ -244,6 +244,26 @@ def test_an_archive_that_claims_to_be_huge(copy, monkeypatch):
         models.load(copy(".keras"))
 
 
+def test_declared_sizes_are_checked_first(copy, tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("read")
+
+    monkeypatch.setattr(models.keras.models, "load_model", never)
+    bomb = tmp_path / "bomb.keras"
+    bomb.write_bytes(copy(".keras").read_bytes())
+    with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(10**8))
+    wide = copy(".keras")
+    change_config(wide, '"units": 4', '"units": 999999999')
+    large = tmp_path / "large.h5"
+    large.write_bytes(copy(".h5").read_bytes())
+    with h5py.File(large, "a") as file:
+        file.create_dataset("extra", (10**9,), "float32")
+    for path in (wide, large, bomb):
+        with pytest.raises(InputError, match=r"it declares [0-9,]+ MB of weights and"):
+            models.load(path)
+
+
 def test_heads_come_back(tmp_path):
     inputs = keras.Input((8, 8, 3))
     trunk = keras.Model(inputs, layers.ReLU()(inputs))

@@ -103,14 +103,27 @@ def test_another_networks_state_is_refused(learner, make_learner, tmp_path):
         checkpoints.restore(learner, tmp_path)
 
 
-@pytest.mark.parametrize("missing", ["names", "00003", "note"])
-def test_a_checkpoint_without_an_entry_is_replaced_by_the_one_before(
-    learner, tmp_path, missing
+CHANGES = {
+    "names": None,
+    "00003": None,
+    "note": None,
+    "names ": np.array("text"),
+    "note ": np.array("[1]"),
+    "note  ": np.array("{}"),
+    "00003 ": np.zeros(2),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_checkpoint_with_another_entry_is_replaced_by_the_one_before(
+    learner, tmp_path, change
 ):
     save_with(learner, tmp_path, 1, 2)
     newest = tmp_path / "epoch_00002.npz"
     entries = dict(np.load(newest))
-    del entries[missing]
+    del entries[change.strip()]
+    if CHANGES[change] is not None:
+        entries[change.strip()] = CHANGES[change]
     np.savez(newest, **entries)
     with pytest.warns(UserWarning, match=r"epoch_00002\.npz cannot be used; trying"):
         assert checkpoints.restore(learner, tmp_path) == 1

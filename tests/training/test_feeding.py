@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from color_s4l import backend
+from color_s4l import backend, data
 from color_s4l.data import StepBatches, draw_split
 from color_s4l.errors import InputError
 from color_s4l.training.feeding import Feed, Slices
@@ -101,3 +101,32 @@ def test_keras_reads_every_slice_once_and_in_order():
     del slices, fed
     gc.collect()
     assert kept() is None
+
+
+def test_a_resumed_feed_reads_only_the_images_of_its_steps(small):
+    read = []
+
+    class Watched(data.LazyImages):
+        key = "watched"
+
+        def _rows(self, numbers):
+            read.append(numbers)
+            return small.images[numbers]
+
+    split = data.Split(np.arange(8), np.arange(8, 40), np.arange(0))
+    arrays = data.StepBatches(small.images, small.labels, split, 4, 2, seed=1)
+    lazy = data.StepBatches(
+        Watched(small.images.shape), small.labels, split, 4, 2, seed=1
+    )
+    # The few labelled images are read once, at the start.
+    (labeled,) = read
+    assert (labeled == split.labeled).all()
+    read.clear()
+    feed = Feed(lazy, first=9, last=11)
+    for number in range(2):
+        found, expected = feed[number][0], arrays.batch(9 + number)
+        assert all((found[name] == expected[name]).all() for name in expected)
+    indices = [arrays.batch(step)["index"].ravel() for step in (9, 10)]
+    assert sorted(np.concatenate(read)) == sorted(
+        split.unlabeled[np.concatenate(indices)]
+    )

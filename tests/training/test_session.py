@@ -122,6 +122,31 @@ def test_tensorboard_needs_no_tensorflow_on_jax(python, tmp_path):
     assert events.stat().st_size > 50
 
 
+def test_a_full_disk_stops_only_the_tensorboard(tmp_path, caplog):
+    (tmp_path / "full").mkdir()
+    board = callbacks.TensorBoard(tmp_path / "full")
+    board.on_epoch_end(0, {"loss": 1.0})
+    board.file.close()
+    board.file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
+    for epoch in (1, 2):
+        board.on_epoch_end(epoch, {"loss": 1.0})
+    board.on_train_end()
+    text = "TensorBoard's files cannot be written: No space left on device."
+    assert caplog.messages == [text]
+
+
+@pytest.mark.parametrize(
+    ("losses", "warned"),
+    [((4.5, 2.2), 0), ((5.0, 2.2), 1), ((4.5, 2.4, 9.0), 1)],
+)
+def test_warns_of_a_loss_above_that_of_a_constant_guess(losses, warned, caplog):
+    callback = callbacks.WarnIfWorseThanConstant(10)  # log(10) = 2.303
+    for epoch, loss in enumerate(losses):
+        callback.on_epoch_end(epoch, {"class_loss": loss})
+    assert len(caplog.messages) == warned
+    assert all("has 2.3. A smaller `learning_rate`" in m for m in caplog.messages)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(base, tmp_path):
     run = dataclasses.replace(
         base, learning_rate=1e30, method="sesemi", run_dir=str(tmp_path / "run")
