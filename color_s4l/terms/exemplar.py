@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from color_s4l.backend import Tensor
-from color_s4l.fields import AtLeast
+from color_s4l.fields import AtLeast, OneOf
 from color_s4l.networks.network import Gate, Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
@@ -41,11 +41,15 @@ class Exemplar(Term):
         weight: Factor on the triplet loss; 1.
         class_weight: Factor on the class loss; 1. 0: no class loss and no class head.
         embedding: Size of an embedding; 1,000.
+        mining: "hard": the farthest positive and the nearest negative, as published;
+            "semi_hard" (Schroff et al. 2015, https://arxiv.org/abs/1503.03832): every
+            positive, with the nearest negative that is farther away.
     """
 
     weight: Annotated[float, AtLeast(0)] = 1.0
     class_weight: Annotated[float, AtLeast(0)] = 1.0
     embedding: Annotated[int, AtLeast(1)] = 1000
+    mining: Annotated[str, OneOf("hard", "semi_hard")] = "hard"
 
     def views(self) -> tuple[str, ...]:
         """Returns the crops of the unlabelled and, if needed, the labelled images."""
@@ -65,7 +69,7 @@ class Exemplar(Term):
             labeled = student_pass(network, batch, "labeled_crops").outputs
         unlabeled = student_pass(network, batch, "crops").outputs
         triplets = [
-            ops.mean(triplet_losses(outputs["embedding"], COPIES))
+            ops.mean(triplet_losses(outputs["embedding"], COPIES, self.mining))
             for outputs in (labeled, unlabeled)
             if outputs
         ]
@@ -83,17 +87,20 @@ class Exemplar(Term):
         )
 
 
-def triplet_losses(embeddings: Tensor, copies: int) -> Tensor:
-    """Returns softplus(distance to farthest positive - distance to nearest negative).
+def triplet_losses(embeddings: Tensor, copies: int, mining: str = "hard") -> Tensor:
+    """Returns softplus(distance to a positive - distance to a negative).
 
     The positives of a copy are the other copies of the same image; the negatives are
-    the copies of all other images.
+    the copies of all other images. "hard": the farthest positive and the nearest
+    negative. "semi_hard": the mean over all positives; the negative is the nearest one
+    that is farther away than the positive, or, if there is none, the farthest one.
 
     Args:
         embeddings: Float `(images * copies, size)`, the copies of an image in
             adjacent rows; at least two images. Each row is divided by its length
             first.
         copies: Number of copies of each image, at least 2.
+        mining: "hard" or "semi_hard".
 
     Returns:
         Float `(images * copies,)`, more than 0.
@@ -105,6 +112,16 @@ def triplet_losses(embeddings: Tensor, copies: int) -> Tensor:
     image = np.arange(embeddings.shape[0]) // copies
     same = image[:, None] == image[None]
     positive = same & ~np.eye(len(image), dtype=bool)
+    if mining == "semi_hard":
+        own = image[:, None] * copies + np.arange(copies)
+        positives = ops.take_along_axis(distances, ops.convert_to_tensor(own), axis=1)
+        last = ops.max(ops.where(same, -np.inf, distances), axis=1)[:, None, None]
+        # [a, p, n]: for anchor a and positive p, whether n is a farther negative.
+        further = (distances[:, None] > positives[..., None]) & ~same[:, None]
+        nearest = ops.min(ops.where(further, distances[:, None], last), axis=2)
+        others = own != np.arange(len(image))[:, None]  # not the anchor itself
+        gaps = ops.where(others, ops.softplus(positives - nearest), 0.0)
+        return ops.sum(gaps, axis=1) / (copies - 1)
     farthest = ops.max(ops.where(positive, distances, -np.inf), axis=1)
     nearest = ops.min(ops.where(same, np.inf, distances), axis=1)
     return ops.softplus(farthest - nearest)

@@ -56,12 +56,12 @@ def test_commands_have_known_flags_and_flagfiles(blocks, monkeypatch):
 
 def test_flags_in_the_text_exist(monkeypatch):
     from benchmarks import colorizers, error_rates, throughput
-    from color_s4l import evaluate, export, inspect, predict, settings
+    from color_s4l import evaluate, export, inspect, predict, settings, transfer
     from color_s4l.report import __main__ as report
     from colorization import train
 
     records = (settings.Run, train.Train, evaluate.Evaluate, report.Report)
-    records += (inspect.Inspect, predict.Predict, export.Export)
+    records += (inspect.Inspect, predict.Predict, export.Export, transfer.Transfer)
     records += (error_rates.ErrorRates, throughput.Throughput, colorizers.Colorizers)
     known = {name for record in records for name in record.__dataclass_fields__}
     known |= {"ntasks", "gpus", "cpus", "kill", "requeue", "port", "nworkers"}  # SLURM,

@@ -203,6 +203,11 @@ def test_triplets():
     one, other = math.log(2), math.log1p(math.exp(math.sqrt(2)))
     found = numpy_of(triplet_losses(points, 2))
     assert found == pytest.approx([one, other, other, one], rel=1e-5)
+    # The nearest other crop that is farther than the copy: 180 from 0: 2. None is
+    # farther from 90; the farthest other crop is as far away as the copy.
+    found = numpy_of(triplet_losses(points, 2, "semi_hard"))
+    semi = math.log1p(math.exp(math.sqrt(2) - 2))
+    assert found == pytest.approx([semi, one, one, semi], rel=1e-5)
 
 
 def test_exemplar_is_the_mean_of_labelled_and_unlabelled_triplets(outcome_of):
