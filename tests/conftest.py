@@ -39,11 +39,15 @@ TRAIN_PER_CLASS, TEST_PER_CLASS = 12, 8
 def pytest_collection_modifyitems(items):
     """Keeps the tests of a file on one process, because they share trained runs.
 
-    The contract tests share nothing and are many, so they run on any process.
+    The contract tests of terms share little and are many, so they run on any process;
+    those of trunks share one trunk each.
     """
     for item in items:
-        if "contract" not in item.path.name and "trunks" not in item.path.name:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+        group = str(item.path)
+        if "trunks" in item.path.name and hasattr(item, "callspec"):
+            group += str(item.callspec.params.get("name"))
+        if "contract" not in item.path.name:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,6 +67,30 @@ def freed():
     """
     yield
     keras.backend.clear_session()
+
+
+@contextlib.contextmanager
+def _tracing(wanted):
+    """Switches the tracing and compiling of TensorFlow's functions on or off."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(not wanted)
+    yield
+    tf.config.run_functions_eagerly(before)
+
+
+@pytest.fixture(scope="module")
+def untraced():
+    """Computes eagerly, which is faster for runs of a few steps.
+
+    For tests of files and settings; tests of numbers compile their steps as users do.
+    """
+    with _tracing(False):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +192,9 @@ def finished(tiny, tmp_path_factory) -> Run:
     """A complete run of color_s4l. Tests do not change its directory."""
     run_dir = tmp_path_factory.mktemp("runs") / "finished"
     run = dataclasses.replace(tiny, run_dir=str(run_dir))
-    assert train.main(command_line.spelled(run)) == 0
+    # Other runs, also of other processes, are compared with its weights.
+    with _tracing(True):
+        assert train.main(command_line.spelled(run)) == 0
     return run
 
 

@@ -14,6 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from color_s4l import probes
 from color_s4l.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def draw(classes, each=6, channels=5, seed=0):
     """Features with a different mean and spread per channel, and their labels."""

@@ -40,6 +40,12 @@ def trunk(name):
 
 
 @pytest.fixture(scope="module")
+def other(name):
+    """The trunk with dropout and, on TensorFlow, synchronised statistics."""
+    return narrow(name, (32, 32, 3), dropout=0.5, synchronized=SYNCHRONIZED)
+
+
+@pytest.fixture(scope="module")
 def images():
     return np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype("float32")
 
@@ -50,13 +56,14 @@ def numpy_of(tensor):
 
 def test_features_are_finite_maps_that_differ_between_images(trunk, images):
     features = numpy_of(trunk(images, training=True))
+    assert features.shape[1:] == trunk.output_shape[1:]
     assert features.ndim == 4
     assert np.isfinite(features).all()
     assert features.std(axis=0).max() > 0.01 * np.abs(features).max()
 
 
-@pytest.mark.parametrize("shape", [(32, 32, 3), (40, 40, 3), (36, 44, 3)])
-def test_declared_shape_is_the_output_shape_at_any_image_size(name, shape):
+def test_declared_shape_is_the_output_shape_at_any_image_size(name):
+    shape = (36, 44, 3)
     trunk = narrow(name, shape)
     features = trunk(np.ones((2, *shape), "float32"))
     assert trunk.output_shape[1:] == tuple(features.shape[1:])
@@ -77,13 +84,12 @@ def test_gradient_reaches_every_trainable_weight(trunk, images, gradients):
         assert np.abs(gradient).max() > 0, variable.path
 
 
-def test_training_moves_the_statistics_and_inference_does_not(name, images):
-    trunk = narrow(name, (32, 32, 3))
-    moving = [v for v in trunk.non_trainable_variables if "moving" in v.name]
+def test_training_moves_the_statistics_and_inference_does_not(other, images):
+    moving = [v for v in other.non_trainable_variables if "moving" in v.name]
     before = [numpy_of(v).copy() for v in moving]
-    trunk(images, training=False)
+    other(images, training=False)
     assert all((numpy_of(v) == b).all() for v, b in zip(moving, before, strict=True))
-    trunk(images, training=True)
+    other(images, training=True)
     assert all((numpy_of(v) != b).any() for v, b in zip(moving, before, strict=True))
 
 
@@ -113,26 +119,24 @@ def test_bfloat16_computes_near_float32(name, trunk, images):
     assert np.linalg.norm(found - expected) < 0.1 * np.linalg.norm(expected)
 
 
-def test_dropout_acts_in_training_only(name, images):
-    trunk = narrow(name, (32, 32, 3), dropout=0.5)
-    first, second = (numpy_of(trunk(images, training=True)) for _ in range(2))
+def test_dropout_acts_in_training_only(other, images):
+    first, second = (numpy_of(other(images, training=True)) for _ in range(2))
     assert np.abs(first - second).max() > 0.01 * np.abs(first).max()
-    first, second = (numpy_of(trunk(images, training=False)) for _ in range(2))
+    first, second = (numpy_of(other(images, training=False)) for _ in range(2))
     assert first == pytest.approx(second, abs=0)
 
 
-def test_blocks_and_synchronisation(name):
-    trunk = narrow(name, (32, 32, 3), synchronized=SYNCHRONIZED)
-    found = blocks(trunk)
+def test_blocks_and_synchronisation(other):
+    found = blocks(other)
     counted = [block for block in found if block != "stem"]
     assert counted == [f"block{n}" for n in range(1, len(counted) + 1)]
     # The last block ends in the features, and no block's map is larger than the one
     # before it.
-    assert found[counted[-1]][-1].output is trunk.outputs[0]
+    assert found[counted[-1]][-1].output is other.outputs[0]
     sides = [found[block][-1].output.shape[1] for block in counted]
     assert sides == sorted(sides, reverse=True)
     kind = keras.layers.BatchNormalization
-    norms = [layer for layer in trunk._flatten_layers() if isinstance(layer, kind)]
+    norms = [layer for layer in other._flatten_layers() if isinstance(layer, kind)]
     assert all(norm.synchronized == SYNCHRONIZED for norm in norms)
 
 
@@ -248,4 +252,5 @@ def test_a_plugin_adds_a_trunk_of_keras_layers(images, tmp_path, monkeypatch):
     freeze(trunk, 1)
     trained = [v.path for v in network.trainable_variables]
     assert not any("block1" in path for path in trained)
-    test_blocks_and_synchronisation("my_net")
+    synchronized = narrow("my_net", (32, 32, 3), synchronized=SYNCHRONIZED)
+    test_blocks_and_synchronisation(synchronized)

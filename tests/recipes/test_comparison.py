@@ -19,6 +19,8 @@ from color_s4l.report import __main__ as report
 from color_s4l.settings import DataSettings, Run, part, preset
 from color_s4l.training import session
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def wrong(*numbers):
     return np.array(numbers, bool)

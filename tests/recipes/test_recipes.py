@@ -19,6 +19,8 @@ from color_s4l.registry import RECIPES
 from color_s4l.report import __main__ as report
 from color_s4l.training import callbacks, session
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 CYCLES = [f"cycle_{n}_phase_{phase}" for n in (1, 2) for phase in ("one", "two")]
 NAMES = ["preparation", *CYCLES]
 

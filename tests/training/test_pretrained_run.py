@@ -17,6 +17,8 @@ from color_s4l.recipes.procedure import stages_of
 from color_s4l.settings import Run
 from color_s4l.training import session
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 class StoppedError(Exception):
     pass

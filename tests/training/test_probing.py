@@ -23,6 +23,8 @@ from color_s4l.settings import DataSettings, part
 from color_s4l.training import probing, session
 from color_s4l.views.preprocessing import Preprocessing
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 METHODS = ("probe", "knn")
 
 
