@@ -33,8 +33,11 @@ def render(records: Sequence[Record]) -> str:
     style = loader.get_source(templates, "style.css")[0]
     return templates.get_template("page.html").render(
         title=_title(records),
-        first=tables.won_by_probe(_rows(records)),
-        has_probe=any(record.method == tables.PROBE for record in records),
+        first=[*tables.won_by_probe(_rows(records)), *_won_by_features(records)],
+        has_probe=any(
+            record.method == tables.PROBE or _probe(record) is not None
+            for record in records
+        ),
         style=Markup(style),
         runs=[
             _run(style, record)
@@ -99,9 +102,27 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     stages = [
         f"{one['stage']} {_percent(one['error'])}" for one in result.get("stages", ())
     ]
+    if (error := _probe(record)) is not None:
+        facts.insert(0, ("probe: logistic regression on its features", _percent(error)))
     if stages:
         facts.insert(1, ("stages (curves: the last stage)", ", ".join(stages)))
     return facts
+
+
+def _probe(record: Record) -> float | None:
+    """Returns the error of logistic regression on the run's features, if measured."""
+    return record.result.get("probe_error")
+
+
+def _won_by_features(records: Sequence[Record]) -> list[str]:
+    """Returns a sentence if the probe of a single run is better than its class head."""
+    error = _probe(records[0])
+    if len(records) > 1 or error is None or error >= records[0].result["error"]:
+        return []
+    return [
+        "A probe wins: logistic regression on the features of this run has "
+        f"{error:.2f} % error, and its class head {records[0].result['error']:.2f} %."
+    ]
 
 
 def _percent(error: float | None) -> str:

@@ -6,13 +6,14 @@ import re
 import time
 
 import keras
+import numpy as np
 
 from color_s4l import data
 from color_s4l.artifacts import cache, models
 from color_s4l.backend import Tensor
 from color_s4l.networks import TRUNKS, Network, structure
 from color_s4l.networks.network import CLASSES, ENCODER
-from color_s4l.probes import Solver
+from color_s4l.probes import Solver, one_thread, regression
 from color_s4l.training import evaluation
 from color_s4l.training.callbacks import LogFile
 from color_s4l.training.evaluation import Evaluation
@@ -20,6 +21,9 @@ from color_s4l.training.inputs import Inputs
 from color_s4l.views.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
+
+# Numbers in the features of all labelled images for which `error_of` is computed.
+MOST_VALUES = 500_000
 
 
 class Encoder(keras.Model):
@@ -116,6 +120,45 @@ def with_solved_head(
     solved = Network(network.trunk, {CLASSES: head}, dropout=0.0)
     solved(keras.ops.zeros((1, *images.shape[1:])))
     return solved
+
+
+def error_of(
+    network: Network,
+    preprocessing: Preprocessing,
+    images: data.Data,
+    labeled: np.ndarray,
+    devices: int,
+) -> float | None:
+    """Returns the test error of logistic regression on a trained network's features.
+
+    Unlike the method `probe`, the regularisation is not chosen by cross-validation
+    (C = 1), so that the fit takes seconds.
+
+    Args:
+        network: A trained network.
+        preprocessing: Applied to the images first.
+        images: The images.
+        labeled: Indices of the labelled images.
+        devices: As for `evaluation.probabilities`.
+
+    Returns:
+        The error in percent. None if there are no test images or labels of fewer than
+        two classes, or if the features of the labelled images have more than
+        `MOST_VALUES` numbers.
+    """
+    labels = images.labels[labeled]
+    values = len(labeled) * network.trunk.output_shape[-1]
+    several = len(np.unique(labels)) > 1
+    if not several or not len(images.test_images) or values > MOST_VALUES:
+        return None
+    encoder = Encoder(network, preprocessing)
+    known, tests = (
+        evaluation.probabilities(encoder, each, devices=devices).astype("float64")
+        for each in (data.subset(images.images, labeled), images.test_images)
+    )
+    with one_thread():
+        guesses = regression().fit(known, labels).predict(tests)
+    return float(100 * np.mean(guesses != images.test_labels))
 
 
 def write_log(

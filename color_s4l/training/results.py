@@ -20,7 +20,7 @@ from color_s4l.networks import inference_model
 from color_s4l.networks.network import CLASSES
 from color_s4l.networks.structure import merged_weights, release
 from color_s4l.registry import PROXIES, TRUNKS
-from color_s4l.training import build, calibration, evaluation, recognition
+from color_s4l.training import build, calibration, evaluation, probing, recognition
 from color_s4l.training.build import Prepared
 from color_s4l.training.evaluation import Evaluation
 from color_s4l.training.learner import Learner
@@ -58,12 +58,21 @@ def measure(
 
     Returns:
         The content of result.json, and the test images' probabilities, float32
-        `(n, classes)`; None without classes or without test images. For methods with
+        `(n, classes)`; None without classes or without test images. `probe_error` is
+        the result of `probing.error_of`. For methods with
         proxy views, `proxy_accuracy` is the share of correctly classified images of
         each view, in percent.
     """
     split, log = prepared.batches.split, pd.read_csv(directory.log)
     errors, clean = evaluation.final()
+    if clean is not None and prepared.learner.terms:
+        errors["probe_error"] = probing.error_of(
+            prepared.learner.network,
+            prepared.learner.preprocessing,
+            prepared.data,
+            split.labeled,
+            prepared.settings.evaluation.devices,
+        )
     found = recognition.measure(prepared.learner, prepared.data, prepared.batches)
     result = {
         "run_dir": str(directory.path),
@@ -359,6 +368,11 @@ def describe(result: Result) -> None:
     if result["error"] is not None:
         logger.info("error      %s", _in_words(result))
         describe_others(result)
+        if result.get("probe_error") is not None:
+            logger.info(
+                "probe      %.2f %%: logistic regression on the features of this run",
+                result["probe_error"],
+            )
     elif "proxy_error" in result:
         logger.info(
             "proxy      %.2f %% of the test views are classified as another view",

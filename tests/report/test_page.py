@@ -74,7 +74,7 @@ def test_a_real_run(finished, tmp_path, capsys):
     text, (record,) = output.read_text(), read([finished.run_dir])
     folder = pathlib.Path(finished.data_dir).name
     assert f"color_s4l on {folder}, 16 labels" in text
-    assert re.search(r"<dt>training time</dt><dd>\d+ s</dd>", text)
+    assert re.search(r"<dt>training time</dt><dd>[\d.]+ (s|minutes)</dd>", text)
     assert "is recognised (random guessing: 14 %)" in text
     accuracy = record.result["proxy_accuracy"]["identity"]
     assert f"0<br>identity<br>{accuracy:.0f} %</th>" in text
@@ -95,7 +95,7 @@ def test_runs_side_by_side(record):
     # Seeds 1 and 2: 21 and 22 %; mean 21.5, deviation sqrt(1/2) = 0.71.
     assert "color_s4l, width 1.0 2 21.50 ± 0.71 20.50" in elements.words
     assert "color_s4l, width 0.5 1 21.00 20.00" in elements.words
-    assert "one: 21.00 % (8.60 to 49.42)" in elements.words  # 3 of 12 images: Wilson
+    assert "one: 21.00 % (8.89 to 53.23)" in elements.words  # 3 of 12 images: Wilson
     # The settings that differ, without the seed.
     assert "run width one 1.0 two 1.0 three 0.5 Settings of all runs" in elements.words
     assert "3 runs on digits, 30 labels" in elements.words
@@ -250,3 +250,14 @@ def test_a_comparison_is_shown(record):
     one = record()
     one.result["compared"] = {"sentence": "The images lowered the error by 4.1 points."}
     assert one.result["compared"]["sentence"] in Elements(page.render([one])).words
+
+
+def test_the_probe_of_a_single_run_is_shown(record):
+    one = record()
+    one.result["probe_error"] = 19.5
+    words = Elements(page.render([one])).words
+    assert "A probe wins: logistic regression on the features of this run has" in words
+    assert "probe: logistic regression on its features 19.50 %" in words
+    assert "None of these runs is a probe" not in words
+    one.result["probe_error"] = 21.0
+    assert "wins" not in Elements(page.render([one])).words

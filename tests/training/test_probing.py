@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import types
 
 import keras
 import numpy as np
@@ -186,6 +187,22 @@ def test_predict_and_export_work(probed, small_dir, tmp_path, capsys):
     words = [f"--output={tmp_path / 'knn.keras'}", "--format=keras"]
     assert export.main([f"--model={probed('knn')}", *words]) == 2
     assert "(NearestNeighbours) is not one of Keras' own" in capsys.readouterr().err
+
+
+def test_every_run_has_the_probe_of_its_features(finished, base, small, monkeypatch):
+    folder = pathlib.Path(finished.run_dir)
+    found = json.loads((folder / "result.json").read_text())["probe_error"]
+    classifier = color_s4l.load(folder)
+    labeled = data.read_split(folder / "split.csv", small).labeled
+    _, known = classifier.predict_with_features(small.images[labeled])
+    _, tests = classifier.predict_with_features(small.test_images)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(known.astype("float64"), small.labels[labeled])
+    error = 100 - 100 * model.score(tests.astype("float64"), small.test_labels)
+    assert found == pytest.approx(error, abs=100 / 32 + 1e-6)  # one image, by rounding
+    monkeypatch.setattr(probing, "MOST_VALUES", 10)
+    network = types.SimpleNamespace(trunk=classifier.network.get_layer("trunk"))
+    assert probing.error_of(network, None, small, labeled, 1) is None
 
 
 def test_neighbours_are_no_initial_head(probed, train_refuses):
