@@ -88,7 +88,8 @@ class _Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one message."""
-        print(self.format(record), file=sys.stderr, flush=True)
+        sys.stderr.write(f"{self.format(record)}\n")
+        sys.stderr.flush()
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ class TrainStep:
         `Learner` is already built.
         """
         if not _in_processes(self.distribute_strategy):
-            super()._maybe_symbolic_build(iterator, data_batch)
+            keras.Model._maybe_symbolic_build(self, iterator, data_batch)
 
 
 def share_of(draws: Tensor) -> Tensor:
@@ -484,8 +484,11 @@ def _divided(batch: tuple, parts: int) -> list[tuple]:
     """Returns equal parts of a batch, divided along the first axis of its arrays."""
     if parts == 1:
         return [batch]
-    pieces = {name: np.split(array, parts) for name, array in batch[0].items()}
-    return [({name: p[n] for name, p in pieces.items()},) for n in range(parts)]
+    pieces = [np.split(array, parts) for array in tf.nest.flatten(batch)]
+    return [
+        tf.nest.pack_sequence_as(batch, [piece[number] for piece in pieces])
+        for number in range(parts)
+    ]
 
 
 def _specification(array) -> tf.TensorSpec:

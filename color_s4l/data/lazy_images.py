@@ -4,7 +4,7 @@ All code that reads images uses only rows (`images[numbers]`) and the shape, so 
 accepts both an array and a `LazyImages`. Encoded images (files of a folder, records of
 a TFDS data set) are decoded by `Decoded`: into memory, or each time they are read, with
 one thread per core. `Stored` keeps rows in a file from the first time they are read:
-decoded images (`cache`="disk") and colourised images.
+decoded images (with the cache "disk") and colourised images.
 """
 
 import abc
