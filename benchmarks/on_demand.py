@@ -31,13 +31,8 @@ decoded in a second, beside the readers of Grain and tf.data (pip install grain)
 CLASSES, TEST_IMAGES, STEPS = 10, 1000, 20
 SHARD = 100_000
 KINDS = ("array_record", "folder")
-DECODED_SIZE, STORED_SIZE, PHOTOGRAPHS, WORKERS, REPEATS = (
-    224,
-    (500, 375),
-    400,
-    (1, 2),
-    3,
-)
+DECODED_SIZE, STORED_SIZE, PHOTOGRAPHS = 224, (500, 375), 200
+WORKERS, REPEATS = (1, 2), 3
 # Trains in a process of its own and prints one line of JSON after the first step and
 # after each epoch.
 _PROGRAM = "from benchmarks import on_demand; on_demand.watch()"

@@ -44,6 +44,9 @@ class Predict:
     resize: Annotated[str, OneOf("crop", "pad")] | None = option(
         None, "Crop the centre square, or pad to a square (default: as trained)."
     )
+    max_megapixels: Annotated[float, Above(0)] = option(
+        50.0, "Larger images are not decoded; JPEG files can be reduced first."
+    )
     output: str = option("predictions.csv", "The table; must not exist yet.")
     top_k: Annotated[int, AtLeast(1)] = option(
         3, "Number of most probable classes per image."
@@ -116,7 +119,7 @@ def predict(flags: Predict) -> None:
     pool = prediction.Pool(labels) if flags.suggest else None
     trained = classifier.load(flags.model)
     resize = flags.resize or trained.about.resize
-    reader = prediction.Reader(paths, trained.image_size, resize)
+    reader = prediction.Reader(paths, trained.image_size, resize, flags.max_megapixels)
     started = time.perf_counter()
     sure = _write_tables(flags, trained, reader, root, pool)
     seconds = time.perf_counter() - started

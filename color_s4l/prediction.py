@@ -71,13 +71,21 @@ class Reader:
         paths: Image files.
         size: Side in pixels of the decoded images.
         resize: "crop" or "pad", as in `DataSettings`.
+        max_megapixels: As in `DataSettings`.
 
     Attributes:
         unreadable: Number of files that could not be decoded so far.
     """
 
-    def __init__(self, paths: Sequence[pathlib.Path], size: int, resize: str = "crop"):
+    def __init__(
+        self,
+        paths: Sequence[pathlib.Path],
+        size: int,
+        resize: str = "crop",
+        max_megapixels: float = image_files.MEGAPIXELS,
+    ):
         self.paths, self.size, self.resize = paths, size, resize
+        self.max_megapixels = max_megapixels
         self.unreadable = 0
 
     def __iter__(self) -> Iterator[tuple[list[pathlib.Path], np.ndarray]]:
@@ -113,7 +121,7 @@ class Reader:
 
     def _decode(self, path: pathlib.Path) -> np.ndarray | None:
         try:
-            return image_files.load(path, self.size, self.resize)
+            return image_files.load(path, self.size, self.resize, self.max_megapixels)
         except Exception as error:  # Pillow's decoders raise almost any exception
             reason = " ".join(str(error).split()) or type(error).__name__
             logger.warning("cannot read %s: %s", path, reason)

@@ -9,7 +9,7 @@ from typing import Annotated
 from color_s4l import command_line
 from color_s4l.artifacts.files import save_atomically
 from color_s4l.errors import InputError
-from color_s4l.fields import AtLeast, check, option
+from color_s4l.fields import Above, AtLeast, check, option
 
 if typing.TYPE_CHECKING:
     import numpy as np
@@ -34,6 +34,9 @@ class Colorize:
     output: str = option("", "Folder for the results; file names stay the same.")
     longest: Annotated[int, AtLeast(8)] = option(
         1024, "Longest side in pixels of predicted colours; lightness keeps its size."
+    )
+    max_megapixels: Annotated[float, Above(0)] = option(
+        50.0, "Larger images are not decoded."
     )
 
 
@@ -73,7 +76,7 @@ def target(
     return output / name.with_name(f"{name.name}.png")
 
 
-def read(path: pathlib.Path) -> "np.ndarray":
+def read(path: pathlib.Path, max_megapixels: float = 50.0) -> "np.ndarray":
     """Reads an image as it is displayed.
 
     The image is rotated according to its EXIF data. Transparent pixels are shown over
@@ -91,7 +94,7 @@ def read(path: pathlib.Path) -> "np.ndarray":
 
     try:
         with image_files.quiet():
-            return np.asarray(image_files.decode(path))
+            return np.asarray(image_files.decode(path, None, max_megapixels))
     except Exception as error:  # Pillow's decoders raise nearly any exception
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(reason) from error
@@ -128,18 +131,18 @@ def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
     return plan
 
 
-def _colorize_all(colorizer: "Colorizer", plan: dict, longest: int) -> int:
+def _colorize_all(colorizer: "Colorizer", plan: dict, flags: Colorize) -> int:
     """Writes all results; returns the number of unreadable images."""
     skipped = 0
     for path, result in plan.items():
         try:
-            image = read(path)
+            image = read(path, flags.max_megapixels)
             _check_size(result, image)
         except ValueError as error:
             print(f"skipped {path}: {error}")
             skipped += 1
             continue
-        write(result, colorizer.colorize_photograph(image, longest))
+        write(result, colorizer.colorize_photograph(image, flags.longest))
         print(f"{path} -> {result}", flush=True)
     return skipped
 
@@ -161,7 +164,7 @@ def colorize(flags: Colorize) -> None:
 
     colorizer = Colorizer.load(flags.colorizer)
     print(f"{len(plan)} images; the results go to {flags.output}/")
-    skipped = _colorize_all(colorizer, plan, flags.longest)
+    skipped = _colorize_all(colorizer, plan, flags)
     print(f"Colourised {len(plan) - skipped} images, skipped {skipped}.")
     if skipped == len(plan):
         raise InputError("None of the images could be read.")
