@@ -132,9 +132,8 @@ def merged_weights(model: keras.Model) -> list[np.ndarray]:
 def widest_layer(trunk: keras.Model) -> str:
     """Returns the name of the layer of the last block with the most channels.
 
-    If several layers have as many channels, it is the last one. In a trunk that ends
-    with narrow layers, features in front of them are better for a linear classifier
-    (digits, ConvNet, rotations: docs/methods.md).
+    If several layers have as many channels, it is the last one. Some trunks end with
+    narrow layers, which keep less for a linear classifier.
     """
     last = list(blocks(trunk).values())[-1]
     return max(reversed(last), key=lambda layer: layer.output.shape[-1]).name

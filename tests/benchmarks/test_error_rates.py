@@ -23,12 +23,12 @@ def words(tmp_path_factory, small_dir):
         "--image_size=12",
         "--labels=16",
         "--methods=supervised",
-        "--recipes=rotnet_linear",
+        "--recipes=rotnet_finetune",
         "--seeds=1",
         # Each run gets the ones that it can use.
         "--set=supervised.weight=2",
-        "--set=rotnet_linear.rate=1",
-        "--stage=linear.epochs=2",
+        "--set=rotnet_finetune.rate=1",
+        "--stage=finetuning.epochs=2",
         "--width=0.03",
         "--epochs=1",
         "--batch_size=16",
@@ -52,7 +52,7 @@ def interrupted(words, output):
     train = session.train
 
     def stops(run, *others, **more):
-        if run.run_dir.endswith("linear"):
+        if run.run_dir.endswith("finetuning"):
             raise ZeroDivisionError("a bug\nof ours")
         return train(run, *others, **more)
 
@@ -67,7 +67,7 @@ def interrupted(words, output):
 def complete(interrupted, words):
     """The files after the same command was run again."""
     runs = interrupted.parents[1] / "runs"
-    (stage,) = runs.glob("*rotnet_linear*/pretraining/result.json")
+    (stage,) = runs.glob("*rotnet_finetune*/pretraining/result.json")
     (method,) = runs.glob("*supervised*/result.json")
     before = [path.stat().st_mtime_ns for path in (stage, method)]
     assert error_rates.main(words) == 0
@@ -77,13 +77,13 @@ def complete(interrupted, words):
 
 def test_methods_and_recipes_are_rows_of_one_table(complete):
     table = pd.read_csv(complete)
-    assert table["method"].tolist() == ["supervised", "rotnet_linear"]
+    assert table["method"].tolist() == ["supervised", "rotnet_finetune"]
     assert table["error"].between(0, 100).all()
     method, recipe = map(json.loads, table["settings"])
     assert method["set"] == ["supervised.weight=2"]
     assert method["stage"] == []
-    assert recipe["set"] == ["supervised.weight=2", "rotnet_linear.rate=1"]
-    assert recipe["stage"] == ["linear.epochs=2"]
+    assert recipe["set"] == ["supervised.weight=2", "rotnet_finetune.rate=1"]
+    assert recipe["stage"] == ["finetuning.epochs=2"]
     for suffix in (".md", ".tex"):
         text = complete.with_suffix(suffix).read_text(encoding="utf-8")
         for error in table["error"]:
@@ -105,7 +105,7 @@ def test_each_stage_is_a_row_on_request(complete, words):
     output = complete.with_name("stages.csv")
     assert error_rates.main([*words, "--stages", f"--output={output}"]) == 0
     table = pd.read_csv(output)
-    assert table["stage"].fillna("").tolist() == ["", "", "pretraining", "linear"]
+    assert table["stage"].fillna("").tolist() == ["", "", "pretraining", "finetuning"]
     assert table["method"].tolist()[2:] == ["rotnet", "supervised"]
     assert table["epochs"].tolist() == [1, 1, 1, 2]
     # The result of the recipe is the one of its last stage; the first stage learned no
@@ -115,8 +115,8 @@ def test_each_stage_is_a_row_on_request(complete, words):
     assert table["settings"].tolist()[1:] == [table["settings"][1]] * 3
     lines = output.with_suffix(".md").read_text(encoding="utf-8").splitlines()
     names = [line.split("|")[3].strip() for line in lines if line.startswith("|")]
-    recipe = "recipe rotnet_linear"
-    stages = [recipe, f"{recipe}, pretraining", f"{recipe}, linear"]
+    recipe = "recipe rotnet_finetune"
+    stages = [recipe, f"{recipe}, pretraining", f"{recipe}, finetuning"]
     assert names[2:] == ["supervised", *stages]
 
 
@@ -151,8 +151,8 @@ def test_reasons_of_failures_are_printed_at_the_end(words, capsys, monkeypatch):
         ("--joblib_backend=ray", "loky|dask"),
         ("--cluster=host:1", "--cluster needs --joblib_backend=dask"),
         ("--set=vat.weight=2", "no run of this table has a term 'vat'"),
-        ("--stage=linear.epochs=0", "Expected --epochs to be 1 or more"),
-        ("--set=rotnet_linear.rat=2", "Did you mean 'rate'"),
+        ("--stage=finetuning.epochs=0", "Expected --epochs to be 1 or more"),
+        ("--set=rotnet_finetune.rat=2", "Did you mean 'rate'"),
         ("--pseudo_labels=a.npz", "--pseudo_labels"),
         ("--dropout=1.5", "--dropout"),
         ("--method=sesemi", "Unknown command line flag 'method'"),

@@ -44,11 +44,11 @@ def test_recipes_stand_beside_methods():
 
 
 def test_each_run_has_the_settings_that_it_can_use():
-    words = ("proxies.weight=2", "supervised.weight=3", "rotnet_linear.rate=1")
-    stage = ("linear.epochs=2", "finetuned.epochs=3")
+    words = ("proxies.weight=2", "supervised.weight=3", "rotnet_finetune.rate=1")
+    stage = ("finetuning.epochs=2", "finetuned.epochs=3")
     runs = runs_of(
         methods="supervised,sesemi",
-        recipes="rotnet_linear,moam",
+        recipes="rotnet_finetune,moam",
         set=words,
         stage=stage,
         dropout=0.2,
