@@ -11,16 +11,12 @@ INSTALLED = .venv/installed
 demo: $(INSTALLED)
 	$(BIN)/python -m benchmarks.demo
 
-# Four parts, one after the other: TensorFlow keeps every compiled function in memory,
-# which is many gigabytes for all tests together.
+# Two parts, one after the other: TensorFlow keeps some memory of every compiled run.
 PYTEST = $(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup \
 	--cov=color_s4l --cov=colorization --durations=10
 
 test: $(INSTALLED)
-	$(PYTEST) --ignore=tests/terms --ignore=tests/training --ignore-glob='tests/test_*' \
-		--cov-report=
-	$(PYTEST) tests/terms -k hyper_parameter --cov-append --cov-report=
-	$(PYTEST) tests/terms -k 'not hyper_parameter' --cov-append --cov-report=
+	$(PYTEST) --ignore=tests/training --ignore-glob='tests/test_*' --cov-report=
 	$(PYTEST) tests/training tests/test_*.py --cov-append --cov-report=term:skip-covered
 
 bench: $(INSTALLED)

@@ -12,8 +12,6 @@ from color_s4l.errors import InputError
 from color_s4l.settings import Run, check
 from color_s4l.training import budget, session
 
-pytestmark = pytest.mark.usefixtures("untraced")
-
 NOTHING = budget.Evaluated(epoch=0, final=0, every=1)
 
 

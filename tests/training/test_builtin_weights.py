@@ -17,8 +17,6 @@ from color_s4l.settings import DataSettings
 from color_s4l.training import inputs, session
 from color_s4l.views.preprocessing import channel_statistics
 
-pytestmark = pytest.mark.usefixtures("untraced")
-
 WIDTH = 0.03
 
 

@@ -22,8 +22,6 @@ from color_s4l.training import inputs, session
 from colorization.colorizer import Colorizer
 from colorization.networks import Shape, build
 
-pytestmark = pytest.mark.usefixtures("untraced")
-
 WIDTH = 0.0625
 
 
