@@ -141,14 +141,14 @@ class Registry(Mapping):
         The modules import Keras, which takes seconds. The names are read from the
         source code: the first arguments of the calls of the decorator, as patterns for
         `fnmatch`: "resnet_v2_*" for f"resnet_v2_{depth}", and "*" for any other
-        expression. If the modules are imported already or plug-ins are installed, these
-        are the registered names.
+        expression. Names that are registered already are added. If all modules are
+        imported already or plug-ins are installed, these are the registered names.
         """
         if self._complete or importlib.metadata.entry_points(group=ENTRY_POINTS):
             return list(self)
         # The decorators are module-level names: register_term = TERMS.register.
         (function,) = (n for n, v in globals().items() if v == self.register)
-        return [
+        found = [
             _pattern(node.args[0])
             for source in _sources(self.package)
             for node in ast.walk(ast.parse(source.read_bytes()))
@@ -157,6 +157,7 @@ class Registry(Mapping):
             and node.func.id == function
             and node.args
         ]
+        return list(dict.fromkeys([*found, *self._entries]))
 
     def name_of(self, value: object) -> str:
         """Returns the name of a registered object.
