@@ -81,15 +81,15 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 --method=relabeled --pseudo_labels={run}/heads.npz => no pseudo-labels
 
 --stage=linear.epochs=2 => --stage=linear.epochs=2 needs a --recipe
---recipe=rotnet => no recipe 'rotnet'. Did you mean 'rotnet_linear'
+--recipe=rotnet => no recipe 'rotnet'. Did you mean 'rotnet_
 --recipe=refine => recipe refine starts from a run: set --init_from
 --recipe=moam --method=sesemi => contains its own methods: remove --method
 --recipe=moam --set=moam.rat=2 => no hyper-parameter 'rat'. Did you mean 'rate'
 --recipe=alternating --set=alternating.cycles=0 => .cycles. to be 1 or more. Received
 --recipe=alternating --set=alternating.share=1.5 => above 0, at most 1. Received: 1.5
 --recipe=rotnet_linear --balance => Stage 'pretraining': --balance needs a
---recipe=rotnet_linear --set=supervised.wieght=2 => Stage 'linear': .* 'wieght'
---recipe=rotnet_linear --set=supervised.weight=-2 => Stage 'linear': .*Received: -2
+--recipe=rotnet_finetune --set=supervised.wieght=2 => Stage 'finetuning': .* 'wieght'
+--recipe=rotnet_finetune --set=supervised.weight=-2 => Stage 'finetuning': .*Received: -2
 --recipe=moam --stage=relabeled.pseudo_labels= => Stage 'relabeled': --method=moam_r
 --recipe=rotnet_linear --set=polyak.half_life=2 => no stage has a term 'polyak'
 --recipe=rotnet_linear --stage=probe.epochs=2 => There are: pretraining, linear
