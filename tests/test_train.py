@@ -89,7 +89,7 @@ labels=4 => Expected flags \(--name=value\). Received: labels=4
 --recipe=alternating --set=alternating.share=1.5 => above 0, at most 1. Received: 1.5
 --recipe=rotnet_linear --balance => Stage 'pretraining': --balance needs a
 --recipe=rotnet_finetune --set=supervised.wieght=2 => Stage 'finetuning': .* 'wieght'
---recipe=rotnet_finetune --set=supervised.weight=-2 => Stage 'finetuning': .*Received: -2
+--recipe=rotnet_finetune --set=supervised.weight=-2 => 'finetuning': .*Received: -2
 --recipe=moam --stage=relabeled.pseudo_labels= => Stage 'relabeled': --method=moam_r
 --recipe=rotnet_linear --set=polyak.half_life=2 => no stage has a term 'polyak'
 --recipe=rotnet_linear --stage=probe.epochs=2 => There are: pretraining, linear
