@@ -76,8 +76,12 @@ class LazyImages(abc.ABC):
         """Returns the indexed rows as an array; the index is as in NumPy."""
         numbers = np.arange(len(self))[index]
         unique, inverse = np.unique(numbers, return_inverse=True)
-        rows = self._rows(unique) if unique.size else np.empty((0, *self.shape[1:]))
-        return rows.astype(np.uint8, copy=False)[inverse.reshape(np.shape(numbers))]
+        if not unique.size:
+            return np.empty((*np.shape(numbers), *self.shape[1:]), np.uint8)
+        rows = self._rows(unique)
+        if np.array_equal(unique, numbers):
+            return rows  # a large sample is not copied
+        return rows[inverse.reshape(np.shape(numbers))]
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         """Returns all rows as an array."""

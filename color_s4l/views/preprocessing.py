@@ -89,7 +89,7 @@ def channel_statistics(images: data.Images) -> dict[str, np.ndarray]:
         `mean` and `deviation`, float32 `(3,)`, in [0, 255].
     """
     total = np.zeros((2, images.shape[-1]))
-    for chunk in data.chunks(images, CHUNK):
+    for chunk in data.chunks(images):  # 512 images: 113 MB as float64 at 96 px
         values = chunk.reshape(-1, chunk.shape[-1]).astype("float64")
         total += [values.sum(axis=0), np.square(values).sum(axis=0)]
     mean, square = total / (len(images) * images.shape[1] * images.shape[2])
