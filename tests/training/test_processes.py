@@ -213,7 +213,13 @@ def _start(backend, jobs):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_two_processes_equal_one(backend, tiny, address, weights, gap, tmp_path):
     base = dataclasses.replace(
-        tiny, method=METHOD, unlabeled=16, validation=0, dropout=0.0, zca=False
+        tiny,
+        method=METHOD,
+        unlabeled=16,
+        validation=0,
+        dropout=0.0,
+        zca=False,
+        learning_rate=0.01,
     )
     started = {}
     for kind, count in (("one", 1), ("two", 2)):
@@ -227,7 +233,7 @@ def test_two_processes_equal_one(backend, tiny, address, weights, gap, tmp_path)
                     num_processes=count,
                     process_id=number,
                 )
-            jobs = [{"run": dataclasses.asdict(run), "bare": True}]
+            jobs = [{"run": dataclasses.asdict(run), "bare": True, "drawn": True}]
             started[kind, number] = _start(backend, jobs)
     printed = {which: process.communicate()[0] for which, process in started.items()}
     for which, process in started.items():
