@@ -15,6 +15,8 @@ from color_s4l.errors import InputError
 
 # The library's own connections use this port above the port of TensorFlow's process 0.
 _BESIDE = 1000
+# More processes than one computer has.
+_MANY = 10_000
 
 
 class TrainStep:
@@ -196,9 +198,9 @@ def environment() -> tuple[str, int, int, str] | None:
     if "TF_CONFIG" in os.environ:
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     elif {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"} <= os.environ.keys():
-        # By default it would hide the GPU that SLURM has given to this process.
+        # The numbers of GPUs only have to fit each other: SLURM assigns the GPUs.
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-            gpus_per_node=0, gpus_per_task=0, auto_set_gpu=False
+            gpus_per_node=_MANY, gpus_per_task=1, auto_set_gpu=False
         )
     else:
         return None

@@ -3,7 +3,8 @@
 Not a test; `test_resume.py` and `test_identities.py` start it. The JSON is a list of
 jobs. A job has either `commands`, words of a command line each, or `run`, the fields of
 a `Run`, and optionally `plain` (no shift, no noise, no random direction), `bare`
-(weights come from a checkpoint; neither evaluation nor pictures) and `kill` ("batch":
+(weights come from a checkpoint; neither evaluation nor pictures), `drawn` (`bare`, but
+with random weights) and `kill` ("batch":
 kill -9 in the middle of the second epoch; "write": while its checkpoint is written).
 
 On JAX, TensorFlow cannot be imported, as if it were not installed.
@@ -89,10 +90,11 @@ def _patches(job):
         yield replaced(build, "Augmentation", return_value=still)
     if job.get("bare"):
         yield replaced(Evaluation, "measures", return_value={})
-        yield replaced(keras.initializers.GlorotUniform, "__call__", _zeros)
-        yield replaced(keras.initializers.HeNormal, "__call__", _zeros)
         yield replaced(results, "measure", return_value=({}, None))
         yield replaced(results, "write")
+    if job.get("bare") and not job.get("drawn"):
+        yield replaced(keras.initializers.GlorotUniform, "__call__", _zeros)
+        yield replaced(keras.initializers.HeNormal, "__call__", _zeros)
     if job.get("kill") == "batch":
         yield replaced(callbacks, "TensorBoard", KilledInEpoch2)
     if job.get("kill") == "write":
