@@ -12,8 +12,6 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 import color_s4l
 from color_s4l import InputError, SemiSupervisedClassifier
 
-pytestmark = pytest.mark.usefixtures("untraced")
-
 TINY = {"width": 0.03, "epochs": 1, "batch_size": 12, "jit_compile": False}
 
 

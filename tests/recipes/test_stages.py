@@ -18,8 +18,6 @@ from color_s4l.registry import RECIPES
 from color_s4l.settings import DataSettings
 from color_s4l.terms.relabeled import Relabeled
 
-pytestmark = pytest.mark.usefixtures("untraced")
-
 
 @pytest.mark.parametrize("field", dataclasses.fields(DataSettings))
 def test_all_stages_share_the_images(field, base, tmp_path):
