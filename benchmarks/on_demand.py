@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -100,8 +101,17 @@ def make_sets(root: pathlib.Path, images: int, files: int, size: int) -> None:
         files: Number of different images.
         size: Side in pixels.
     """
-    if (root / "array_record").exists():
+    made, sizes = root / "sizes.json", [images, files, size]
+    if made.exists():
+        found = json.loads(made.read_text())
+        if found != sizes:
+            raise InputError(
+                f"{root} contains other images ({found}, not {sizes}): choose another "
+                "`directory`."
+            )
         return
+    shutil.rmtree(root / "folder", ignore_errors=True)
+    shutil.rmtree(root / "array_record", ignore_errors=True)
     contents = list(_encoded((size, size), files, seed=0))
     parts = {"train": images, "test": TEST_IMAGES}
     for part, count in parts.items():
@@ -114,8 +124,8 @@ def make_sets(root: pathlib.Path, images: int, files: int, size: int) -> None:
                     original.parent.mkdir(exist_ok=True)
                     original.write_bytes(contents[number % files])
                 os.link(original, folder / f"{number:07d}.jpg")
-    _write_records(root / "unfinished", contents, parts, size)
-    (root / "unfinished").rename(root / "array_record")
+    _write_records(root / "array_record", contents, parts, size)
+    made.write_text(json.dumps(sizes))
 
 
 def _write_records(
@@ -191,6 +201,7 @@ def _train(kind: str, root: pathlib.Path, flags: OnDemand) -> Iterator[dict]:
     dataset = {"dataset": "folder", "data_dir": str(root / "folder")}
     if kind == "array_record":
         dataset = {"dataset": "many", "data_dir": str(root / "array_record")}
+    shutil.rmtree(root / f"cache_{kind}", ignore_errors=True)
     for cache in ("empty cache", "second run"):
         for epochs, unlabeled in ((0, None), (flags.epochs, batch * STEPS)):
             if epochs and cache == "empty cache":
@@ -203,7 +214,7 @@ def _train(kind: str, root: pathlib.Path, flags: OnDemand) -> Iterator[dict]:
 
 
 def _lines(values: dict[str, typing.Any], cache: pathlib.Path) -> Iterator[dict]:
-    subprocess.run(["rm", "-rf", values["run_dir"]], check=True)
+    shutil.rmtree(values["run_dir"], ignore_errors=True)
     process = subprocess.run(
         [sys.executable, "-c", _PROGRAM, json.dumps(values)],
         env={**os.environ, "XDG_CACHE_HOME": str(cache)},
@@ -211,7 +222,7 @@ def _lines(values: dict[str, typing.Any], cache: pathlib.Path) -> Iterator[dict]
         encoding="utf-8",
     )
     lines = [line for line in process.stdout.splitlines() if line.startswith("{")]
-    if not lines:
+    if process.returncode or not lines:
         raise InputError(f"The training run failed: exit code {process.returncode}.")
     yield from map(json.loads, lines)
 

@@ -79,8 +79,10 @@ def _tracing(wanted):
 
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(not wanted)
-    yield
-    tf.config.run_functions_eagerly(before)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +160,8 @@ def colorizer_file(tmp_path_factory):
 
     path = tmp_path_factory.mktemp("colorizer") / "tiny.h5"
     flags = ["--dataset=digits", "--images=40", "--width=0.0625", "--verbosity=0"]
-    assert colorization_train.main([*flags, "--epochs=1", f"--output={path}"]) == 0
+    with _tracing(True):
+        assert colorization_train.main([*flags, "--epochs=1", f"--output={path}"]) == 0
     return path
 
 
@@ -209,7 +212,8 @@ def rotnet_linear(base, tmp_path_factory) -> pathlib.Path:
     """The directory of a recipe: rotations in `pretraining`, a probe in `linear`."""
     folder = tmp_path_factory.mktemp("recipes") / "rotnet_linear"
     run = dataclasses.replace(base, recipe="rotnet_linear", run_dir=str(folder))
-    procedure.fit(run)
+    with _tracing(True):
+        procedure.fit(run)
     return folder
 
 

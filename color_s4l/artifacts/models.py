@@ -217,11 +217,10 @@ def _declared_weights(configuration: dict) -> int:
         outputs = values.get("units", values.get("filters", 0))
         if isinstance(inputs, int) and isinstance(outputs, int):
             groups = values.get("groups", 1)
-            total += (
-                inputs
-                * outputs
-                // (groups if isinstance(groups, int) and groups > 0 else 1)
-            )
+            if not isinstance(groups, int) or not 1 <= groups <= inputs:
+                groups = 1
+            # A negative number would hide the weights of other layers.
+            total += max(0, inputs * outputs // groups)
     return total
 
 

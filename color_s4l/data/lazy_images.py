@@ -10,6 +10,7 @@ decoded images (with the cache "disk") and colourised images.
 import abc
 import concurrent.futures
 import functools
+import io
 import logging
 import os
 import shutil
@@ -17,6 +18,7 @@ import threading
 import time
 import typing
 import warnings
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -281,13 +283,14 @@ class Stored(LazyImages):
         self._lock, self._sums = threading.Lock(), np.zeros(len(images), np.uint32)
         self._row = int(np.prod(self.shape[1:]))
         self._path = cache.folder() / f"{name}-{self.key[:32]}.rows"
-        self._files: tuple[int, int] | None = None
+        self._files: list[io.FileIO] = []
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT
-            sums = self._path.with_suffix(".crc32")
-            self._files = os.open(self._path, flags), os.open(sums, flags)
-            stored = os.pread(self._files[1], self._sums.nbytes, 0)
+            for path in (self._path, self._path.with_suffix(".crc32")):
+                path.touch()
+                self._files.append(io.FileIO(path, "r+"))
+                weakref.finalize(self, self._files[-1].close)
+            stored = self._files[1].read(self._sums.nbytes)
         except OSError as error:
             self._give_up(error)
         else:
@@ -314,7 +317,12 @@ class Stored(LazyImages):
         """Fills a row from the file; returns whether the file has it."""
         if not self._files or not self._sums[number]:
             return False
-        read = os.preadv(self._files[0], [row.data], int(number) * self._row)
+        try:
+            self._files[0].seek(int(number) * self._row)
+            read = self._files[0].readinto(row.data)
+        except OSError as error:
+            self._give_up(error)
+            return False
         return read == self._row and _checksum(row) == self._sums[number]
 
     def _save(self, number: int, row: np.ndarray) -> None:
@@ -325,17 +333,20 @@ class Stored(LazyImages):
         sums = np.array([_checksum(row)], np.uint32)
         try:
             # A short write is found by the checksum.
-            os.pwrite(self._files[0], row.data, int(number) * self._row)
-            os.pwrite(self._files[1], sums.data, int(number) * sums.itemsize)
+            for file, data in zip(self._files, (row, sums), strict=True):
+                file.seek(int(number) * data.nbytes)
+                file.write(data.data)
         except OSError as error:
             self._give_up(error)
         else:
             self._sums[number] = sums[0]
 
     def _give_up(self, error: OSError) -> None:
-        self._files = None
+        for file in self._files:
+            file.close()
+        self._files = []
         logger.warning(
-            "%s cannot be written (%s): images are computed each time they are read.",
+            "%s cannot be used (%s): images are computed each time they are read.",
             self._path,
             error.strerror,
         )

@@ -59,6 +59,8 @@ def load(settings: DataSettings) -> Data:
         # A folder of photographs contains no prepared sets.
         data_dir=None if registered else settings.data_dir,
         image_size=settings.image_size,
+        cache=settings.cache,
+        max_megapixels=settings.max_megapixels,
     )
     return _with_unlabeled(source(plain), load(further))
 

@@ -73,8 +73,9 @@ class Records(lazy_images.Encoded):
 
     def read(self, numbers: Sequence[int]) -> list[bytes]:
         """Returns the content of the images' files."""
+        # A record without an image gives b"", which cannot be decoded either.
         return [
-            features["image"].bytes_list.value[0]
+            b"".join(features["image"].bytes_list.value[:1])
             for features in self._features(numbers)
         ]
 

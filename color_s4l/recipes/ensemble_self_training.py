@@ -36,8 +36,8 @@ class EnsembleSelfTraining(Recipe):
     """Classifiers trained on the labels, and a student trained on their votes.
 
     The student is the result. It may have a smaller trunk than the classifiers:
-    `--network=nin --set=ensemble_self_training.networks=convnet,wrn_28_2`. As in the
-    paper, the classifiers can train adapters only: `--stage=member.lora_rank=4`.
+    `--network=nin --set=ensemble_self_training.networks=convnet,wrn_28_2`. With
+    `--stage=member.lora_rank=4` the classifiers train only adapters, as in the paper.
 
     Attributes:
         members: Number of classifiers. Each has its own seed.

@@ -208,7 +208,7 @@ class WarnIfWorseThanConstant(keras.callbacks.Callback):
 
     A classifier that gives every class the same probability has a cross-entropy of
     log(classes). A mean over an epoch above twice this value, or above this value after
-    the first epoch, means that the weights are useless.
+    the first epoch, means that nothing was learned.
 
     Args:
         classes: Number of classes.

@@ -59,9 +59,8 @@ def measure(
     Returns:
         The content of result.json, and the test images' probabilities, float32
         `(n, classes)`; None without classes or without test images. `probe_error` is
-        the result of `probing.error_of`. For methods with
-        proxy views, `proxy_accuracy` is the share of correctly classified images of
-        each view, in percent.
+        the result of `probing.error_of`. For methods with proxy views, `proxy_accuracy`
+        is the share of correctly classified images of each view, in percent.
     """
     split, log = prepared.batches.split, pd.read_csv(directory.log)
     errors, clean = evaluation.final()
