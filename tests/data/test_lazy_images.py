@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import io
 import os
 
 import numpy as np
@@ -203,10 +204,11 @@ def test_stored_rows_are_computed_when_they_are_first_read(stored, sets, tmp_pat
 
 
 def test_a_full_disk_is_not_needed(stored, sets, monkeypatch, logged):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Full(io.FileIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(lazy_images.os, "pwrite", full)
+    monkeypatch.setattr(lazy_images.io, "FileIO", Full)
     images = stored()
     for _ in range(2):
         assert (images[:] == 255 - sets["memory"].images).all()
