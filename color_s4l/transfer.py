@@ -53,8 +53,12 @@ class Transfer(DataSettings):
     )
     network: str = option("convnet", "Name of the trunk, as in `init_from`.")
     width: Positive = option(1.0, "Factor on the number of filters of the trunk.")
-    normalization: Annotated[str, OneOf("contrast", "channels", "imagenet")] = option(
-        "contrast", "As in the run of `init_from`."
+    normalization: Annotated[str, OneOf("contrast", "channels", "imagenet")] | None = (
+        option(
+            None,
+            "As in the run of `init_from` (default: imagenet for applications/..., "
+            "else contrast).",
+        )
     )
     freeze_blocks: Annotated[int, AtLeast(-1)] = option(
         0, "Number of first blocks of the trunk that are frozen; -1: all."
@@ -110,7 +114,8 @@ def transfer(flags: Transfer) -> None:
     )
     if folder.exists():
         raise InputError(f"{folder} exists: choose another `run_dir`.")
-    weights = settings.weights_of(typing.cast(settings.Run, flags))
+    weights = settings.weights_of(flags.network, flags.weights, flags.init_from)
+    model = model_settings(flags)
     files = inputs.read_files(
         settings.InputSettings(
             flags.network, weights, None, flags.init_from, False, None
@@ -124,7 +129,7 @@ def transfer(flags: Transfer) -> None:
     )
     learner = training.train(
         target,
-        _model(flags),
+        model,
         optimization(flags),
         batch_size=min(flags.batch_size, images),
         crop_area=flags.crop_area,
@@ -143,7 +148,13 @@ def transfer(flags: Transfer) -> None:
             "test_images": len(target.test.images),
             "training_images": images,
             "seconds": time.perf_counter() - started,
-            "settings": settings.portable(dataclasses.asdict(flags)),
+            "settings": settings.portable(
+                {
+                    **dataclasses.asdict(flags),
+                    "weights": weights,
+                    "normalization": model.normalization,
+                }
+            ),
             "digests": files.digests,
             "versions": provenance.versions(),
             "date": provenance.today(),
@@ -151,13 +162,14 @@ def transfer(flags: Transfer) -> None:
     )
 
 
-def _model(flags: Transfer) -> settings.ModelSettings:
+def model_settings(flags: Transfer) -> settings.ModelSettings:
+    """Returns the settings of the network, with the normalisation of its trunk."""
     return settings.ModelSettings(
         network=flags.network,
         width=flags.width,
         dropout=flags.dropout,
         trunk_dropout=None,
-        normalization=flags.normalization,
+        normalization=settings.normalization_of(flags.network, flags.normalization),
         zca=False,
         freeze_blocks=flags.freeze_blocks,
     )

@@ -11,6 +11,7 @@ from PIL import Image
 from color_s4l import transfer
 from color_s4l.data import transfer as data
 from color_s4l.data.transfer import IGNORED
+from color_s4l.networks.pretrained import SMALLEST_NETWORK
 from color_s4l.settings import DataSettings
 from color_s4l.terms import losses
 from color_s4l.training.transfer import average_precisions, intersections
@@ -155,6 +156,16 @@ def test_average_precision_by_hand():
 def test_intersection_over_union_by_hand():
     truth, found = np.array([0, 0, 1, 1, IGNORED]), np.array([0, 1, 1, 1, 0])
     np.testing.assert_allclose(intersections(truth, found, 3), [1 / 2, 2 / 3, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"), [("convnet", "contrast"), (SMALLEST_NETWORK, "imagenet")]
+)
+def test_images_are_normalised_as_the_trunk_expects(network, expected):
+    model = transfer.model_settings(transfer.Transfer(network=network))
+    assert model.normalization == expected
+    given = transfer.Transfer(network=network, normalization="channels")
+    assert transfer.model_settings(given).normalization == "channels"
 
 
 def _run(voc, folder, *flags):
