@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import tempfile
 import time
 import typing
 from collections.abc import Sequence
@@ -112,8 +113,6 @@ def transfer(flags: Transfer) -> None:
     folder = pathlib.Path(
         flags.run_dir or f"runs/transfer_{flags.task}_{target.name.replace('/', '_')}"
     )
-    if folder.exists():
-        raise InputError(f"{folder} exists: choose another `run_dir`.")
     weights = settings.weights_of(flags.network, flags.weights, flags.init_from)
     model = model_settings(flags)
     files = inputs.read_files(
@@ -122,6 +121,7 @@ def transfer(flags: Transfer) -> None:
         ),
         colorizer=False,
     )
+    _create(folder)
     images = len(target.training.images)
     print(
         f"{target.name}: {images:,} training and {len(target.test.images):,} test "
@@ -137,10 +137,9 @@ def transfer(flags: Transfer) -> None:
         initial=files.initial or files.weights,
         callbacks=[_printed(flags.epochs)],
     )
-    folder.mkdir(parents=True)
+    learner.network.save_weights(folder / "network.weights.h5")
     measured = _masks if flags.task == SEGMENTATION else _labels
     result = measured(learner, target, folder, flags.batch_size)
-    learner.network.save_weights(folder / "network.weights.h5")
     write_json(
         folder / "result.json",
         {
@@ -160,6 +159,22 @@ def transfer(flags: Transfer) -> None:
             "date": provenance.today(),
         },
     )
+
+
+def _create(folder: pathlib.Path) -> None:
+    """Creates the folder of the results. An empty one may be left by a failed run.
+
+    Raises:
+        InputError: The folder has files, or is not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InputError(f"{folder} exists: choose another `run_dir`.")
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # an existing folder may be read-only
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder}: {error.strerror}.") from error
 
 
 def model_settings(flags: Transfer) -> settings.ModelSettings:

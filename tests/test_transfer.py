@@ -14,6 +14,7 @@ from color_s4l.data.transfer import IGNORED
 from color_s4l.networks.pretrained import SMALLEST_NETWORK
 from color_s4l.settings import DataSettings
 from color_s4l.terms import losses
+from color_s4l.training import transfer as training
 from color_s4l.training.transfer import average_precisions, intersections
 
 SIZE, COUNT, TESTS = 16, 48, 16
@@ -196,6 +197,42 @@ def test_masks_are_learned_by_the_trunk_of_a_colorizer(voc, tmp_path, colorizer_
     mask = np.asarray(Image.open(tmp_path / f"masks/masks/{COUNT:03d}.png"))
     assert mask.shape == (SIZE, SIZE)
     assert (tmp_path / "masks" / "masks.png").exists()
+
+
+def _never(*arguments, **named):
+    raise AssertionError("trained")
+
+
+@pytest.mark.parametrize(
+    ("run_dir", "text"), [("file/new", "Cannot write to"), ("full", "exists: choose")]
+)
+def test_the_folder_is_checked_before_training(
+    voc, tmp_path, refused, monkeypatch, run_dir, text
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "result.json").touch()
+    monkeypatch.setattr(training, "train", _never)
+    words = [f"--data_dir={voc}", f"--run_dir={tmp_path / run_dir}", *TINY]
+    assert text in refused(transfer.main([*words, "--labels_csv=labels.csv"]))
+
+
+def test_the_weights_are_saved_before_the_measurement(voc, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(training, "predict_labels", fail)
+    flags = transfer.Transfer(
+        data_dir=str(voc),
+        labels_csv="labels.csv",
+        image_size=SIZE,
+        width=0.0625,
+        epochs=1,
+        run_dir=str(tmp_path / "x"),
+    )
+    with pytest.raises(MemoryError):
+        transfer.transfer(flags)
+    assert (tmp_path / "x" / "network.weights.h5").exists()
 
 
 @pytest.mark.parametrize(
