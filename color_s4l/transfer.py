@@ -30,6 +30,11 @@ predictions and the weights.
   python -m color_s4l.transfer --init_from=RUN --task=segmentation --data_dir=VOC2012
 """
 LABELS, SEGMENTATION = "labels", "segmentation"
+# Task -> the flags that only the other task uses.
+_OTHER_TASK = {
+    LABELS: ("train_list", "test_list"),
+    SEGMENTATION: ("labels_csv", "crop_area"),
+}
 # Images in the picture of segmentations.
 SHOWN = 8
 
@@ -43,6 +48,12 @@ class Transfer(DataSettings):
     )
     task: Annotated[str, OneOf(LABELS, SEGMENTATION)] = option(
         LABELS, "Several labels per image, or a class for each pixel."
+    )
+    labels_csv: str | None = option(
+        None,
+        "folder: table with columns filename,label,split. Labels are separated by |; "
+        "unlike in training, an empty label means that the image has none of the "
+        "classes.",
     )
     train_list: str = option("train", "segmentation: list of the training images.")
     test_list: str = option("val", "segmentation: list of the test images.")
@@ -97,24 +108,18 @@ def transfer(flags: Transfer) -> None:
     from color_s4l.training import transfer as training
 
     fields.check(flags)
-    for name in ("unlabeled_dataset", "test_fraction"):
-        if getattr(flags, name) is not None:
-            raise InputError(f"`{name}` is not used by this command: remove it.")
+    _check_used(flags)
+    settings.check_weights(flags.weights, flags.init_from)
+    weights = settings.weights_of(flags.network, flags.weights, flags.init_from)
+    model = model_settings(flags)
     started = time.perf_counter()
     if flags.task == SEGMENTATION:
-        if flags.dataset != "folder":
-            raise InputError(
-                f"`task`=segmentation needs `dataset`=folder, in the format of VOC. "
-                f"Received: `dataset`={flags.dataset}."
-            )
         target = data.read_masks(flags, flags.train_list, flags.test_list)
     else:
         target = data.read_labels(flags)
     folder = pathlib.Path(
         flags.run_dir or f"runs/transfer_{flags.task}_{target.name.replace('/', '_')}"
     )
-    weights = settings.weights_of(flags.network, flags.weights, flags.init_from)
-    model = model_settings(flags)
     files = inputs.read_files(
         settings.InputSettings(
             flags.network, weights, None, flags.init_from, False, None
@@ -159,6 +164,26 @@ def transfer(flags: Transfer) -> None:
             "date": provenance.today(),
         },
     )
+
+
+def _check_used(flags: Transfer) -> None:
+    """Raises an error for a flag that the task and the data set do not use."""
+    if flags.task == SEGMENTATION and flags.dataset != "folder":
+        raise InputError(
+            "`task`=segmentation needs `dataset`=folder, in the format of VOC. "
+            f"Received: `dataset`={flags.dataset}."
+        )
+    unused = {"unlabeled_dataset", "test_fraction"}
+    unused |= set(_OTHER_TASK[flags.task])
+    if flags.dataset != "folder":
+        unused |= {"labels_csv", "resize", "cache"}
+    for field in dataclasses.fields(flags):
+        value = getattr(flags, field.name)
+        if field.name in unused and value != field.default:
+            raise InputError(
+                f"`{field.name}`={value} is not used with `task`={flags.task} and "
+                f"`dataset`={flags.dataset}: remove it."
+            )
 
 
 def _create(folder: pathlib.Path) -> None:
