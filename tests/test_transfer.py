@@ -1,9 +1,12 @@
 """Transfer: several labels per image and a class for each pixel, on drawn shapes."""
 
+import dataclasses
 import json
+import types
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from keras import ops
 from PIL import ExifTags, Image
@@ -12,10 +15,12 @@ from color_s4l import transfer
 from color_s4l.data import transfer as data
 from color_s4l.data.transfer import IGNORED
 from color_s4l.errors import InputError
+from color_s4l.networks import TRUNKS
 from color_s4l.networks.pretrained import SMALLEST_NETWORK
 from color_s4l.settings import DataSettings
 from color_s4l.terms import losses
 from color_s4l.training import transfer as training
+from color_s4l.training.inputs import InitialWeights
 from color_s4l.training.transfer import average_precisions, intersections
 
 SIZE, COUNT, TESTS = 16, 48, 16
@@ -148,13 +153,15 @@ def test_masks_are_resized_like_their_images(tmp_path, resize):
     assert (bright == part.targets)[known].mean() > 0.95
 
 
-def test_the_features_of_voc_in_tfds(tmp_path):
+@pytest.fixture
+def tiny_voc(tmp_path):
+    """The settings of a set in the format of tensorflow-datasets."""
     tfds = pytest.importorskip("tensorflow_datasets")
     labels = tfds.features.Sequence(tfds.features.ClassLabel(names=["a", "b", "c"]))
     rows = [([0, 1], [0]), ([], []), ([2, 2], [2])]
     examples = [
         {
-            "image": np.full((20, 10, 3), 50 * k, np.uint8),
+            "image": np.full((20 + k, 10, 3), 50 * k, np.uint8),
             "labels": every,
             "labels_no_difficult": sure,
         }
@@ -176,7 +183,12 @@ def test_the_features_of_voc_in_tfds(tmp_path):
         },
         data_dir=tmp_path,
     )
-    target = data.read_labels(DataSettings("tiny_voc", str(tmp_path), 8))
+    return DataSettings("tiny_voc", str(tmp_path), 8)
+
+
+def test_the_features_of_voc_in_tfds(tiny_voc, monkeypatch):
+    monkeypatch.setenv("HOME", tiny_voc.data_dir)
+    target = data.read_labels(dataclasses.replace(tiny_voc, data_dir="~"))
     assert target.classes == ("a", "b", "c")
     assert len(target.training.images) == 6  # training and validation, as published
     found = {
@@ -184,6 +196,27 @@ def test_the_features_of_voc_in_tfds(tmp_path):
         for image, row in zip(target.test.images, target.test.targets, strict=True)
     }
     assert found == {0: [1, IGNORED, 0], 50: [0, 0, 0], 100: [0, 0, 1]}
+
+
+def test_images_of_tfds_that_cannot_be_decoded_are_skipped(tiny_voc):
+    limited = dataclasses.replace(tiny_voc, max_megapixels=2.1e-4)
+    with pytest.warns(match=r"tiny_voc: skipped \d of \d images of 't"):
+        target = data.read_labels(limited)
+    assert len(target.training.images) == len(target.training.targets) == 4
+    assert sorted(target.test.targets.tolist()) == [[0, 0, 0], [1, IGNORED, 0]]
+    none = dataclasses.replace(tiny_voc, max_megapixels=1e-4)
+    with (
+        pytest.warns(match="skipped 3 of 3 images"),
+        pytest.raises(InputError, match="has no image in 'test'"),
+    ):
+        data.read_labels(none)
+
+
+def test_images_of_tfds_must_fit_into_the_memory(tiny_voc, monkeypatch):
+    free = types.SimpleNamespace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    with pytest.raises(InputError, match=r"8 px\. That is more than the free memory"):
+        data.read_labels(tiny_voc)
 
 
 def test_losses_by_hand():
@@ -224,6 +257,25 @@ def test_images_are_normalised_as_the_trunk_expects(network, expected):
     assert model.normalization == expected
     given = transfer.Transfer(network=network, normalization="channels")
     assert transfer.model_settings(given).normalization == "channels"
+
+
+def test_weights_need_the_normalisation_of_their_run(voc):
+    trunk = TRUNKS["convnet"]((SIZE, SIZE, 3), width=0.0625)
+    statistics = {"mean": np.zeros(3), "deviation": np.ones(3)}
+    initial = InitialWeights("old", tuple(trunk.get_weights()), {}, "", statistics)
+    settings = DataSettings("folder", str(voc), SIZE, labels_csv="labels.csv")
+    flags = transfer.Transfer(width=0.0625)
+    text = "`init_from`=old was trained with `normalization`=channels: set it"
+    with pytest.raises(InputError, match=text):
+        training.train(
+            data.read_labels(settings),
+            transfer.model_settings(flags),
+            transfer.optimization(flags),
+            batch_size=8,
+            crop_area=1.0,
+            seed=1,
+            initial=initial,
+        )
 
 
 def _run(voc, folder, *flags):
