@@ -528,7 +528,8 @@ def preset(name: str, **changes: typing.Any) -> Run:
 
 def pretrained(run: Run) -> bool:
     """Returns whether the trunk of a run starts from trained weights."""
-    return run.init_from is not None or weights_of(run) != NO_WEIGHTS
+    weights = weights_of(run.network, run.weights, run.init_from)
+    return run.init_from is not None or weights != NO_WEIGHTS
 
 
 def with_method(run: Run, method: str, **changes: typing.Any) -> Run:
@@ -593,10 +594,7 @@ def check(run: Run) -> None:
         raise InputError(
             f"`stage`={run.stage[0]} needs a `recipe`: a method has no stages."
         )
-    if run.init_from and run.weights not in (None, NO_WEIGHTS):
-        raise InputError(
-            "`weights` and `init_from` are both weights of the trunk: remove one."
-        )
+    check_weights(run.weights, run.init_from)
     if run.lora_rank and run.freeze_blocks:
         raise InputError(
             "`lora_rank` freezes all weights of the trunk: remove `freeze_blocks`."
@@ -614,6 +612,14 @@ def check(run: Run) -> None:
         raise InputError("`batch_statistics`=reestimated needs `devices`=1.")
     _check_processes(run)
     check_devices(run, run.devices * (run.num_processes or 1))
+
+
+def check_weights(weights: str | None, init_from: str | None) -> None:
+    """Raises an error if `weights` and `init_from` both give weights of the trunk."""
+    if init_from and weights not in (None, NO_WEIGHTS):
+        raise InputError(
+            "`weights` and `init_from` are both weights of the trunk: remove one."
+        )
 
 
 def _check_processes(run: Run) -> None:
@@ -681,21 +687,31 @@ def milestones_of(run: Run) -> tuple[float, ...] | None:
     return milestones
 
 
-def weights_of(run: Run) -> str:
+def weights_of(network: str, weights: str | None, init_from: str | None) -> str:
     """Returns the resolved setting `weights`: "imagenet", "none" or a path.
+
+    Args:
+        network: The setting `network`.
+        weights: The setting `weights`.
+        init_from: The setting `init_from`.
 
     Raises:
         InputError: Weights are given for a network that cannot load them.
     """
-    pretrained = "pretrained" in TRUNKS.options(run.network)
-    if run.weights is None:
-        return IMAGENET if pretrained and not run.init_from else NO_WEIGHTS
-    if run.weights != NO_WEIGHTS and not pretrained:
+    pretrained = "pretrained" in TRUNKS.options(network)
+    if weights is None:
+        return IMAGENET if pretrained and not init_from else NO_WEIGHTS
+    if weights != NO_WEIGHTS and not pretrained:
         raise InputError(
-            f"`weights`={run.weights} needs a network of `keras.applications`: "
-            f"`network`=applications/... Received: `network`={run.network}."
+            f"`weights`={weights} needs a network of `keras.applications`: "
+            f"`network`=applications/... Received: `network`={network}."
         )
-    return run.weights
+    return weights
+
+
+def normalization_of(network: str, normalization: str | None) -> str:
+    """Returns the resolved setting `normalization`; by default that of the trunk."""
+    return normalization or TRUNKS.options(network).get("normalization", "contrast")
 
 
 def trunk_rate_of(run: Run) -> float:
@@ -703,13 +719,15 @@ def trunk_rate_of(run: Run) -> float:
     if run.trunk_rate is not None:
         return run.trunk_rate
     # Adapters start at 0, as new heads do, and take larger steps than a trunk.
-    whole = weights_of(run) != NO_WEIGHTS and not run.lora_rank
+    weights = weights_of(run.network, run.weights, run.init_from)
+    whole = weights != NO_WEIGHTS and not run.lora_rank
     return PRETRAINED_RATE if whole else 1.0
 
 
 def inputs_of(run: Run) -> InputSettings:
     """Returns the settings of the input files other than the images, resolved."""
-    return part(dataclasses.replace(run, weights=weights_of(run)), InputSettings)
+    weights = weights_of(run.network, run.weights, run.init_from)
+    return part(dataclasses.replace(run, weights=weights), InputSettings)
 
 
 def resolve(
@@ -746,7 +764,7 @@ def resolve(
             f"{image_size} px. Set `zca` to false, or a smaller `image_size`."
         )
     digits, trunk = is_digits(run.dataset), TRUNKS.options(run.network)
-    normalization = run.normalization or trunk.get("normalization", "contrast")
+    normalization = normalization_of(run.network, run.normalization)
     if run.zca and normalization != "contrast":
         raise InputError("`zca` needs `normalization`=contrast.")
     whitened = image_size <= WHITENED and not digits
@@ -760,7 +778,7 @@ def resolve(
         hflip=not digits if run.hflip is None else run.hflip,
         normalization=normalization,
         crop=run.crop or crop,
-        weights=weights_of(run),
+        weights=weights_of(run.network, run.weights, run.init_from),
         trunk_rate=trunk_rate_of(run),
         trunk_dropout=dropout if run.trunk_dropout is None else run.trunk_dropout,
         labeled_batch=run.labeled_batch

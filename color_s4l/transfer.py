@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import tempfile
 import time
 import typing
 from collections.abc import Sequence
@@ -29,6 +30,11 @@ predictions and the weights.
   python -m color_s4l.transfer --init_from=RUN --task=segmentation --data_dir=VOC2012
 """
 LABELS, SEGMENTATION = "labels", "segmentation"
+# Task -> the flags that only the other task uses.
+_OTHER_TASK = {
+    LABELS: ("train_list", "test_list"),
+    SEGMENTATION: ("labels_csv", "crop_area"),
+}
 # Images in the picture of segmentations.
 SHOWN = 8
 
@@ -43,6 +49,12 @@ class Transfer(DataSettings):
     task: Annotated[str, OneOf(LABELS, SEGMENTATION)] = option(
         LABELS, "Several labels per image, or a class for each pixel."
     )
+    labels_csv: str | None = option(
+        None,
+        "folder: table with columns filename,label,split. Labels are separated by |; "
+        "unlike in training, an empty label means that the image has none of the "
+        "classes.",
+    )
     train_list: str = option("train", "segmentation: list of the training images.")
     test_list: str = option("val", "segmentation: list of the test images.")
     init_from: str | None = option(
@@ -53,8 +65,12 @@ class Transfer(DataSettings):
     )
     network: str = option("convnet", "Name of the trunk, as in `init_from`.")
     width: Positive = option(1.0, "Factor on the number of filters of the trunk.")
-    normalization: Annotated[str, OneOf("contrast", "channels", "imagenet")] = option(
-        "contrast", "As in the run of `init_from`."
+    normalization: Annotated[str, OneOf("contrast", "channels", "imagenet")] | None = (
+        option(
+            None,
+            "As in the run of `init_from` (default: imagenet for applications/..., "
+            "else contrast).",
+        )
     )
     freeze_blocks: Annotated[int, AtLeast(-1)] = option(
         0, "Number of first blocks of the trunk that are frozen; -1: all."
@@ -92,31 +108,25 @@ def transfer(flags: Transfer) -> None:
     from color_s4l.training import transfer as training
 
     fields.check(flags)
-    for name in ("unlabeled_dataset", "test_fraction"):
-        if getattr(flags, name) is not None:
-            raise InputError(f"`{name}` is not used by this command: remove it.")
+    _check_used(flags)
+    settings.check_weights(flags.weights, flags.init_from)
+    weights = settings.weights_of(flags.network, flags.weights, flags.init_from)
+    model = model_settings(flags)
     started = time.perf_counter()
     if flags.task == SEGMENTATION:
-        if flags.dataset != "folder":
-            raise InputError(
-                f"`task`=segmentation needs `dataset`=folder, in the format of VOC. "
-                f"Received: `dataset`={flags.dataset}."
-            )
         target = data.read_masks(flags, flags.train_list, flags.test_list)
     else:
         target = data.read_labels(flags)
     folder = pathlib.Path(
         flags.run_dir or f"runs/transfer_{flags.task}_{target.name.replace('/', '_')}"
     )
-    if folder.exists():
-        raise InputError(f"{folder} exists: choose another `run_dir`.")
-    weights = settings.weights_of(typing.cast(settings.Run, flags))
     files = inputs.read_files(
         settings.InputSettings(
             flags.network, weights, None, flags.init_from, False, None
         ),
         colorizer=False,
     )
+    _create(folder)
     images = len(target.training.images)
     print(
         f"{target.name}: {images:,} training and {len(target.test.images):,} test "
@@ -124,7 +134,7 @@ def transfer(flags: Transfer) -> None:
     )
     learner = training.train(
         target,
-        _model(flags),
+        model,
         optimization(flags),
         batch_size=min(flags.batch_size, images),
         crop_area=flags.crop_area,
@@ -132,10 +142,9 @@ def transfer(flags: Transfer) -> None:
         initial=files.initial or files.weights,
         callbacks=[_printed(flags.epochs)],
     )
-    folder.mkdir(parents=True)
+    learner.network.save_weights(folder / "network.weights.h5")
     measured = _masks if flags.task == SEGMENTATION else _labels
     result = measured(learner, target, folder, flags.batch_size)
-    learner.network.save_weights(folder / "network.weights.h5")
     write_json(
         folder / "result.json",
         {
@@ -143,7 +152,13 @@ def transfer(flags: Transfer) -> None:
             "test_images": len(target.test.images),
             "training_images": images,
             "seconds": time.perf_counter() - started,
-            "settings": settings.portable(dataclasses.asdict(flags)),
+            "settings": settings.portable(
+                {
+                    **dataclasses.asdict(flags),
+                    "weights": weights,
+                    "normalization": model.normalization,
+                }
+            ),
             "digests": files.digests,
             "versions": provenance.versions(),
             "date": provenance.today(),
@@ -151,13 +166,50 @@ def transfer(flags: Transfer) -> None:
     )
 
 
-def _model(flags: Transfer) -> settings.ModelSettings:
+def _check_used(flags: Transfer) -> None:
+    """Raises an error for a flag that the task and the data set do not use."""
+    if flags.task == SEGMENTATION and flags.dataset != "folder":
+        raise InputError(
+            "`task`=segmentation needs `dataset`=folder, in the format of VOC. "
+            f"Received: `dataset`={flags.dataset}."
+        )
+    unused = {"unlabeled_dataset", "test_fraction"}
+    unused |= set(_OTHER_TASK[flags.task])
+    if flags.dataset != "folder":
+        unused |= {"labels_csv", "resize", "cache"}
+    for field in dataclasses.fields(flags):
+        value = getattr(flags, field.name)
+        if field.name in unused and value != field.default:
+            raise InputError(
+                f"`{field.name}`={value} is not used with `task`={flags.task} and "
+                f"`dataset`={flags.dataset}: remove it."
+            )
+
+
+def _create(folder: pathlib.Path) -> None:
+    """Creates the folder of the results. An empty one may be left by a failed run.
+
+    Raises:
+        InputError: The folder has files, or is not writable.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InputError(f"{folder} exists: choose another `run_dir`.")
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # an existing folder may be read-only
+    except OSError as error:
+        raise InputError(f"Cannot write to {folder}: {error.strerror}.") from error
+
+
+def model_settings(flags: Transfer) -> settings.ModelSettings:
+    """Returns the settings of the network, with the normalisation of its trunk."""
     return settings.ModelSettings(
         network=flags.network,
         width=flags.width,
         dropout=flags.dropout,
         trunk_dropout=None,
-        normalization=flags.normalization,
+        normalization=settings.normalization_of(flags.network, flags.normalization),
         zca=False,
         freeze_blocks=flags.freeze_blocks,
     )

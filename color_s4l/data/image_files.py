@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +108,7 @@ def decode(
         Exception: Pillow's decoders raise many types for a broken file.
     """
     source = io.BytesIO(path) if isinstance(path, bytes) else path
-    allowed = int(1e6 * max_megapixels)
-    if Image.MAX_IMAGE_PIXELS and allowed > Image.MAX_IMAGE_PIXELS:
-        Image.MAX_IMAGE_PIXELS = allowed  # else Pillow refuses more than 179 million
+    allowed = pixel_limit(max_megapixels)
     with Image.open(source, formats=FORMATS) as file:
         pixels, (width, height) = file.width * file.height, file.size
         if size is not None:
@@ -120,12 +118,37 @@ def decode(
         if not file.info.get("progressive"):
             pixels = file.width * file.height
         if pixels > allowed:
-            raise ValueError(
-                f"{width} x {height} pixels are more than `max_megapixels`="
-                f"{max_megapixels:g}"
-            )
+            raise ValueError(too_large(width, height, max_megapixels))
         with _one_large if pixels > _LARGE else contextlib.nullcontext():
             return _to_rgb(ImageOps.exif_transpose(file))
+
+
+def pixel_limit(max_megapixels: float) -> int:
+    """Returns a limit in pixels; Pillow's own limit is raised to it."""
+    allowed = int(1e6 * max_megapixels)
+    if Image.MAX_IMAGE_PIXELS and allowed > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = allowed  # else Pillow refuses more than 179 million
+    return allowed
+
+
+def too_large(width: int, height: int, max_megapixels: float) -> str:
+    """Returns the reason why an image is not decoded."""
+    return (
+        f"{width} x {height} pixels are more than `max_megapixels`={max_megapixels:g}"
+    )
+
+
+def shown_size(path: File) -> tuple[int, int]:
+    """Returns width and height of the result of `decode`; reads the header only.
+
+    Raises:
+        Exception: Pillow's decoders raise many types for a broken file.
+    """
+    source = io.BytesIO(path) if isinstance(path, bytes) else path
+    with Image.open(source, formats=FORMATS) as file:
+        # EXIF orientations from 5 on rotate by 90 degrees.
+        turned = file.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return file.size[::-1] if turned else file.size
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -11,6 +11,7 @@ backend can read them without TensorFlow.
 """
 
 import contextlib
+import dataclasses
 import difflib
 import logging
 import os
@@ -283,7 +284,7 @@ def _download(name: str, builder: typing.Any) -> None:
 
 
 class _Reader:
-    """Reads the splits of one data set.
+    """Reads the splits of one data set with one label per image.
 
     Args:
         name: Name of the data set in messages.
@@ -297,6 +298,9 @@ class _Reader:
             random-access format.
     """
 
+    # Whether images may be decoded when they are read.
+    _lazy = True
+
     def __init__(
         self, name: str, builder: typing.Any, size: int, settings: DataSettings
     ):
@@ -305,18 +309,30 @@ class _Reader:
         count = sum(split.num_examples for split in self.splits.values())
         self._where = settings.cache or lazy_images.choose_cache(count, size)
         formats = {f.value for f in builder.info.available_file_formats()}
-        self._random_access = RANDOM_ACCESS in formats
+        self._random_access = self._lazy and RANDOM_ACCESS in formats
         if self._random_access or self._where == "memory":
             return
         needed = 3 * count * size * size
         if settings.cache or needed > psutil.virtual_memory().available:
             raise InputError(
-                f"The images of {name!r} take {needed / 1e9:.1f} GB at {size} px. They "
-                "can only be decoded when they are read if the data set is in the "
-                f"random-access format: `tfds build {name} "
-                f"--file_format={RANDOM_ACCESS}`, or `tfds convert_format`."
+                f"The images of {name!r} take {needed / 1e9:.1f} GB at {size} px. "
+                + self._remedy(name)
             )
         self._where = "memory"
+
+    def _remedy(self, name: str) -> str:
+        return (
+            "They can only be decoded when they are read if the data set is in the "
+            f"random-access format: `tfds build {name} "
+            f"--file_format={RANDOM_ACCESS}`, or `tfds convert_format`."
+        )
+
+    def _empty_labels(self, count: int) -> np.ndarray:
+        return np.empty(count, np.int32)
+
+    def _label(self, example: typing.Any) -> typing.Any:
+        """Returns the label of an example, as a tensor."""
+        return example["label"]
 
     def read(self, split: str) -> _Arrays:
         """Returns the images and labels of a split in the stored order."""
@@ -354,7 +370,7 @@ class _Reader:
 
         count = self.splits[split].num_examples
         images = np.empty((count, self._size, self._size, 3), np.uint8)
-        labels = np.empty(count, np.int32)
+        labels = self._empty_labels(count)
         reasons: list[str] = []
         data = self.builder.as_dataset(
             split=split,
@@ -363,7 +379,7 @@ class _Reader:
             read_config=tfds.ReadConfig(try_autocache=False),
             decoders={"image": tfds.decode.SkipDecoding()},
         )
-        data = data.map(lambda e: (e["image"], e["label"]), tf.data.AUTOTUNE)
+        data = data.map(lambda e: (e["image"], self._label(e)), tf.data.AUTOTUNE)
         batches = data.batch(lazy_images.CHUNK).prefetch(2).as_numpy_iterator()
         for files, numbers in batches:
             part = slice(len(reasons), len(reasons) + len(files))
@@ -375,6 +391,51 @@ class _Reader:
             raise ValueError(f"expected {count} images, found {len(reasons)}")
         good = [not reason for reason in reasons]
         return images if all(good) else images[good], labels, reasons
+
+
+class _LabelsReader(_Reader):
+    """Reads the splits of one data set with several labels per image, into memory.
+
+    Args:
+        ignored: The value of ignored classes.
+
+    Labels are uint8 `(n, classes)`: 1, 0 or `ignored`.
+    """
+
+    _lazy = False
+
+    def __init__(
+        self,
+        name: str,
+        builder: typing.Any,
+        size: int,
+        settings: DataSettings,
+        ignored: int,
+    ):
+        # All images are read into memory, whatever `cache` says.
+        settings = dataclasses.replace(settings, cache=None)
+        super().__init__(name, builder, size, settings)
+        self.classes = tuple(builder.info.features["labels"].feature.names)
+        self._ignored = ignored
+
+    def _remedy(self, name: str) -> str:
+        return "That is more than the free memory: set a smaller `image_size`."
+
+    def _empty_labels(self, count: int) -> np.ndarray:
+        return np.empty((count, len(self.classes)), np.uint8)
+
+    def _label(self, example: typing.Any) -> typing.Any:
+        import tensorflow as tf
+
+        def mark(labels: typing.Any) -> typing.Any:
+            each = tf.one_hot(labels, len(self.classes), dtype=tf.uint8)
+            return tf.reduce_max(each, axis=0)
+
+        whole = mark(example["labels"])
+        if "labels_no_difficult" not in example:
+            return whole
+        sure = mark(example["labels_no_difficult"])
+        return tf.where(whole > sure, tf.constant(self._ignored, tf.uint8), sure)
 
 
 def _read_training(reader: _Reader) -> _Arrays:
@@ -406,7 +467,7 @@ def _read_test(reader: _Reader) -> _Arrays:
 
 def load_multilabel(
     settings: DataSettings, size: int, ignored: int
-) -> tuple[tuple[str, ...], list[tuple[np.ndarray, np.ndarray]]]:
+) -> tuple[tuple[str, ...], list[_Arrays]]:
     """Reads a data set with several labels per image; downloads it if necessary.
 
     Args:
@@ -419,15 +480,16 @@ def load_multilabel(
         The names of the classes; then images, and uint8 `(n, classes)`, of the training
         and of the test images. The training images are the splits "train" and
         "validation" if "test" has labels; else the test images are "validation".
+        Images that cannot be decoded are left out, with a warning.
 
     Raises:
-        InputError: As for `load`, or there are no such features.
+        InputError: As for `load`, or there are no such features, or the images are
+            larger than the memory.
     """
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
     name, data_dir = settings.dataset, settings.data_dir
     _require_tensorflow(name)
+    import tensorflow_datasets as tfds
+
     builder = _code(name) if data_dir is None else _prepared(name, data_dir)
     features = builder.info.features
     found = features if isinstance(features, tfds.features.FeaturesDict) else {}
@@ -440,52 +502,22 @@ def load_multilabel(
         )
     if data_dir is None:
         _download(name, builder)
-    classes = tuple(builder.info.features["labels"].feature.names)
+    reader = _LabelsReader(name, builder, size, settings, ignored)
 
-    def mark(labels: typing.Any) -> typing.Any:
-        return tf.reduce_max(tf.one_hot(labels, len(classes), dtype=tf.uint8), axis=0)
+    def read(split: str) -> _Arrays:
+        images, labels = reader.read(split)
+        if not len(images):
+            raise InputError(f"{name!r} has no image in {split!r} that can be decoded.")
+        return images, labels
 
-    def targets(example: typing.Any) -> typing.Any:
-        whole = mark(example["labels"])
-        if "labels_no_difficult" not in found:
-            return whole
-        sure = mark(example["labels_no_difficult"])
-        return tf.where(whole > sure, tf.constant(ignored, tf.uint8), sure)
-
-    def read(split: str) -> tuple[np.ndarray, np.ndarray]:
-        count = builder.info.splits[split].num_examples
-        images = np.empty((count, size, size, 3), np.uint8)
-        found = np.empty((count, len(classes)), np.uint8)
-        reasons: list[str] = []
-        try:
-            data = builder.as_dataset(
-                split=split,
-                read_config=tfds.ReadConfig(try_autocache=False),
-                decoders={"image": tfds.decode.SkipDecoding()},
-            )
-            data = data.map(lambda e: (e["image"], targets(e)))
-            for files, marks in data.batch(lazy_images.CHUNK).as_numpy_iterator():
-                part = slice(len(reasons), len(reasons) + len(files))
-                found[part] = marks
-                reasons += image_files.load_many(
-                    files.tolist(), images[part], max_megapixels=settings.max_megapixels
-                )
-            if any(reasons):
-                raise ValueError(next(filter(None, reasons)))
-        except (tf.errors.OpError, OSError, ValueError) as error:
-            raise InputError(
-                f"Cannot read {split!r} of {name!r}: {_line(error)}"
-            ) from error
-        return images, found
-
-    splits = builder.info.splits
+    splits = reader.splits
     tests = read("test") if "test" in splits else None
-    if tests is not None and (tests[1] == 1).any():
+    if tests is not None and (tests[1] == 1).any() and "train" in splits:
         given = [split for split in ("train", "validation") if split in splits]
-        return classes, [read("+".join(given)), tests]
+        return reader.classes, [read("+".join(given)), tests]
     if not {"train", "validation"} <= set(splits):
         raise InputError(
             f"Expected the splits 'train' and 'test' or 'validation' with labels in "
             f"{name!r}. Received: {', '.join(splits)}."
         )
-    return classes, [read("train"), read("validation")]
+    return reader.classes, [read("train"), read("validation")]

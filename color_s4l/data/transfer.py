@@ -5,12 +5,13 @@ pixel, that counts neither in the loss nor in the result (VOC: "difficult", "voi
 """
 
 import dataclasses
+import os
 import pathlib
 
 import numpy as np
 from PIL import Image
 
-from color_s4l.data import labels_csv, lazy_images, listing, tfds
+from color_s4l.data import image_files, labels_csv, lazy_images, listing, tfds
 from color_s4l.data.lazy_images import Images
 from color_s4l.errors import InputError
 from color_s4l.registry import SOURCES
@@ -88,6 +89,9 @@ def read_labels(settings: DataSettings) -> Target:
                 "folder with `labels_csv`, or a set of tensorflow-datasets: voc/2007."
             )
         size = settings.image_size or SIZE
+        if settings.data_dir is not None:
+            directory = os.path.expanduser(settings.data_dir)
+            settings = dataclasses.replace(settings, data_dir=directory)
         classes, parts = tfds.load_multilabel(settings, size, IGNORED)
         training, test = (
             Part(images, targets, tuple(str(k) for k in range(len(images))))
@@ -141,18 +145,20 @@ def read_masks(settings: DataSettings, training: str, test: str) -> Target:
         settings: `data_dir` contains JPEGImages/NAME.jpg, SegmentationClass/NAME.png
             (the value of a pixel is the index of its class; 255: ignored) and
             ImageSets/Segmentation/LIST.txt with one NAME per line. Images and masks are
-            cropped or padded to squares; padding is ignored.
+            cropped or padded to squares; padding is ignored. The classes have the names
+            of VOC if the last class of VOC is in a mask; else their numbers.
         training: The list of the training images: "train".
         test: The list of the test images: "val".
 
     Raises:
-        InputError: A file is missing or cannot be read, or a mask has another size
-            than its image.
+        InputError: A file is missing or cannot be read, a mask has another size than
+            its image or more than `max_megapixels`, or a NAME is a path.
     """
     root = _folder(settings)
     parts = [_masked(root, name, settings) for name in (training, test)]
     last = max(int(p.targets[p.targets != IGNORED].max(initial=0)) for p in parts)
-    classes = VOC if last < len(VOC) else tuple(str(k) for k in range(last + 1))
+    numbers = tuple(str(k) for k in range(last + 1))
+    classes = VOC if len(numbers) == len(VOC) else numbers
     return Target(root.name, classes, *parts)
 
 
@@ -191,24 +197,45 @@ def _masked(root: pathlib.Path, name: str, settings: DataSettings) -> Part:
         raise InputError(f"Cannot read {path}: {error}.") from error
     if not names:
         raise InputError(f"{path} lists no image.")
+    for one in names:
+        # The predicted masks are written to files of these names.
+        if pathlib.PurePath(one).name != one:
+            raise InputError(
+                f"{path}: expected names without a folder. Received: {one!r}."
+            )
     files = [root / "JPEGImages" / f"{one}.jpg" for one in names]
-    size = settings.image_size or SIZE
-    masks = np.stack([_mask(root, one, size, settings.resize) for one in names])
+    with image_files.quiet():
+        masks = np.stack([_mask(file, root, settings) for file in files])
     return _decoded(files, masks, names, settings)
 
 
-def _mask(root: pathlib.Path, name: str, size: int, resize: str) -> np.ndarray:
-    """Reads a mask as a square, uint8 `(size, size)`."""
-    path = root / "SegmentationClass" / f"{name}.png"
+def _mask(
+    image: pathlib.Path, root: pathlib.Path, settings: DataSettings
+) -> np.ndarray:
+    """Reads the mask of an image as a square, uint8 `(size, size)`."""
+    size, most = settings.image_size or SIZE, settings.max_megapixels
+    allowed = image_files.pixel_limit(most)
+    path = image
     try:
+        expected = image_files.shown_size(image)
+        path = root / "SegmentationClass" / f"{image.stem}.png"
         with Image.open(path, formats=("PNG",)) as mask:
             if mask.mode not in ("P", "L"):
                 raise ValueError(f"expected an 8-bit palette, received {mask.mode}")
+            width, height = mask.size
+            if (width, height) != expected:
+                raise ValueError(
+                    f"expected {expected[0]} x {expected[1]} pixels, as its image; "
+                    f"received {width} x {height}"
+                )
+            if width * height > allowed:
+                raise ValueError(image_files.too_large(width, height, most))
             # A palette image, resized, keeps the indices with this method.
             values = Image.fromarray(np.asarray(mask))
-    except (OSError, ValueError) as error:
-        raise InputError(f"Cannot read {path}: {error}.") from error
-    if resize == "pad":
+    except Exception as error:  # Pillow's decoders raise many types
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"Cannot read {path}: {reason.rstrip('.')}.") from error
+    if settings.resize == "pad":
         longest = max(values.size)
         canvas = Image.new("L", (longest, longest), IGNORED)
         left, top = ((longest - side) // 2 for side in values.size)

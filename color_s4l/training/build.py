@@ -95,8 +95,7 @@ def build_network(
 
     Raises:
         InputError: The trunk does not accept images of this size, has fewer blocks
-            than are frozen, or has another shape than `initial`; or `initial` was
-            trained with another normalisation.
+            than are frozen; or `initial` does not fit (`assign_initial`).
     """
     # None: the trunk's own default, the published dropout.
     dropout = settings.trunk_dropout
@@ -108,16 +107,28 @@ def build_network(
     network = Network(trunk, heads, settings.dropout, synchronized=synchronized)
     network(np.zeros((1, *image_shape), "float32"))
     if initial:
-        initial.assign_to(network)
-        if initial.statistics and settings.normalization != "channels":
-            raise InputError(
-                f"`init_from`={initial.source} was trained with "
-                "`normalization`=channels: set it for this run too."
-            )
+        assign_initial(network, initial, settings.normalization)
     freeze(trunk, settings.freeze_blocks)
     if settings.lora_rank:
         enable_lora(trunk, settings.lora_rank)
     return network
+
+
+def assign_initial(
+    network: Network, initial: InitialWeights | PretrainedWeights, normalization: str
+) -> None:
+    """Assigns the weights to start from to a built network.
+
+    Raises:
+        InputError: The trunk has another shape than `initial`, or `initial` was trained
+            with another normalisation.
+    """
+    initial.assign_to(network)
+    if initial.statistics and normalization != "channels":
+        raise InputError(
+            f"`init_from`={initial.source} was trained with "
+            "`normalization`=channels: set it for this run too."
+        )
 
 
 def is_synchronized(devices: int) -> bool:

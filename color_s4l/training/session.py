@@ -187,7 +187,8 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     """
     run_settings.check(run)
     TRUNKS.entry(run.network)  # raises an error for an unknown name
-    run_settings.weights_of(run)  # raises an error for weights without a use
+    # Raises an error for weights without a use.
+    run_settings.weights_of(run.network, run.weights, run.init_from)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     if run.lora_rank and not run_settings.pretrained(run):
         raise InputError(

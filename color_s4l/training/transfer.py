@@ -180,7 +180,8 @@ def train(
 
     Raises:
         InputError: The trunk has another shape than `initial`, does not accept images
-            of this size, or has fewer blocks than are frozen.
+            of this size, or has fewer blocks than are frozen; or `initial` was trained
+            with another normalisation.
     """
     seed_initialisers(seed)
     part, classes = target.training, len(target.classes)
@@ -192,7 +193,7 @@ def train(
     network = Network(trunk, head, model.dropout)
     network(np.zeros((1, *shape), "float32"))
     if initial:
-        initial.assign_to(network)
+        build.assign_initial(network, initial, model.normalization)
     freeze(trunk, model.freeze_blocks)
     statistics = initial.statistics if initial else None
     if model.normalization == "channels" and statistics is None:

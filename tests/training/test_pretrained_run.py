@@ -152,8 +152,8 @@ def test_train_refuses_adapters_without_a_use(changes, text, train_refuses):
 def test_later_stages_of_a_recipe_keep_the_rate(network, weights, rate, tmp_path):
     run = Run(recipe="rotnet_finetune", network=network)
     (_, first), (_, second) = stages_of(run, tmp_path)
-    assert settings.weights_of(first) == weights
-    assert settings.weights_of(second) == "none"
+    assert settings.inputs_of(first).weights == weights
+    assert settings.inputs_of(second).weights == "none"
     assert second.init_from == str(tmp_path / "pretraining")
     assert (first.trunk_rate, second.trunk_rate) == (rate, rate)
 
