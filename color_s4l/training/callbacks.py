@@ -283,7 +283,7 @@ class TensorBoard(keras.callbacks.Callback):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"Expected {folder} to be a folder: remove the file.")
         self.folder, self.failed = folder, False
-        self.file: typing.BinaryIO | None = None
+        self.path: pathlib.Path | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Writes the scalars of the epoch."""
@@ -295,23 +295,21 @@ class TensorBoard(keras.callbacks.Callback):
         scalars = Summary(value=values)
         self._write(Event(wall_time=time.time(), step=epoch + 1, summary=scalars))
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        """Closes the file."""
-        if self.file:
-            self.file.close()
-
     def _write(self, event: Event) -> None:
         if self.failed:
             return
         try:
-            if not self.file:
+            events = [event]
+            if not self.path:
                 self.folder.mkdir(exist_ok=True)
                 name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
-                # Without a buffer, nothing is left to write when the file is closed.
-                self.file = open(self.folder / name, "wb", buffering=0)  # noqa: SIM115
+                self.path = self.folder / name
                 first = Event(wall_time=time.time(), file_version="brain.Event:2")
-                RecordWriter(self.file).write(first.SerializeToString())
-            RecordWriter(self.file).write(event.SerializeToString())
+                events.insert(0, first)
+            # Without a buffer, nothing is left to write when the file is closed.
+            with open(self.path, "ab", buffering=0) as file:
+                for one in events:
+                    RecordWriter(file).write(one.SerializeToString())
         except OSError as error:
             self.failed = True
             logger.warning("TensorBoard's files cannot be written: %s.", error.strerror)

@@ -65,7 +65,7 @@ def test_flags_in_the_text_exist(monkeypatch):
     records += (error_rates.ErrorRates, throughput.Throughput, colorizers.Colorizers)
     known = {name for record in records for name in record.__dataclass_fields__}
     known |= {"ntasks", "gpus", "cpus", "kill", "requeue", "port", "nworkers"}  # SLURM,
-    known |= {"nthreads"}  # and dask
+    known |= {"nthreads", "file_format"}  # dask and tfds
     known |= {"flagfile", "help", "preset"} | {f"no{name}" for name in known}
     for page in set(PAGES) - {"CHANGELOG.md"}:
         unknown = set(re.findall(r"--(\w+)", read(page))) - known
