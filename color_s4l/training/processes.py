@@ -24,7 +24,7 @@ import threading
 import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from multiprocessing import AuthenticationError, connection
+from multiprocessing import connection
 
 import keras
 
@@ -41,8 +41,11 @@ SILENCE = 30
 # then the reason of its failure.
 REASON = SILENCE + 10
 EXIT_LOST = 1
-# Not a secret: connections of other programs are refused.
-_KEY = b"color_s4l"
+# Seconds in which a program that connects, or is connected, must name itself.
+ANSWER = 10
+# First line that process 0 sends. Not a secret: it tells other programs apart.
+_GREETING = b"color_s4l\n"
+_LONGEST = 1000  # bytes of a first line
 _PACKAGES = ("color_s4l", "colorization")
 
 Result = typing.TypeVar("Result")
@@ -291,9 +294,9 @@ def connect(
         return peers, tuple(hosts), host
     while True:
         try:
-            link = connection.Client((host, int(port)), authkey=_KEY)
+            end = _reach(host, int(port), deadline)
             break
-        except (OSError, EOFError, AuthenticationError) as error:
+        except OSError as error:
             if time.monotonic() > deadline:
                 raise InputError(
                     f"Process {process_id} does not reach process 0 at `coordinator`="
@@ -301,9 +304,12 @@ def connect(
                     "that process 0 runs."
                 ) from error
             time.sleep(0.2)
-    own = _keep_alive(link)
-    link.send_bytes(json.dumps([process_id, count, socket.gethostname()]).encode())
+    own = end.getsockname()[0]
     try:
+        end.sendall(json.dumps([process_id, count, socket.gethostname()]).encode())
+        end.sendall(b"\n")
+        link = _link(end)
+        # No timeout: process 0 has sent its greeting, and has a deadline itself.
         answer = json.loads(link.recv_bytes())
     except (EOFError, OSError) as error:
         raise InputError(
@@ -312,6 +318,23 @@ def connect(
     if isinstance(answer, str):
         raise InputError(answer)
     return {0: link}, tuple(answer), own
+
+
+def _reach(host: str, port: int, deadline: float) -> socket.socket:
+    """Connects with process 0.
+
+    Raises:
+        OSError: The port is closed, or another program answers or does not answer.
+    """
+    left = max(0.1, deadline - time.monotonic())
+    end = socket.create_connection((host, port), timeout=min(left, ANSWER))
+    try:
+        if _line(end) != _GREETING:
+            raise OSError("another program answers")
+    except OSError:
+        end.close()
+        raise
+    return end
 
 
 def _accept(
@@ -328,62 +351,78 @@ def _accept(
         return InputError(text)
 
     try:
-        listener = connection.Listener(("", port), backlog=count, authkey=_KEY)
+        listener = socket.create_server(("", port), backlog=count)
     except OSError as error:
         raise InputError(
             f"Process 0 cannot listen at `coordinator`={host}:{port} "
-            f"({error.strerror}): is another process 0 running?"
+            f"({os.strerror(error.errno or 0)}): is another process 0 running?"
         ) from error
-    accepted: queue.Queue = queue.Queue()
-    threading.Thread(target=_accept_all, args=(listener, accepted), daemon=True).start()
-    with contextlib.closing(listener):
+    accepted: queue.SimpleQueue = queue.SimpleQueue()
+    with listener:
+        listener.settimeout(0.1)
         while len(peers) < count - 1:
-            try:
-                link = accepted.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
+            if time.monotonic() > deadline:
                 missing = [str(n) for n in range(1, count) if n not in peers]
                 raise fail(
                     f"Of {count} processes, these did not come within {seconds:g} s: "
                     f"{', '.join(missing)}."
-                ) from None
-            _keep_alive(link)
-            peer, wanted, name = json.loads(link.recv_bytes())
-            if peer in hosts or wanted != count:
-                text = f"`num_processes` is {count} on process 0, {wanted} on {peer}."
-                if wanted == count:
+                )
+            with contextlib.suppress(OSError):  # a timeout, or a failed connection
+                end, _ = listener.accept()
+                # In a thread: another program may connect and send nothing.
+                threading.Thread(
+                    target=_greet, args=(end, accepted), daemon=True
+                ).start()
+            while not accepted.empty():
+                link, peer, wanted, name = accepted.get()
+                if peer in hosts or wanted != count:
                     text = (
-                        f"Two processes have `process_id`={peer}: on {hosts[peer]} and "
-                        f"on {name}."
+                        f"`num_processes` is {count} on process 0, {wanted} on {peer}."
                     )
-                peers[-1] = link
-                raise fail(text)
-            peers[peer], hosts[peer] = link, name
+                    if wanted == count:
+                        text = (
+                            f"Two processes have `process_id`={peer}: on {hosts[peer]} "
+                            f"and on {name}."
+                        )
+                    peers[-1] = link
+                    raise fail(text)
+                peers[peer], hosts[peer] = link, name
     return dict(sorted(peers.items())), [hosts[n] for n in range(count)]
 
 
-def _accept_all(listener: connection.Listener, accepted: queue.Queue) -> None:
-    while True:
-        try:
-            accepted.put(listener.accept())
-        except (AuthenticationError, EOFError):
-            continue  # another program
-        except OSError:
-            return  # the listener is closed
+def _greet(end: socket.socket, accepted: queue.SimpleQueue) -> None:
+    """Puts a connection and its process id, count and computer into the queue.
+
+    The connection of another program is closed.
+    """
+    try:
+        end.settimeout(ANSWER)
+        end.sendall(_GREETING)
+        peer, wanted, name = json.loads(_line(end))
+        accepted.put((_link(end), int(peer), int(wanted), str(name)))
+    except (OSError, ValueError, TypeError):
+        end.close()
 
 
-def _keep_alive(link: connection.Connection) -> str:
-    """Lets the system check a connection; returns this computer's address in it."""
-    with socket.socket(fileno=os.dup(link.fileno())) as end:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (
-            ("TCP_KEEPIDLE", SILENCE // 3),
-            ("TCP_KEEPINTVL", SILENCE // 6),
-            ("TCP_KEEPCNT", 4),
-            ("TCP_USER_TIMEOUT", 1000 * SILENCE),  # for data that is not received
-        ):
-            if hasattr(socket, option):
-                end.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-        return end.getsockname()[0]
+def _line(end: socket.socket) -> bytes:
+    """Reads a line, without reading any byte after it."""
+    with end.makefile("rb", buffering=0) as file:
+        return file.readline(_LONGEST)
+
+
+def _link(end: socket.socket) -> connection.Connection:
+    """Returns a connection without a timeout that the operating system checks."""
+    end.settimeout(None)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", SILENCE // 3),
+        ("TCP_KEEPINTVL", SILENCE // 6),
+        ("TCP_KEEPCNT", 4),
+        ("TCP_USER_TIMEOUT", 1000 * SILENCE),  # for data that is not received
+    ):
+        if hasattr(socket, option):
+            end.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return connection.Connection(end.detach())
 
 
 def _free_port() -> int:

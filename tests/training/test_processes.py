@@ -1,6 +1,7 @@
 """Several processes that train together have the result of one process."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -116,6 +118,54 @@ def test_the_others_name_the_process_that_is_gone(lost, groups, monkeypatch, cap
 def test_wrong_address(address):
     with pytest.raises(InputError, match=r"1 does not reach process 0 .* 0\.1 s"):
         connect(address, 2, 1, 0.1)
+
+
+@pytest.mark.parametrize("banner", [b"", b"SSH-2.0-server\n"])
+def test_another_program_at_the_address(banner):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def serve():
+            with contextlib.suppress(OSError):  # until the server is closed
+                while True:
+                    ends.append(other.accept()[0])
+                    ends[-1].sendall(banner)
+
+        ends = []
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(InputError, match=r"1 does not reach process 0 .* 0\.3 s"):
+            connect(address, 2, 1, 0.3)
+        other.shutdown(socket.SHUT_RDWR)
+    for end in ends:
+        end.close()
+
+
+def test_other_programs_do_not_prevent_the_start(address, together):
+    host, _, port = address.rpartition(":")
+    contents = [b"", b"GET / HTTP/1.1\r\n\r\n", b"[1, 2]\n", b"\xff\n", b"{}"]
+
+    def others():
+        for _ in range(100):
+            with contextlib.suppress(ConnectionRefusedError):
+                first = socket.create_connection((host, int(port)))
+                break
+            time.sleep(0.05)
+        silent, *talking = [
+            first,
+            *(socket.create_connection((host, int(port))) for _ in contents[1:]),
+        ]
+        for end, content in zip(talking, contents[1:], strict=True):
+            end.sendall(content)
+            end.close()
+        found = connect(address, 2, 1, 20.0)
+        silent.close()
+        return found
+
+    calls = [(lambda: connect(address, 2, 0, 20.0),), (others,)]
+    (peers, hosts, _), (peers_of_1, _, _) = together(lambda f: f(), *calls)
+    assert hosts == (socket.gethostname(),) * 2
+    peers[1].send_bytes(b"hello")
+    assert peers_of_1[0].recv_bytes() == b"hello"
 
 
 def test_a_process_that_does_not_come(address, together):
