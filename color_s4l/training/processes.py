@@ -263,7 +263,7 @@ def _place(run: Run) -> tuple[str, int, int, str | None]:
     """
     if run.coordinator and run.num_processes and run.process_id is not None:
         return run.coordinator, run.num_processes, run.process_id, None
-    found = backend.environment()
+    found = backend.environment(run.join_timeout)
     if found is None:
         raise InputError(
             "`distributed` needs `coordinator`, `num_processes` and `process_id`: this "

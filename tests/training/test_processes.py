@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -229,12 +230,36 @@ def test_process_id_outside_its_range():
 
 
 def test_without_a_cluster(monkeypatch):
-    monkeypatch.setattr(processes.backend, "environment", lambda: None)
+    monkeypatch.setattr(processes.backend, "environment", lambda seconds: None)
     with (
         pytest.raises(InputError, match="`distributed` needs `coordinator`"),
         processes.joined(Run(distributed=True)),
     ):
         pass
+
+
+def test_an_error_of_a_detected_jax_cluster_is_reported(monkeypatch):
+    jax = pytest.importorskip("jax")
+    from color_s4l.backend.jax import environment
+
+    def failing(**_):
+        raise RuntimeError("DEADLINE_EXCEEDED: Barrier timed out.\nDetails")
+
+    with mock.patch.object(jax.distributed, "initialize", failing):
+        text = r"`distributed`: DEADLINE_EXCEEDED: Barrier timed out\. Details$"
+        with pytest.raises(InputError, match=text):
+            environment(5.0)
+
+
+@pytest.mark.parametrize(("port", "beside"), [(9000, 10000), (65000, 64000)])
+def test_tensorflow_port_of_the_library(port, beside, monkeypatch):
+    pytest.importorskip("tensorflow")
+    from color_s4l.backend.tensorflow import environment
+
+    workers = [f"gpu01:{port}", f"gpu02:{port}"]
+    config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    assert environment(5.0) == (f"gpu01:{beside}", 2, 1, workers[1])
 
 
 def test_parts_of_a_step_are_the_whole_step(small):
