@@ -20,10 +20,11 @@ import os
 import pathlib
 import queue
 import socket
+import sys
 import threading
 import time
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
 
 import keras
@@ -244,7 +245,7 @@ def joined(run: Run) -> Iterator[Group]:
     if not group.leads:
         logging.getLogger("color_s4l").setLevel(logging.WARNING)
     try:
-        group.agree(_code(), "code")
+        group.agree(_code(run.plugins), "code")
         group.agree(_settings(run), "settings")
         own = own or f"{host}:{_free_port()}"
         addresses = group.combined(own, lambda found: found)
@@ -431,18 +432,33 @@ def _free_port() -> int:
         return free.getsockname()[1]
 
 
-def _code() -> dict[str, str]:
-    """Returns the versions of the packages and a digest of this library's code."""
+def _code(plugins: Sequence[str]) -> dict[str, str]:
+    """Returns package versions, and digests of this library and of the plug-ins."""
     root, digest = pathlib.Path(__file__).parents[2], hashlib.sha256()
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(path.read_bytes())
+    framework, versions = keras.backend.backend(), provenance.versions()
+    compared = [name for name in ("keras", "numpy", framework) if name in versions]
     return {
-        "backend": keras.backend.backend(),
-        **provenance.versions(),
+        "backend": framework,
+        **{name: versions[name] for name in compared},
         "color_s4l": digest.hexdigest()[:12],
+        **{f"plug-in {_stem(name)}": _plugin_digest(name) for name in plugins},
     }
+
+
+def _stem(plugin: str) -> str:
+    """Returns the name of a plug-in's module."""
+    return pathlib.Path(plugin).stem if plugin.endswith(".py") else plugin
+
+
+def _plugin_digest(plugin: str) -> str:
+    """Returns a digest of the file of a loaded plug-in."""
+    file = getattr(sys.modules.get(_stem(plugin)), "__file__", None)
+    content = pathlib.Path(file).read_bytes() if file else b""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _settings(run: Run) -> dict[str, str]:

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 
@@ -218,6 +220,22 @@ PLACE = {"coordinator": "host:1234", "num_processes": 2, "process_id": 0}
 def test_wrong_settings(changes, text):
     with pytest.raises(InputError, match=text):
         settings.check(Run(**changes))
+
+
+def test_plugins_are_compared_by_their_content(tmp_path, monkeypatch):
+    found = []
+    for folder, value in (("a", 1), ("b", 1), ("c", 2)):
+        path = tmp_path / folder / "plugin_of_process.py"
+        path.parent.mkdir()
+        path.write_text(f"VALUE = {value}\n")
+        module = types.SimpleNamespace(__file__=str(path))
+        monkeypatch.setitem(sys.modules, path.stem, module)
+        found.append(processes._code([str(path)]))
+    assert set(found[0]) == {
+        *("backend", "keras", "numpy", keras.backend.backend(), "color_s4l"),
+        "plug-in plugin_of_process",
+    }
+    assert found[0] == found[1] != found[2]
 
 
 def test_process_id_outside_its_range():
