@@ -146,8 +146,14 @@ class Group:
         if found:
             raise InputError(found)
 
+    def end_training(self) -> None:
+        """Waits for all processes; then process 0 does not need the others any more."""
+        self.wait()
+        if self.leads:
+            self._leaving.set()
+
     def leave(self, value: Result | None) -> Result:
-        """Ends the connections, after all processes have called this method.
+        """Ends the connections; all processes except process 0 wait for its value.
 
         Args:
             value: A value in JSON types; only that of process 0 is used.
@@ -155,9 +161,11 @@ class Group:
         Returns:
             The value of process 0.
         """
-        found = self.combined(value, lambda values: values[0])
+        found = value if self.leads else self._inbox[0].get()["value"]
         self._leaving.set()
         for peer in self._peers:
+            if self.leads:
+                self._send(peer, {"value": value})
             self._send(peer, {"end": None})
         return found
 
@@ -184,12 +192,11 @@ class Group:
                 try:
                     message = json.loads(self._peers[peer].recv_bytes())
                 except (EOFError, OSError):
-                    self._lost(peer, "")
-                    return
-                if "stopped" in message:
+                    message = {"stopped": peer, "reason": ""}
+                if "stopped" in message and not (self.leads and self._leaving.is_set()):
                     self._lost(message["stopped"], message["reason"])
                     return
-                if "end" in message:
+                if "end" in message or "stopped" in message:
                     names.pop(typing.cast(connection.Connection, link))
                 else:
                     self._inbox[peer].put(message)

@@ -632,7 +632,7 @@ def _fit(
             callbacks=[*first, *own, *watchers, *extra_callbacks],
         )
     if group.together:
-        group.wait()
+        group.end_training()
         group.together.leave()
     return complete
 

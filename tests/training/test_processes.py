@@ -118,6 +118,20 @@ def test_the_others_name_the_process_that_is_gone(lost, groups, monkeypatch, cap
     assert any(text in line and "`resume`" in line for line in caplog.messages)
 
 
+def test_process_0_does_not_need_the_others_after_the_training(
+    groups, together, monkeypatch
+):
+    ended = threading.Semaphore(0)
+    monkeypatch.setattr(processes.os, "_exit", lambda code: ended.release())
+    together(Group.end_training, *zip(groups, strict=True))
+    with socket.socket(fileno=os.dup(groups[2]._peers[0].fileno())) as end_of_link:
+        end_of_link.shutdown(socket.SHUT_RDWR)
+    assert ended.acquire(timeout=10)  # process 2 itself
+    left = together(Group.leave, (groups[1], None), (groups[0], "result"))
+    assert left == ["result", "result"]
+    assert not ended.acquire(blocking=False)
+
+
 def test_wrong_address(address):
     with pytest.raises(InputError, match=r"1 does not reach process 0 .* 0\.1 s"):
         connect(address, 2, 1, 0.1)
