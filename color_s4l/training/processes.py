@@ -48,6 +48,8 @@ ANSWER = 10
 _GREETING = b"color_s4l\n"
 _LONGEST = 1000  # bytes of a first line
 _PACKAGES = ("color_s4l", "colorization")
+# File with the messages of C++ code of this process; None if they are shown.
+native_log: pathlib.Path | None = None
 
 Result = typing.TypeVar("Result")
 Message = dict[str, typing.Any]
@@ -65,6 +67,7 @@ class Group:
 
     Attributes:
         together: `backend.Together`; None for a run that is not distributed.
+        native_logs: By process id, the file with the messages of C++ code, or "".
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Group:
     ):
         self.process_id, self.count, self.hosts = process_id, count, hosts
         self.together: typing.Any = None
+        self.native_logs: list[str] = []
         self._peers = dict(peers or {})
         self._inbox: dict[int, queue.Queue] = {n: queue.Queue() for n in self._peers}
         self._leaving = threading.Event()
@@ -215,6 +219,8 @@ class Group:
                 "is gone (killed, or its computer failed). Continue with `resume`, "
                 "with any number of processes."
             )
+            if any(self.native_logs[lost : lost + 1]):
+                event += f" Its C++ messages, if any: {self.native_logs[lost]} there."
         logger.error(
             "error: Process %s of %s on %s %s",
             lost,
@@ -256,6 +262,7 @@ def joined(run: Run) -> Iterator[Group]:
         group.agree(_settings(run), "settings")
         own = own or f"{host}:{_free_port()}"
         addresses = group.combined(own, lambda found: found)
+        group.native_logs = group.combined(str(native_log or ""), lambda found: found)
         group.together = backend.Together(addresses, process_id, run.devices)
         yield group
     except BaseException as error:

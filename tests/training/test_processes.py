@@ -108,6 +108,8 @@ def test_the_others_name_the_process_that_is_gone(lost, groups, monkeypatch, cap
         ended[0].release()
 
     monkeypatch.setattr(processes.os, "_exit", end)
+    for group in groups:
+        group.native_logs = [f"/tmp/{number}.log" for number in range(3)]
     for link in groups[lost]._peers.values():
         with socket.socket(fileno=os.dup(link.fileno())) as end_of_link:
             end_of_link.shutdown(socket.SHUT_RDWR)
@@ -115,7 +117,10 @@ def test_the_others_name_the_process_that_is_gone(lost, groups, monkeypatch, cap
         assert ended[0].acquire(timeout=10)
     assert set(ended[1]) == {processes.EXIT_LOST}
     text = f"Process {lost} of 3 on {socket.gethostname()} is gone"
-    assert any(text in line and "`resume`" in line for line in caplog.messages)
+    log = f"/tmp/{lost}.log there."
+    lines = [line for line in caplog.messages if text in line]
+    assert lines
+    assert all("`resume`" in line and log in line for line in lines)
 
 
 def test_process_0_does_not_need_the_others_after_the_training(
