@@ -22,7 +22,7 @@ from color_s4l import settings
 from color_s4l.data import StepBatches, draw_split
 from color_s4l.errors import InputError
 from color_s4l.settings import Run
-from color_s4l.training import processes
+from color_s4l.training import evaluation, processes
 from color_s4l.training.processes import Group, connect
 
 SCRIPT = pathlib.Path(__file__).parent / "one_run.py"
@@ -311,6 +311,31 @@ def test_parts_of_a_step_are_the_whole_step(small):
         assert len(parts[0][name]) == 2
         both = np.concatenate([part[name] for part in parts])
         np.testing.assert_array_equal(both, array)
+
+
+def test_divided_errors_are_those_of_all_images(small, groups, together, monkeypatch):
+    def guessed(model, images, devices):
+        return np.eye(4)[images.sum((1, 2, 3), dtype=int) % 4]
+
+    monkeypatch.setattr(evaluation, "probabilities", guessed)
+    network = types.SimpleNamespace(heads={evaluation.CLASSES: None})
+    whole = evaluation.Evaluation(
+        types.SimpleNamespace(network=network, evaluated=dict),
+        None,
+        small,
+        np.arange(7),  # not divisible by 3, as the 32 test images
+        types.SimpleNamespace(devices=1),
+    )
+
+    def measured(group):
+        errors = whole.shared_measures(group)
+        return {name: error() for name, error in errors.items()}
+
+    expected = {name: error() for name, error in whole.measures().items()}
+    assert len(small.test_images) % 3
+    assert expected.keys() == {"test_error", "validation_error"}
+    for found in together(measured, *zip(groups, strict=True)):
+        assert found == pytest.approx(expected)
 
 
 def _start(backend, jobs):
