@@ -165,7 +165,7 @@ class Group:
         Returns:
             The value of process 0.
         """
-        found = value if self.leads else self._inbox[0].get()["value"]
+        found: typing.Any = value if self.leads else self._inbox[0].get()["value"]
         self._leaving.set()
         for peer in self._peers:
             if self.leads:
