@@ -11,9 +11,11 @@ import importlib
 import io
 import logging
 import os
+import pathlib
 import re
 import shlex
 import sys
+import tempfile
 import textwrap
 import typing
 import warnings
@@ -258,16 +260,22 @@ def start_keras() -> None:
         os.close(kept)
 
 
-def hide_native_messages() -> None:
-    """Hides messages that C++ code writes to stderr; Python's messages are still shown.
+def divert_native_messages() -> pathlib.Path:
+    """Writes the messages of C++ code to a file; Python's messages are still shown.
 
     If a process is gone, the C++ code of TensorFlow and JAX in the other processes
-    writes pages of errors beside the library's one line.
+    writes pages of errors beside the library's one line. The file may have the reason
+    of a failure.
+
+    Returns:
+        The file, in the folder for temporary files.
     """
     sys.stderr.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    file, path = tempfile.mkstemp(prefix="color_s4l-", suffix=".log")
+    os.dup2(file, 2)
+    os.close(file)
+    return pathlib.Path(path)
 
 
 class _Printer(logging.Handler):

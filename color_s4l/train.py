@@ -48,9 +48,14 @@ def train(run: Run) -> None:
     # Imported here, because Keras takes seconds to start and --help does not need it.
     from color_s4l.recipes.procedure import fit
 
-    if run.distributed:
-        command_line.hide_native_messages()
+    if not run.distributed:
+        fit(run)
+        return
+    from color_s4l.training import processes
+
+    processes.native_log = command_line.divert_native_messages()
     fit(run)
+    processes.native_log.unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

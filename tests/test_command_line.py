@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -227,3 +228,22 @@ def test_a_disk_error_is_one_line(number, text, capsys):
     shown = capsys.readouterr().err
     assert text in shown
     assert len(shown.splitlines()) == 1
+
+
+def test_native_messages_are_written_to_a_file(tmp_path):
+    code = (
+        "import os, sys; from color_s4l import command_line\n"
+        "file = command_line.divert_native_messages()\n"
+        "os.write(2, b'NCCL failed'); print('shown', file=sys.stderr)\n"
+        "print(file.read_text())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("NCCL failed\n", "shown\n")
+    (file,) = tmp_path.iterdir()
+    assert re.fullmatch(r"color_s4l-\w+\.log", file.name)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import itertools
+import math
 import os
 import socket
 import typing
@@ -22,6 +23,8 @@ from color_s4l.errors import InputError
 _HEARTBEAT = 600
 # Seconds that a process waits at its end for the others.
 _SHUTDOWN = 30
+# Beginning of JAX's error if it detects no cluster.
+_NOT_DETECTED = "coordinator_address should be defined"
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -180,21 +183,32 @@ class Together:
         jax.distributed.shutdown()
 
 
-def environment() -> tuple[str, int, int, None] | None:
+def environment(seconds: float) -> tuple[str, int, int, None] | None:
     """Returns this process's place in a cluster that JAX detects.
 
     JAX detects SLURM, Open MPI, Cloud TPU and Kubernetes.
 
+    Args:
+        seconds: Time in which all processes must have started.
+
     Returns:
         Address where process 0 waits for the others, number of processes, number of
         this process, and None; None if nothing was detected.
+
+    Raises:
+        InputError: The processes of the detected cluster cannot be connected.
     """
     try:
         jax.distributed.initialize(
-            heartbeat_timeout_seconds=_HEARTBEAT, shutdown_timeout_seconds=_SHUTDOWN
+            initialization_timeout=math.ceil(seconds),
+            heartbeat_timeout_seconds=_HEARTBEAT,
+            shutdown_timeout_seconds=_SHUTDOWN,
         )
-    except (RuntimeError, ValueError):
-        return None
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        if _NOT_DETECTED in reason:
+            return None
+        raise InputError(f"`distributed`: {reason}") from error
     with socket.socket() as free:
         free.bind(("", 0))
         address = f"{socket.getfqdn()}:{free.getsockname()[1]}"

@@ -13,7 +13,8 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 
-# The library's own connections use this port above the port of TensorFlow's process 0.
+# Distance of the port of the library's own connections from the port of TensorFlow's
+# process 0: above it, or below it if there is no port above.
 _BESIDE = 1000
 # More processes than one computer has.
 _MANY = 10_000
@@ -184,8 +185,11 @@ class Together:
         """Does nothing: TensorFlow's processes may end at different times."""
 
 
-def environment() -> tuple[str, int, int, str] | None:
+def environment(seconds: float) -> tuple[str, int, int, str] | None:
     """Returns this process's place in the cluster of TF_CONFIG or of SLURM.
+
+    Args:
+        seconds: Not used: the other processes are not needed for this.
 
     Returns:
         Address where process 0 waits for the others (not TensorFlow's address), number
@@ -211,7 +215,9 @@ def environment() -> tuple[str, int, int, str] | None:
             f"{', '.join(jobs)}."
         )
     host, _, port = jobs["worker"][0].rpartition(":")
-    beside, own = int(port) + _BESIDE, jobs["worker"][resolver.task_id]
+    above = int(port) + _BESIDE
+    beside = above if above < 2**16 else int(port) - _BESIDE
+    own = jobs["worker"][resolver.task_id]
     return f"{host}:{beside}", len(jobs["worker"]), resolver.task_id, own
 
 

@@ -9,6 +9,8 @@ decoded images (with the cache "disk") and colourised images.
 
 import abc
 import concurrent.futures
+import contextlib
+import contextvars
 import functools
 import io
 import logging
@@ -463,6 +465,23 @@ def chunks(images: Images, size: int = CHUNK) -> Iterator[np.ndarray]:
             yield current
 
 
+_in_memory = contextvars.ContextVar("in_memory", default=True)
+
+
+@contextlib.contextmanager
+def outside_memory() -> Iterator[None]:
+    """Opens a scope in which `choose_cache` does not choose "memory".
+
+    Several processes of a training share the memory of a computer, and each one would
+    take its share of the free memory. They would also choose differently.
+    """
+    token = _in_memory.set(False)
+    try:
+        yield
+    finally:
+        _in_memory.reset(token)
+
+
 def choose_cache(count: int, size: int) -> str:
     """Returns where decoded images are kept, chosen by their size and the free space.
 
@@ -471,12 +490,13 @@ def choose_cache(count: int, size: int) -> str:
         size: Side of the images in pixels.
 
     Returns:
-        "memory" if there is enough free memory; else "disk" (decoded when they are
-        first read) if there is enough free space on the disk of the cache folder; else
-        "none".
+        "memory" if there is enough free memory, except in the scope `outside_memory`;
+        else "disk" (decoded when they are first read) if there is enough free space on
+        the disk of the cache folder; else "none".
     """
     needed = count * size * size * 3
-    if needed <= MEMORY_SHARE * psutil.virtual_memory().available:
+    fits = needed <= MEMORY_SHARE * psutil.virtual_memory().available
+    if fits and _in_memory.get():
         return "memory"
     folder = cache.folder()
     while not folder.exists():

@@ -20,11 +20,12 @@ import os
 import pathlib
 import queue
 import socket
+import sys
 import threading
 import time
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from multiprocessing import AuthenticationError, connection
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import connection
 
 import keras
 
@@ -41,9 +42,14 @@ SILENCE = 30
 # then the reason of its failure.
 REASON = SILENCE + 10
 EXIT_LOST = 1
-# Not a secret: connections of other programs are refused.
-_KEY = b"color_s4l"
+# Seconds in which a program that connects, or is connected, must name itself.
+ANSWER = 10
+# First line that process 0 sends. Not a secret: it tells other programs apart.
+_GREETING = b"color_s4l\n"
+_LONGEST = 1000  # bytes of a first line
 _PACKAGES = ("color_s4l", "colorization")
+# File with the messages of C++ code of this process; None if they are shown.
+native_log: pathlib.Path | None = None
 
 Result = typing.TypeVar("Result")
 Message = dict[str, typing.Any]
@@ -61,6 +67,7 @@ class Group:
 
     Attributes:
         together: `backend.Together`; None for a run that is not distributed.
+        native_logs: By process id, the file with the messages of C++ code, or "".
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class Group:
     ):
         self.process_id, self.count, self.hosts = process_id, count, hosts
         self.together: typing.Any = None
+        self.native_logs: list[str] = []
         self._peers = dict(peers or {})
         self._inbox: dict[int, queue.Queue] = {n: queue.Queue() for n in self._peers}
         self._leaving = threading.Event()
@@ -142,8 +150,14 @@ class Group:
         if found:
             raise InputError(found)
 
+    def end_training(self) -> None:
+        """Waits for all processes; then process 0 does not need the others any more."""
+        self.wait()
+        if self.leads:
+            self._leaving.set()
+
     def leave(self, value: Result | None) -> Result:
-        """Ends the connections, after all processes have called this method.
+        """Ends the connections; all processes except process 0 wait for its value.
 
         Args:
             value: A value in JSON types; only that of process 0 is used.
@@ -151,9 +165,11 @@ class Group:
         Returns:
             The value of process 0.
         """
-        found = self.combined(value, lambda values: values[0])
+        found: typing.Any = value if self.leads else self._inbox[0].get()["value"]
         self._leaving.set()
         for peer in self._peers:
+            if self.leads:
+                self._send(peer, {"value": value})
             self._send(peer, {"end": None})
         return found
 
@@ -180,12 +196,11 @@ class Group:
                 try:
                     message = json.loads(self._peers[peer].recv_bytes())
                 except (EOFError, OSError):
-                    self._lost(peer, "")
-                    return
-                if "stopped" in message:
+                    message = {"stopped": peer, "reason": ""}
+                if "stopped" in message and not (self.leads and self._leaving.is_set()):
                     self._lost(message["stopped"], message["reason"])
                     return
-                if "end" in message:
+                if "end" in message or "stopped" in message:
                     names.pop(typing.cast(connection.Connection, link))
                 else:
                     self._inbox[peer].put(message)
@@ -204,6 +219,8 @@ class Group:
                 "is gone (killed, or its computer failed). Continue with `resume`, "
                 "with any number of processes."
             )
+            if any(self.native_logs[lost : lost + 1]):
+                event += f" Its C++ messages, if any: {self.native_logs[lost]} there."
         logger.error(
             "error: Process %s of %s on %s %s",
             lost,
@@ -241,10 +258,11 @@ def joined(run: Run) -> Iterator[Group]:
     if not group.leads:
         logging.getLogger("color_s4l").setLevel(logging.WARNING)
     try:
-        group.agree(_code(), "code")
+        group.agree(_code(run.plugins), "code")
         group.agree(_settings(run), "settings")
         own = own or f"{host}:{_free_port()}"
         addresses = group.combined(own, lambda found: found)
+        group.native_logs = group.combined(str(native_log or ""), lambda found: found)
         group.together = backend.Together(addresses, process_id, run.devices)
         yield group
     except BaseException as error:
@@ -260,7 +278,7 @@ def _place(run: Run) -> tuple[str, int, int, str | None]:
     """
     if run.coordinator and run.num_processes and run.process_id is not None:
         return run.coordinator, run.num_processes, run.process_id, None
-    found = backend.environment()
+    found = backend.environment(run.join_timeout)
     if found is None:
         raise InputError(
             "`distributed` needs `coordinator`, `num_processes` and `process_id`: this "
@@ -291,9 +309,9 @@ def connect(
         return peers, tuple(hosts), host
     while True:
         try:
-            link = connection.Client((host, int(port)), authkey=_KEY)
+            end = _reach(host, int(port), deadline)
             break
-        except (OSError, EOFError, AuthenticationError) as error:
+        except OSError as error:
             if time.monotonic() > deadline:
                 raise InputError(
                     f"Process {process_id} does not reach process 0 at `coordinator`="
@@ -301,9 +319,12 @@ def connect(
                     "that process 0 runs."
                 ) from error
             time.sleep(0.2)
-    own = _keep_alive(link)
-    link.send_bytes(json.dumps([process_id, count, socket.gethostname()]).encode())
+    own = end.getsockname()[0]
     try:
+        end.sendall(json.dumps([process_id, count, socket.gethostname()]).encode())
+        end.sendall(b"\n")
+        link = _link(end)
+        # No timeout: process 0 has sent its greeting, and has a deadline itself.
         answer = json.loads(link.recv_bytes())
     except (EOFError, OSError) as error:
         raise InputError(
@@ -312,6 +333,23 @@ def connect(
     if isinstance(answer, str):
         raise InputError(answer)
     return {0: link}, tuple(answer), own
+
+
+def _reach(host: str, port: int, deadline: float) -> socket.socket:
+    """Connects with process 0.
+
+    Raises:
+        OSError: The port is closed, or another program answers or does not answer.
+    """
+    left = max(0.1, deadline - time.monotonic())
+    end = socket.create_connection((host, port), timeout=min(left, ANSWER))
+    try:
+        if _line(end) != _GREETING:
+            raise OSError("another program answers")
+    except OSError:
+        end.close()
+        raise
+    return end
 
 
 def _accept(
@@ -328,62 +366,78 @@ def _accept(
         return InputError(text)
 
     try:
-        listener = connection.Listener(("", port), backlog=count, authkey=_KEY)
+        listener = socket.create_server(("", port), backlog=count)
     except OSError as error:
         raise InputError(
             f"Process 0 cannot listen at `coordinator`={host}:{port} "
-            f"({error.strerror}): is another process 0 running?"
+            f"({os.strerror(error.errno or 0)}): is another process 0 running?"
         ) from error
-    accepted: queue.Queue = queue.Queue()
-    threading.Thread(target=_accept_all, args=(listener, accepted), daemon=True).start()
-    with contextlib.closing(listener):
+    accepted: queue.SimpleQueue = queue.SimpleQueue()
+    with listener:
+        listener.settimeout(0.1)
         while len(peers) < count - 1:
-            try:
-                link = accepted.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
+            if time.monotonic() > deadline:
                 missing = [str(n) for n in range(1, count) if n not in peers]
                 raise fail(
                     f"Of {count} processes, these did not come within {seconds:g} s: "
                     f"{', '.join(missing)}."
-                ) from None
-            _keep_alive(link)
-            peer, wanted, name = json.loads(link.recv_bytes())
-            if peer in hosts or wanted != count:
-                text = f"`num_processes` is {count} on process 0, {wanted} on {peer}."
-                if wanted == count:
+                )
+            with contextlib.suppress(OSError):  # a timeout, or a failed connection
+                end, _ = listener.accept()
+                # In a thread: another program may connect and send nothing.
+                threading.Thread(
+                    target=_greet, args=(end, accepted), daemon=True
+                ).start()
+            while not accepted.empty():
+                link, peer, wanted, name = accepted.get()
+                if peer in hosts or wanted != count:
                     text = (
-                        f"Two processes have `process_id`={peer}: on {hosts[peer]} and "
-                        f"on {name}."
+                        f"`num_processes` is {count} on process 0, {wanted} on {peer}."
                     )
-                peers[-1] = link
-                raise fail(text)
-            peers[peer], hosts[peer] = link, name
+                    if wanted == count:
+                        text = (
+                            f"Two processes have `process_id`={peer}: on {hosts[peer]} "
+                            f"and on {name}."
+                        )
+                    peers[-1] = link
+                    raise fail(text)
+                peers[peer], hosts[peer] = link, name
     return dict(sorted(peers.items())), [hosts[n] for n in range(count)]
 
 
-def _accept_all(listener: connection.Listener, accepted: queue.Queue) -> None:
-    while True:
-        try:
-            accepted.put(listener.accept())
-        except (AuthenticationError, EOFError):
-            continue  # another program
-        except OSError:
-            return  # the listener is closed
+def _greet(end: socket.socket, accepted: queue.SimpleQueue) -> None:
+    """Puts a connection and its process id, count and computer into the queue.
+
+    The connection of another program is closed.
+    """
+    try:
+        end.settimeout(ANSWER)
+        end.sendall(_GREETING)
+        peer, wanted, name = json.loads(_line(end))
+        accepted.put((_link(end), int(peer), int(wanted), str(name)))
+    except (OSError, ValueError, TypeError):
+        end.close()
 
 
-def _keep_alive(link: connection.Connection) -> str:
-    """Lets the system check a connection; returns this computer's address in it."""
-    with socket.socket(fileno=os.dup(link.fileno())) as end:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (
-            ("TCP_KEEPIDLE", SILENCE // 3),
-            ("TCP_KEEPINTVL", SILENCE // 6),
-            ("TCP_KEEPCNT", 4),
-            ("TCP_USER_TIMEOUT", 1000 * SILENCE),  # for data that is not received
-        ):
-            if hasattr(socket, option):
-                end.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-        return end.getsockname()[0]
+def _line(end: socket.socket) -> bytes:
+    """Reads a line, without reading any byte after it."""
+    with end.makefile("rb", buffering=0) as file:
+        return file.readline(_LONGEST)
+
+
+def _link(end: socket.socket) -> connection.Connection:
+    """Returns a connection without a timeout that the operating system checks."""
+    end.settimeout(None)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", SILENCE // 3),
+        ("TCP_KEEPINTVL", SILENCE // 6),
+        ("TCP_KEEPCNT", 4),
+        ("TCP_USER_TIMEOUT", 1000 * SILENCE),  # for data that is not received
+    ):
+        if hasattr(socket, option):
+            end.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return connection.Connection(end.detach())
 
 
 def _free_port() -> int:
@@ -392,18 +446,33 @@ def _free_port() -> int:
         return free.getsockname()[1]
 
 
-def _code() -> dict[str, str]:
-    """Returns the versions of the packages and a digest of this library's code."""
+def _code(plugins: Sequence[str]) -> dict[str, str]:
+    """Returns package versions, and digests of this library and of the plug-ins."""
     root, digest = pathlib.Path(__file__).parents[2], hashlib.sha256()
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(path.read_bytes())
+    framework, versions = keras.backend.backend(), provenance.versions()
+    compared = [name for name in ("keras", "numpy", framework) if name in versions]
     return {
-        "backend": keras.backend.backend(),
-        **provenance.versions(),
+        "backend": framework,
+        **{name: versions[name] for name in compared},
         "color_s4l": digest.hexdigest()[:12],
+        **{f"plug-in {_stem(name)}": _plugin_digest(name) for name in plugins},
     }
+
+
+def _stem(plugin: str) -> str:
+    """Returns the name of a plug-in's module."""
+    return pathlib.Path(plugin).stem if plugin.endswith(".py") else plugin
+
+
+def _plugin_digest(plugin: str) -> str:
+    """Returns a digest of the file of a loaded plug-in."""
+    file = getattr(sys.modules.get(_stem(plugin)), "__file__", None)
+    content = pathlib.Path(file).read_bytes() if file else b""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _settings(run: Run) -> dict[str, str]:

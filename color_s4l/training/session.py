@@ -20,6 +20,7 @@ from color_s4l import backend, command_line, data, methods, progress
 from color_s4l import settings as run_settings
 from color_s4l.artifacts import cache, provenance, run_directory
 from color_s4l.artifacts.run_directory import Result, RunDirectory
+from color_s4l.data import lazy_images
 from color_s4l.data.streams import seed_initialisers
 from color_s4l.errors import InputError
 from color_s4l.networks import TRUNKS, Network, inference_model
@@ -88,13 +89,18 @@ def train(
             logger.info("complete   %s already has its result", directory.path)
             return group.leave(run_directory.read_result(directory))
         source = images or part(run, DataSettings)
-        inputs = run_inputs.read_inputs(
-            source,
-            part(run, SplitSettings),
-            run_settings.inputs_of(run),
-            terms,
-            directory,
-        )
+        kept = lazy_images.outside_memory if run.distributed else contextlib.nullcontext
+        with kept():
+            # In turn: process 0 downloads a data set or weights, the others find them.
+            inputs = group.in_turn(
+                lambda: run_inputs.read_inputs(
+                    source,
+                    part(run, SplitSettings),
+                    run_settings.inputs_of(run),
+                    terms,
+                    directory,
+                )
+            )
         group.agree(_described(inputs), "images")
         settings = resolve(run, terms, inputs.data.size, len(inputs.split.labeled))
         with contextlib.ExitStack() as stack:
@@ -627,7 +633,7 @@ def _fit(
             callbacks=[*first, *own, *watchers, *extra_callbacks],
         )
     if group.together:
-        group.wait()
+        group.end_training()
         group.together.leave()
     return complete
 

@@ -225,3 +225,6 @@ def test_cache_is_chosen_by_size(monkeypatch):
     # A quarter of 4 GB holds 6,643 images of 224 px, half of 20 GB 66,430.
     chosen = [lazy_images.choose_cache(n, 224) for n in (6_600, 6_700, 66_000, 67_000)]
     assert chosen == ["memory", "disk", "disk", "none"]
+    with lazy_images.outside_memory():
+        assert lazy_images.choose_cache(1, 224) == "disk"
+    assert lazy_images.choose_cache(1, 224) == "memory"

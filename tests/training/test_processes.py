@@ -1,6 +1,7 @@
 """Several processes that train together have the result of one process."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,7 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+import types
+from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 
@@ -17,7 +22,7 @@ from color_s4l import settings
 from color_s4l.data import StepBatches, draw_split
 from color_s4l.errors import InputError
 from color_s4l.settings import Run
-from color_s4l.training import processes
+from color_s4l.training import evaluation, processes
 from color_s4l.training.processes import Group, connect
 
 SCRIPT = pathlib.Path(__file__).parent / "one_run.py"
@@ -103,6 +108,8 @@ def test_the_others_name_the_process_that_is_gone(lost, groups, monkeypatch, cap
         ended[0].release()
 
     monkeypatch.setattr(processes.os, "_exit", end)
+    for group in groups:
+        group.native_logs = [f"/tmp/{number}.log" for number in range(3)]
     for link in groups[lost]._peers.values():
         with socket.socket(fileno=os.dup(link.fileno())) as end_of_link:
             end_of_link.shutdown(socket.SHUT_RDWR)
@@ -110,12 +117,77 @@ def test_the_others_name_the_process_that_is_gone(lost, groups, monkeypatch, cap
         assert ended[0].acquire(timeout=10)
     assert set(ended[1]) == {processes.EXIT_LOST}
     text = f"Process {lost} of 3 on {socket.gethostname()} is gone"
-    assert any(text in line and "`resume`" in line for line in caplog.messages)
+    log = f"/tmp/{lost}.log there."
+    lines = [line for line in caplog.messages if text in line]
+    assert lines
+    assert all("`resume`" in line and log in line for line in lines)
+
+
+def test_process_0_does_not_need_the_others_after_the_training(
+    groups, together, monkeypatch
+):
+    ended = threading.Semaphore(0)
+    monkeypatch.setattr(processes.os, "_exit", lambda code: ended.release())
+    together(Group.end_training, *zip(groups, strict=True))
+    with socket.socket(fileno=os.dup(groups[2]._peers[0].fileno())) as end_of_link:
+        end_of_link.shutdown(socket.SHUT_RDWR)
+    assert ended.acquire(timeout=10)  # process 2 itself
+    left = together(Group.leave, (groups[1], None), (groups[0], "result"))
+    assert left == ["result", "result"]
+    assert not ended.acquire(blocking=False)
 
 
 def test_wrong_address(address):
     with pytest.raises(InputError, match=r"1 does not reach process 0 .* 0\.1 s"):
         connect(address, 2, 1, 0.1)
+
+
+@pytest.mark.parametrize("banner", [b"", b"SSH-2.0-server\n"])
+def test_another_program_at_the_address(banner):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def serve():
+            with contextlib.suppress(OSError):  # until the server is closed
+                while True:
+                    ends.append(other.accept()[0])
+                    ends[-1].sendall(banner)
+
+        ends = []
+        threading.Thread(target=serve, daemon=True).start()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(InputError, match=r"1 does not reach process 0 .* 0\.3 s"):
+            connect(address, 2, 1, 0.3)
+        other.shutdown(socket.SHUT_RDWR)
+    for end in ends:
+        end.close()
+
+
+def test_other_programs_do_not_prevent_the_start(address, together):
+    host, _, port = address.rpartition(":")
+    contents = [b"", b"GET / HTTP/1.1\r\n\r\n", b"[1, 2]\n", b"\xff\n", b"{}"]
+
+    def others():
+        for _ in range(100):
+            with contextlib.suppress(ConnectionRefusedError):
+                first = socket.create_connection((host, int(port)))
+                break
+            time.sleep(0.05)
+        silent, *talking = [
+            first,
+            *(socket.create_connection((host, int(port))) for _ in contents[1:]),
+        ]
+        for end, content in zip(talking, contents[1:], strict=True):
+            end.sendall(content)
+            end.close()
+        found = connect(address, 2, 1, 20.0)
+        silent.close()
+        return found
+
+    calls = [(lambda: connect(address, 2, 0, 20.0),), (others,)]
+    (peers, hosts, _), (peers_of_1, _, _) = together(lambda f: f(), *calls)
+    assert hosts == (socket.gethostname(),) * 2
+    peers[1].send_bytes(b"hello")
+    assert peers_of_1[0].recv_bytes() == b"hello"
 
 
 def test_a_process_that_does_not_come(address, together):
@@ -169,6 +241,22 @@ def test_wrong_settings(changes, text):
         settings.check(Run(**changes))
 
 
+def test_plugins_are_compared_by_their_content(tmp_path, monkeypatch):
+    found = []
+    for folder, value in (("a", 1), ("b", 1), ("c", 2)):
+        path = tmp_path / folder / "plugin_of_process.py"
+        path.parent.mkdir()
+        path.write_text(f"VALUE = {value}\n")
+        module = types.SimpleNamespace(__file__=str(path))
+        monkeypatch.setitem(sys.modules, path.stem, module)
+        found.append(processes._code([str(path)]))
+    assert set(found[0]) == {
+        *("backend", "keras", "numpy", keras.backend.backend(), "color_s4l"),
+        "plug-in plugin_of_process",
+    }
+    assert found[0] == found[1] != found[2]
+
+
 def test_process_id_outside_its_range():
     run = Run(**{**PLACE, "process_id": 2}, distributed=True)
     with (
@@ -179,12 +267,36 @@ def test_process_id_outside_its_range():
 
 
 def test_without_a_cluster(monkeypatch):
-    monkeypatch.setattr(processes.backend, "environment", lambda: None)
+    monkeypatch.setattr(processes.backend, "environment", lambda seconds: None)
     with (
         pytest.raises(InputError, match="`distributed` needs `coordinator`"),
         processes.joined(Run(distributed=True)),
     ):
         pass
+
+
+def test_an_error_of_a_detected_jax_cluster_is_reported(monkeypatch):
+    jax = pytest.importorskip("jax")
+    from color_s4l.backend.jax import environment
+
+    def failing(**_):
+        raise RuntimeError("DEADLINE_EXCEEDED: Barrier timed out.\nDetails")
+
+    with mock.patch.object(jax.distributed, "initialize", failing):
+        text = r"`distributed`: DEADLINE_EXCEEDED: Barrier timed out\. Details$"
+        with pytest.raises(InputError, match=text):
+            environment(5.0)
+
+
+@pytest.mark.parametrize(("port", "beside"), [(9000, 10000), (65000, 64000)])
+def test_tensorflow_port_of_the_library(port, beside, monkeypatch):
+    pytest.importorskip("tensorflow")
+    from color_s4l.backend.tensorflow import environment
+
+    workers = [f"gpu01:{port}", f"gpu02:{port}"]
+    config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    assert environment(5.0) == (f"gpu01:{beside}", 2, 1, workers[1])
 
 
 def test_parts_of_a_step_are_the_whole_step(small):
@@ -199,6 +311,31 @@ def test_parts_of_a_step_are_the_whole_step(small):
         assert len(parts[0][name]) == 2
         both = np.concatenate([part[name] for part in parts])
         np.testing.assert_array_equal(both, array)
+
+
+def test_divided_errors_are_those_of_all_images(small, groups, together, monkeypatch):
+    def guessed(model, images, devices):
+        return np.eye(4)[images.sum((1, 2, 3), dtype=int) % 4]
+
+    monkeypatch.setattr(evaluation, "probabilities", guessed)
+    network = types.SimpleNamespace(heads={evaluation.CLASSES: None})
+    whole = evaluation.Evaluation(
+        types.SimpleNamespace(network=network, evaluated=dict),
+        None,
+        small,
+        np.arange(7),  # not divisible by 3, as the 32 test images
+        types.SimpleNamespace(devices=1),
+    )
+
+    def measured(group):
+        errors = whole.shared_measures(group)
+        return {name: error() for name, error in errors.items()}
+
+    expected = {name: error() for name, error in whole.measures().items()}
+    assert len(small.test_images) % 3
+    assert expected.keys() == {"test_error", "validation_error"}
+    for found in together(measured, *zip(groups, strict=True)):
+        assert found == pytest.approx(expected)
 
 
 def _start(backend, jobs):
