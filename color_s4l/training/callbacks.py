@@ -6,7 +6,6 @@ import os
 import pathlib
 import threading
 import time
-import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 
