@@ -150,16 +150,21 @@ def _text(value: typing.Any) -> str:
 
 @functools.cache
 def references() -> tuple[dict[str, typing.Any], ...]:
-    """Returns the resolved settings of every flagfile in flags/."""
-    return tuple(reference(path) for path in sorted(FLAGS.rglob("*.cfg")))
+    """Returns the resolved settings of every flagfile in flags/ without a recipe."""
+    paths = sorted(FLAGS.rglob("*.cfg"))
+    return tuple(reference(path) for path in paths if _run(path).recipe is None)
 
 
 def reference(path: pathlib.Path) -> dict[str, typing.Any]:
     """Returns the resolved settings of a flagfile in JSON types."""
     from color_s4l.training import session
 
-    run = command_line.parse(Run, [f"--flagfile={path}"], "")
+    run = _run(path)
     return dict(session.resolve(run, session.checked_terms(run), SIDE).values)
+
+
+def _run(path: pathlib.Path) -> Run:
+    return command_line.parse(Run, [f"--flagfile={path}"], "")
 
 
 def write(rows: pd.DataFrame, path: pathlib.Path) -> str:

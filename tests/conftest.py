@@ -101,6 +101,7 @@ def quiet_log():
     yield
     logger = logging.getLogger("color_s4l")
     logger.propagate = True
+    logger.setLevel(logging.NOTSET)
     logger.handlers.clear()
 
 

@@ -13,8 +13,8 @@ from color_s4l.artifacts import cache
 from color_s4l.data.lazy_images import Stored
 from colorization.colorizer import Colorizer
 
-# Images per batch if images are colourised when they are first read. The size is fixed,
-# because rounding depends on it: an image is the same in every run.
+# Images per batch. The size is fixed, because rounding depends on it: an image has the
+# same colours wherever the images are kept.
 _BATCH = 32
 
 
@@ -31,18 +31,16 @@ def colorized_images(images: data.Images, colorizer: Colorizer) -> data.Images:
     """
     # The backend is part of the key because backends round differently.
     parts = keras.backend.backend(), colorizer.digest
+
+    def compute(some: np.ndarray) -> np.ndarray:
+        missing = -len(some) % _BATCH
+        padded = np.concatenate([some, np.repeat(some[-1:], missing, axis=0)])
+        return colorizer.colorize(padded, _BATCH)[: len(some)]
+
     if isinstance(images, data.LazyImages):
-
-        def compute(some: np.ndarray) -> np.ndarray:
-            missing = -len(some) % _BATCH
-            padded = np.concatenate([some, np.repeat(some[-1:], missing, axis=0)])
-            return colorizer.colorize(padded, _BATCH)[: len(some)]
-
         return Stored("colorized", images, compute, parts)
     return cache.cached(
         "colorized",
         [*parts, data.content(images)],
-        lambda: {
-            "images": np.concatenate(list(map(colorizer.colorize, data.chunks(images))))
-        },
+        lambda: {"images": np.concatenate(list(map(compute, data.chunks(images))))},
     )["images"]

@@ -101,7 +101,9 @@ def test_loss_and_gradients_are_equal(network, method, make_learner, gradients):
     assert {k: float(v.detach()) for k, v in parts.items()} == pytest.approx(
         expected, abs=1e-4
     )
-    check_gradients(variables, found, parameters, 1e-3)
+    # Rounding changes the sign of a few features before a LeakyReLU: up to 0.3 % of the
+    # largest gradient on CPUs without AVX-512.
+    check_gradients(variables, found, parameters, 1e-2)
 
 
 @pytest.fixture

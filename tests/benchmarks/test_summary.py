@@ -133,14 +133,15 @@ def test_files(table, tmp_path):
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_every_flagfile_is_a_reference_with_published_numbers():
-    references = summary.references()
-    assert len(references) == len(list(summary.FLAGS.rglob("*.cfg")))
+def test_flagfiles_of_published_tables_have_published_numbers():
+    # flags/fast has settings of this library. The other folders have their published
+    # numbers in comments.
+    others = {"baselines", "fast", "s4l", "scarce", "student"}
+    paths = [p for p in summary.FLAGS.rglob("*.cfg") if p.parent.name not in others]
+    assert len(paths) > 15
     numbers = published_rows.read()
     numbers = numbers[numbers["valid"]]
-    for values in references:
-        if values["network"] == "airbench":
-            continue  # flags/fast: settings of this library
+    for values in map(summary.reference, paths):
         found = numbers[
             (numbers["dataset"] == values["dataset"])
             & (numbers["method"] == published_rows.published_method_of(values))
