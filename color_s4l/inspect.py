@@ -220,10 +220,13 @@ def _names(dataset: data.Data, kind: str) -> Sequence[str]:
 
 
 def _file_tables(files: data.Files) -> dict[str, pd.DataFrame]:
-    unreadable = pd.DataFrame(files.unreadable, columns=["filename", "reason"])
+    table, broken = sizes([*files.training, *files.test])
+    # Images that are decoded on demand have not been read yet.
+    unreadable = pd.DataFrame(
+        [*files.unreadable, *broken], columns=["filename", "reason"]
+    )
     print(f"unreadable {len(unreadable):,} files")
     _print(unreadable)
-    table = sizes([*files.training, *files.test])
     sides = table[["width", "height"]]
     square = 100 * (table["width"] == table["height"]).mean()
     low, middle, high = sides.min(), sides.median(), sides.max()
@@ -303,23 +306,30 @@ def duplicates(dataset: data.Data) -> pd.DataFrame:
     )
 
 
-def sizes(paths: Sequence[str]) -> pd.DataFrame:
+def sizes(paths: Sequence[str]) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     """Reads the headers of image files.
 
     Args:
-        paths: Files that can be decoded.
+        paths: Image files.
 
     Returns:
-        Columns `filename`, `width`, `height` (in pixels, as stored), `format`, `mode`.
+        Columns `filename`, `width`, `height` (in pixels, as stored), `format`, `mode`;
+        and the name of each file that cannot be read, with the reason.
     """
+    broken: list[tuple[str, str]] = []
 
-    def header(path: str) -> tuple:
-        with Image.open(path, formats=image_files.FORMATS) as file:
-            return path, *file.size, file.format, file.mode
+    def header(path: str) -> tuple | None:
+        try:
+            with Image.open(path, formats=image_files.FORMATS) as file:
+                return path, *file.size, file.format, file.mode
+        except (OSError, ValueError) as error:
+            broken.append((path, str(error)))
+            return None
 
     with image_files.quiet(), concurrent.futures.ThreadPoolExecutor() as pool:
-        rows = list(pool.map(header, paths))
-    return pd.DataFrame(rows, columns=["filename", "width", "height", "format", "mode"])
+        rows = [row for row in pool.map(header, paths) if row]
+    columns = ["filename", "width", "height", "format", "mode"]
+    return pd.DataFrame(rows, columns=columns), sorted(broken)
 
 
 def contact_sheet(dataset: data.Data) -> "Figure":

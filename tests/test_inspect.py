@@ -43,7 +43,7 @@ def shown(root, colorizer_file, tmp_path_factory):
     """The folder written, and the text printed."""
     folder = tmp_path_factory.mktemp("inspected") / "deeper"
     words = ["--dataset=folder", f"--data_dir={root}", "--image_size=16"]
-    words += [f"--colorizer={colorizer_file}", f"--output={folder}", "--cache=none"]
+    words += [f"--colorizer={colorizer_file}", f"--output={folder}", "--cache=memory"]
     with (
         contextlib.redirect_stdout(io.StringIO()) as text,
         contextlib.redirect_stderr(io.StringIO()) as errors,

@@ -165,8 +165,8 @@ def test_pattern_or_file(finished, photographs, tmp_path, capsys, images, count,
 def test_reader_keeps_the_order_and_few_batches_in_memory(monkeypatch):
     decoded = []
 
-    def decode(path, size):
-        assert size == 4
+    def decode(path, size, max_megapixels):
+        assert (size, max_megapixels) == (4, 50)
         decoded.append(path)
         if int(path) % 7 == 0:
             raise OSError("broken")
