@@ -47,7 +47,10 @@ def builtin(flags: BuiltIn) -> None:
     result = read_result(RunDirectory(folder))
     settings, initial = config["settings"], read_initial(folder)
     if settings["zca"]:
-        raise InputError(f"{folder} whitens images of one size only: set `zca` false.")
+        raise InputError(
+            "Expected a run without ZCA whitening, which works for one image size "
+            f"only. Received: {folder}, trained with --zca. Train with --nozca."
+        )
     path = pathlib.Path(flags.output) if flags.output else weights.FILE
     note = {
         **{name: settings[name] for name in ("network", "width", "normalization")},

@@ -1,4 +1,4 @@
-"""Kills processes of a distributed run: python -m benchmarks.processes."""
+"""Distributed runs on this machine: python -m benchmarks.processes."""
 
 import dataclasses
 import os
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -23,20 +23,39 @@ from color_s4l.errors import InputError
 from color_s4l.fields import AtLeast, OneOf, option
 from color_s4l.settings import Run
 
-_DESCRIPTION = """Trains a run in several processes on this machine, kills one of them
-(SIGKILL) at a random moment, and resumes the run; so many times. Measures how long the
-other processes take to stop, and compares the final weights with those of a run in one
-process. Prints one row per kill.
+_DESCRIPTION = """Trains runs in several processes on this machine.
 
-  python -m benchmarks.processes --kills=10 --backend=jax
+--measure=kills: kills a process (SIGKILL) at a random moment, resumes the run, and so
+on. Measures how long the other processes take to stop, and compares the last weights
+with those of a run in one process.
+--measure=identity: compares the last weights of 2 processes, of 4 processes, and of a
+run that is continued by other numbers of processes (2, then 1, then 4) with those of
+one process.
+--measure=speed: images per second of 1, 2 and 4 processes that share the cores of this
+machine.
+
+  python -m benchmarks.processes --measure=kills --kills=10 --backend=jax
 """
 # The others must stop within this time (seconds).
 LIMIT = 60.0
-# A narrow network on small images, so that a start takes most of the time.
-FLAGS = (
-    *("--image_size=16", "--labels=20", "--unlabeled=32", "--width=0.03"),
-    *("--batch_size=16", "--dropout=0", "--learning_rate=0.01", "--verbosity=2"),
+# Two steps per epoch of a narrow network on small images: a start takes most of the
+# time. The small learning rate keeps rounding errors small: training amplifies them.
+SMALL = Run(
+    image_size=16,
+    labels=20,
+    unlabeled=32,
+    width=0.03,
+    batch_size=16,
+    labeled_batch=16,
+    dropout=0.0,
+    learning_rate=0.001,
+    resume=True,
+    verbosity=2,
 )
+CHAIN, EPOCHS = (2, 1, 4), 2  # processes one after the other, and epochs of each
+# For the speed. The unlabelled images are those of `STEPS` steps.
+LARGER = Run(method="sesemi", network="airbench", width=0.25, epochs=3, resume=True)
+COUNTS, BATCH, STEPS = (1, 2, 4), 32, 10
 _EPOCH = re.compile(r"epoch_(\d+)\.npz")
 _GONE = re.compile(r"error: Process (\d+) of .* is gone")
 
@@ -45,21 +64,28 @@ _GONE = re.compile(r"error: Process (\d+) of .* is gone")
 class Processes:
     """The flags of the command."""
 
-    kills: Annotated[int, AtLeast(0)] = option(10, "Number of kills.")
-    processes: Annotated[int, AtLeast(2)] = option(2, "Number of processes.")
-    backend: Annotated[str, OneOf("tensorflow", "jax")] = option(
-        "tensorflow", "Backend of Keras."
+    measure: Annotated[str, OneOf("kills", "identity", "speed")] = option(
+        "kills", "What is measured."
     )
-    method: str = option("supervised+temporal_ensembling", "As in color_s4l.train.")
+    backends: str = option("tensorflow,jax", "Backends of Keras.")
+    methods: str = option(
+        "color_s4l,fixmatch,mean_teacher,temporal_ensembling",
+        "Methods that are compared (--measure=identity).",
+    )
+    kills: Annotated[int, AtLeast(0)] = option(10, "Number of kills for each backend.")
+    processes: Annotated[int, AtLeast(2)] = option(
+        2, "Number of processes of which one is killed."
+    )
     seed: int = option(1, "Seed of the moments and of the killed processes.")
-    output: str = option("kills.csv", "Table with one row per kill.")
+    output: str = option("processes.csv", "Table of the results.")
 
 
-def start(flags: Processes, run: Run, count: int) -> list[subprocess.Popen]:
-    """Starts the processes of a run on this machine."""
+def start(backend: str, run: Run, count: int) -> list[subprocess.Popen]:
+    """Starts the processes of a run on this machine; they share its cores evenly."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
+    cores = sorted(os.sched_getaffinity(0))
     started = []
     for number in range(count):
         if count > 1:
@@ -67,17 +93,33 @@ def start(flags: Processes, run: Run, count: int) -> list[subprocess.Popen]:
             run = dataclasses.replace(
                 run, distributed=True, coordinator=address, **place
             )
-        words = [*FLAGS, *command_line.spelled(run)]
+        own = cores[number % len(cores) :: count] if count <= len(cores) else cores
         started.append(
             subprocess.Popen(
-                [sys.executable, "-m", "color_s4l.train", *words],
-                env={**os.environ, "KERAS_BACKEND": flags.backend},
+                [
+                    *("taskset", "--cpu-list", ",".join(map(str, own))),
+                    *(sys.executable, "-m", "color_s4l.train"),
+                    *command_line.spelled(run),
+                ],
+                env={**os.environ, "KERAS_BACKEND": backend},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
             )
         )
     return started
+
+
+def finish(backend: str, run: Run, count: int) -> None:
+    """Starts the processes of a run and waits for them.
+
+    Raises:
+        InputError: A process failed.
+    """
+    started = start(backend, run, count)
+    texts = [process.communicate()[1].strip() for process in started]
+    if any(process.returncode for process in started):
+        raise InputError(f"A process failed: {' | '.join(texts)}")
 
 
 def complete_epochs(folder: pathlib.Path) -> int:
@@ -87,17 +129,31 @@ def complete_epochs(folder: pathlib.Path) -> int:
     return max(found, default=0)
 
 
-def killed(flags: Processes, run: Run, chance: random.Random) -> dict:
+def train_until(
+    backend: str, run: Run, count: int, epoch: int
+) -> list[subprocess.Popen]:
+    """Starts the processes of a run and returns them after an epoch.
+
+    Raises:
+        InputError: A process ended before.
+    """
+    started = start(backend, run, count)
+    while complete_epochs(pathlib.Path(run.run_dir or "")) < epoch:
+        if any(process.poll() is not None for process in started):
+            for process in started:
+                process.kill()
+            texts = [process.communicate()[1].strip() for process in started]
+            raise InputError(f"A process ended: {' | '.join(texts)}")
+        time.sleep(0.05)
+    return started
+
+
+def killed(backend: str, run: Run, count: int, chance: random.Random) -> dict:
     """Starts a run, kills a process after its next epoch, and watches the others."""
     folder = pathlib.Path(run.run_dir or "")
-    before = complete_epochs(folder)
-    started = start(flags, run, flags.processes)
-    while complete_epochs(folder) == before:
-        if any(process.poll() is not None for process in started):
-            raise InputError(f"A process ended: {_errors(started)}")
-        time.sleep(0.05)
+    started = train_until(backend, run, count, complete_epochs(folder) + 1)
     time.sleep(chance.uniform(0, 3))
-    victim = chance.randrange(flags.processes)
+    victim = chance.randrange(count)
     os.kill(started[victim].pid, signal.SIGKILL)
     at = time.monotonic()
     others = [process for n, process in enumerate(started) if n != victim]
@@ -110,7 +166,6 @@ def killed(flags: Processes, run: Run, chance: random.Random) -> dict:
             lines.append("did not stop")
     named = [m[1] if (m := _GONE.search(text)) else None for text in lines]
     return {
-        "backend": flags.backend,
         "epochs": complete_epochs(folder),
         "killed": victim,
         "seconds": round(time.monotonic() - at, 2),
@@ -119,20 +174,19 @@ def killed(flags: Processes, run: Run, chance: random.Random) -> dict:
     }
 
 
-def _errors(started: Sequence[subprocess.Popen]) -> str:
-    for process in started:
-        process.kill()
-    return " | ".join(process.communicate()[1].strip() for process in started)
-
-
 def difference(first: pathlib.Path, second: pathlib.Path) -> float:
     """Returns the largest relative difference of the last checkpoints of two runs."""
-    arrays = []
-    for folder in (first, second):
-        name = f"epoch_{complete_epochs(folder):05d}.npz"
-        with np.load(folder / "checkpoints" / name) as stored:
-            arrays.append({k: a for k, a in stored.items() if a.dtype.kind == "f"})
-    one, two = arrays
+    return _difference(
+        *(_arrays(folder, complete_epochs(folder)) for folder in (first, second))
+    )
+
+
+def _arrays(folder: pathlib.Path, epoch: int) -> dict[str, np.ndarray]:
+    with np.load(folder / "checkpoints" / f"epoch_{epoch:05d}.npz") as stored:
+        return {name: a for name, a in stored.items() if a.dtype.kind == "f"}
+
+
+def _difference(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> float:
     if one.keys() != two.keys():
         return float("inf")
     return max(
@@ -141,33 +195,102 @@ def difference(first: pathlib.Path, second: pathlib.Path) -> float:
     )
 
 
+def kills(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
+    """Yields one row per kill, and one for the comparison with one process."""
+    chance = random.Random(flags.seed)
+    # At least one epoch is complete before each kill.
+    run = dataclasses.replace(
+        SMALL, method="supervised+temporal_ensembling", epochs=3 * flags.kills + 3
+    )
+    folders = {"killed": flags.processes, "whole": 1}
+    runs = {n: dataclasses.replace(run, run_dir=str(base / n)) for n in folders}
+    for number in range(flags.kills):
+        row = killed(backend, runs["killed"], flags.processes, chance)
+        yield {"kill": number + 1, **row}
+    for name, count in folders.items():
+        finish(backend, runs[name], count)
+    epochs, gap = run.epochs, difference(base / "whole", base / "killed")
+    yield {"kill": "compared", "epochs": epochs, "difference": float(f"{gap:.1e}")}
+
+
+def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
+    """Yields one row per method and numbers of processes."""
+    colorizer = base / "colorizer.h5"
+    words = ["--dataset=drawings", "--image_size=16", "--width=0.03", "--epochs=1"]
+    subprocess.run(
+        [sys.executable, "-m", "colorization.train", *words, f"--output={colorizer}"],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    run = dataclasses.replace(
+        SMALL, colorizer=str(colorizer), epochs=EPOCHS * len(CHAIN)
+    )
+    for method in origin.words("methods", flags.methods):
+        whole = base / method / "whole"
+        for counts in ((1,), (2,), (4,), CHAIN):
+            name = " -> ".join(map(str, counts))
+            folder = whole if counts == (1,) else base / method / name
+            now = dataclasses.replace(run, method=method, run_dir=str(folder))
+            for part, count in enumerate(counts[:-1], start=1):
+                for process in train_until(backend, now, count, EPOCHS * part):
+                    process.kill()
+                    process.communicate()
+            finish(backend, now, counts[-1])
+            row = {"method": method, "processes": name, "steps": 2 * now.epochs}
+            last = _arrays(folder, now.epochs)
+            if folder == whole:
+                gap = _difference(last, _arrays(folder, now.epochs - 1))
+                yield {**row, "change_in_last_epoch": float(f"{gap:.1e}")}
+            else:
+                gap = _difference(last, _arrays(whole, now.epochs))
+                yield {**row, "difference": float(f"{gap:.1e}")}
+
+
+def speed(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
+    """Yields one row per number of processes, for a fixed batch each and in all."""
+    for fixed in ("batch per process", "batch of all"):
+        for count in COUNTS:
+            batch = BATCH * (count if fixed == "batch per process" else max(COUNTS))
+            folder = base / fixed / str(count)
+            run = dataclasses.replace(
+                LARGER,
+                batch_size=batch,
+                labeled_batch=batch,
+                labels=batch,
+                unlabeled=batch * STEPS,
+                run_dir=str(folder),
+            )
+            finish(backend, run, count)
+            log = pd.read_csv(folder / "log.csv")
+            # The first epoch contains the compilation.
+            found = float(log["images_per_second"][1:].max())
+            row = {"fixed": fixed, "processes": count, "batch": batch}
+            yield {**row, "images_per_second": round(found, 1)}
+
+
 def processes(flags: Processes) -> pd.DataFrame:
-    """Kills processes, compares the results, and writes the table.
+    """Measures, prints each row, and writes the table.
 
     Raises:
         InputError: A process ended with another error.
     """
     fields.check(flags)
     path = origin.output_file(flags.output)
-    chance, rows = random.Random(flags.seed), []
-    with tempfile.TemporaryDirectory() as base:
-        whole, folder = pathlib.Path(base) / "whole", pathlib.Path(base) / "killed"
-        # An epoch is complete before each kill, perhaps more.
-        run = Run(method=flags.method, epochs=3 * flags.kills + 3, resume=True)
-        for number in range(flags.kills):
-            row = killed(flags, dataclasses.replace(run, run_dir=str(folder)), chance)
-            rows.append({"kill": number + 1, **row})
-            print(rows[-1], flush=True)
-        for target, count in ((folder, flags.processes), (whole, 1)):
-            started = start(flags, dataclasses.replace(run, run_dir=str(target)), count)
-            texts = [process.communicate()[1] for process in started]
-            if any(process.returncode for process in started):
-                raise InputError(f"A process failed: {' | '.join(texts)}")
-        gap = difference(whole, folder)
-    print(f"largest relative difference to one process: {gap:.2g}", flush=True)
-    table = pd.DataFrame(rows).assign(difference=gap)
-    table.to_csv(path, index=False)
-    return table
+    measures: dict[str, Callable] = {
+        "kills": kills,
+        "identity": identity,
+        "speed": speed,
+    }
+    rows = []
+    for backend in origin.words("backends", flags.backends):
+        with tempfile.TemporaryDirectory() as base:
+            for row in measures[flags.measure](flags, backend, pathlib.Path(base)):
+                row = {"backend": backend, **row, "load": round(os.getloadavg()[0], 1)}
+                rows.append(row)
+                print(row, flush=True)
+                table = pd.DataFrame(rows).assign(**origin.columns(flags, ["CPU"]))
+                origin.write_csv(table, path)
+    return pd.DataFrame(rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

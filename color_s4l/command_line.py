@@ -1,8 +1,9 @@
 """Command lines: dataclasses become flags, and errors become one line.
 
 The flags of a command are the fields of one frozen dataclass made of `option(...)`.
-Flags are used in this module only: the library's messages name parameters in backticks,
-and `run` replaces `name` by --name. absl's global FLAGS are not used.
+absl's flags are defined and parsed in this module only; its global FLAGS are not used.
+The messages of the library name parameters in backticks, and `run` replaces `name` by
+--name if the command has this flag.
 """
 
 import dataclasses

@@ -96,11 +96,12 @@ def regression() -> "Pipeline":
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Lets `regression` be fitted in one thread, without warnings of convergence.
+    """Limits linear algebra to one thread and ignores `ConvergenceWarning`.
 
-    The products are small, and on a busy machine the threads wait for each other (1,000
-    images of 256 features: 44 s instead of 1 s a fit). After 1,000 iterations the
-    predictions hardly change.
+    Use it to fit `regression`. The matrices are small, so that several threads do not
+    help. On a busy machine they wait for each other (1,000 images of 256 features: 44 s
+    instead of 1 s per fit). The warning is ignored because the predictions hardly
+    change after 1,000 iterations.
     """
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits

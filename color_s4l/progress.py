@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 # Names that `text_of` puts first; the others follow in the order of the log.
 _FIRST = ("test_error", "validation_error", "loss")
-# Names that `text_of` leaves out: the speed is shown separately.
+# Names that `text_of` leaves out. `images_per_second` is shown separately; the others
+# are only in log.csv.
 _HIDDEN = (
     *("images_per_second", "loading_images_per_second"),
     *("learning_rate", "seconds"),

@@ -480,6 +480,21 @@ class RuntimeSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class ProcessSettings:
+    """The processes of a run, and what they divide; fields as in `Run`."""
+
+    distributed: bool
+    coordinator: str | None
+    num_processes: int | None
+    process_id: int | None
+    join_timeout: float
+    plugins: tuple[str, ...]
+    devices: int
+    batch_size: int
+    labeled_batch: int | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """The resolved settings of a run, one small record for each part of the library.
 
@@ -611,7 +626,7 @@ def check(run: Run) -> None:
     if run.batch_statistics == "reestimated" and run.devices > 1:
         raise InputError("`batch_statistics`=reestimated needs `devices`=1.")
     _check_processes(run)
-    check_devices(run, run.devices * (run.num_processes or 1))
+    check_devices(run, run.num_processes or 1)
 
 
 def check_weights(weights: str | None, init_from: str | None) -> None:
@@ -645,25 +660,24 @@ def _check_processes(run: Run) -> None:
         )
 
 
-def check_devices(run: Run, devices: int) -> None:
+def check_devices(settings: Run | ProcessSettings, processes: int) -> None:
     """Raises an error for batches that cannot be divided equally over the devices.
 
     Args:
-        run: The settings.
-        devices: Number of devices of all processes.
+        settings: The batches, and the devices of each process.
+        processes: Number of processes.
     """
-    where = f"`devices`={run.devices}"
-    if devices > run.devices:
-        where = f"{devices // run.devices} processes with {where} each"
-    if run.batch_size % devices:
-        raise InputError(
-            f"`batch_size`={run.batch_size} cannot be divided over {where}."
-        )
-    groups = math.gcd(run.batch_size, run.labeled_batch or 0)
+    batch, labeled = settings.batch_size, settings.labeled_batch
+    where, devices = f"`devices`={settings.devices}", settings.devices * processes
+    if processes > 1:
+        where = f"{processes} processes with {where} each"
+    if batch % devices:
+        raise InputError(f"`batch_size`={batch} cannot be divided over {where}.")
+    groups = math.gcd(batch, labeled or 0)
     if groups % devices:
         raise InputError(
-            f"`labeled_batch`={run.labeled_batch} and `batch_size`={run.batch_size} "
-            f"form {groups} equal groups, which cannot be divided over {where}."
+            f"`labeled_batch`={labeled} and `batch_size`={batch} form {groups} equal "
+            f"groups, which cannot be divided over {where}."
         )
 
 
@@ -869,6 +883,13 @@ def identity(
         kept[name] = kept[name] and os.path.abspath(kept[name])
     contents = {name: digest for name, digest in digests.items() if digest}
     return {**kept, "contents": contents, "backend": backend}
+
+
+def shared_values(run: Run) -> dict[str, str]:
+    """Returns the settings that all processes of a run must share, as text."""
+    values = to_json(dataclasses.replace(run, resume=False)).items()
+    ignored = RESUMABLE - {"run_dir"}
+    return {f"`{name}`": str(value) for name, value in values if name not in ignored}
 
 
 def differences(

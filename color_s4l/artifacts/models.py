@@ -44,7 +44,8 @@ if typing.TYPE_CHECKING:
     from color_s4l.networks.network import Network
 
 SUFFIXES = (".h5", ".keras")
-# Names of the notes in the files of classifiers and colorizers.
+# Names of the notes in the files of classifiers and of colorizers. A note is a JSON
+# text about the training.
 NOTE, COLORIZER_NOTE = "color_s4l", "colorization_origin"
 
 _CONFIGURATION = "config.json"

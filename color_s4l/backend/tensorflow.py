@@ -138,8 +138,8 @@ class Together:
         devices: Number of devices of each process.
 
     Raises:
-        InputError: This process has another number of GPUs, or TensorFlow was
-            initialized before.
+        InputError: This process has another number of GPUs than `devices` (without
+            GPUs: `devices` is not 1), or TensorFlow was initialized before.
     """
 
     def __init__(self, addresses: Sequence[str], process_id: int, devices: int):
@@ -189,12 +189,13 @@ def environment(seconds: float) -> tuple[str, int, int, str] | None:
     """Returns this process's place in the cluster of TF_CONFIG or of SLURM.
 
     Args:
-        seconds: Not used: the other processes are not needed for this.
+        seconds: Not used; the function of the JAX backend needs it.
 
     Returns:
-        Address where process 0 waits for the others (not TensorFlow's address), number
-        of processes, number of this process, and TensorFlow's address of this process;
-        None if nothing was detected.
+        Four values: the address at which process 0 accepts connections of this library
+        (its port is not TensorFlow's), the number of processes, the number of this
+        process, and the address of this process for TensorFlow. None if no cluster was
+        detected.
 
     Raises:
         InputError: The cluster has other jobs than "worker".

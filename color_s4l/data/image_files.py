@@ -100,8 +100,8 @@ def decode(
             JPEG is decoded at a reduced size, which is several times faster. None:
             full size.
         max_megapixels: Largest number of pixels that are decoded, in millions. A JPEG
-            of more pixels is accepted if it can be decoded at a reduced size within
-            this limit.
+            of more pixels is accepted if it is not progressive and can be decoded at a
+            reduced size within this limit.
 
     Raises:
         ValueError: The image has more pixels; nothing was decoded.
@@ -113,8 +113,8 @@ def decode(
         pixels, (width, height) = file.width * file.height, file.size
         if size is not None:
             file.draft("RGB", (DRAFT * size, DRAFT * size))
-        # The decoder keeps all coefficients of a progressive JPEG, whatever the size of
-        # the result.
+        # For a progressive JPEG the decoder keeps the coefficients of the full image in
+        # memory, also if the result is smaller. Therefore its full size counts.
         if not file.info.get("progressive"):
             pixels = file.width * file.height
         if pixels > allowed:

@@ -114,7 +114,7 @@ def no_images(root: pathlib.Path, kind: str) -> InputError:
 
 
 def _folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns composed name -> path of the visible subfolders, sorted by name."""
+    """Returns the visible subfolders, sorted by name: name in NFC form -> path."""
     with os.scandir(root) as entries:
         names = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
     found: dict[str, pathlib.Path] = {}
@@ -398,16 +398,22 @@ def _test_of_table(
 
 
 def _with_test(listing: Listing, fraction: float | None) -> Listing:
-    """Returns the listing with test images, from the test folder or held out.
+    """Returns the listing with test images; with `fraction`, they are held out.
 
     The held-out images depend only on the file names, so runs with different seeds have
     the same test images.
 
     Args:
-        listing: The listing; its `test` is empty if there is no test folder.
-        fraction: Share of each class's labelled images that is held out, in (0, 1); at
-            least one image is held out and at least one remains. None if there is a
-            test folder.
+        listing: The listing; its `test` is empty if neither a folder `test` nor the
+            column `split` of `labels_csv` names test images.
+        fraction: Share of each class's labelled images that is held out, in (0, 1): of
+            two or more images at least one is held out and at least one remains. The
+            only image of a class remains, and so do the images of `listing.added`.
+            None if the listing has test images.
+
+    Raises:
+        InputError: There are no test images; there are test images and a fraction; or
+            no image can be held out.
     """
     if fraction is None:
         if listing.test:

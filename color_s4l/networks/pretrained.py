@@ -182,9 +182,9 @@ class Application:
         except Exception as error:  # h5py and Keras have no common type
             reason = textwrap.shorten(str(error), 160, placeholder=" ...")
             raise InputError(
-                f"{path} does not contain the weights of keras.applications."
-                f"{self.function} without its classification layers "
-                f"(include_top=False): {reason}."
+                f"Expected {path} to contain the weights of keras.applications."
+                f"{self.function} with include_top=False (no classification layers): "
+                f"{reason}."
             ) from error
         trunk.set_weights(original.get_weights())
 

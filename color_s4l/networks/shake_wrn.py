@@ -145,9 +145,9 @@ def _halve(activated, filters, name, synchronized):
     here = parts.convolve(here, filters // 2, 1, f"{name}_here")
     moved = layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}_cropped")(activated)
     moved = layers.AveragePooling2D(1, strides=2, name=f"{name}_moved")(moved)
-    # The last pixel of an odd side has no lower right neighbour, so zeros are appended.
-    # The padding comes after the pooling because ONNX has no pooling of one pixel with
-    # padding.
+    # The last pixel of an odd side has no lower right neighbour, so a zero is appended.
+    # It is appended after the pooling: the ONNX converter merges a padding with the
+    # pooling after it, and ONNX has no pooling of size 1 with padding.
     odd = [(0, side % 2) for side in activated.shape[1:3]]
     moved = layers.ZeroPadding2D(odd, name=f"{name}_padded")(moved)
     moved = parts.convolve(moved, filters - filters // 2, 1, f"{name}_moved")

@@ -31,7 +31,7 @@ SMALLEST = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Adaptive(WeakToStrong):
-    """The base class of terms whose weights depend on earlier predictions.
+    """The base class of terms whose image weights depend on earlier predictions.
 
     Attributes:
         decay: Decay of the moving averages, in [0, 1); 0.999, for runs of 2^20 steps.

@@ -108,9 +108,9 @@ class Learner(backend.TrainStep, keras.Model):
         state.assign(ops.stack([state.value[0], first]))
 
     def views_of(self, data: Arrays) -> dict:
-        """Returns the views of one device's part of a batch, without gradient.
+        """Returns the views of one device's part of a batch.
 
-        The key `draws` holds the random draws of each term.
+        No gradient flows through the views. The key `draws` holds the random draws of each term.
         """
         # On every device all draws of the step are made; a device uses its part.
         shapes = {s: (self.plan.groups, *data[s].shape[1:]) for s in SOURCES}

@@ -11,7 +11,6 @@ system closes the connection after `SILENCE` seconds.
 """
 
 import contextlib
-import dataclasses
 import functools
 import hashlib
 import json
@@ -32,7 +31,7 @@ import keras
 from color_s4l import backend
 from color_s4l.artifacts import provenance
 from color_s4l.errors import InputError
-from color_s4l.settings import RESUMABLE, Run, check_devices, to_json
+from color_s4l.settings import ProcessSettings, check_devices
 
 logger = logging.getLogger(__name__)
 
@@ -232,11 +231,12 @@ class Group:
 
 
 @contextlib.contextmanager
-def joined(run: Run) -> Iterator[Group]:
+def joined(settings: ProcessSettings, shared: Mapping[str, str]) -> Iterator[Group]:
     """Connects this process with the others of a run; one process if not distributed.
 
     Args:
-        run: The settings.
+        settings: The place of this process.
+        shared: Settings that must be equal on all processes: name -> value.
 
     Yields:
         The processes.
@@ -244,41 +244,42 @@ def joined(run: Run) -> Iterator[Group]:
     Raises:
         InputError: The processes do not find each other or differ in code or settings.
     """
-    if not run.distributed:
+    if not settings.distributed:
         yield Group()
         return
-    address, count, process_id, own = _place(run)
+    address, count, process_id, own = _place(settings)
     if not 0 <= process_id < count:
         raise InputError(
             f"Expected `process_id` from 0 to {count - 1}. Received: {process_id}."
         )
-    check_devices(run, run.devices * count)
-    peers, hosts, host = connect(address, count, process_id, run.join_timeout)
+    check_devices(settings, count)
+    peers, hosts, host = connect(address, count, process_id, settings.join_timeout)
     group = Group(process_id, count, peers, hosts)
     if not group.leads:
         logging.getLogger("color_s4l").setLevel(logging.WARNING)
     try:
-        group.agree(_code(run.plugins), "code")
-        group.agree(_settings(run), "settings")
+        group.agree(_code(settings.plugins), "code")
+        group.agree(shared, "settings")
         own = own or f"{host}:{_free_port()}"
         addresses = group.combined(own, lambda found: found)
         group.native_logs = group.combined(str(native_log or ""), lambda found: found)
-        group.together = backend.Together(addresses, process_id, run.devices)
+        group.together = backend.Together(addresses, process_id, settings.devices)
         yield group
     except BaseException as error:
         group.stop(error)
         raise
 
 
-def _place(run: Run) -> tuple[str, int, int, str | None]:
+def _place(settings: ProcessSettings) -> tuple[str, int, int, str | None]:
     """Returns the result of `backend.environment`, or the settings.
 
     Raises:
         InputError: Settings are missing.
     """
-    if run.coordinator and run.num_processes and run.process_id is not None:
-        return run.coordinator, run.num_processes, run.process_id, None
-    found = backend.environment(run.join_timeout)
+    address, count = settings.coordinator, settings.num_processes
+    if address and count and settings.process_id is not None:
+        return address, count, settings.process_id, None
+    found = backend.environment(settings.join_timeout)
     if found is None:
         raise InputError(
             "`distributed` needs `coordinator`, `num_processes` and `process_id`: this "
@@ -473,13 +474,6 @@ def _plugin_digest(plugin: str) -> str:
     file = getattr(sys.modules.get(_stem(plugin)), "__file__", None)
     content = pathlib.Path(file).read_bytes() if file else b""
     return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _settings(run: Run) -> dict[str, str]:
-    """Returns the settings that all processes must share."""
-    values = to_json(dataclasses.replace(run, resume=False)).items()
-    ignored = RESUMABLE - {"run_dir"}
-    return {f"`{name}`": str(value) for name, value in values if name not in ignored}
 
 
 def _difference(subject: str, found: list[dict[str, str]]) -> str:

@@ -27,6 +27,7 @@ from color_s4l.networks import TRUNKS, Network, inference_model
 from color_s4l.networks.structure import ALL
 from color_s4l.settings import (
     DataSettings,
+    ProcessSettings,
     Run,
     Settings,
     SplitSettings,
@@ -54,6 +55,9 @@ from color_s4l.views.step import LABELED, TARGETS, UNLABELED
 
 logger = logging.getLogger(__name__)
 Scope = Callable[[], contextlib.AbstractContextManager]
+# Number of images of which all processes must have the same pixels. A sample, because
+# images may be decoded on demand.
+_COMPARED = 100
 
 
 def train(
@@ -83,7 +87,8 @@ def train(
     terms = checked_terms(run)
     scope = start(run, () if shared_process else terms)
     values = run_settings.to_json(run)
-    with processes.joined(run) as group:
+    place, shared = part(run, ProcessSettings), run_settings.shared_values(run)
+    with processes.joined(place, shared) as group:
         directory = _claim(values, group)
         if directory.result.exists():
             logger.info("complete   %s already has its result", directory.path)
@@ -101,7 +106,8 @@ def train(
                     directory,
                 )
             )
-        group.agree(_described(inputs), "images")
+        if group.count > 1:
+            group.agree(_described(inputs), "images")
         settings = resolve(run, terms, inputs.data.size, len(inputs.split.labeled))
         with contextlib.ExitStack() as stack:
             prepared = group.in_turn(
@@ -127,9 +133,11 @@ def _described(inputs: Inputs) -> dict[str, str]:
     """Returns counts and digests of the inputs, which all processes must share."""
     images, split = inputs.data, inputs.split
     indices = [np.asarray(part) for part in vars(split).values()]
+    some = np.linspace(0, len(images.images) - 1, _COMPARED).astype(int)
     return {
         "training images": f"{len(images.images)} of {images.size} px",
         "test images": str(len(images.test_images)),
+        f"pixels of {_COMPARED} images": cache.digest(images.images[some]),
         "labels": cache.digest(images.labels, images.test_labels),
         "classes": ", ".join(images.classes),
         "split": cache.digest(*indices),

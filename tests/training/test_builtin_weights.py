@@ -151,4 +151,4 @@ def test_without_the_file_there_is_one_line(tmp_path, monkeypatch, train_refuses
 def test_the_command_refuses_other_runs(finished, refused):
     assert "Expected one run directory. Received: 0" in refused(command.main([]))
     line = refused(command.main([finished.run_dir]))
-    assert "whitens images of one size only" in line
+    assert "works for one image size only" in line

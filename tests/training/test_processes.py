@@ -21,7 +21,7 @@ import pytest
 from color_s4l import settings
 from color_s4l.data import StepBatches, draw_split
 from color_s4l.errors import InputError
-from color_s4l.settings import Run
+from color_s4l.settings import ProcessSettings, Run, part
 from color_s4l.training import evaluation, processes
 from color_s4l.training.processes import Group, connect
 
@@ -261,7 +261,7 @@ def test_process_id_outside_its_range():
     run = Run(**{**PLACE, "process_id": 2}, distributed=True)
     with (
         pytest.raises(InputError, match=r"`process_id` from 0 to 1\. Rec"),
-        processes.joined(run),
+        processes.joined(part(run, ProcessSettings), {}),
     ):
         pass
 
@@ -270,7 +270,7 @@ def test_without_a_cluster(monkeypatch):
     monkeypatch.setattr(processes.backend, "environment", lambda seconds: None)
     with (
         pytest.raises(InputError, match="`distributed` needs `coordinator`"),
-        processes.joined(Run(distributed=True)),
+        processes.joined(part(Run(distributed=True), ProcessSettings), {}),
     ):
         pass
 
