@@ -110,7 +110,8 @@ class Learner(backend.TrainStep, keras.Model):
     def views_of(self, data: Arrays) -> dict:
         """Returns the views of one device's part of a batch.
 
-        No gradient flows through the views. The key `draws` holds the random draws of each term.
+        No gradient flows through the views. The key `draws` holds the random draws of
+        each term.
         """
         # On every device all draws of the step are made; a device uses its part.
         shapes = {s: (self.plan.groups, *data[s].shape[1:]) for s in SOURCES}
