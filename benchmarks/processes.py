@@ -247,7 +247,10 @@ def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dic
 
 
 def speed(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
-    """Yields one row per number of processes, for a fixed batch each and in all."""
+    """Yields the training speed for each number of processes, one row each.
+
+    First the batch size per process is fixed, then the total batch size.
+    """
     for fixed in ("batch per process", "batch of all"):
         for count in COUNTS:
             batch = BATCH * (count if fixed == "batch per process" else max(COUNTS))

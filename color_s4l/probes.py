@@ -1,7 +1,7 @@
-"""Solvers: class heads that are fitted to frozen features without training steps.
+"""Solvers: functions that fit a class head to frozen features without training steps.
 
-A solver is a function `(features, labels, num_classes, seed) -> class head`. A method
-that has a solver is registered with it:
+A solver has the signature `(features, labels, num_classes, seed) -> class head`. A
+method that uses a solver is registered with it:
 
     register_method("probe", (), solver=logistic_regression)
 """

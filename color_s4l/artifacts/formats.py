@@ -169,7 +169,8 @@ def export(
 
     Raises:
         InputError: `check` raised an error, the format needs TensorFlow and Keras
-            runs on JAX, or the model has a layer that the format cannot store.
+            runs on JAX, `any_size` is set for a model that already takes images of any
+            size, or the model has a layer that the format cannot store.
     """
     check(name, path, any_size=any_size)
     write, options = FORMATS[name], FORMATS.options(name)

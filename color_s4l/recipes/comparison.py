@@ -175,7 +175,7 @@ def labels_only(run: Run, directory: RunDirectory, result: Result) -> Run:
 
 
 def _kept(term: Term, run: Run) -> bool:
-    """Returns whether the baseline has a term of the run."""
+    """Returns whether the baseline keeps this term of the run."""
     if TERMS.name_of(type(term)) == METHOD:
         return True
     averages = run.final_weights in term.further_weights()

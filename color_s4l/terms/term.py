@@ -190,7 +190,7 @@ class Term:
         """
 
     def unread_views(self) -> int:
-        """Returns how many views of an unlabelled image are not read in every step."""
+        """Returns how many views of an unlabelled image each step leaves unread."""
         return 0
 
     def further_weights(self) -> tuple[str, ...]:

@@ -87,7 +87,9 @@ def epochs_within(
 def measure_speed(
     make_learner: Callable[[], Learner], network: Network, batches: StepBatches
 ) -> Speed:
-    """Trains for some steps, and restores everything that the steps change.
+    """Trains for some steps to measure their times.
+
+    Everything that the steps change is restored afterwards.
 
     Args:
         make_learner: Returns a compiled learner of the network.

@@ -179,8 +179,8 @@ def preprocessing_statistics(
     """Returns the statistics of the preprocessing, fitted once and kept on disk.
 
     They are fitted on the training images except the validation images, or come with
-    the initial weights. Of more than `FITTED_BYTES` of images, a sample is used. A
-    resumed run reads the statistics from its run directory.
+    the initial weights. If the images have more than `FITTED_BYTES` bytes, a sample of
+    them is used. A resumed run reads the statistics from its run directory.
 
     Args:
         settings: Normalisation and whitening.

@@ -43,7 +43,8 @@ REASON = SILENCE + 10
 EXIT_LOST = 1
 # Seconds in which a program that connects, or is connected, must name itself.
 ANSWER = 10
-# First line that process 0 sends. Not a secret: it tells other programs apart.
+# First line that process 0 sends. If another line arrives, another program uses the
+# port. The line is not a secret.
 _GREETING = b"color_s4l\n"
 _LONGEST = 1000  # bytes of a first line
 _PACKAGES = ("color_s4l", "colorization")
