@@ -1,6 +1,6 @@
 r"""Writes the package's weights from a finished run: python -m benchmarks.builtin RUN.
 
-The run of the shipped weights:
+The weights of the package are those of this run:
 
   python -m color_s4l.train --flagfile=flags/fast/cifar10_supervised.cfg \
       --dataset=cifar100
@@ -29,8 +29,9 @@ def builtin(flags: BuiltIn) -> None:
     """Writes the trunk of a run, the statistics of its preprocessing, and a note.
 
     Raises:
-        InputError: Not one run is given, it is not finished or has no classes, or its
-            weights are too large.
+        InputError: The number of runs is not one; the run is not finished, has no
+            classes or was trained with ZCA whitening; a weight is too large for
+            float16; or the file would be larger than 5 MB.
     """
     from color_s4l.artifacts import builtin as weights
     from color_s4l.artifacts.run_directory import (

@@ -108,7 +108,8 @@ def _train(flags: Colorizers, epochs: int, images: typing.Any) -> None:
     )
     trained = images.images[: flags.images]
     print(f"training   to {epochs} epochs, on {len(trained):,} images", flush=True)
-    # The learning rate is constant, so that n epochs are the start of longer training.
+    # The learning rate is constant. A training of n epochs is therefore equal to the
+    # first n epochs of a longer training, and can be continued.
     colorizer = training.train(
         trained,
         settings,

@@ -1,9 +1,10 @@
-"""The main job on the built-in drawings, in minutes: python -m benchmarks.demo.
+"""Compares four methods on the built-in drawings: python -m benchmarks.demo.
 
-Trains a colorizer, then four methods with few labels: on the labelled images only, with
-the proxy tasks of SESEMI and of Color-S4L, and with the method `fast`. If the package
-has its built-in weights, a probe of this trunk is added. Prints the table of error
-rates, and writes pictures and a report of the runs. `make demo` runs it.
+Trains a colorizer, then four methods with few labels, which takes some minutes:
+`supervised` on the labelled images only, `sesemi`, `color_s4l` and `fast`. If the
+package contains its built-in weights, a probe of them is added to the table. Prints the
+table of error rates, and writes pictures and a report of the runs. `make demo` runs
+this command.
 """
 
 import dataclasses
@@ -30,7 +31,11 @@ class Demo:
 
 
 def demo(flags: Demo) -> None:
-    """Runs the demonstration; complete parts are not computed again."""
+    """Runs the demonstration; complete parts are not computed again.
+
+    Raises:
+        SystemExit: A run failed.
+    """
     from color_s4l.report.__main__ import Report, report
     from colorization.evaluate import Evaluate, evaluate
     from colorization.train import Train, train

@@ -149,7 +149,7 @@ def _runs(flags: ErrorRates) -> list[Run]:
 
 
 def _probes(runs: Sequence[Run]) -> list[Run]:
-    """Returns the probes to be shown beside the runs, which contain no probe yet."""
+    """Returns the probes to add to the table; none if `runs` contains a probe."""
     from color_s4l.artifacts.tables import PROBE
 
     if any(run.method == PROBE for run in runs):
@@ -160,8 +160,8 @@ def _probes(runs: Sequence[Run]) -> list[Run]:
 def _probe_of(run: Run) -> Run | None:
     """Returns the probe of the trunk that a run starts from.
 
-    A run from random weights has the probe of the built-in weights; None if this
-    installation has no such weights.
+    For a run from random weights, it is the probe of the built-in weights, or None if
+    this installation has no built-in weights.
     """
     from color_s4l.artifacts import builtin
     from color_s4l.artifacts.tables import PROBE

@@ -34,8 +34,8 @@ _SMALL = (
     *("--image_size=16", "--labels=20", "--unlabeled=32", "--width=0.05"),
     *("--batch_size=16", "--labeled_batch=16", "--verbosity=0", "--deterministic"),
 )
-# Name -> flags and backend. "training" includes the colorizer, the checkpoints and the
-# model files.
+# Name -> flags and backend. The runs with `color_s4l` also train a colorizer, and can
+# be killed during this training.
 CASES = {
     "training": (("--method=color_s4l", "--epochs=2"), "tensorflow"),
     "jax": (("--method=color_s4l", "--epochs=2"), "jax"),
@@ -52,23 +52,28 @@ class Faults:
     kills: Count = option(14, "Killed runs of each case.")
     malicious: Count = option(50, "Model files that contain code.")
     flips: Count = option(500, "Model files with flipped bits.")
-    seed: int = option(1, "Seed of the moments, the files and the bits.")
+    seed: int = option(
+        1, "Seed of the kill times, the model files and the flipped bits."
+    )
     output: str = option("faults.csv", "The table.")
 
 
 def faults(flags: Faults) -> pd.DataFrame:
-    """Measures, and writes and prints the table.
+    """Counts the failures, and prints and writes the table.
 
     Returns:
         One row per kind of fault: number of cases, failures, and a remark.
 
     Raises:
-        InputError: A case does not exist, or an uninterrupted run fails.
+        InputError: A case does not exist, `output` is not the name of a .csv file, or
+            an uninterrupted run fails.
     """
     path, chance = origin.output_file(flags.output), random.Random(flags.seed)
     cases = origin.words("cases", flags.cases)
     if set(cases) - set(CASES):
-        raise InputError(f"Expected `cases` from {', '.join(CASES)}.")
+        raise InputError(
+            f"Expected `cases` from {', '.join(CASES)}. Received: {flags.cases!r}."
+        )
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         rows = [_killed(case, root / case, flags.kills, chance) for case in cases]
@@ -114,7 +119,10 @@ def _killed(
 
 
 def _weights(case: str, run_dir: pathlib.Path) -> dict[str, str]:
-    """Trains to the end; returns the digest of each model's weights."""
+    """Trains to the end; returns the digest of each model's weights.
+
+    If the training fails, the result is `{"error": ...}` with the end of its messages.
+    """
     command, environment = _command(case, run_dir)
     run = subprocess.run(
         command, env=environment, capture_output=True, encoding="utf-8"
@@ -182,7 +190,7 @@ def _places(value: object) -> Iterator[tuple[typing.Any, typing.Any]]:
 def _flipped(
     root: pathlib.Path, model: pathlib.Path, count: int, chance: random.Random
 ) -> dict[str, typing.Any]:
-    """Opens models with 1 to 8 flipped bits; failures are all other exceptions."""
+    """Opens models with flipped bits; a failure is an error other than InputError."""
     unexpected, refused = 0, 0
     for number in range(count):
         suffix = _SUFFIXES[number % 2]

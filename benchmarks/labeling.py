@@ -1,10 +1,10 @@
-"""Suggested against random labels: python -m benchmarks.labeling.
+"""Compares suggested with random labels: python -m benchmarks.labeling.
 
 Writes a built-in data set as image files and starts with a few random labels of every
-class. In each round, `color_s4l.predict --suggest` chooses the next images, they get
-their true labels, and the classifier is trained again. The same number of random labels
-is added in the rounds of the second row. Writes a table with the test error after each
-round.
+class. In each round, further images get their true labels, and the classifier is
+trained again. The experiment has two arms: in the arm "suggested",
+`color_s4l.predict --suggest` chooses the images; in the arm "random", the same number
+of images is drawn at random. Writes a table with the test error after each round.
 """
 
 import dataclasses
@@ -107,7 +107,7 @@ def _save(image: np.ndarray, path: pathlib.Path) -> None:
 
 
 def settings(flags: Labeling) -> dict[str, typing.Any]:
-    """Returns the settings of every training: the preset "fast", in float32."""
+    """Returns the settings of every training: the preset "fast" with small batches."""
     from color_s4l.settings import PRESETS
 
     return {

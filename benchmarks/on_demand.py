@@ -1,4 +1,4 @@
-"""Start, memory and speed of sets that are decoded on demand: benchmarks.on_demand."""
+"""Measures data sets that are decoded on demand: python -m benchmarks.on_demand."""
 
 import dataclasses
 import io
@@ -34,8 +34,8 @@ SHARD = 100_000
 KINDS = ("array_record", "folder")
 DECODED_SIZE, STORED_SIZE, PHOTOGRAPHS = 224, (500, 375), 200
 WORKERS, REPEATS = (1, 2), 3
-# Trains in a process of its own and prints one line of JSON after the first step and
-# after each epoch.
+# Program of a new process, which trains and prints one line of JSON after the first
+# step or after each epoch (see `watch`).
 _PROGRAM = "from benchmarks import on_demand; on_demand.watch()"
 
 
@@ -55,7 +55,11 @@ class OnDemand:
 
 
 def on_demand(flags: OnDemand) -> None:
-    """Generates the images, measures, and writes the tables."""
+    """Generates the images, runs the measurements, and writes the tables.
+
+    Raises:
+        InputError: The directory contains other images, or a training run fails.
+    """
     root = pathlib.Path(flags.directory)
     if flags.decoding:
         rows = pd.DataFrame(list(_decoding_rows(root / "photographs")))
@@ -96,10 +100,14 @@ def make_sets(root: pathlib.Path, images: int, files: int, size: int) -> None:
     """Writes the folders with hard links, and the same images as ArrayRecord files.
 
     Args:
-        root: Receives `folder/{train,test}/<class>` and `array_record/many/1.0.0`.
+        root: Directory for `folder/{train,test}/<class>` and `array_record/many/1.0.0`.
+            If it contains these images already, nothing is written.
         images: Number of training images; there are 1,000 test images.
         files: Number of different images.
         size: Side in pixels.
+
+    Raises:
+        InputError: The directory contains images of other numbers or sizes.
     """
     made, sizes = root / "sizes.json", [images, files, size]
     if made.exists():
@@ -180,10 +188,11 @@ def _write_records(
 
 
 def _train(kind: str, root: pathlib.Path, flags: OnDemand) -> Iterator[dict]:
-    """Yields one row after the first step and one after each epoch.
+    """Yields the rows of three training runs.
 
-    The first run uses all images and ends after its first step; the second one has
-    epochs of `STEPS` steps.
+    The first two runs use all images and end after the first step, with one row each:
+    one with an empty cache, and one with the cache that the first run has written. The
+    third run has `flags.epochs` epochs of `STEPS` steps, with one row after each epoch.
     """
     batch = 16
     common = {
@@ -228,7 +237,11 @@ def _lines(values: dict[str, typing.Any], cache: pathlib.Path) -> Iterator[dict]
 
 
 def watch() -> None:
-    """Trains with the settings in `sys.argv`; a run of one epoch ends after a step."""
+    """Trains with the settings in `sys.argv` and prints the measurements.
+
+    A run of one epoch ends after its first step, with one line; other runs print a line
+    after each epoch.
+    """
     import keras
     import psutil
 
@@ -260,14 +273,14 @@ def watch() -> None:
 
 
 def _decoding_rows(folder: pathlib.Path) -> Iterator[dict]:
-    """Yields images per second of each reader, at `DECODED_SIZE`."""
+    """Yields a row for each reader: images per second, decoded at `DECODED_SIZE`."""
     if not folder.exists():
         folder.mkdir(parents=True)
         for number, content in enumerate(_encoded(STORED_SIZE, PHOTOGRAPHS, seed=1)):
             (folder / f"{number}.jpg").write_bytes(content)
     paths = sorted(str(path) for path in folder.iterdir())
     speeds: dict[tuple[str, int], list[float]] = {}
-    # In alternation, because other programs may run on the machine.
+    # The readers alternate, so that other programs on the machine slow all of them.
     for _ in range(REPEATS):
         for workers in WORKERS:
             for name, reader in _readers(paths, workers).items():
@@ -287,7 +300,7 @@ def _decoding_rows(folder: pathlib.Path) -> Iterator[dict]:
 
 
 def _readers(paths: list[str], workers: int) -> dict[str, Callable[[], int]]:
-    """Returns functions that decode all images in batches of 100."""
+    """Returns functions that decode all images in batches of 100 and count them."""
     import grain
     import tensorflow as tf
     from absl import flags

@@ -38,10 +38,10 @@ def columns(flags: typing.Any, devices: list[str]) -> dict[str, str]:
 
 
 def output_file(name: str) -> pathlib.Path:
-    """Checks the flag `output` before anything is computed; creates the directory.
+    """Checks the flag `output`, creates its directory, and returns the path.
 
     Raises:
-        InputError: The name does not end with .csv.
+        InputError: The name does not end with .csv, or it is a directory.
         OSError: The directory cannot be created.
     """
     path = pathlib.Path(name)

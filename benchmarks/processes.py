@@ -36,10 +36,11 @@ machine.
 
   python -m benchmarks.processes --measure=kills --kills=10 --backend=jax
 """
-# The others must stop within this time (seconds).
+# After one process is killed, the others must stop within this time, in seconds.
 LIMIT = 60.0
-# Two steps per epoch of a narrow network on small images: a start takes most of the
-# time. The small learning rate keeps rounding errors small: training amplifies them.
+# A narrow network on small images, with two steps per epoch, so that most of the time
+# is the start of the processes. Training amplifies the differences that come from
+# rounding; the small learning rate keeps them small.
 SMALL = Run(
     image_size=16,
     labels=20,
@@ -52,8 +53,9 @@ SMALL = Run(
     resume=True,
     verbosity=2,
 )
-CHAIN, EPOCHS = (2, 1, 4), 2  # processes one after the other, and epochs of each
-# For the speed. The unlabelled images are those of `STEPS` steps.
+# One run is continued by these numbers of processes, for this number of epochs each.
+CHAIN, EPOCHS = (2, 1, 4), 2
+# Settings for --measure=speed. An epoch has `STEPS` steps.
 LARGER = Run(method="sesemi", network="airbench", width=0.25, epochs=3, resume=True)
 COUNTS, BATCH, STEPS = (1, 2, 4), 32, 10
 _EPOCH = re.compile(r"epoch_(\d+)\.npz")
@@ -76,7 +78,7 @@ class Processes:
     processes: Annotated[int, AtLeast(2)] = option(
         2, "Number of processes of which one is killed."
     )
-    seed: int = option(1, "Seed of the moments and of the killed processes.")
+    seed: int = option(1, "Seed of the kill times and of the choice of the process.")
     output: str = option("processes.csv", "Table of the results.")
 
 
@@ -132,10 +134,10 @@ def complete_epochs(folder: pathlib.Path) -> int:
 def train_until(
     backend: str, run: Run, count: int, epoch: int
 ) -> list[subprocess.Popen]:
-    """Starts the processes of a run and returns them after an epoch.
+    """Starts the processes of a run and returns them once `epoch` is complete.
 
     Raises:
-        InputError: A process ended before.
+        InputError: A process ended before the epoch was complete.
     """
     started = start(backend, run, count)
     while complete_epochs(pathlib.Path(run.run_dir or "")) < epoch:
@@ -149,7 +151,13 @@ def train_until(
 
 
 def killed(backend: str, run: Run, count: int, chance: random.Random) -> dict:
-    """Starts a run, kills a process after its next epoch, and watches the others."""
+    """Starts a run, kills a process after its next epoch, and watches the others.
+
+    Returns:
+        A row of the table: number of complete epochs, number of the killed process,
+        seconds until all others have stopped, whether all others name the killed
+        process in their messages, and the largest number of lines of a message.
+    """
     folder = pathlib.Path(run.run_dir or "")
     started = train_until(backend, run, count, complete_epochs(folder) + 1)
     time.sleep(chance.uniform(0, 3))
@@ -175,7 +183,11 @@ def killed(backend: str, run: Run, count: int, chance: random.Random) -> dict:
 
 
 def difference(first: pathlib.Path, second: pathlib.Path) -> float:
-    """Returns the largest relative difference of the last checkpoints of two runs."""
+    """Returns the largest difference between the last checkpoints of two runs.
+
+    The differences of an array are divided by its largest absolute value if this value
+    is above 1. Arrays of different names: infinity.
+    """
     return _difference(
         *(_arrays(folder, complete_epochs(folder)) for folder in (first, second))
     )
@@ -198,7 +210,8 @@ def _difference(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> float
 def kills(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
     """Yields one row per kill, and one for the comparison with one process."""
     chance = random.Random(flags.seed)
-    # At least one epoch is complete before each kill.
+    # At least one more epoch is complete before each kill, so the run must have more
+    # epochs than there are kills.
     run = dataclasses.replace(
         SMALL, method="supervised+temporal_ensembling", epochs=3 * flags.kills + 3
     )
@@ -214,7 +227,7 @@ def kills(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
 
 
 def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
-    """Yields one row per method and numbers of processes."""
+    """Yields one row for each method and each sequence of numbers of processes."""
     colorizer = base / "colorizer.h5"
     words = ["--dataset=drawings", "--image_size=16", "--width=0.03", "--epochs=1"]
     subprocess.run(
@@ -247,9 +260,10 @@ def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dic
 
 
 def speed(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
-    """Yields the training speed for each number of processes, one row each.
+    """Yields rows with the training speed for each number of processes.
 
-    First the batch size per process is fixed, then the total batch size.
+    In the first rows the batch size of each process is the same, in the other rows the
+    batch size of all processes together.
     """
     for fixed in ("batch per process", "batch of all"):
         for count in COUNTS:
@@ -272,10 +286,13 @@ def speed(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
 
 
 def processes(flags: Processes) -> pd.DataFrame:
-    """Measures, prints each row, and writes the table.
+    """Runs the measurements, prints each row, and writes the table.
+
+    Returns:
+        The table, without the columns of `origin.columns`.
 
     Raises:
-        InputError: A process ended with another error.
+        InputError: A flag is wrong, or a process failed without being killed.
     """
     fields.check(flags)
     path = origin.output_file(flags.output)

@@ -150,7 +150,7 @@ def _text(value: typing.Any) -> str:
 
 @functools.cache
 def references() -> tuple[dict[str, typing.Any], ...]:
-    """Returns the resolved settings of every flagfile in flags/ without a recipe."""
+    """Returns the resolved settings of the flagfiles in flags/ that have no recipe."""
     paths = sorted(FLAGS.rglob("*.cfg"))
     return tuple(reference(path) for path in paths if _run(path).recipe is None)
 

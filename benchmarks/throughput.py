@@ -53,7 +53,7 @@ class Throughput:
     )
     dtype_policies: str = option("float32,mixed_bfloat16", "Comma-separated.")
     width: float = option(1.0, "Factor on the number of filters of the trunk.")
-    batch_size: Count = option(8, "Unlabelled images per step, before the views.")
+    batch_size: Count = option(8, "Unlabelled images per step; views are not counted.")
     labeled_batch: Count | None = option(
         None, "Labelled images per step (default: as in color_s4l.train)."
     )

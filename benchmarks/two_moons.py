@@ -1,9 +1,10 @@
 """Two moons with 6 labels: python -m benchmarks.two_moons --output=FOLDER.
 
-Trains a small dense network on scikit-learn's two half circles with each consistency
-method, using the library's terms and learner, and draws the predicted probabilities (as
-in figure 1 of Rebuffi et al. 2019). Writes two_moons.csv with one row per method and
-seed, and two_moons.png with the predictions for the first seed.
+Trains a small dense network on scikit-learn's two half circles with the supervised
+baseline, four consistency methods and pseudo-labels. It uses the library's terms and
+learner, and draws the predicted probabilities (as in figure 1 of Rebuffi et al. 2019).
+Writes two_moons.csv with one row per method and seed, and two_moons.png with the
+predictions for the first seed.
 """
 
 import dataclasses
@@ -62,8 +63,8 @@ def solve(
 
     Returns:
         The points; the test errors in percent, `error` and, if the method has a
-        teacher, `teacher_error`; the probability of class 1 on a grid, float32
-        `(len(UP), len(ACROSS))`.
+        teacher, `teacher_error`; the probability of class 1 on a grid (predicted by the
+        teacher, if there is one), float32 `(len(UP), len(ACROSS))`.
     """
     from benchmarks import points
     from color_s4l import methods

@@ -71,9 +71,9 @@ def __getattr__(name: str) -> typing.Any:
 
 
 def __dir__() -> list[str]:
-    """Returns all names, so that help() and completion show the lazy ones too."""
+    """Returns all names, including those in `_LAZY` that are not imported yet."""
     return sorted({*globals(), *__all__})
 
 
-# Keras opens the model files of runs after `import color_s4l`.
+# After `import color_s4l`, `keras.models.load_model` can open the model files of runs.
 register_with_keras()

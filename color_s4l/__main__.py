@@ -14,8 +14,8 @@ COMMANDS = {
     "evaluate": ("color_s4l.evaluate", "measure the error of a classifier"),
     "predict": ("color_s4l.predict", "classify image files"),
     "export": ("color_s4l.export", "write a classifier in another format"),
-    "inspect": ("color_s4l.inspect", "check a folder of photographs"),
-    "transfer": ("color_s4l.transfer", "train on several labels, or on masks"),
+    "inspect": ("color_s4l.inspect", "check the images and labels of a data set"),
+    "transfer": ("color_s4l.transfer", "train on images with several labels or masks"),
     "report": ("color_s4l.report.__main__", "write an HTML page about runs"),
     "colorize": ("colorization.colorize", "colourise photographs"),
     "train-colorizer": ("colorization.train", "train a colorizer"),
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code.
 
     Args:
-        arguments: The name of the command and its arguments; default: `sys.argv`.
+        arguments: The name of the command and its arguments; default: `sys.argv[1:]`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words[0] if words else "--help"

@@ -62,8 +62,9 @@ class Classifier:
                 `(height, width, 3)`: uint8 in [0, 255], or float in [0, 1]. Or the path
                 of an image file, or a list of paths. Images of another size than
                 `image_size` are cropped or padded, and resized, as in training.
-            augment: Whether to average over the test-time views of the training. The
-                temperature was fitted without them.
+            augment: Whether to average the probabilities over several views of each
+                image (test-time augmentation, with the views `about.test_views`). The
+                temperature was fitted without test-time augmentation.
 
         Returns:
             Float32 `(n, classes)`; one image has n = 1.
@@ -83,6 +84,9 @@ class Classifier:
         Returns:
             The probabilities of `predict`, float32 `(n, classes)`, and the pooled
             features of the trunk, float32 `(n, channels)`.
+
+        Raises:
+            InputError: As for `predict`.
         """
         found = self._outputs(self._both, images)
         classes = self.network.output_shape[-1]
@@ -90,7 +94,7 @@ class Classifier:
 
     @functools.cached_property
     def _both(self) -> keras.Model:
-        """A model from images to probabilities and features, `(n, classes + k)`."""
+        """A model from images to probabilities (first columns) and features."""
         pooled = self.network.get_layer(CLASSES).input
         both = layers.Concatenate(dtype="float32")([self.network.output, pooled])
         return keras.Model(self.network.input, both)
@@ -160,6 +164,9 @@ class Classifier:
 
         Returns:
             `error` and `error_augmented` in percent.
+
+        Raises:
+            InputError: As for `error_rate`.
         """
         return {
             "error": self.error_rate(images, labels),
@@ -181,7 +188,8 @@ class Classifier:
             augment: As for `predict`.
 
         Raises:
-            InputError: A label is not a class, or there is not one label per image.
+            InputError: As for `predict`; or a label is not a class; or the number of
+                labels differs from the number of images.
         """
         squares = self._squares(images)
         indices = self._indices(np.asarray(labels), len(squares))

@@ -2,8 +2,8 @@
 
 The flags of a command are the fields of one frozen dataclass made of `option(...)`.
 absl's flags are defined and parsed in this module only; its global FLAGS are not used.
-The messages of the library name parameters in backticks, and `run` replaces `name` by
---name if the command has this flag.
+The library's messages contain parameter names in backticks. `run` prints such a name as
+a flag if the command has this flag, for example --epochs for `epochs`.
 """
 
 import dataclasses
@@ -162,7 +162,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
 
     Raises:
         InputError: A flag is unknown (the closest one is suggested), a value has the
-            wrong type, or an argument is not a flag.
+            wrong type, or an argument is not a flag and `record` has no field for it.
         SystemExit: `--help` or `--help=all` was given (code 0).
     """
     values = flags.FlagValues()
@@ -175,7 +175,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
         raise SystemExit(0)
     try:
         rest = values(["command", *arguments])[1:]
-    except (flags.Error, ValueError) as error:  # ValueError: --noflag=value
+    except (flags.Error, ValueError) as error:  # ValueError for --noflag=value
         text = " ".join(str(error).removeprefix("ERROR:: ").split())
         raise InputError(text + _closest_choice(text)) from error
     flagged, others = _split_fields(record)
@@ -191,7 +191,7 @@ def parse(record: type[Record], arguments: Sequence[str], description: str) -> R
 
 
 def _set_absent(values: flags.FlagValues, preset: Mapping) -> None:
-    """Gives flags that are not on the command line the values of a preset."""
+    """Sets the flags that are not on the command line to the values of a preset."""
     for name, value in preset.items():
         if not values[name].present:
             values[name].value = value
@@ -238,7 +238,10 @@ def command(module: str, values: typing.Any) -> str:
 
 
 def with_flags(text: str, record: type) -> str:
-    """Returns a message in which `name` is replaced by --name, for names of flags."""
+    """Returns a message with flags for names in backticks: --epochs for `epochs`.
+
+    Names that are not flags of the record stay unchanged.
+    """
     names = {field.name for field in _split_fields(record)[0]}
     return re.sub(r"`(\w+)`", lambda m: f"--{m[1]}" if m[1] in names else m[0], text)
 
@@ -264,9 +267,9 @@ def start_keras() -> None:
 def divert_native_messages() -> pathlib.Path:
     """Writes the messages of C++ code to a file; Python's messages are still shown.
 
-    If a process is gone, the C++ code of TensorFlow and JAX in the other processes
-    writes pages of errors beside the library's one line. The file may have the reason
-    of a failure.
+    If one of several processes ends unexpectedly, the C++ code of TensorFlow and JAX
+    writes pages of errors in the other processes. On the terminal, they would hide the
+    library's one-line error. The file may contain the cause of the failure.
 
     Returns:
         The file, in the folder for temporary files.
@@ -291,7 +294,7 @@ class _Printer(logging.Handler):
         self.flagged = flagged
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one message. The streams are looked up here: tests replace them."""
+        """Prints one message to the current stream; tests replace the streams."""
         warning = record.levelno >= logging.WARNING
         stream = sys.stderr if warning else sys.stdout
         text = with_flags(self.format(record), self.flagged)
@@ -328,20 +331,23 @@ def run(
     """Runs a command; an error of the user becomes one line and exit code 2.
 
     Args:
-        action: Receives the parsed record.
+        action: Function that does the work of the command, given the parsed record.
         record: The command's dataclass. If it has the field `plugins`, these modules
-            are loaded first.
+            are loaded before `action` is called.
         description: First lines of `--help`.
-        arguments: The arguments after the program's name; default: `sys.argv`.
-        needs_keras: Whether to import Keras first, without TensorFlow's messages.
-        check: Checks the parsed record before Keras is imported, which takes seconds.
+        arguments: The arguments after the program's name; default: `sys.argv[1:]`.
+        needs_keras: Whether to import Keras before `action`, without TensorFlow's
+            messages.
+        check: Function that checks the parsed record before Keras is imported. The
+            import takes seconds, so wrong input is reported before it.
 
     Returns:
         The exit code: 0; 2 after an `InputError` or if a file cannot be read or
         written; 130 after Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
-        # File names are bytes, not always UTF-8. (Tests replace the streams.)
+        # File names are bytes, not always UTF-8, and must not make `print` fail. (Tests
+        # replace the streams by objects of other types.)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -368,7 +374,7 @@ def run(
 
 
 def _again(record: type) -> str:
-    """Returns a hint on continuing a stopped command; "" without a flag --resume."""
+    """Returns how to continue a stopped command; "" without a flag --resume."""
     if not any(field.name == "resume" for field in dataclasses.fields(record)):
         return ""
     return ": the same command with --resume continues after the last complete epoch"

@@ -1,8 +1,9 @@
 """Errors that a user can correct.
 
 The library raises `InputError` for a misspelt name, a missing file, a number out of
-range and the like. Commands print its text and exit with code 2. Any other exception
-is a bug in the library and keeps its traceback.
+range and the like. Commands print its text and exit with code 2, and treat an `OSError`
+(for example, a full disk) in the same way. Any other exception is a bug in the library
+and keeps its traceback.
 """
 
 import difflib

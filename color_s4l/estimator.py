@@ -23,19 +23,20 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
 
     It follows the conventions of `sklearn.semi_supervised` and works in
     `cross_val_score` and `GridSearchCV`. Unlabelled images have the label -1; `score`
-    ignores them. A fitted estimator can be pickled: it stores its model file.
+    ignores them. A fitted estimator can be pickled; the pickle contains the model file.
+
+    A parameter that is None has the value of the preset. Without a preset, or if the
+    preset has no value for it, it has the default of `Run`.
 
     Args:
-        method: Name of a method or a sum of methods: "fixmatch", "sesemi+vat". None,
-            here and for every other parameter: the value of the preset, else the
-            default of `Run`.
-        preset: Settings that were chosen together: "fast". The parameters that are
-            given have priority.
+        method: Name of a method or a sum of methods: "fixmatch", "sesemi+vat".
+        preset: Name of settings that were chosen together: "fast". Other parameters
+            that are not None have priority. None: no preset.
         network: Name of the trunk.
         width: Factor on the number of filters of the trunk.
-        weights: "imagenet", "none" or a file of Keras weights, for a network
-            applications/....
-        epochs: Number of passes over the images.
+        weights: "imagenet", "none" or a file of Keras weights, for a network whose name
+            begins with "applications/".
+        epochs: Number of passes over all images.
         batch_size: Unlabelled images per step.
         labeled_batch: Labelled images per step.
         learning_rate: Learning rate; the schedule scales it.
@@ -120,7 +121,8 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
             The estimator itself.
 
         Raises:
-            InputError: The arrays have inconsistent shapes, or a setting is wrong.
+            InputError: An array has the wrong shape, dtype or range, `y` has no labels,
+                or a setting is wrong.
         """
         labels = _flat(y)
         known = labels != UNLABELED
@@ -208,7 +210,7 @@ class SemiSupervisedClassifier(ClassifierMixin, BaseEstimator):
                 self.classifier_ = load(path)
 
     def __sklearn_tags__(self) -> typing.Any:
-        """Returns scikit-learn's tags: the input is a 4-D array of images."""
+        """Returns scikit-learn's tags: the input is not a 2-D array."""
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True

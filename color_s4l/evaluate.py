@@ -45,8 +45,9 @@ def evaluate(flags: Evaluate) -> None:
         flags: The command's flags.
 
     Raises:
-        InputError: Both or neither of `run` and `model` are given, the model cannot be
-            read, or its classes are not those of the data set.
+        InputError: Both or neither of `run` and `model` are given, the model or the
+            data set cannot be read, or the model has another image size or other
+            classes than the data set.
     """
     fields.check(flags)
     if (flags.run is None) == (flags.model is None):

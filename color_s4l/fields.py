@@ -121,8 +121,9 @@ def with_text(record: Record, field: str, text: str, *, name: str) -> Record:
         name: Name of the record in error messages: "term 'vat'".
 
     Raises:
-        InputError: The field does not exist, or the text has the wrong type or is
-            outside the field's range.
+        InputError: The field does not exist, or the text has the wrong type; or the
+            value is outside the field's range and the record checks its ranges when it
+            is created.
     """
     hints = typing.get_type_hints(type(record))
     known = [each.name for each in dataclasses.fields(record)]

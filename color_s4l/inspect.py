@@ -68,7 +68,7 @@ def inspect(flags: Inspect) -> None:
         flags: The command's flags.
 
     Raises:
-        InputError: The data set or the colorizer cannot be read.
+        InputError: The data set, the colorizer or the model cannot be read.
     """
     # Imported here, because Keras takes seconds to start and --help does not need it.
     from color_s4l.artifacts import pictures
@@ -102,7 +102,7 @@ def inspect(flags: Inspect) -> None:
 
 
 def _tables(dataset: data.Data) -> dict[str, pd.DataFrame]:
-    """Returns all tables by name, and prints a summary of each."""
+    """Returns the tables that need no classifier, and prints a summary of each."""
     size, classes = dataset.images.shape[1], len(dataset.classes)
     print(f"images     {dataset.name}, {classes} classes, read at {size} px")
     tables = {"counts": counts(dataset)}
@@ -138,9 +138,9 @@ def wrong_labels(
 ) -> pd.DataFrame:
     """Returns the training and test images whose labels are suspected to be wrong.
 
-    Labels of classes with one image cannot be checked. If the features were trained on
-    the same labels, the trunk may have learned wrong labels by heart: they are found
-    more surely with a classifier that was trained on few of the labels.
+    Labels of classes with one image cannot be checked. A trunk that was trained on the
+    same labels may have memorised wrong labels, which are then not found. A classifier
+    that was trained on few of the labels finds more of them.
 
     Args:
         dataset: The data set.
@@ -148,8 +148,9 @@ def wrong_labels(
         test: Features of the test images, float `(m, channels)`.
 
     Returns:
-        Columns `image` (file name or index), `given`, `suggested`, `given_probability`
-        and `suggested_probability`, the most suspicious label first.
+        One row per image, the most suspicious label first: `image` (file name, or index
+        such as "training[7]"), `given`, `suggested`, `given_probability` and
+        `suggested_probability`.
     """
     from color_s4l import suspects
 
@@ -212,7 +213,7 @@ def near_duplicates(
 
 
 def _names(dataset: data.Data, kind: str) -> Sequence[str]:
-    """Returns the file names of the training or test images, or "test[7]"."""
+    """Returns the images' file names; without files, names such as "test[7]"."""
     if dataset.files:
         return getattr(dataset.files, kind)
     images = dataset.images if kind == "training" else dataset.test_images
@@ -221,7 +222,8 @@ def _names(dataset: data.Data, kind: str) -> Sequence[str]:
 
 def _file_tables(files: data.Files) -> dict[str, pd.DataFrame]:
     table, broken = sizes([*files.training, *files.test])
-    # Images that are decoded on demand have not been read yet.
+    # `broken` is needed for images that are decoded on demand: they have not been read
+    # yet, so `files.unreadable` does not contain them.
     unreadable = pd.DataFrame(
         [*files.unreadable, *broken], columns=["filename", "reason"]
     )
@@ -313,8 +315,9 @@ def sizes(paths: Sequence[str]) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
         paths: Image files.
 
     Returns:
-        Columns `filename`, `width`, `height` (in pixels, as stored), `format`, `mode`;
-        and the name of each file that cannot be read, with the reason.
+        A table with the columns `filename`, `width`, `height` (in pixels, as stored),
+        `format` and `mode`; and, for each file that cannot be read, a pair of its name
+        and the reason.
     """
     broken: list[tuple[str, str]] = []
 
@@ -355,7 +358,7 @@ def contact_sheet(dataset: data.Data) -> "Figure":
 def views(dataset: data.Data, colorizer: "Colorizer | None") -> "Figure":
     """Draws the proxy views of a few training images, below their proxy labels.
 
-    Proxy views of plug-ins are drawn too, unless they are random.
+    Proxy views of plug-ins are drawn too. Random proxy views are left out.
 
     Args:
         dataset: The data set.

@@ -80,7 +80,7 @@ _S4L_VAT = Vat(weight=0.5, images=("labeled", "weak"))
 _S4L_ENTROPY = Entropy(images=("labeled", "weak"))
 register_method("s4l_vat", (Supervised(), _S4L_VAT, JointPass()))
 register_method("s4l_vat_entmin", (Supervised(), _S4L_VAT, _S4L_ENTROPY, JointPass()))
-# For runs of some thousand steps (`settings.PRESETS`).
+# For runs of a few thousand steps; used by the preset "fast".
 register_method("fast", (Supervised(), FreeMatch(decay=0.99), Polyak(half_life=0.3)))
 # Frozen features: no terms and no training steps.
 register_method("probe", (), solver=logistic_regression)
@@ -137,11 +137,11 @@ def terms_of(
 
     Raises:
         InputError: A method, term or field does not exist; a value is of the wrong
-            type or outside its range; a term occurs twice with different fields; or
-            two terms need different heads of the same name. Or a method with a solver
-            is a part of a sum.
+            type or outside its range; a term occurs twice with different fields; two
+            terms need different heads of the same name; or a method with a solver is a
+            part of a sum.
     """
-    solver_of(method)  # raises an error for a sum
+    solver_of(method)  # raises an error for a sum that contains a solver
     terms = [_with_bn_stats(term, bn_stats) for term in _summands(method)]
     for change in changes:
         terms = _changed(terms, change)
@@ -292,7 +292,11 @@ def _changed(terms: Sequence[Term], change: str) -> list[Term]:
         raise InputError(f"Expected `set`=TERM.FIELD=VALUE. Received: {change!r}.")
     kind = TERMS[name]
     if all(type(term) is not kind for term in terms):
-        raise InputError(f"`set`={change}: the method has no term {name!r}.")
+        known = ", ".join(dict.fromkeys(TERMS.name_of(type(term)) for term in terms))
+        raise InputError(
+            f"`set`={change}: the method has no term {name!r}. "
+            f"It has: {known or 'none'}."
+        )
     try:
         return [
             with_text(term, field, text, name=f"term {name!r}")

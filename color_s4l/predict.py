@@ -45,7 +45,7 @@ class Predict:
         None, "Crop the centre square, or pad to a square (default: as trained)."
     )
     max_megapixels: Annotated[float, Above(0)] = option(
-        50.0, "Larger images are not decoded; JPEG files can be reduced first."
+        50.0, "Larger images are not decoded; most JPEG files are reduced in decoding."
     )
     output: str = option("predictions.csv", "The table; must not exist yet.")
     top_k: Annotated[int, AtLeast(1)] = option(
@@ -106,7 +106,8 @@ def predict(flags: Predict) -> None:
 
     Raises:
         InputError: A flag is missing or out of range, an output file already exists,
-            the model does not exist, or no image can be read.
+            the model or `labels_csv` cannot be read, no image can be read, or all
+            images already have labels.
     """
     _check(flags)
     # Imported here, because Keras takes seconds to start and --help does not need it.
@@ -139,8 +140,10 @@ def predict(flags: Predict) -> None:
 def _expected(trained: "Classifier", sure: Sequence[float], confidence: float) -> str:
     """Returns the expected share of wrong labels in words.
 
-    It is the share of mistakes among equally certain images whose labels were not used
-    in training. The calibrated probabilities give a second estimate.
+    The first estimate is the share of mistakes on images whose labels were not used in
+    training. It is counted over the images whose probability is at least `confidence`,
+    rounded down to a value of `calibration.CONFIDENCES`. The calibrated probabilities
+    give a second estimate.
     """
     from color_s4l.training import calibration
 
@@ -176,7 +179,7 @@ def _write_tables(
     """Writes the tables batch by batch, and adds the images to the pool.
 
     Returns:
-        The probabilities of the labels in the second table.
+        The probabilities of the labels in the table `flags.relabel`; empty without it.
     """
     from color_s4l import prediction
     from color_s4l.artifacts.files import written_atomically

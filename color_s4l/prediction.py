@@ -107,7 +107,7 @@ class Reader:
     def _readable(
         self, pool: concurrent.futures.Executor
     ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
-        """Yields the readable files; the next `AHEAD` images are decoded in advance."""
+        """Yields readable files and their images; `AHEAD` are decoded in advance."""
         waiting: collections.deque[concurrent.futures.Future] = collections.deque()
         remaining = iter(self.paths)
         for path in self.paths:
@@ -155,7 +155,7 @@ def ranked(
 
 
 def names_in(folder: pathlib.Path, paths: Sequence[pathlib.Path]) -> list[str]:
-    """Returns the names of files in a table of labels, which `labels_csv` finds.
+    """Returns file names for a table of labels, so that `labels_csv` finds the files.
 
     Args:
         folder: Folder of the table.
@@ -190,7 +190,8 @@ def known_labels(table: pathlib.Path, root: pathlib.Path) -> dict[str, str]:
 
     Args:
         table: A table of labels, as for `DataSettings.labels_csv`.
-        root: Folder to which names in the table may be relative, besides its own.
+        root: Folder to which file names in the table may be relative, as an alternative
+            to the table's own folder.
 
     Returns:
         Absolute path -> label, without images that have no label.
@@ -207,11 +208,12 @@ def known_labels(table: pathlib.Path, root: pathlib.Path) -> dict[str, str]:
 class Pool:
     """The images that can be suggested, with their features and probabilities.
 
-    The memory is that of the features and probabilities, 4 bytes per number: 210 MB for
+    Features and probabilities are kept in memory, with 4 bytes per number: 210 MB for
     100,000 images with 512 features and 10 classes. Images are not kept.
 
     Args:
-        labels: Absolute path -> label of images that are left out.
+        labels: Absolute path -> label of images that are not suggested, because they
+            already have a label.
     """
 
     def __init__(self, labels: Mapping[str, str]):
@@ -226,7 +228,7 @@ class Pool:
         features: np.ndarray,
         probabilities: np.ndarray,
     ) -> None:
-        """Adds a batch of k images.
+        """Adds a batch of k images, except those in `labels`.
 
         Args:
             paths: Their files.
@@ -245,8 +247,8 @@ class Pool:
             count: Largest number of images.
 
         Returns:
-            Their paths in the order of choice, and their class probabilities, float32
-            `(m, classes)`, m at most `count`.
+            Their paths, the most uncertain image first, and their class probabilities,
+            float32 `(m, classes)`, m at most `count`.
         """
         probabilities = np.concatenate(self._probabilities)
         features = np.concatenate(self._features)
@@ -265,9 +267,9 @@ def suggested(
 
     Args:
         folder: Folder of the table.
-        labels: Absolute path -> label of the images that have a label. They come first,
-            so that the table is complete for the next training.
-        paths: The suggested images in the order of choice.
+        labels: Absolute path -> label of the images that have a label. Their rows come
+            first. The next training thus needs only this table.
+        paths: The suggested images, in the order of their rows.
         probabilities: Their class probabilities, float `(m, classes)`.
         classes: Names of the classes.
 

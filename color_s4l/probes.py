@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 Solver = Callable[[np.ndarray, np.ndarray, int, int], keras.layers.Layer]
 
-# Inverse strengths of the L2 regularisation among which the cross-validation chooses,
-# for standardised features, and the strength without cross-validation (the default of
-# scikit-learn is 1).
+# Values of C, the inverse strength of the L2 regularisation, among which the
+# cross-validation chooses; and the value without cross-validation, which is
+# scikit-learn's default.
 STRENGTHS = tuple(10.0**exponent for exponent in range(-5, 3))
 DEFAULT_STRENGTH = 1.0
 FOLDS = 5
@@ -37,9 +37,9 @@ ITERATIONS = 1000
 # Bias of a class without labelled images: its probability is 0.
 NEVER = -1e4
 
-# Numbers of neighbours among which the leave-one-out errors choose.
+# Numbers of neighbours among which `nearest_neighbours` chooses.
 NEIGHBOURS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
-# Labelled images per chunk of the leave-one-out errors.
+# Number of labelled images that `leave_one_out` classifies at a time.
 CHUNK = 500
 
 
@@ -48,10 +48,11 @@ def logistic_regression(
 ) -> keras.layers.Dense:
     """Returns scikit-learn's logistic regression as a dense layer.
 
-    The features are standardised. The strength of the L2 regularisation has the lowest
-    log loss in a cross-validation with stratified folds: 5, or as many as the smallest
-    class has labelled images. If a class has only one labelled image, there can be no
-    cross-validation, and C is 1. The standardisation becomes a part of the layer.
+    The features are standardised; the standardisation becomes a part of the layer. The
+    inverse strength C of the L2 regularisation is the value with the lowest log loss in
+    a stratified cross-validation. It has 5 folds, or fewer if the smallest class has
+    fewer labelled images. If a class has only one labelled image, cross-validation is
+    not possible, and C is 1.
 
     Args:
         features: Float `(n, channels)`.
@@ -158,8 +159,9 @@ def nearest_neighbours(
 ) -> NearestNeighbours:
     """Returns a head that classifies by the k most similar labelled images.
 
-    The number k has the fewest errors when each labelled image is classified by the
-    others (leave-one-out); of equal numbers, the smallest is used.
+    Each labelled image is classified by the others (leave-one-out), and the number k
+    with the fewest errors is used. If several numbers have as few errors, it is the
+    smallest of them.
 
     Args:
         features: Float `(n, channels)`.

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 # Names that `text_of` puts first; the others follow in the order of the log.
 _FIRST = ("test_error", "validation_error", "loss")
 # Names that `text_of` leaves out. `images_per_second` is shown separately; the others
-# are only in log.csv.
+# are written to log.csv.
 _HIDDEN = (
     *("images_per_second", "loading_images_per_second"),
     *("learning_rate", "seconds"),
@@ -85,7 +85,10 @@ def shown(verbosity: int, span: Span) -> Iterator[list[keras.callbacks.Callback]
 
 
 class _Messages(logging.Handler):
-    """A log handler that prints on stderr, which a bar or a test may replace."""
+    """A log handler that prints on `sys.stderr`.
+
+    The stream is looked up for each message, because bars and tests replace it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one message."""
@@ -118,7 +121,10 @@ def messages_shown(verbosity: int) -> Iterator[None]:
 
 
 def estimate(span: Span) -> Callable[[float], None]:
-    """Returns a function of the seconds per step; it logs the time of the training."""
+    """Returns a function that logs an estimate of the training time.
+
+    Its argument is the measured time of a step in seconds.
+    """
 
     def log(seconds: float) -> None:
         epochs = span.epochs - span.complete
@@ -143,16 +149,17 @@ class StepTime(keras.callbacks.Callback):
     Args:
         report: Called once, with the mean time of a step in seconds. It is not called
             if the training is too short.
-        stop: Whether `fit` ends then.
+        stop: Whether `fit` ends after the call of `report`.
 
     Attributes:
-        seconds: Mean time of the steps so far, or None.
+        seconds: Mean time of the counted steps so far; None before the first one.
     """
 
     def __init__(self, report: Callable[[float], None], *, stop: bool = False):
         super().__init__()
-        # A step that is reported late is counted with the next one, so Keras may call
-        # the callback during the next step, unless it changes the model.
+        # `async_safe` means that Keras may call the callback during the next step. That
+        # does no harm, because a step that is reported late is counted with the next
+        # one. With `stop` it is not allowed, because the callback changes the model.
         self.async_safe = not stop
         self.lock = threading.Lock()
         self.report, self.stop = report, stop
@@ -162,7 +169,7 @@ class StepTime(keras.callbacks.Callback):
         self.before: tuple[int, float] | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Mapping | None = None) -> None:
-        """Does not count the next step."""
+        """Starts a new measurement; the next step is not counted."""
         self.before = None
 
     def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
@@ -268,7 +275,7 @@ class Bar(keras.callbacks.Callback):
         self.bar.update(self.task, epoch=epoch + 1)
 
     def on_train_batch_end(self, batch: int, logs: Mapping | None = None) -> None:
-        """Moves the bar; the errors of the last epoch are shown until the next ones."""
+        """Moves the bar; shows the current losses and the errors of the last epoch."""
         done = self.epoch * self.span.steps_per_epoch + batch + 1
         self.bar.update(self.task, completed=done)
         self.status.plain = text_of({**self.measured, **(logs or {})})
@@ -280,7 +287,7 @@ class Bar(keras.callbacks.Callback):
 
 
 class _Speed(ProgressColumn):
-    """Images per second over the last half minute."""
+    """A column of the bar: images per second over the last 30 seconds."""
 
     def __init__(self, images_per_step: int):
         super().__init__()

@@ -81,7 +81,8 @@ class Registry(Mapping):
             **options: Stored with the object; the method `options` returns them.
 
         Raises:
-            InputError: Another object has this name.
+            InputError: The library or another plug-in has an object with this name. A
+                plug-in may register its own object again.
         """
         module = sys._getframe(1).f_globals["__name__"]
         if value is None:
@@ -138,11 +139,14 @@ class Registry(Mapping):
     def patterns(self) -> list[str]:
         """Returns the names, without importing the modules that register them.
 
-        The modules import Keras, which takes seconds. The names are read from the
-        source code: the first arguments of the calls of the decorator, as patterns for
-        `fnmatch`: "resnet_v2_*" for f"resnet_v2_{depth}", and "*" for any other
-        expression. Names that are registered already are added. If all modules are
-        imported already or plug-ins are installed, these are the registered names.
+        Importing the modules takes seconds, because they import Keras. The names are
+        therefore read from the source code: they are the first arguments of the calls
+        of the decorator. They are returned as patterns for `fnmatch`: "resnet_v2_*" for
+        f"resnet_v2_{depth}", and "*" for any expression that is not a string. Names
+        that are already registered are added.
+
+        If all modules are already imported, or if plug-ins are installed, the result is
+        the list of the registered names.
         """
         if self._complete or importlib.metadata.entry_points(group=ENTRY_POINTS):
             return list(self)
@@ -204,7 +208,7 @@ def check_names(kind: str, names: Sequence[str], *registries: Registry) -> None:
         *registries: Each name must be in one of them.
 
     Raises:
-        InputError: There is no object with a name.
+        InputError: There is no object with one of the names.
     """
     known = [pattern for registry in registries for pattern in registry.patterns()]
     for name in names:
@@ -236,7 +240,8 @@ def load_plugins(names: Sequence[str]) -> None:
             loaded before is not loaded again.
 
     Raises:
-        InputError: A module or file does not exist or cannot be imported.
+        InputError: A module or file does not exist or cannot be imported, or a file has
+            the name of another module.
     """
     for name in names:
         key = str(pathlib.Path(name).resolve()) if name.endswith(".py") else name

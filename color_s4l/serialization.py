@@ -1,9 +1,9 @@
 """Registration of this library's layers with Keras.
 
 Keras opens a model file only if the classes of all its layers are registered. After
-`import color_s4l`, Keras opens the model files of runs. Keras takes seconds to start,
-so it is not imported for this purpose: the layers are registered when something else
-imports Keras.
+`import color_s4l`, Keras can open the model files of runs. Importing Keras takes
+seconds, so this module does not import it: the layers are registered when another
+module imports Keras.
 """
 
 import importlib.abc
@@ -38,8 +38,9 @@ def _imported() -> set[str]:
 class _KerasFinder(importlib.abc.MetaPathFinder):
     """A finder that waits for the import of Keras, then removes itself.
 
-    If a module of this library imports Keras, nothing is registered here: that module
-    is only half imported, and a command does not need the layers before it loads them.
+    If a module of this library imports Keras, nothing is registered here, because that
+    module is only half imported, and the modules of the layers may need it. The library
+    itself imports the layers before it opens a model file (`models.load`).
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class _KerasFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: typing.Any = None, target: typing.Any = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Returns Keras' own specification, which also imports the layers."""
+        """Returns Keras' own specification; its loader then also imports the layers."""
         if name != "keras":
             return None
         sys.meta_path.remove(self)

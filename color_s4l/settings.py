@@ -31,13 +31,14 @@ Positive = Annotated[float, Above(0)]
 NotNegative = Annotated[float, AtLeast(0)]
 DropRate = Annotated[float, Below(1)]
 
-# Largest sides in pixels: whitened by default, and whitened at all. The matrix takes
-# 38 MB at 32 px and 191 MB at 48 px, in each model file.
+# Largest side, in pixels, of images that are whitened by default, and of images that
+# can be whitened. The whitening matrix takes 38 MB at 32 px and 191 MB at 48 px, in
+# each model file.
 WHITENED, LARGEST_WHITENED = 32, 48
 # Milestones of the schedule "steps" as shares of all epochs: RotNet's 60, 120 and 160
 # of 200 epochs (Rebuffi et al. 2019, section 4.6).
 MILESTONES = (0.3, 0.6, 0.8)
-# The values of `weights` that are no paths.
+# The values of `weights` that are not paths.
 IMAGENET, NO_WEIGHTS = "imagenet", "none"
 # A host name or address, and a port.
 _ADDRESS = re.compile(
@@ -116,7 +117,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
-# Fields that do not affect the error of a run: paths, verbosity, resume, compare.
+# Fields that do not affect the error of a run, such as its directory, `verbosity`, the
+# cache of the images, and the addresses of several processes.
 FREE = frozenset(
     {"run_dir", "resume", "compare", "verbosity", "steps_per_execution", "cache"}
     | {"distributed", "coordinator", "num_processes", "process_id", "join_timeout"}
@@ -129,8 +131,8 @@ ROUNDING = frozenset({"devices", "jit_compile", "deterministic"})
 PATHS = frozenset({"data_dir", "labels_csv", "split_file"})
 # Fields that are paths of input files whose content, not path, affects the result.
 CONTENTS = frozenset({"colorizer", "init_from", "pseudo_labels", "weights"})
-# Fields that may differ when a run is resumed. Images and plug-ins may have been moved;
-# the split file contains the checksums and labels of the images.
+# Fields that may differ when a run is resumed. Images and plug-ins may have been moved.
+# Other images are noticed, because split.csv contains checksums and labels.
 RESUMABLE = FREE | {"data_dir", "labels_csv", "plugins"}
 
 
@@ -160,10 +162,10 @@ class DataSettings:
         "crop", "folder: crop the centre square, or pad to a square."
     )
     cache: Annotated[str, OneOf("memory", "disk", "none")] | None = option(
-        None, "Where decoded images are kept (default: by size)."
+        None, "Where decoded images are kept (default: memory, if there is enough)."
     )
     max_megapixels: Positive = option(
-        50.0, "Larger images are not decoded; JPEG files can be reduced first."
+        50.0, "Larger images are not decoded; most JPEG files are reduced in decoding."
     )
     unlabeled_dataset: str | None = option(
         None, "A second TFDS name, whose training images are used without labels."
@@ -265,7 +267,7 @@ class TrainingSettings(DataSettings):
         "`schedule`=steps: comma-separated epochs (default: 30, 60, 80 % of all).",
     )
     weight_decay: NotNegative = option(
-        5e-4, "Factor on the sum of squares of kernels in the loss (adamw: its own)."
+        5e-4, "Factor on the sum of squares of kernels in the loss (adamw: decoupled)."
     )
     dropout: DropRate = option(0.5, "Dropout rate before the class head.")
     trunk_dropout: DropRate | None = option(
@@ -306,7 +308,8 @@ class TrainingSettings(DataSettings):
     )
     bn_stats: Annotated[str, OneOf("both", "supervised")] | None = option(
         None,
-        "Passes that update the moving batch statistics (default: as published).",
+        "Forward passes that update the moving batch statistics (default: as "
+        "published).",
     )
     dtype_policy: Annotated[
         str, OneOf("float32", "mixed_bfloat16", "mixed_float16")
@@ -316,7 +319,8 @@ class TrainingSettings(DataSettings):
     )
     batch_statistics: Annotated[str, OneOf("moving", "reestimated")] = option(
         "moving",
-        "Batch statistics of the result: of training, or of clean training images.",
+        "Batch statistics of the result: moving averages of training, or computed anew "
+        "on training images without augmentation.",
     )
     evaluate_every: Count = option(
         1, "Epochs between two evaluations; the last epoch is always evaluated."
@@ -353,7 +357,7 @@ class Run(TrainingSettings):
         1, "Seed of the split, the batches, the weights and all random draws."
     )
     run_dir: str | None = option(
-        None, "Run directory (default: runs/<settings>); must not exist yet."
+        None, "Run directory (default: runs/<settings>); new, except with `resume`."
     )
     resume: bool = option(False, "Continue after the last complete epoch of `run_dir`.")
     compare: bool = option(
@@ -441,7 +445,7 @@ class OptimizationSettings:
 
 @dataclasses.dataclass(frozen=True)
 class StepSettings:
-    """The images of one training step; fields as in `Run`."""
+    """Settings of the images of one training step; fields as in `Run`."""
 
     batch_size: int
     labeled_batch: int
@@ -481,7 +485,7 @@ class RuntimeSettings:
 
 @dataclasses.dataclass(frozen=True)
 class ProcessSettings:
-    """The processes of a run, and what they divide; fields as in `Run`."""
+    """Settings of the processes and of the batches they divide; fields as in `Run`."""
 
     distributed: bool
     coordinator: str | None
@@ -516,10 +520,10 @@ class Settings:
 
 
 def part(record: typing.Any, kind: type[Part]) -> Part:
-    """Returns a small record with values from a record that has all its fields.
+    """Returns a small record with the values of the same fields of a larger record.
 
     Args:
-        record: A record, for example a `Run`.
+        record: The larger record, for example a `Run`.
         kind: Class of the small record, for example `DataSettings`.
     """
     names = [field.name for field in dataclasses.fields(kind)]
@@ -675,10 +679,7 @@ def check_devices(settings: Run | ProcessSettings, processes: int) -> None:
         raise InputError(f"`batch_size`={batch} cannot be divided over {where}.")
     groups = math.gcd(batch, labeled or 0)
     if groups % devices:
-        raise InputError(
-            f"`labeled_batch`={labeled} and `batch_size`={batch} form {groups} equal "
-            f"groups, which cannot be divided over {where}."
-        )
+        raise InputError(f"`labeled_batch`={labeled} cannot be divided over {where}.")
 
 
 def milestones_of(run: Run) -> tuple[float, ...] | None:
@@ -710,7 +711,8 @@ def weights_of(network: str, weights: str | None, init_from: str | None) -> str:
         init_from: The setting `init_from`.
 
     Raises:
-        InputError: Weights are given for a network that cannot load them.
+        InputError: There is no such network, or weights are given for a network that
+            cannot load them.
     """
     pretrained = "pretrained" in TRUNKS.options(network)
     if weights is None:
@@ -732,7 +734,7 @@ def trunk_rate_of(run: Run) -> float:
     """Returns the resolved setting `trunk_rate`."""
     if run.trunk_rate is not None:
         return run.trunk_rate
-    # Adapters start at 0, as new heads do, and take larger steps than a trunk.
+    # Adapters are new weights, like the heads, and need larger steps than a trunk.
     weights = weights_of(run.network, run.weights, run.init_from)
     whole = weights != NO_WEIGHTS and not run.lora_rank
     return PRETRAINED_RATE if whole else 1.0
@@ -763,7 +765,7 @@ def resolve(
         image_size: Side of the images in pixels.
         labeled_views: Number of views of a labelled image that the terms read.
         unlabeled_views: Number of views of an unlabelled image that the terms read.
-        labels: Number of labelled images; None: many.
+        labels: Number of labelled images; None: enough for the largest default batch.
 
     Returns:
         The resolved settings.
@@ -816,11 +818,13 @@ def resolve(
 def _labeled_batch(
     batch_size: int, labeled_views: int, unlabeled_views: int, labels: int | None
 ) -> int:
-    """Returns the number of labelled images that makes both passes equally large.
+    """Returns the default number of labelled images per step.
 
-    A method without unlabelled views gets at most as many as there are labels, so that
-    a step does not contain an image twice: whole multiples of `batch_size`, at least
-    one. The number of steps stays the same.
+    The number is a multiple of `batch_size`. The forward pass over labelled views then
+    has as many images as the pass over unlabelled views. For a method without
+    unlabelled views, the pass has up to `BASELINE_LABELED * batch_size` images, and
+    fewer if there are fewer labels, so that a step does not contain an image twice. The
+    number of steps per epoch does not depend on the result.
     """
     if not labeled_views:
         return batch_size  # no term reads labelled images
@@ -848,9 +852,9 @@ def from_json(values: Mapping[str, typing.Any]) -> Run:
 
 
 def portable(values: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
-    """Returns JSON settings for a result table, without folders and `FREE` fields.
+    """Returns JSON settings for a result table, without `FREE` fields.
 
-    Absolute paths are replaced by the file name, also inside STAGE.FLAG=VALUE.
+    An absolute path is replaced by its file name, also inside STAGE.FLAG=VALUE.
     """
     kept = {name: value for name, value in values.items() if name not in FREE}
     return {name: _without_folder(value) for name, value in kept.items()}

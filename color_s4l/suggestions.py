@@ -48,7 +48,7 @@ def choose(
     own = distances[np.arange(len(candidates)), model.labels_]
     order = np.lexsort((own, model.labels_))
     nearest = order[np.unique(model.labels_[order], return_index=True)[1]]
-    # Candidates are sorted by uncertainty: the others fill the place of empty clusters.
+    # Candidates are sorted by uncertainty: the most uncertain replace empty clusters.
     others = np.setdiff1d(np.arange(len(candidates)), nearest)
     filled = np.concatenate([nearest, others[: count - len(nearest)]])
     return candidates[np.sort(filled)]

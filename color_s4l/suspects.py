@@ -72,9 +72,9 @@ def near_duplicates(
 ) -> list[tuple[int, int, float]]:
     """Returns the most similar other image of each image, if it is similar enough.
 
-    The similarity is the cosine of the angle between the two features, after the mean
-    of `others` is subtracted and each channel is divided by its standard deviation
-    there. Features of unlike images then have a cosine of about 0.
+    Both sets of features are standardised with the mean and the standard deviation of
+    each channel of `others`. The similarity is the cosine of the angle between two
+    standardised features; it is about 0 for images that are not alike.
 
     Args:
         features: Float `(n, channels)`.

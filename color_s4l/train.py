@@ -19,10 +19,10 @@ writes a run directory: model, error rates, split, log, pictures.
 
 
 def check(run: Run) -> None:
-    """Checks everything that can be checked without Keras, which takes seconds.
+    """Checks everything that can be checked before Keras is imported.
 
-    Warns if there is no run to resume. This is no error, so that a script can give
-    `resume` always.
+    Warns if there is no run to resume. This is not an error, so that a script can
+    always set `resume`.
 
     Raises:
         InputError: A setting is wrong.

@@ -79,7 +79,7 @@ class Transfer(DataSettings):
     epochs: Count = option(60, "Passes over the training images.")
     batch_size: Count = option(16, "Images per step.")
     learning_rate: Positive = option(
-        1e-3, "Rate of SGD, divided by 10 after 30, 60 and 80 % of the epochs."
+        1e-3, "Learning rate of SGD, divided by 10 after 30, 60 and 80 % of the epochs."
     )
     weight_decay: NotNegative = option(
         5e-4, "Factor on the sum of squares of kernels in the loss."
@@ -100,7 +100,8 @@ def transfer(flags: Transfer) -> None:
     """Runs the command.
 
     Raises:
-        InputError: A flag is wrong, the images cannot be read, or the directory exists.
+        InputError: A flag is wrong, an input file cannot be read or does not fit, or
+            the directory contains files or is not writable.
     """
     # Imported here because Keras takes seconds to start, and --help does not need it.
     from color_s4l.data import transfer as data
@@ -187,7 +188,9 @@ def _check_used(flags: Transfer) -> None:
 
 
 def _create(folder: pathlib.Path) -> None:
-    """Creates the folder of the results. An empty one may be left by a failed run.
+    """Creates the folder of the results.
+
+    An empty folder is accepted, because a failed run may have left it.
 
     Raises:
         InputError: The folder has files, or is not writable.
@@ -299,7 +302,7 @@ def _masks(
 
 
 def _named(target: "Target", values: "np.ndarray") -> dict[str, float | None]:
-    """Returns the value of each class; None for a class without test images."""
+    """Returns the value of each class; None for a class without a value (NaN)."""
     pairs = zip(target.classes, values.tolist(), strict=True)
     return {name: None if value != value else value for name, value in pairs}
 

@@ -1,8 +1,8 @@
 """Colourises grey images: a small library with three commands.
 
-The modules in the order of the pipeline: lab -> embedding -> networks -> colorizer ->
-training -> metrics. These modules work on arrays of images; the commands train,
-evaluate and colorize read images and write files.
+The modules in the order of the pipeline: lab, hue_chroma -> histogram, embedding ->
+networks -> colorizer -> training -> metrics. These modules work on arrays of images;
+the commands train, evaluate and colorize read images and write files.
 """
 
 

@@ -33,7 +33,8 @@ class Colorize:
     input: str = option("", "An image, or a folder (its subfolders included).")
     output: str = option("", "Folder for the results; file names stay the same.")
     longest: Annotated[int, AtLeast(8)] = option(
-        1024, "Longest side in pixels of predicted colours; lightness keeps its size."
+        1024,
+        "Longest side (px) at which colours are predicted; lightness keeps its size.",
     )
     max_megapixels: Annotated[float, Above(0)] = option(
         50.0, "Larger images are not decoded."
@@ -64,7 +65,8 @@ def target(
 ) -> pathlib.Path:
     """Returns the path of an image's result: the same name, below `output`.
 
-    The result is a PNG if the image is a GIF or its name has no ending of an image.
+    If the image is a GIF, or its name does not end in one of `image_files.ENDINGS`, the
+    result is a PNG, and `.png` is added to the name.
     """
     from color_s4l.data import image_files
 
@@ -82,11 +84,15 @@ def read(path: pathlib.Path, max_megapixels: float = 50.0) -> "np.ndarray":
     The image is rotated according to its EXIF data. Transparent pixels are shown over
     white, and 16-bit grey is scaled to 8 bits.
 
+    Args:
+        path: The image file.
+        max_megapixels: Largest number of pixels that are decoded, in millions.
+
     Returns:
         uint8 `(height, width, 3)`, sRGB.
 
     Raises:
-        ValueError: The file cannot be decoded.
+        ValueError: The file cannot be decoded, or the image has too many pixels.
     """
     import numpy as np
 
@@ -117,7 +123,12 @@ def _check_size(path: pathlib.Path, image: "np.ndarray") -> None:
 
 
 def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
-    """Returns path -> path of the result; raises an error if a result exists."""
+    """Returns path -> path of the result.
+
+    Raises:
+        InputError: There are no images, a result exists already, or two images would
+            get the same name.
+    """
     found = find(source)
     plan = {path: target(path, source, output) for path in found}
     if len(set(plan.values())) < len(plan):
@@ -132,7 +143,7 @@ def _plan(source: pathlib.Path, output: pathlib.Path) -> dict:
 
 
 def _colorize_all(colorizer: "Colorizer", plan: dict, flags: Colorize) -> int:
-    """Writes all results; returns the number of unreadable images."""
+    """Writes all results; returns the number of skipped images."""
     skipped = 0
     for path, result in plan.items():
         try:
@@ -151,8 +162,9 @@ def colorize(flags: Colorize) -> None:
     """Runs the command.
 
     Raises:
-        InputError: A flag is missing, the file is not a colorizer, a result exists
-            already, or no image can be read.
+        InputError: A flag is missing or wrong, there are no images, the file is not a
+            colorizer, a result exists already, two images would get the same name, or
+            all images were skipped.
     """
     for name in ("colorizer", "input", "output"):
         if not getattr(flags, name):

@@ -86,8 +86,9 @@ class Origin:
         """Reads a record that `to_json` wrote; fields of later versions are ignored.
 
         Raises:
-            ValueError: The text is not a JSON object.
-            TypeError: A field without default is missing.
+            ValueError: The text is not JSON.
+            TypeError: The text is not a JSON object, or a field without default is
+                missing.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         values = dict(json.loads(text))

@@ -4,9 +4,9 @@ Szegedy et al. 2016, https://arxiv.org/abs/1602.07261, in the version of
 keras.applications. As in deep-koalarization, the embedding is the logits, not the
 pooled features.
 
-Differs from deep-koalarization: the grey image is the lightness L' itself (repeated in
-three channels, in [-1, 1]), so that a colorizer has only one input, and images are
-stretched to a square instead of being padded.
+There are two differences from deep-koalarization. The grey image is the lightness in
+[-1, 1] (see `lab.split`), repeated in three channels; a colorizer therefore has only
+one input. Images are stretched to a square instead of being padded.
 
 The embedding of an image never changes, and computing the embeddings takes longer than
 an epoch of the colorizer (6.7 images/s at 299 px on 2 CPU cores). Each embedding is
@@ -23,9 +23,11 @@ from color_s4l.artifacts import cache
 from color_s4l.errors import InputError
 from colorization import lab
 
-FEATURES = 1000  # the logits
-NAME = "embedding"  # of the model that `build` returns
-_SMALLEST = 75  # smallest side in pixels; convolutions without padding shrink it
+FEATURES = 1000  # number of logits, the length of an embedding
+NAME = "embedding"  # name of the model that `build` returns
+# Smallest side in pixels. Convolutions without padding shrink the feature maps of
+# smaller images to nothing.
+_SMALLEST = 75
 _BATCH_SIZE = 32
 
 
@@ -38,8 +40,8 @@ class CustomScaleLayer(keras.layers.Layer):
     Args:
         scale: Factor on the second input.
         name: Name of the layer.
-        trainable: As for every layer; this layer has no weights.
-        dtype: As for every layer.
+        trainable: As in `keras.layers.Layer`; this layer has no weights.
+        dtype: As in `keras.layers.Layer`.
     """
 
     def __init__(
@@ -74,8 +76,9 @@ def _download() -> keras.Model:
     except Exception as error:  # Keras raises a plain Exception for a failed download
         raise InputError(
             "The ImageNet weights of Inception-ResNet-v2 could not be downloaded "
-            f"({' '.join(str(error).split())[:200]}). Set `embedding_weights` to the "
-            "path of a weights file, or to none for random weights."
+            f"({' '.join(str(error).split())[:200]}). Repeat the command with "
+            "internet access, or train with `embedding_weights` set to a weights file, "
+            "or to none for random weights."
         ) from error
 
 

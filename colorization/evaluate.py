@@ -82,8 +82,9 @@ def evaluate(flags: Evaluate) -> None:
     """Runs the command.
 
     Raises:
-        InputError: A file is not a colorizer, two files have the same name, or the data
-            set cannot be loaded.
+        InputError: No file is given, a file is not a colorizer, two files have the same
+            name, a name is one of `BASELINES`, the data set cannot be loaded, or its
+            images are smaller than 7 px.
     """
     check(flags)
     labels = _labels(flags)

@@ -1,8 +1,8 @@
 """A colorizer that predicts histograms of hue and chroma, and decodes them.
 
-Larsson et al. 2016 (https://arxiv.org/abs/1603.06668). The encoder is the one of the
-other colorizers instead of VGG-16, and hypercolumns are computed at all positions, at
-half the resolution of the image.
+Larsson et al. 2016 (https://arxiv.org/abs/1603.06668). Differs from the paper: the
+encoder is that of the other networks of `colorization.networks`, not VGG-16, and
+hypercolumns are computed at all positions, at half the resolution of the image.
 """
 
 import typing
@@ -14,7 +14,8 @@ from colorization import hue_chroma, lab
 
 Tensor = typing.Any
 
-# Size of the hidden layer of the hypercolumns; published 1,024 for VGG-16.
+# Number of units of the hidden layer, whose input is the hypercolumns. The published
+# network, with VGG-16, has 1,024.
 UNITS = 256
 
 
@@ -24,7 +25,7 @@ def hypercolumn_logits(maps: list[keras.KerasTensor], units: int) -> keras.Keras
     Args:
         maps: Feature maps `(batch, rows, columns, channels)`, each with half the
             resolution of the one before.
-        units: Size of the hidden layer.
+        units: Number of units of the hidden layer.
 
     Returns:
         `(batch, 2 * rows, 2 * columns, 2 * bins)`; hue first. Each 2x2 block of
@@ -61,17 +62,21 @@ def decoded(lightness: Tensor, logits: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="colorization")
 class Decoded(layers.Layer):
-    """Maps lightness and the logits of histograms to the colours a* and b*."""
+    """A layer that maps lightness and logits of histograms to the colours a* and b*."""
 
     def __init__(self, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
 
     def call(self, inputs: list[Tensor]) -> Tensor:
-        """Returns `decoded` of a list: lightness and logits."""
+        """Returns `decoded(lightness, logits)`.
+
+        Args:
+            inputs: The list `[lightness, logits]`.
+        """
         return decoded(*inputs)
 
     def compute_output_shape(self, input_shape: list[tuple]) -> tuple:
-        """Returns the shape of a* and b*: the lightness's, with two channels."""
+        """Returns the shape of the lightness, with two channels instead of one."""
         return (*input_shape[0][:-1], 2)
 
 

@@ -15,8 +15,8 @@ Tensor = typing.Any
 BINS = 32
 # Weight of the hue's divergence, which is also multiplied by the chroma.
 HUE_WEIGHT = 5.0
-# Length of the mean hue vector below which the chroma fades. The published code
-# compares the mean over 32 bins with 0.03.
+# Length of the mean hue vector below which the chroma is reduced (see `decode`). It is
+# 32 * 0.03: the published code divides the vector by 32 and compares it with 0.03.
 FADING = 0.96
 
 
@@ -54,7 +54,7 @@ def rgb(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
     clips an approximation before it corrects the lightness.
 
     Args:
-        hue: Float `(...)`.
+        hue: Float `(...)` in [0, 1).
         chroma: Float `(...)` in [0, 1].
         lightness: Float `(...)` in [0, 1].
 
@@ -82,10 +82,12 @@ def histograms(values: Tensor, bins: int = BINS, window: int = 1) -> Tensor:
     Args:
         values: Float `(batch, height, width)` in [0, 1]; any shape if `window` is 1.
         bins: Number of bins.
-        window: Side of the window in pixels, odd; parts outside the image are left out.
+        window: Side of the window in pixels, odd. Parts of the window outside the image
+            are not counted.
 
     Returns:
-        Float32, the shape of `values` and the axis `bins`; sums 1.
+        Float32 `(..., bins)`, where `(...)` is the shape of `values`. The numbers of a
+        histogram add up to 1.
     """
     single = ops.one_hot(bin_of(values, bins), bins, dtype="float32")
     if window == 1:
@@ -111,17 +113,17 @@ def site_losses(
     lightness: Tensor,
     hue_weight: float = HUE_WEIGHT,
 ) -> Tensor:
-    """Returns the loss of each site, in nats.
+    """Returns the loss at each site (position in the image), in nats.
 
     The divergence of chroma is multiplied by min(1, 3 min(L, 1 - L)), so that it counts
     less for very dark and very bright sites; the divergence of hue is multiplied by
     `hue_weight` and the chroma, so that it does not count for grey sites.
 
     Args:
-        hue: Target histogram and logits, `(..., bins)` each.
-        chroma: Likewise for chroma.
-        true_chroma: Chroma of the site, `(...)`.
-        lightness: Lightness L of the site, `(...)`.
+        hue: Target histograms of the hue and their logits, `(..., bins)` each.
+        chroma: Target histograms of the chroma and their logits, `(..., bins)` each.
+        true_chroma: Chroma of the sites, `(...)`.
+        lightness: Lightness L of the sites, `(...)`.
         hue_weight: Factor on the divergence of hue.
 
     Returns:
@@ -135,9 +137,10 @@ def site_losses(
 def decode(hue: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
     """Returns one hue and one chroma for each pair of histograms.
 
-    The chroma is the centre of the median bin. The hue is the circular mean. Where the
-    hue is uncertain, the chroma is multiplied by the length of the mean hue vector
-    divided by 0.96, at most 1 ("chromatic fading").
+    The hue is the circular mean, that is, the direction of the mean hue vector. The
+    chroma is the centre of the median bin, multiplied by min(1, length / 0.96), where
+    `length` is the length of the mean hue vector. The chroma is therefore small where
+    the hue is uncertain ("chromatic fading").
 
     Args:
         hue: Probabilities `(..., bins)`.

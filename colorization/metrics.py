@@ -12,7 +12,7 @@ _BATCH_SIZE = 500  # images per L*a*b* conversion, which needs several floats pe
 _SMALLEST = 7  # pixels: side of the windows of the structural similarity
 _HIGHEST_RATIO = 100.0  # dB, in place of the infinite ratio of equal images
 _HUE_DEGREES = 30.0  # largest difference of hues that count as equal
-_LEAST_CHROMA = 5.0  # of a*b*; pixels with less have hardly any hue
+_LEAST_CHROMA = 5.0  # norm of (a*, b*); pixels with a smaller norm have hardly any hue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def gray(images: np.ndarray, tint: np.ndarray | float = 0.0) -> np.ndarray:
 
     Args:
         images: uint8 `(n, height, width, 3)`, sRGB.
-        tint: a* and b* divided by 127 of all pixels, `(2,)`; 0: grey.
+        tint: The colour of all pixels: a* and b* divided by 127, `(2,)`; 0: grey.
 
     Returns:
         uint8, same shape and same lightness L*.
@@ -169,8 +169,9 @@ def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Sc
     Args:
         true: The originals, uint8 `(n, height, width, 3)`.
         colorized: The colourised images, same dtype and shape.
-        predicted: The colours predicted by the network, float `(n, height, width, 2)`;
-            the colours of `colorized` are clipped to sRGB.
+        predicted: The colours predicted by the network, float `(n, height, width, 2)`.
+            They may differ from the colours of `colorized`, which are clipped to the
+            gamut of sRGB.
 
     Returns:
         The means over the images.

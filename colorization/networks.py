@@ -17,7 +17,9 @@ from keras import layers
 from color_s4l.errors import unknown
 from colorization import embedding, histogram
 
-STRIDE = 8  # of the encoder; the output has the image's size if 8 divides both sides
+# Total stride of the encoder. A network's output has the size of its input if height
+# and width are divisible by it.
+STRIDE = 8
 # Filters and stride of each convolution of the encoder.
 ENCODER = (
     (64, 2),
@@ -99,7 +101,7 @@ def _encode(lightness: keras.KerasTensor, width: float) -> keras.KerasTensor:
 
 
 def _maps(lightness: keras.KerasTensor, width: float) -> list[keras.KerasTensor]:
-    """Applies the encoder; returns the last feature map at 1/2, 1/4 and 1/8."""
+    """Applies the encoder; returns its last maps at 1/2, 1/4 and 1/8 resolution."""
     features, maps = lightness, []
     for index, (filters, stride) in enumerate(ENCODER, start=1):
         if stride == 2 and index > 1:
@@ -139,7 +141,8 @@ def encoder_decoder(shape: Shape) -> Parts:
     The report's figure 2 only shows the numbers of filters. The other values are
     inferred: strides, kernel sizes and activations are those of deep-koalarization; the
     figure's three decoder groups (256, 128 | 64, 64 | 32, 16, 2) are taken as the
-    resolutions 1/8, 1/4 and 1/2, and its last "up-sample 2x2" as the step to 1/1.
+    resolutions 1/8, 1/4 and 1/2, and its last "up-sample 2x2" as the step to the full
+    resolution.
     The network has 6,846,418 parameters at width 1.
 
     Args:
@@ -257,14 +260,18 @@ NETWORKS = {
 
 
 def build(name: str, shape: Shape) -> Parts:
-    """Builds a network by its name, with random weights.
+    """Builds a network by its name.
+
+    The weights are random, except those of the frozen part of `inception_fusion`, which
+    `Shape.embedding_weights` determines.
 
     Args:
         name: A key of `NETWORKS`.
         shape: The sizes of the network.
 
     Raises:
-        InputError: There is no network of this name, or it cannot be built.
+        InputError: There is no network of this name, or the frozen part cannot be built
+            (see `inception_fusion`).
     """
     if name not in NETWORKS:
         raise unknown("network", name, NETWORKS)

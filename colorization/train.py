@@ -144,7 +144,9 @@ def train(flags: Train) -> None:
     """Runs the command.
 
     Raises:
-        InputError: A flag is wrong, or the output exists.
+        InputError: A flag is wrong, the output exists, the data set cannot be loaded or
+            does not fit into memory, the loss is not finite, or the checkpoint is
+            damaged or belongs to another run.
     """
     check(flags)
     # Imported here because Keras takes seconds to start, and --help does not need it.

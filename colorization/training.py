@@ -114,7 +114,7 @@ class Task(keras.Model):
         sample_weight: typing.Any = None,
         training: bool = True,
     ) -> lab.Tensor:
-        """Returns `error`."""
+        """Returns `error(y_pred)`; the other arguments are not used."""
         return self.error(y_pred)
 
     def compute_metrics(
@@ -147,7 +147,7 @@ class HistogramTask(Task):
 
         Returns:
             "images"; "logits", `(batch, height, width, 2 * bins)`; and "true" and
-            "predicted" colours as `Task`.
+            "predicted" colours, as in `Task.call`.
         """
         images = inputs["images"]
         lightness, colors = lab.split(images)
@@ -191,7 +191,8 @@ def build(settings: Settings) -> Parts:
     Seeds Keras' global generator, from which the weights are drawn.
 
     Raises:
-        InputError: There is no network of this name, or it cannot be built.
+        InputError: There is no network of this name, or its frozen part cannot be built
+            (see `networks.inception_fusion`).
     """
     seed_initialisers(settings.seed)
     return networks.build(settings.network, settings.shape)
@@ -222,8 +223,8 @@ def train(
         parts: The result of `build(settings)`; None: the network is built here.
 
     Raises:
-        InputError: A setting is wrong, the loss is not finite, or the checkpoint is
-            damaged or belongs to another run.
+        InputError: There are no images, the network cannot be built, the loss is not
+            finite, or the checkpoint is damaged or belongs to another run.
     """
     if not len(images):
         raise InputError("Expected images to train on. Received none.")
@@ -261,7 +262,8 @@ def _task(parts: Parts, settings: Settings) -> Task:
 def _identity(settings: Settings, images: np.ndarray) -> dict[str, typing.Any]:
     """Returns the values that must be equal when a run is resumed."""
     values = dataclasses.asdict(settings)
-    # More epochs, another file or another display do not change the earlier epochs.
+    # These settings do not change the epochs that are complete: the number of epochs,
+    # the kind of file and the progress display.
     del values["epochs"], values["embedding"], values["verbosity"]
     shape = values.pop("shape")
     return {

@@ -47,6 +47,7 @@ class Unit(nn.Module):
         self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
         # PyTorch's momentum is 1 - Keras' momentum.
         self.norm = nn.BatchNorm2d(filters, eps=1e-5, momentum=0.4)
+        # The library's batch normalisation has no scale, so PyTorch's is not trained.
         del self.norm.weight
         self.norm.register_buffer("weight", torch.ones(filters))
 

@@ -125,8 +125,10 @@ def losses(
 
     Args:
         network: A network with the head "class" and, if there are tasks, "proxy".
-        views: `labeled` and each task, float `(n, 3, height, width)`; `labels`.
-        tasks: Views of the unlabelled images; their positions are the proxy labels.
+        views: The view `labeled` and the view of each task, float
+            `(n, 3, height, width)`; and `labels`, the classes, integers `(n,)`.
+        tasks: Names of the views of the unlabelled images. The position of a name is
+            the proxy label.
         weight_decay: Factor on the sum of squares of the kernels.
     """
     logits = network(views["labeled"])["class"]
@@ -151,8 +153,8 @@ class Step:
         optimizer: Updates the parameters of the network.
         tasks: Proxy tasks of the method.
         whitening: Mean `(d,)` and matrix `(d, d)`; empty without whitening.
-        flip: Whether half of the labelled images are flipped.
-        bfloat16: Whether convolutions are computed in bfloat16.
+        flip: Whether labelled images are flipped with probability 1/2.
+        bfloat16: Whether convolutions and linear layers are computed in bfloat16.
         weight_decay: Factor on the sum of squares of the kernels.
     """
 

@@ -42,7 +42,7 @@ class Case:
         return settings.from_json(self.values)
 
     def columns(self, names: Sequence[str]) -> dict:
-        """Returns the backend and these settings, as columns of a table."""
+        """Returns the backend and the settings `names`, as columns of a table."""
         return {"backend": self.backend, **{name: self.values[name] for name in names}}
 
     def images(self) -> Data:
@@ -88,10 +88,10 @@ def make_case(backend: str, run: Run, steps: int) -> Case | None:
 
 
 class FakeColorizer:
-    """A stand-in for a colorizer, which is not part of the measured time."""
+    """A stand-in for a colorizer; the measured time does not include colourising."""
 
     digest = "fake"
 
     def colorize(self, images: np.ndarray, batch_size: int = 100) -> np.ndarray:
-        """Returns other images of the same shape."""
+        """Returns the negatives of the images."""
         return 255 - images

@@ -110,7 +110,7 @@ class Measured:
 
     Attributes:
         case: The case.
-        seconds: One number for each repetition of the case's steps.
+        seconds: Duration of each measurement, which has `case.steps` steps.
         images_per_step: Labelled images and views that go through the trunk.
         memory: Peak bytes of the "process" and of the "device" (None on a CPU).
         devices: Names of the accelerators, or `["CPU"]`.
@@ -124,7 +124,7 @@ class Measured:
 
     @property
     def step(self) -> float:
-        """Seconds of a step: the median over the repetitions."""
+        """Seconds of a step: the median over the measurements."""
         return statistics.median(self.seconds) / self.case.steps
 
     @property
@@ -142,7 +142,7 @@ def measured(processes: Mapping[str, Process], repeats: int) -> dict[str, Measur
     """Measures several processes in alternation, each `repeats` times.
 
     Raises:
-        FailedError: A process ended.
+        FailedError: A process ended, or its step raised an error.
     """
     seconds: dict[str, list[float]] = {name: [] for name in processes}
     for _ in range(repeats):
@@ -205,9 +205,9 @@ def row(
         parts: Part of a step -> seconds; empty if the parts were not measured.
 
     Returns:
-        Settings, images per second, memory, ratios, hardware, and the parts with the
-        "rest" in percent of a step. The parts are measured separately. If their sum is
-        longer than the step (by measurement noise), they are in percent of the sum.
+        Settings, images per second, memory, ratios, hardware, and the parts of a step
+        in percent, including the "rest". The parts are measured separately, so their
+        sum may be longer than the step. In this case they are percentages of the sum.
     """
     images = ours.images_per_step * ours.case.steps
     device = ours.memory["device"]

@@ -80,7 +80,8 @@ class Steps:
 
         learner, batch = self.learner, self.batches.batch(0)
 
-        # Sums need all values, but no large array is copied from the device.
+        # Only sums are returned. They depend on all values, so nothing is left out of
+        # the computation, and no large array is copied from the device.
         @tf.function(jit_compile=learner.jit_compile)
         def views(batch):
             made = learner.views_of(batch)

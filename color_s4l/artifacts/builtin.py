@@ -2,9 +2,9 @@
 
 A run starts from them if its setting `init_from` is "builtin".
 
-One NPZ file: the weights of the trunk in Keras' order (`trunk/000`, ...), the
-statistics of the preprocessing (`statistics/mean`, ...), and a note as JSON text.
-`python -m benchmarks.builtin RUN_DIR` writes it.
+They are stored in one NPZ file: the weights of the trunk in Keras' order (`trunk/000`,
+...), the statistics of the preprocessing (`statistics/mean`, ...), and a note as JSON
+text. `python -m benchmarks.builtin RUN_DIR` writes the file.
 """
 
 import dataclasses
@@ -57,7 +57,8 @@ def read() -> BuiltIn:
     """
     if not exists():
         raise InputError(
-            f"`init_from`={NAME}: this installation has no built-in weights ({FILE})."
+            f"`init_from`={NAME}: this installation has no built-in weights ({FILE}). "
+            "Install the package again."
         )
     try:
         arrays = read_arrays(FILE)
@@ -67,7 +68,9 @@ def read() -> BuiltIn:
             json.loads(str(arrays[_NOTE])),
         )
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{FILE} is damaged ({error}).") from error
+        raise InputError(
+            f"{FILE} is damaged ({error}). Install the package again."
+        ) from error
 
 
 def _named(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
@@ -83,8 +86,8 @@ def write(
 ) -> None:
     """Writes the file. Kernels are stored as float16, all vectors as float32.
 
-    Batch statistics are vectors. They are few, and float16 cannot represent variances
-    above 65,504.
+    The vectors, which include the batch statistics, take little space, and float16
+    cannot represent variances above 65,504.
 
     Args:
         path: An NPZ file in an existing folder; replaced if it exists.

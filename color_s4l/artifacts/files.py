@@ -88,8 +88,9 @@ def _temporary(path: pathlib.Path) -> Iterator[str]:
     try:
         yield name
     except (OSError, RuntimeError) as error:
-        # A disk-full error is raised without the file name; by h5py, as one of two
-        # types with a text of several lines.
+        # A disk-full error has no file name, and h5py raises it as an OSError or a
+        # RuntimeError with a text of several lines. It is replaced by a short OSError
+        # with the file name.
         number = getattr(error, "errno", None)
         if found := re.search(r"errno = (\d+)", str(error)):
             number = int(found[1])

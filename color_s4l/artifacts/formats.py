@@ -198,8 +198,8 @@ def export(
 def _calibrated(model: keras.Model, about: About) -> tuple[keras.Model, About]:
     """Returns a model whose probabilities are calibrated, and its note.
 
-    The model shares all weights. Its note has temperature 1, so that the probabilities
-    are divided only once.
+    The model shares all weights. Its note has temperature 1, so that
+    `Classifier.predict` does not apply the temperature a second time.
     """
     if about.temperature in (None, 1.0):
         return model, about
@@ -214,7 +214,7 @@ def _calibrated(model: keras.Model, about: About) -> tuple[keras.Model, About]:
 
 @contextlib.contextmanager
 def _unfinished(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a new path in a temporary folder beside `path`, removed at the end."""
+    """Yields a path in a new folder beside `path`; the folder is removed at the end."""
     outer = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=".unfinished-"))
     try:
         yield outer / path.name

@@ -52,8 +52,9 @@ _CONFIGURATION = "config.json"
 # Largest size in bytes of a text in an archive. The configuration of a network with 152
 # layers has 400 kB. A malicious archive can expand to gigabytes.
 _LONGEST = 64 * 2**20
-# A file that declares more weights than this multiple of its own size is refused before
-# they are read. Weights are not compressed; four allows for 8-bit weights.
+# A file is refused before its weights are read if they would need more bytes than this
+# multiple of the file's size, plus the slack. Weights are not compressed; 4 allows for
+# 8-bit weights, which are counted with 4 bytes.
 _LARGEST_RATIO, _SLACK = 4, 2**20
 
 # Public namespaces of Keras whose classes occur in model files, and the modules that
@@ -90,7 +91,7 @@ _HARMLESS = tuple(
 _OPERATIONS = tuple(
     f"keras.src.ops.{name}" for name in ("image", "linalg", "math", "nn", "numpy")
 )
-# Values that JSON cannot represent; Keras stores them as plain data.
+# Class names of values that JSON cannot represent; Keras stores them as plain data.
 _DATA = {"__keras_tensor__", "__tensor__", "__numpy__", "__ellipsis__", "__slice__"}
 
 
@@ -172,7 +173,8 @@ def build(
         custom_objects: Further classes of this library that the file may name.
 
     Raises:
-        InputError: The configuration names another class.
+        InputError: The configuration names another class, or the declared weights are
+            too large for the size of the file.
         Exception: Any exception of Keras and h5py, if the file is damaged.
     """
     refused = refused_classes(configuration, custom_objects)
@@ -348,9 +350,13 @@ class About:
             temperature.
         calibrated_on: Images to which the temperature was fitted, in words: "400
             validation images".
-        counted_on: Images of `mistakes`, in words: "400 test images".
-        mistakes: Confidence, number of these images whose highest probability (with
-            the temperature) is at least as large, and number of mistakes among them.
+        counted_on: Images on which `mistakes` are counted, in words: "400 test images".
+        mistakes: One tuple for each of several confidences: the confidence, the number
+            of images whose highest probability (with the temperature) is at least the
+            confidence, and the number of mistakes among these images.
+
+    Raises:
+        InputError: A value is not allowed.
     """
 
     classes: tuple[str, ...] = ()
@@ -457,7 +463,7 @@ def _read_about(path: pathlib.Path) -> tuple[dict, About]:
     if path.suffix not in SUFFIXES:
         raise InputError(f"its name does not end with {' or '.join(SUFFIXES)}")
     if is_colorizer(path):
-        raise InputError("it is a colorizer (see `colorizer`)")
+        raise InputError("it is a colorizer, written by colorization.train")
     configuration, note = read_note(path, NOTE)
     if configuration is None:
         raise InputError("it contains no model")

@@ -104,7 +104,7 @@ def captioned(images: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
     axes = _grid(figure, rows, columns, "auto")
     for axis, caption in zip(axes.ravel(), captions, strict=False):
         axis.set_title(caption, fontsize=7, parse_math=False)
-    # The layout depends on the fonts, which `save` sets.
+    # The layout depends on the fonts, which `save` sets, so it is computed in `save`.
     figure.set_layout_engine("tight", pad=0.5)
     return figure
 
@@ -185,6 +185,6 @@ def confusion(
         axis.set_xticks([])
         axis.set_yticks([])
     axis.set_title("Test images of each class, in %")
-    # The layout depends on the fonts, which `save` sets.
+    # The layout depends on the fonts, which `save` sets, so it is computed in `save`.
     figure.set_layout_engine("tight")
     return figure

@@ -64,12 +64,12 @@ class RunDirectory:
 
     @property
     def statistics(self) -> pathlib.Path:
-        """Mean and matrix of the whitening (NPZ), while the run is unfinished."""
+        """Statistics of the preprocessing (NPZ), while the run is unfinished."""
         return self.path / "preprocessing.npz"
 
     @property
     def lock(self) -> pathlib.Path:
-        """Locked by the process that trains in the directory."""
+        """File that is locked by the process that trains in the directory."""
         return self.path / ".lock"
 
     @property
@@ -178,8 +178,8 @@ def _check_same(
     before = read_config(directory)
     if before["backend"] != backend:
         raise InputError(
-            f"{directory.path} was started on {before['backend']}. The active backend "
-            f"is {backend}."
+            f"{directory.path} was started on {before['backend']}, and the active "
+            f"backend is {backend}: set KERAS_BACKEND={before['backend']}."
         )
     different = differences(before["run"], values)
     if different:

@@ -18,7 +18,7 @@ from color_s4l.artifacts.run_directory import (
     read_result,
 )
 
-# Settings that have their own column. The column `settings` holds all settings.
+# Settings that have their own column, in addition to the column `settings`.
 SETTINGS = [
     "dataset",
     "labels",
@@ -68,7 +68,8 @@ def _rows_of(directory: RunDirectory, stages: bool) -> Iterator[dict]:
     for name in [one["stage"] for one in result.get("stages", ())] if stages else ():
         stage = RunDirectory(directory.path / name)
         own = row(read_config(stage), read_result(stage))
-        # Stages are repetitions if their recipes are: they get the recipe's values.
+        # `repetitions` must group stages in the same way as their recipes, so stages
+        # have the recipe's values in these two columns.
         shared = {part: whole[part] for part in ("unlabeled", "settings")}
         yield {**own, "stage": name, **shared}
 
@@ -85,8 +86,8 @@ def row(config: Config, result: Result) -> dict[str, typing.Any]:
         `seed`, `error`, `error_augmented`, `top5_error`, `averaged_error` (of a teacher
         or of averaged weights), `best_error` and `best_note`, `test_images`,
         `parameters`, `images_per_second`, `seconds`, `colorizer`, `backend`,
-        `dtype_policy`, `hardware`, `versions`, `date` and `settings`: all resolved
-        settings as JSON text, without the folders of paths.
+        `dtype_policy`, `hardware`, `versions`, `date` and `settings`: the resolved
+        settings as JSON text (`settings_text`).
     """
     settings = config["settings"]
     return {
@@ -123,7 +124,7 @@ def versions_text(versions: Mapping[str, str]) -> str:
 
 
 def settings_text(values: Mapping[str, typing.Any]) -> str:
-    """Returns settings as JSON text for a table: paths without folders, keys sorted."""
+    """Returns the result of `settings.portable` as JSON text with sorted keys."""
     portable = run_settings.portable(values)
     return json.dumps(portable, sort_keys=True, ensure_ascii=False)
 
@@ -145,6 +146,8 @@ def _averaged(result: Result) -> float | None:
 
 def repetitions(table: pd.DataFrame) -> pd.Series:
     """Returns a key for each row, equal for runs that differ only by their seed.
+
+    Settings that change the result only by rounding are ignored (`settings.ROUNDING`).
 
     Args:
         table: Result of `rows`, or the same table read from a CSV file.
@@ -168,11 +171,11 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         table: Result of `rows`; columns of `MEASURES` may be missing.
 
     Returns:
-        One row per group of repetitions: the columns that the runs share, `n` (number
-        of runs), `seeds`, and for each of `MEASURES` the mean and `..._std`, the sample
-        standard deviation (n - 1 in the denominator; missing for one run). A mean is
-        missing if one of the runs has no value. All versions, dates and machines of the
-        runs are listed.
+        One row per group of repetitions: `n` (number of runs), `seeds`, and for each of
+        `MEASURES` the mean and `..._std`, the sample standard deviation (n - 1 in the
+        denominator; missing for one run). A mean is missing if one of the runs has no
+        value. `seconds` is a mean too; `hardware`, `versions` and `date` list all
+        values of the runs. The other columns have the values of the first run.
     """
     missing = [name for name in MEASURES if name not in table]
     table = table.assign(**dict.fromkeys(missing))

@@ -80,7 +80,7 @@ class TrainStep:
         optimizer_variables=(),
         metrics=(),
     ):
-        """Returns a scope with these values; variables of an empty group are kept."""
+        """Returns a scope with these values; an empty group keeps its values."""
         pairs = (
             (self.trainable_variables, trainable),
             (self.non_trainable_variables, non_trainable),
@@ -121,7 +121,10 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
         jax.config.update("jax_num_cpu_devices", devices)
     found = keras.distribution.list_devices()
     if len(found) < devices:
-        raise InputError(f"`devices` is {devices}, but there are {len(found)} devices.")
+        raise InputError(
+            f"Expected `devices` of at most {len(found)}, the number of devices found. "
+            f"Received: {devices}."
+        )
     return functools.partial(_data_parallel, found[:devices])
 
 
@@ -153,8 +156,8 @@ class Together:
                 raise InputError(f"`distributed`: {error}") from error
         if jax.local_device_count() < devices:
             raise InputError(
-                f"`devices` is {devices}, but process {process_id} has "
-                f"{jax.local_device_count()} devices."
+                f"Expected `devices` of at most {jax.local_device_count()}, the number "
+                f"of devices of process {process_id}. Received: {devices}."
             )
         by_process: dict[int, list[str]] = {}
         for device in jax.devices():
@@ -192,8 +195,9 @@ def environment(seconds: float) -> tuple[str, int, int, None] | None:
         seconds: Time in which all processes must have started.
 
     Returns:
-        Address where process 0 waits for the others, number of processes, number of
-        this process, and None; None if nothing was detected.
+        Four values: the address at which process 0 accepts connections of this library,
+        the number of processes, the number of this process, and None (the TensorFlow
+        backend has a second address). None if no cluster was detected.
 
     Raises:
         InputError: The processes of the detected cluster cannot be connected.
@@ -222,7 +226,7 @@ def environment(seconds: float) -> tuple[str, int, int, None] | None:
 @contextlib.contextmanager
 def _data_parallel(names: Sequence[str]) -> Iterator[None]:
     before = keras.distribution.distribution()
-    # Each process reads its own part of a batch.
+    # Keras must not divide the batches, because each process only reads its own part.
     chosen = names and keras.distribution.DataParallel(
         devices=names, auto_shard_dataset=False
     )

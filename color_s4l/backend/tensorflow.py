@@ -13,10 +13,11 @@ from tensorflow.python.framework.config import is_op_determinism_enabled
 from color_s4l.backend import Tensor
 from color_s4l.errors import InputError
 
-# Distance of the port of the library's own connections from the port of TensorFlow's
-# process 0: above it, or below it if there is no port above.
+# The library's own connections use the port of TensorFlow's process 0 plus this number,
+# or minus this number if the sum is not a valid port.
 _BESIDE = 1000
-# More processes than one computer has.
+# Number of GPUs per computer for TensorFlow's SLURM resolver. It is larger than the
+# number of processes on any computer.
 _MANY = 10_000
 
 
@@ -46,7 +47,7 @@ class TrainStep:
         self.after_update(outcome)
         logs = self.record(outcome, loss)
         if _in_processes(tf.distribute.get_strategy()):
-            # Keras averages each value over its first axis.
+            # Keras averages each value over its first axis, so the axis must exist.
             logs = {name: tf.reshape(value, (1,)) for name, value in logs.items()}
         return logs
 
@@ -93,7 +94,7 @@ def gathered(tensors: Tensor) -> Tensor:
         return tensors
     count = replica.num_replicas_in_sync
 
-    # All in one call: single calls would run in any order, another on each device.
+    # All tensors in one call: separate calls could run in another order on each device.
     whole = replica.all_gather(tensors, axis=0)
     # The static shape is lost when the rows are gathered.
     return tf.nest.map_structure(
@@ -123,7 +124,8 @@ def distributed(devices: int) -> Callable[[], contextlib.AbstractContextManager]
     found = tf.config.list_logical_devices(kind)
     if len(found) < devices:
         raise InputError(
-            f"`devices` is {devices}, but there are {len(found)} {kind} devices."
+            f"Expected `devices` of at most {len(found)}, the number of {kind} devices "
+            f"found. Received: {devices}."
         )
     names = [device.name for device in found[:devices]]
     return tf.distribute.MirroredStrategy(names).scope
@@ -147,8 +149,9 @@ class Together:
         found = len(gpus) or 1
         if found != devices:
             raise InputError(
-                f"`devices` is {devices}, but process {process_id} has {found}: "
-                "choose its GPUs with CUDA_VISIBLE_DEVICES."
+                f"Expected `devices`={found}, the number of GPUs of process "
+                f"{process_id} (1 without a GPU). Received: {devices}. "
+                "CUDA_VISIBLE_DEVICES selects the GPUs of a process."
             )
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             tf.train.ClusterSpec({"worker": list(addresses)}),
@@ -168,7 +171,7 @@ class Together:
         return self.strategy.scope()
 
     def fitting(self) -> contextlib.AbstractContextManager:
-        """Returns a scope for training this model: none, as the model has its own."""
+        """Returns an empty context: `fit` opens the scope of the model's strategy."""
         return contextlib.nullcontext()
 
     def alone(self) -> contextlib.AbstractContextManager:
@@ -203,7 +206,8 @@ def environment(seconds: float) -> tuple[str, int, int, str] | None:
     if "TF_CONFIG" in os.environ:
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     elif {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"} <= os.environ.keys():
-        # The numbers of GPUs only have to fit each other: SLURM assigns the GPUs.
+        # SLURM assigns the GPUs. These numbers only prevent an error: the resolver
+        # raises one if the processes of a computer need more GPUs than it has.
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             gpus_per_node=_MANY, gpus_per_task=1, auto_set_gpu=False
         )
@@ -236,10 +240,11 @@ def _split_the_cpu(devices: int) -> None:
 
 
 def share_cores(passes: int) -> None:
-    """Limits each forward pass to one core, if there are as many passes as cores.
+    """Limits each forward pass to one core, if there are enough passes for all cores.
 
     The passes of a step run in parallel. Splitting each operation over the same cores
-    as well is slower (benchmarks/results/README.md). The setting holds for the whole
+    as well is slower (benchmarks/results/README.md). Nothing is limited if there is a
+    GPU, or if there are fewer passes than cores. The setting holds for the whole
     process and makes its other computations slower. It has no effect once TensorFlow is
     running or the environment variable TF_NUM_INTRAOP_THREADS is set.
 
@@ -463,7 +468,7 @@ def after(tensors: Sequence[Tensor], earlier: Sequence[Tensor]) -> list[Tensor]:
 def fed(batches: keras.utils.PyDataset, parts: int = 1) -> Iterator[tf.data.Dataset]:
     """Yields the batches as a `tf.data.Dataset` with static shapes.
 
-    With `parts` above 1, each batch is divided into so many elements of equal size.
+    With `parts` above 1, each batch is divided into `parts` elements of equal size.
 
     The dataset that Keras would make runs tf.data's autotuner. The autotuner's thread
     sleeps for 10 ms, then 20 ms, and so on, and sometimes the dataset's iterator ends

@@ -1,11 +1,12 @@
 """Step batches: the images of step t are a pure function of (seed, t).
 
 A step has L labelled images and B unlabelled images, drawn independently of each other.
-An epoch is one pass over the unlabelled images (Tran 2019,
-https://arxiv.org/abs/1906.10343, and its published code: L = V x B for V views of an
-unlabelled image). The images of a step are divided into gcd(L, B) groups of equal size,
-so that the groups can be distributed over devices. No state is kept between steps, so a
-resumed run gets the same images as an uninterrupted run, on every backend.
+An epoch is one pass over the unlabelled images, as in Tran 2019
+(https://arxiv.org/abs/1906.10343). Its published code uses L = V x B, where V is the
+number of views of an unlabelled image. The images of a step are divided into gcd(L, B)
+groups of equal size, so that the groups can be distributed over devices. No state is
+kept between steps, so a resumed run gets the same images as an uninterrupted run, on
+every backend.
 """
 
 import copy
@@ -18,8 +19,9 @@ from color_s4l.data.lazy_images import Images
 from color_s4l.data.splits import Split
 from color_s4l.data.streams import Purpose, Stream, permutation
 
-# Number of bytes of labelled images that are kept in memory even if the other images
-# are decoded when they are read: few labelled images are read again and again.
+# Labelled images are kept in memory if they take at most this number of bytes, even if
+# the other images are decoded each time they are read: a few labelled images are read
+# very often.
 LABELED_BYTES = 2**28
 
 
@@ -53,8 +55,8 @@ class StepBatches:
 
     Raises:
         ValueError: A batch size is not positive, the split has no labelled or no
-            unlabelled images, a labelled image has no label, or `colorized` or
-            `targets` has the wrong shape.
+            unlabelled images, a labelled image has no label, `colorized` has the wrong
+            shape or dtype, or `targets` has the wrong number of rows.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class StepBatches:
             step: Index of the step, counted from 0 over the whole run.
 
         Returns:
-            With G = `groups` (of a `part`: fewer rows):
+            The arrays by name. G is `groups`; a `part` has a share of these G rows.
             "labeled": uint8 `(G, L / G, height, width, 3)`.
             "labels": int32 `(G, L / G)`, the classes of "labeled".
             "unlabeled": uint8 `(G, B / G, height, width, 3)`.

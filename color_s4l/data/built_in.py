@@ -6,14 +6,15 @@ from PIL import Image
 from color_s4l.errors import InputError
 from color_s4l.settings import DataSettings
 
-# Side in pixels in which the images of built-in sets are drawn.
+# Side in pixels of the images of the built-in sets, before they are resized.
 SIZE = 32
 
 
 def refuse_data_dir(settings: DataSettings) -> None:
     """Raises an error if the settings name a directory.
 
-    Without this error, a command without `dataset=folder` would use a built-in set.
+    A user who sets `data_dir` but forgets `dataset=folder` would otherwise train on a
+    built-in set.
 
     Raises:
         InputError: `data_dir` is given.

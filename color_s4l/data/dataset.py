@@ -42,8 +42,8 @@ class Data:
     Attributes:
         name: Name of the data set in messages.
         classes: Names of the classes; label i is `classes[i]`.
-        images: Training images, uint8 RGB `(n, size, size, 3)` in [0, 255], in
-            memory or read row by row (`LazyImages`).
+        images: Training images, uint8 RGB `(n, size, size, 3)` in [0, 255]: an array,
+            or `LazyImages`, which are read when they are indexed.
         labels: Training labels, int32 `(n,)` in [0, classes), or -1 for an image
             without a label.
         test_images: Test images, uint8 RGB `(m, size, size, 3)`, of the same size as
@@ -111,7 +111,7 @@ class Data:
                 some label is not an index of `class_names`, the names belong to the
                 distinct labels in ascending order. If the labels are names,
                 `class_names` determines the order of the classes. Default: the distinct
-                labels as text, sorted.
+                labels in ascending order, converted to text.
             name: Name of the data set in messages.
 
         Returns:

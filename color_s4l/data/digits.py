@@ -19,7 +19,7 @@ from color_s4l.settings import DataSettings
 
 TEST_PER_CLASS = 40
 _SEED = 1797
-# Rec. 601 luma: perceived brightness of red, green and blue.
+# Weights of red, green and blue in the luma, the perceived brightness (Rec. 601).
 _LUMA = np.array([0.299, 0.587, 0.114])
 # Largest standard deviation of the background's luma. With more contrast, edges in the
 # photograph would hide thin strokes.
@@ -68,7 +68,7 @@ def load(settings: DataSettings) -> Data:
 
     Args:
         settings: `image_size` is the side in pixels to which the 32 x 32 images are
-            resized.
+            resized; None: they are not resized.
 
     Raises:
         InputError: `data_dir` is given.
@@ -181,7 +181,8 @@ def _stroke(pixels: np.ndarray, look: Look) -> np.ndarray:
 def _color(look: Look, ground_luma: float) -> np.ndarray:
     """Returns the digit's colour `(3,)`: the tint, mixed with black or white.
 
-    Its luma differs from the background's luma by `look.contrast`.
+    Its luma differs from the background's luma by `look.contrast`, or by less if the
+    luma would otherwise be outside [0, 1].
     """
     lighter = ground_luma + look.contrast
     darker = ground_luma - look.contrast

@@ -60,8 +60,8 @@ def load(settings: DataSettings) -> Data:
     (images, labels, paths, bad), (tests, test_labels, test_paths, worse) = parts
     if bad or worse:
         warnings.warn(
-            f"{listing.root}: skipped {len(bad) + len(worse)} of {count} files that "
-            "cannot be decoded.",
+            f"{listing.root}: skipped {len(bad) + len(worse)} of {count} files "
+            "because they cannot be decoded.",
             stacklevel=2,
         )
     classes, labels, test_labels = _present(listing, labels, test_labels)
@@ -83,9 +83,9 @@ def _readable(
 
     Args:
         images: The readable images.
-        labels: Of all images.
-        paths: Of all images.
-        reasons: Of all images, as `read` returns them.
+        labels: Labels of all files.
+        paths: Paths of all files.
+        reasons: The result of `lazy_images.read` for all files.
     """
     if not any(reasons):
         return images, labels, paths, []

@@ -24,9 +24,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 # least this many times as large as needed. After resizing, no difference is visible.
 DRAFT = 2
 # Default of `max_megapixels`: largest number of pixels that are decoded, in millions.
-# Pillow needs up to 30 bytes for a pixel of a 16-bit file.
+# Pillow needs up to 30 bytes for a pixel of a 16-bit file, so up to 1.5 GB.
 MEGAPIXELS = 50.0
-# Larger images are decoded one at a time, in whatever number of threads.
+# Images with more pixels are decoded one at a time, even if there are several threads,
+# because each one needs much memory.
 _LARGE = 8_000_000
 _one_large = threading.Lock()
 
@@ -104,7 +105,7 @@ def decode(
             reduced size within this limit.
 
     Raises:
-        ValueError: The image has more pixels; nothing was decoded.
+        ValueError: The image has more than `max_megapixels`; nothing was decoded.
         Exception: Pillow's decoders raise many types for a broken file.
     """
     source = io.BytesIO(path) if isinstance(path, bytes) else path
@@ -114,7 +115,7 @@ def decode(
         if size is not None:
             file.draft("RGB", (DRAFT * size, DRAFT * size))
         # For a progressive JPEG the decoder keeps the coefficients of the full image in
-        # memory, also if the result is smaller. Therefore its full size counts.
+        # memory, even if the result is smaller. Therefore its full size counts.
         if not file.info.get("progressive"):
             pixels = file.width * file.height
         if pixels > allowed:

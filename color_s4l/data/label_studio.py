@@ -141,6 +141,9 @@ def from_csv(path: pathlib.Path, table: pd.DataFrame) -> pd.DataFrame:
     Args:
         path: The file, for error messages.
         table: Its content, all columns as text.
+
+    Raises:
+        InputError: A row has several labels.
     """
     labels = table[_CHOICE].str.strip()
     several = labels.str.startswith("{")

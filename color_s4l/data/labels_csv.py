@@ -1,10 +1,11 @@
 """Tables of labels: a CSV file with the columns `filename` and `label`.
 
-filename,label
-2024/IMG_0001.JPG,cat
+    filename,label
+    2024/IMG_0001.JPG,cat
 
-An optional column `split` says which images are test images: `train` or `test`; an
-empty value means `train`. Label Studio's exports (JSON and CSV) are read too.
+The values of an optional column `split` are `train` or `test`, for training images and
+test images; an empty value means `train`. Label Studio's exports (JSON and CSV) are
+read too.
 """
 
 import codecs
@@ -34,7 +35,10 @@ _MARKS = {
 
 
 def composed(name: str) -> str:
-    """Returns a name in Unicode form NFC (macOS separates a letter and its accent)."""
+    """Returns a name in Unicode form NFC: a letter and its accent are one character.
+
+    On macOS, file names can store them as two characters.
+    """
     return unicodedata.normalize("NFC", name)
 
 

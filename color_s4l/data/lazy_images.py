@@ -45,7 +45,8 @@ CHUNK = 512
 # Number of images whose content is compared with a table of checksums, if comparing all
 # images would mean decoding them.
 CHECKED = 1000
-# Share of undecodable images, and their smallest number, that stops a run.
+# A run stops when more than BROKEN_COUNT images, and more than BROKEN_SHARE of the
+# images read so far, cannot be decoded.
 BROKEN_SHARE, BROKEN_COUNT = 0.01, 20
 
 
@@ -112,7 +113,7 @@ class Encoded(abc.ABC):
 
     @abc.abstractmethod
     def read(self, numbers: Sequence[int]) -> Sequence[image_files.File]:
-        """Returns images, for `image_files.decode`."""
+        """Returns the encoded images with these indices, each as a path or bytes."""
 
     @abc.abstractmethod
     def name(self, number: int) -> str:
@@ -138,7 +139,7 @@ class Paths(Encoded):
         return len(self.paths)
 
     def read(self, numbers: Sequence[int]) -> Sequence[image_files.File]:
-        """Returns paths."""
+        """Returns the paths of the files with these indices."""
         return [self.paths[number] for number in numbers]
 
     def name(self, number: int) -> str:
@@ -162,7 +163,9 @@ def _status(path: str | os.PathLike) -> str:
 class Decoded(LazyImages):
     """Encoded images that are decoded each time they are read, in threads.
 
-    An image that cannot be decoded is black. It is logged the first time it is read.
+    An image that cannot be decoded is black. It is logged the first time it is read. If
+    there are too many of these images (`BROKEN_SHARE`, `BROKEN_COUNT`), indexing raises
+    an `InputError`.
 
     Args:
         encoded: The encoded images.
@@ -219,7 +222,12 @@ class Decoded(LazyImages):
         return rows
 
     def decode(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Returns the images at `numbers`, and for each a reason as `load_into`."""
+        """Decodes the images with the indices `numbers`.
+
+        Returns:
+            uint8 `(len(numbers), size, size, 3)`; and for each image the reason why it
+            cannot be decoded, or "".
+        """
         rows = np.empty((len(numbers), *self.shape[1:]), np.uint8)
         files = self.encoded.read(numbers.tolist())
         reasons = image_files.load_into(
@@ -269,7 +277,7 @@ class Stored(LazyImages):
         images: The images from which the rows are computed.
         compute: Function from images, uint8 `(k, size, size, 3)`, to rows of the same
             shape. A row must not depend on the others.
-        parts: Everything else that the rows depend on.
+        parts: Texts that identify everything else on which the rows depend.
     """
 
     def __init__(
@@ -306,7 +314,7 @@ class Stored(LazyImages):
 
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
         rows = np.empty((len(numbers), *self.shape[1:]), np.uint8)
-        # The lock: two threads (training and evaluation) may need the same new rows.
+        # Locked, because two threads (training and evaluation) may need the same rows.
         with self._lock:
             missing = [i for i, k in enumerate(numbers) if not self._load(k, rows[i])]
             if missing:
@@ -334,7 +342,7 @@ class Stored(LazyImages):
             return
         sums = np.array([_checksum(row)], np.uint32)
         try:
-            # A short write is found by the checksum.
+            # If a row is not written completely, its checksum is wrong when it is read.
             for file, data in zip(self._files, (row, sums), strict=True):
                 file.seek(int(number) * data.nbytes)
                 file.write(data.data)
@@ -431,12 +439,12 @@ def checked(images: Images, count: int) -> np.ndarray:
     """Returns the positions of images whose checksums are compared.
 
     Args:
-        images: The images.
-        count: Number of images, perhaps of a selection of `images`.
+        images: The images; only their type matters: an array or `LazyImages`.
+        count: Number of images to choose from: all of `images`, or a selection.
 
     Returns:
-        int64 `(k,)` in [0, count): all positions if the images are in memory, else
-        `CHECKED` positions at equal distances.
+        int64 `(k,)` in [0, count): all positions if the images are in memory, else up
+        to `CHECKED` positions at equal distances.
     """
     few = count if isinstance(images, np.ndarray) else min(CHECKED, count)
     return np.arange(few) * count // max(few, 1)
@@ -452,7 +460,8 @@ def content(images: Images) -> str:
 def chunks(images: Images, size: int = CHUNK) -> Iterator[np.ndarray]:
     """Yields all images in arrays of up to `size` rows.
 
-    While the caller uses an array, a thread reads the next array.
+    If the images are not in memory, a thread reads the next array while the caller uses
+    the current one.
     """
     if isinstance(images, np.ndarray):
         yield from (images[i : i + size] for i in range(0, len(images), size))
@@ -472,8 +481,9 @@ _in_memory = contextvars.ContextVar("in_memory", default=True)
 def outside_memory() -> Iterator[None]:
     """Opens a scope in which `choose_cache` does not choose "memory".
 
-    Several processes of a training share the memory of a computer, and each one would
-    take its share of the free memory. They would also choose differently.
+    Several processes that train together use it. Otherwise, each process on a computer
+    would claim a share of the same free memory, and the processes could make different
+    choices.
     """
     token = _in_memory.set(False)
     try:
@@ -516,8 +526,8 @@ def read(images: Decoded, where: str) -> tuple[Images, list[str]]:
 
     Returns:
         The images; and for each encoded image the reason why it cannot be decoded, or
-        "". In memory, the images that cannot be decoded are left out. Else, no image
-        was decoded, and all reasons are "".
+        "". With "memory", images that cannot be decoded are left out. Otherwise no
+        image was decoded, and all reasons are "".
     """
     if where == "memory":
         return images.in_memory()

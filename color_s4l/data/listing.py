@@ -12,14 +12,19 @@ Without the folders `train` and `test`, the folders in DIR are the classes, and
     DIR/<class>/...          labelled images
     DIR/unlabeled/...        optional
 
-With `labels_csv`, a table lists files anywhere below DIR with their labels. All other
-files are images without a label, except for files in class folders: if the table lists
-no file below `train`, the class folders of `train` label their files, and likewise for
-`test`. A table can thus add labels (known labels or guesses) for images outside the
-class folders. `test_fraction` then holds out only files of the class folders. The class
-folders in DIR label their files if there is a folder `unlabeled` and the table only
-lists files outside the class folders. The column `split` of a table can name the test
-images, in place of a folder `test` or `test_fraction`.
+With `labels_csv`, a table lists image files and their labels. The files can be in any
+folder. The class folders still label their files in these cases:
+
+    DIR/train/<class>/...    if the table lists no file below DIR/train
+    DIR/test/<class>/...     if the table lists no file below DIR/test
+    DIR/<class>/...          if there is a folder DIR/unlabeled and the table lists no
+                             file in a class folder
+
+All other files below DIR are training images without a label, except below DIR/test,
+where every image needs a label. A table can therefore add labels (true labels or
+predictions) for images outside the class folders. `test_fraction` then holds out only
+files of the class folders. The column `split` of a table can name the test images, in
+place of a folder `test` or `test_fraction`.
 """
 
 import dataclasses
@@ -57,9 +62,9 @@ class Listing:
         classes: Names of the classes, sorted as text.
         training: Training images; class index -1 for an image without a label.
         test: Test images.
-        added: Training images that are labelled by a table, if others are labelled by
-            class folders. The table's labels may be guesses, so these images are never
-            held out as test images.
+        added: Images in the table, if other images are labelled by class folders. The
+            table's labels may be predictions, so `test_fraction` never holds out these
+            images.
     """
 
     root: pathlib.Path
@@ -78,8 +83,9 @@ def list_files(settings: DataSettings) -> Listing:
             to the table's own folder or to one subfolder, or absolute.
 
     Returns:
-        The listing, with test images; files in the order of their paths. With class
-        folders, files without a label are last.
+        The listing, with test images; files in the order of their paths. Without a
+        table, files without a label are last. With a table, files outside the folder
+        are last.
 
     Raises:
         InputError: A folder or table is missing or wrong, or there is no image to
@@ -132,7 +138,9 @@ def _folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
 def _class_root(root: pathlib.Path) -> pathlib.Path | None:
     """Returns the folder of the class folders: DIR/train or DIR; None for neither.
 
-    A folder named "Train" or "test" is not a class: DIR/train is missing then.
+    Without DIR/train, DIR is returned if it has at least two class folders. It is not
+    returned if one of its folders is named "train" or "test", in upper or lower case,
+    because DIR/train is then missing or misspelled.
     """
     if (root / "train").is_dir():
         return root / "train"
@@ -142,7 +150,12 @@ def _class_root(root: pathlib.Path) -> pathlib.Path | None:
 
 
 def _classes_in(folder: pathlib.Path, root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns name -> path of the class folders in `_class_root(root)`."""
+    """Returns name -> path of the class folders in a folder.
+
+    Args:
+        folder: `_class_root(root)`, or the folder `test`.
+        root: Folder of the data set; its folder `unlabeled` is not a class.
+    """
     found = _folders(folder)
     return {n: p for n, p in found.items() if folder != root or n != "unlabeled"}
 
@@ -235,7 +248,7 @@ def _by_table(root: pathlib.Path, path: pathlib.Path) -> Listing:
 
 
 def absolute(path: str | os.PathLike) -> str:
-    """Returns the absolute path with composed accents, the same for every spelling."""
+    """Returns the absolute path in Unicode form NFC, so that paths can be compared."""
     return composed(os.path.abspath(path))
 
 
@@ -249,10 +262,13 @@ def resolved(
 
     Args:
         path: The table.
-        names: File names: relative to `root`, relative to the table's folder, or
-            absolute.
+        names: File names: relative to `root`, to the table's folder or to the only
+            subfolder that has all the files, or absolute.
         root: Folder of the images.
         files: Absolute path -> path of files that are known to exist.
+
+    Returns:
+        The absolute paths, in the order of `names`.
 
     Raises:
         InputError: A file does not exist, or two names mean the same file.
@@ -336,10 +352,11 @@ def _check_split(
 def _of_class_folders(
     root: pathlib.Path, files: Mapping[str, pathlib.Path], labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns the class folders' labels; {} if the table lists a file in one of them.
+    """Returns absolute path -> label of the files in class folders.
 
-    Without DIR/train, only a folder DIR/unlabeled shows that the other folders are
-    classes.
+    The result is empty if the table lists a file below DIR/train or in a class folder
+    of DIR. Without DIR/train and DIR/unlabeled it is empty too, because the folders in
+    DIR may not be classes.
     """
     folder = _class_root(root)
     if folder is None or (folder == root and not (root / "unlabeled").is_dir()):
@@ -373,7 +390,8 @@ def _check_folders(
     if wrong:
         raise InputError(
             f"{path} contradicts the class folders of {len(wrong)} files: {wrong[0]}. "
-            "If the table's labels are guesses, keep only rows of unlabelled images."
+            "Correct the table, or move the files. If its labels are predictions, keep "
+            "only the rows of unlabelled images."
         )
 
 
@@ -383,7 +401,7 @@ def _test_of_table(
     files: Mapping[str, pathlib.Path],
     labels: Mapping[str, str],
 ) -> Labelled:
-    """Returns the test images; class folders label them if the table has none."""
+    """Returns the test images; class folders label them if the table lists none."""
     if not files:
         return []
     if not labels.keys() & files.keys():
@@ -412,8 +430,8 @@ def _with_test(listing: Listing, fraction: float | None) -> Listing:
             None if the listing has test images.
 
     Raises:
-        InputError: There are no test images; there are test images and a fraction; or
-            no image can be held out.
+        InputError: There are no test images; there are test images and a fraction; the
+            fraction is not in (0, 1); or no image can be held out.
     """
     if fraction is None:
         if listing.test:

@@ -1,7 +1,7 @@
 """Files of pseudo-labels, with the checksums of their images.
 
 Pseudo-labels are class probabilities of training images, passed from one training
-run to the next. Images with a known label have probability 1 for their class.
+run to the next. A true label is stored as probability 1 for its class.
 """
 
 import dataclasses
@@ -17,7 +17,8 @@ from color_s4l.data.dataset import Data
 from color_s4l.data.lazy_images import checksums, subset
 from color_s4l.errors import InputError
 
-# Largest difference of a row's sum from 1, for half precision and 1,000 classes.
+# Largest accepted difference between the sum of a row and 1: large enough for the
+# rounding errors of 1,000 classes in half precision.
 SLACK = 1e-2
 
 

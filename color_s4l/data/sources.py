@@ -35,12 +35,13 @@ def load(settings: DataSettings) -> Data:
             images), another registered name, or the name of an image-classification set
             of tensorflow-datasets in the form for `tfds.builder`: "cifar10",
             "svhn_cropped", "cifar10_corrupted/fog_1". `unlabeled_dataset` is the name
-            of a second set; its training images are added without their labels, except
-            images that are in both sets.
+            of a second set; its training images are added without their labels. If both
+            sets are in memory, images that are in both are not added.
 
     Raises:
         InputError: There is no data set with this name, it cannot be downloaded or
-            read, or a field of `settings` is set that its source does not read.
+            read, a field of `settings` is set that its source does not read, or the
+            images of the two sets differ in size.
     """
     fields.check(settings)
     registered = settings.dataset in SOURCES
@@ -56,7 +57,8 @@ def load(settings: DataSettings) -> Data:
     plain = dataclasses.replace(settings, unlabeled_dataset=None)
     further = DataSettings(
         dataset=settings.unlabeled_dataset,
-        # A folder of photographs contains no prepared sets.
+        # The `data_dir` of a registered source is a folder of photographs, which does
+        # not contain the second set.
         data_dir=None if registered else settings.data_dir,
         image_size=settings.image_size,
         cache=settings.cache,
@@ -68,9 +70,10 @@ def load(settings: DataSettings) -> Data:
 def _with_unlabeled(data: Data, further: Data) -> Data:
     """Adds the training images of a second set, without labels.
 
-    Images that are in both sets are used once, if both sets are in memory. So a
-    validation image of the first set is not an unlabelled image of the second one.
-    Finding such images in sets that are decoded on demand would mean decoding all.
+    If both sets are in memory, images that are in both are used only once, so that no
+    validation image of the first set is also an unlabelled image of the second set.
+    Sets that are decoded on demand are not compared, because all images would have to
+    be decoded.
     """
     if further.size != data.size:
         raise InputError(

@@ -27,7 +27,8 @@ from color_s4l.errors import InputError
 
 _PARTS = ("labeled", "unlabeled", "validation")
 COLUMNS = ("index", "label", *_PARTS, "crc32")
-# A further column for images that were read from files; for readers, not checked.
+# An additional column if the images were read from files. It is for people who read the
+# table; `read_split` does not check it.
 FILENAME = "filename"
 
 
@@ -73,8 +74,9 @@ def draw_split(
 
     Raises:
         InputError: A count is less than 1 (less than 0 for validation), larger than
-            the number of images, or not divisible by the number of classes; or the
-            seed is negative.
+            the number of images, or, for labelled and validation images, not divisible
+            by the number of classes; a class has too few labelled images; no labelled
+            image remains for training; or the seed is negative.
     """
     if seed < 0:
         raise InputError(f"Expected `seed` of at least 0. Received: {seed}.")
@@ -83,7 +85,8 @@ def draw_split(
     held_out = _per_class("validation", validation_count, classes)
     rest = known - validation_count
     if labeled_count is not None:
-        _check_count("labels", labeled_count, 1, rest, "labelled images")
+        kind = "labelled images for training"
+        _check_count("labels", labeled_count, 1, rest, kind)
     if labeled_count is None or labeled_count == rest:
         everything, shown = True, 0
     else:
@@ -212,7 +215,7 @@ def read_split(path: str | os.PathLike, dataset: Data) -> Split:
 
 
 def _names(dataset: Data, index: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Returns the class names `(k,)` of the images at `index`; "" if unlabelled."""
+    """Returns the class names `(k,)` of the images at `index`; "" where not `used`."""
     labels = np.where(used, dataset.labels[index], UNLABELED)
     return np.array([*dataset.classes, ""], dtype=object)[labels]
 
@@ -266,7 +269,7 @@ def _check_rows(
 def _check_content(
     path: str | os.PathLike, sums: pd.Series, index: np.ndarray, dataset: Data
 ) -> None:
-    """Compares the checksums of images; of few images if they must be decoded."""
+    """Compares the checksums of the images: at most 1,000 if they must be decoded."""
     known = np.flatnonzero(sums != "")
     known = known[checked(dataset.images, len(known))]
     expected = _integers(path, sums.iloc[known], 2**32 - 1)

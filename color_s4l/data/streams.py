@@ -14,7 +14,8 @@ import numpy as np
 class Purpose(enum.IntEnum):
     """The purpose of a stream.
 
-    The values are part of every saved run: never change or reuse a value.
+    The random numbers depend on these values, so that earlier runs can only be repeated
+    with the same values. Never change or reuse a value.
     """
 
     CLASS_ORDER = 0

@@ -74,14 +74,15 @@ class Records(lazy_images.Encoded):
 
     def read(self, numbers: Sequence[int]) -> list[bytes]:
         """Returns the content of the images' files."""
-        # A record without an image gives b"", which cannot be decoded either.
+        # A record without an image gives b"", which is reported as an image that cannot
+        # be decoded.
         return [
             b"".join(features["image"].bytes_list.value[:1])
             for features in self._features(numbers)
         ]
 
     def name(self, number: int) -> str:
-        """Returns the split and the number of the record."""
+        """Returns the data set, the split and the number of the record."""
         return f"{self._about}, record {number}"
 
     def key(self) -> str:
@@ -127,16 +128,18 @@ def load(settings: DataSettings) -> Data:
 
     Returns:
         Training images from the split "train" (for STL-10 also the images without
-        labels) and test images from "test" ("validation" if "test" has no labels).
+        labels) and test images from "test" ("validation" if there is no split "test"
+        with labels).
         Labels are the feature "label": for CIFAR-100, the 100 fine classes. Grey images
         get three equal channels.
 
     Raises:
         InputError: There is no data set with this name, TensorFlow is missing,
             `data_dir` has no prepared data, the download failed, the data set does not
-            have one class per image, the images differ in size and `image_size` is
-            None, or they are larger than the memory and not in the random-access
-            format.
+            have one class per image, there are no training or no test images, the
+            images differ in size or are not square and `image_size` is None, or the
+            data set is not in the random-access format, and it is larger than the free
+            memory or `cache` is "disk" or "none".
     """
     name, data_dir = settings.dataset, settings.data_dir
     _require_tensorflow(name)
@@ -293,9 +296,8 @@ class _Reader:
         settings: `cache` and `max_megapixels` are read.
 
     Raises:
-        InputError: The images are larger than the memory, or `settings.cache` demands
-            that they are decoded when they are read, and the data set is not in the
-            random-access format.
+        InputError: The data set is not in the random-access format, and its images are
+            larger than the free memory or `settings.cache` is "disk" or "none".
     """
 
     # Whether images may be decoded when they are read.
@@ -322,9 +324,9 @@ class _Reader:
 
     def _remedy(self, name: str) -> str:
         return (
-            "They can only be decoded when they are read if the data set is in the "
-            f"random-access format: `tfds build {name} "
-            f"--file_format={RANDOM_ACCESS}`, or `tfds convert_format`."
+            "They must fit into memory (`cache`=memory), unless the data set is in the "
+            f"random-access format: `tfds build {name} --file_format={RANDOM_ACCESS}`, "
+            "or `tfds convert_format`. A smaller `image_size` also needs less memory."
         )
 
     def _empty_labels(self, count: int) -> np.ndarray:
@@ -357,14 +359,19 @@ class _Reader:
             return images, labels
         bad = len(good) - int(good.sum())
         warnings.warn(
-            f"{self.name}: skipped {bad} of {len(good)} images of {split!r} that "
-            f"cannot be decoded: {next(filter(None, reasons))}.",
+            f"{self.name}: skipped {bad} of {len(good)} images of {split!r} "
+            f"because they cannot be decoded: {next(filter(None, reasons))}.",
             stacklevel=2,
         )
         return images, labels[good]
 
     def _from_beginning(self, split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Reads TFRecord files; the result is as for `Decoded.in_memory`."""
+        """Reads TFRecord files.
+
+        Returns:
+            The images that can be decoded; the labels of all images; and for every
+            image the reason why it cannot be decoded, or "".
+        """
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
@@ -396,10 +403,11 @@ class _Reader:
 class _LabelsReader(_Reader):
     """Reads the splits of one data set with several labels per image, into memory.
 
-    Args:
-        ignored: The value of ignored classes.
+    Labels are uint8 `(n, classes)`: 1, 0 or `ignored`. The other arguments are those of
+    `_Reader`.
 
-    Labels are uint8 `(n, classes)`: 1, 0 or `ignored`.
+    Args:
+        ignored: Value in the labels that marks an ignored class of an image.
     """
 
     _lazy = False
@@ -471,16 +479,19 @@ def load_multilabel(
     """Reads a data set with several labels per image; downloads it if necessary.
 
     Args:
-        settings: As for `load`. The set has the features "image" and "labels"; classes
-            that are not in a feature "labels_no_difficult" are ignored.
+        settings: As for `load`. The set has the features "image" and "labels". If it
+            also has the feature "labels_no_difficult", labels that are not in this
+            feature are ignored.
         size: Side in pixels to which images are resized.
-        ignored: The value of ignored classes.
+        ignored: Value in the labels that marks an ignored class of an image.
 
     Returns:
-        The names of the classes; then images, and uint8 `(n, classes)`, of the training
-        and of the test images. The training images are the splits "train" and
-        "validation" if "test" has labels; else the test images are "validation".
-        Images that cannot be decoded are left out, with a warning.
+        The names of the classes, and two pairs of images and labels: for training and
+        for testing. The labels are uint8 `(n, classes)`: 1, 0 or `ignored`. If the
+        split "test" has labels, the training images are the splits "train" and
+        "validation", and the test images are "test". If it has none, the training
+        images are "train" and the test images are "validation". Images that cannot be
+        decoded are left out, with a warning.
 
     Raises:
         InputError: As for `load`, or there are no such features, or the images are

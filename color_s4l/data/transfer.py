@@ -18,10 +18,11 @@ from color_s4l.registry import SOURCES
 from color_s4l.settings import DataSettings
 
 IGNORED = 255
-# In a table: between two labels of an image, and after a label to be ignored.
+# In a table: the text between two labels of an image, and the last character of a label
+# that is ignored.
 SEPARATOR, DOUBTFUL = "|", "?"
 SIZE = 224
-# The classes of VOC segmentation, by their value in a mask.
+# The classes of VOC segmentation: a pixel of class `VOC[i]` has the value i in a mask.
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car"),
     *("cat", "chair", "cow", "diningtable", "dog", "horse", "motorbike", "person"),
@@ -80,7 +81,8 @@ def read_labels(settings: DataSettings) -> Target:
             are ignored.
 
     Raises:
-        InputError: The data set or the table cannot be read, or has no test images.
+        InputError: The data set or the table cannot be read, or has no training images,
+            no test images or no labels.
     """
     if settings.dataset != "folder":
         if settings.dataset in SOURCES:
@@ -147,8 +149,8 @@ def read_masks(settings: DataSettings, training: str, test: str) -> Target:
             ImageSets/Segmentation/LIST.txt with one NAME per line. Images and masks are
             cropped or padded to squares; padding is ignored. The classes have the names
             of VOC if the last class of VOC is in a mask; else their numbers.
-        training: The list of the training images: "train".
-        test: The list of the test images: "val".
+        training: Name of the LIST of the training images, for example "train".
+        test: Name of the LIST of the test images, for example "val".
 
     Raises:
         InputError: A file is missing or cannot be read, a mask has another size than
@@ -230,7 +232,7 @@ def _mask(
                 )
             if width * height > allowed:
                 raise ValueError(image_files.too_large(width, height, most))
-            # A palette image, resized, keeps the indices with this method.
+            # Pixels become the class indices, not the colours of the palette.
             values = Image.fromarray(np.asarray(mask))
     except Exception as error:  # Pillow's decoders raise many types
         reason = " ".join(str(error).split()) or type(error).__name__

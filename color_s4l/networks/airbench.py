@@ -90,7 +90,7 @@ class PatchWhitening(layers.Layer):
         self.kernel.assign(kernel.reshape(self.kernel.shape))
 
     def call(self, images: Tensor) -> Tensor:
-        """Maps `(batch, rows, columns, channels)` to `(batch, rows - 1, ..., 24)`."""
+        """Maps `(batch, rows, columns, 3)` to `(batch, rows - 1, columns - 1, 24)`."""
         kernel = ops.cast(self.kernel, self.compute_dtype)
         outputs = ops.conv(images, kernel, padding="valid")
         return outputs + ops.cast(self.bias, self.compute_dtype)
@@ -115,10 +115,10 @@ class PatchWhitening(layers.Layer):
 class PartialIdentity(keras.initializers.Initializer):
     """An initialiser: the first filters copy the input channels, the rest is random.
 
-    The other filters have He's uniform initialisation.
+    The random filters have He's uniform initialisation.
 
     Args:
-        seed: Seed of the other filters; None: drawn from Keras' global seed.
+        seed: Seed of the random filters; None: drawn with Python's module `random`.
     """
 
     def __init__(self, seed: int | None = None):
@@ -152,7 +152,7 @@ def airbench(
     """Builds the trunk.
 
     Args:
-        input_shape: `(height, width, channels)`, with sides of 16 to 96 px.
+        input_shape: `(height, width, channels)`, with sides of at least 16 px.
         filters: Number of filters of the three blocks.
         depth: Convolutions in each block, 2 or 3. With 3, the last one is residual.
         width: Factor on the numbers of filters. 1 gives 1,968,792 trained parameters

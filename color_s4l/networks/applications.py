@@ -54,7 +54,8 @@ def resnet50(
     )
 
 
-# Without normalisation, the last ReLUs of a narrower trunk only output 0.
+# `tested_with`: contract tests need this width. Without normalisation, the last ReLUs
+# of a narrower trunk only output 0.
 @register_trunk("vgg16", tested_with={"width": 0.25})
 def vgg16(
     input_shape: tuple[int, int, int],

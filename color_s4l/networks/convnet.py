@@ -65,6 +65,6 @@ register_trunk(
     "convnet_relu", functools.partial(convnet, slope=0.0), svhn_dropout=SVHN_DROPOUT
 )
 # The ConvNet with the dropout of Laine & Aila. Rebuffi et al. call it 'TempEns'. Tran
-# 2019 calls it the 13-layer ConvNet, which includes the poolings; the network has nine
-# convolutions and the classifier.
+# 2019 calls it the 13-layer ConvNet and so counts nine convolutions, three poolings and
+# the classifier.
 register_trunk("tempens", functools.partial(convnet, dropout=0.5))

@@ -1,7 +1,8 @@
-"""Keras layers with the same results as Keras' own, but cheaper in training.
+"""Layers that replace Keras' own, most of them to make training faster.
 
-Every layer of this library has a method `portable`, which applies Keras' own layers
-with the same result in inference. `networks.portable` uses it for exported models.
+Like all layers that this library defines for its trunks, they have a method `portable`.
+It applies Keras' own layers with the same result in inference, and
+`networks.portable` uses it for exported models.
 """
 
 import typing
@@ -25,7 +26,7 @@ def apply_as(
 
     Args:
         kind: Class of the new layer.
-        layer: A built layer; its settings and weights are those of `kind`.
+        layer: A built layer with the settings and weights that `kind` expects.
         inputs: Symbolic input of the new layer.
         **changes: Settings of the new layer that differ.
 
@@ -149,8 +150,8 @@ class GELU(layers.Layer):
 class LayerScale(layers.Layer):
     """A factor for each channel, as in ConvNeXt (Touvron et al. 2021, CaiT).
 
-    The same layer in `keras.applications` is not registered with Keras, so that Keras
-    cannot read it from an H5 file.
+    The same layer in `keras.applications` is not used, because it is not registered
+    with Keras: Keras cannot read it from an H5 file.
 
     Args:
         init_values: Initial value of the factors.
@@ -194,7 +195,7 @@ class LayerScale(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="color_s4l")
 class ChannelConv2D(layers.Conv2D):
-    """A convolution with as many groups as channels, as a depthwise convolution.
+    """A convolution with as many groups as channels, computed as a depthwise one.
 
     The kernel has the shape of Keras' `Conv2D`, so that Keras' weight files fit.
     """
@@ -249,5 +250,8 @@ class Conv2D(layers.Conv2D):
         return super().convolution_op(inputs, kernel)
 
     def portable(self, inputs: Tensor) -> Tensor:
-        """Applies Keras' convolution; a loaded model does not use the initialiser."""
+        """Applies Keras' convolution with the same weights.
+
+        The initialiser can be a class of this library, so a built-in one replaces it.
+        """
         return apply_as(layers.Conv2D, self, inputs, kernel_initializer="zeros")

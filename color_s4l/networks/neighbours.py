@@ -1,4 +1,4 @@
-"""A class head of labelled images that vote: weighted k nearest neighbours.
+"""A class head that classifies by weighted k nearest neighbours.
 
 Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric Instance
 Discrimination" (https://arxiv.org/abs/1805.01978): the k labelled images with the most
@@ -15,7 +15,7 @@ from keras import layers, ops
 from color_s4l.backend import Tensor
 
 TEMPERATURE = 0.07
-# Added to every share of votes: a class without votes has a finite logit.
+# Added to every share of votes, so that a class without votes has a finite logit.
 SMALLEST_SHARE = 1e-6
 
 
@@ -64,7 +64,7 @@ class NearestNeighbours(layers.Layer):
         """Assigns the labelled images; the layer must be built.
 
         Args:
-            features: Float `(examples, channels)`, of any length.
+            features: Float `(examples, channels)`; they need not be normalised.
             labels: Integers `(examples,)` from 0 to `units` - 1.
         """
         self.features.assign(keras.utils.normalize(features).T)

@@ -156,9 +156,9 @@ class Network(keras.Model):
     def moving_statistics_kept(self) -> Iterator[None]:
         """Restores the moving statistics at the end of the `with` block.
 
-        Forward passes inside the block use batch statistics. A `StatelessScope` would
-        also keep the moving statistics, but it would keep dropout's random state too,
-        which must advance.
+        Forward passes inside the block use batch statistics. A `StatelessScope` is not
+        used for this, because dropout's random state must advance, and the scope would
+        leave it unchanged.
         """
         moving = [
             v for v in self.non_trainable_variables if v.name.startswith("moving_")

@@ -1,8 +1,8 @@
 """Copies of classifiers that are made of Keras' own layers only.
 
-Keras opens the file of such a copy without this library. The copy computes the same
-probabilities, up to rounding, and has the same names of layers: its layers
-"preprocessing", "trunk" and "class" have the roles that they have in the original.
+Keras opens the file of a copy without this library. The copy computes the same
+probabilities, up to rounding. As in the original, its parts are the layers
+"preprocessing", "trunk" and "class".
 """
 
 import functools
@@ -24,8 +24,8 @@ def portable(model: keras.Model, resize: str | None = None) -> keras.Model:
             result and the same weights.
         resize: "crop" or "pad": the copy takes a classifier's images of any size and
             resizes them as `image_files.square` does, except for rounding; with "pad",
-            the edges of the bars can be half a pixel away. All images of a batch have
-            the same size. None: it takes images of the model's size.
+            the edges of the bars can differ by half a pixel. All images of a batch have
+            the same size. None: the copy takes images of the model's size.
 
     Returns:
         The copy, for inference. It shares no weights with the model.
@@ -85,7 +85,8 @@ def _resized(images: Tensor, side: int, how: str) -> Tensor:
     if how == "crop":
         images = resizing(crop_to_aspect_ratio=True)(images)
     else:
-        # The bars have the mean colour: they are 0 after its subtraction.
+        # Keras pads with 0. The mean colour is subtracted before and added after the
+        # padding, so that the bars have the mean colour.
         pool = layers.GlobalAveragePooling2D(
             keepdims=True, dtype="float32", name="mean_color"
         )

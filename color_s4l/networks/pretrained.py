@@ -23,7 +23,7 @@ from color_s4l.registry import register_trunk
 from color_s4l.views.preprocessing import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 STORAGE = "https://storage.googleapis.com/tensorflow/keras-applications"
-# The networks halve the resolution five times.
+# Smallest side of the images in pixels: the networks halve the resolution five times.
 SMALLEST = 32
 
 
@@ -152,8 +152,8 @@ class Application:
     def _names(self, original: keras.Model) -> dict[str, str]:
         """Returns the name in Keras' network -> the name in the trunk.
 
-        The names of Keras are not used, because they contain the number of layers that
-        were built before.
+        Keras' names are not kept, because some of them contain a counter of all layers
+        that were built before.
         """
         names, block, count = {}, 0, 0
         for layer in _flat(original.operations):
@@ -179,7 +179,7 @@ class Application:
         original = self.original(trunk.input_shape[1:])
         try:
             original.load_weights(path)
-        except Exception as error:  # h5py and Keras have no common type
+        except Exception as error:  # h5py and Keras raise many types
             reason = textwrap.shorten(str(error), 160, placeholder=" ...")
             raise InputError(
                 f"Expected {path} to contain the weights of keras.applications."
@@ -269,7 +269,7 @@ APPLICATIONS = (
     ),
 )
 
-# Names of the trunks: Keras' names in lower case.
+# The trunk that is tested for all of them. A trunk has Keras' name in lower case.
 SMALLEST_NETWORK = "applications/mobilenetv3small"
 
 for _application in APPLICATIONS:

@@ -178,7 +178,7 @@ class ReversibleStage(layers.Layer):
 
     @property
     def window(self) -> int:
-        """The receptive field in pixels of the input."""
+        """Side of the receptive field, in positions of the stage's input."""
         return 1 + len(self.branches) * (BRANCH_WINDOW - 1)
 
     def call(self, features: Tensor, training: bool = False) -> Tensor:

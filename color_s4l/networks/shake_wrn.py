@@ -70,7 +70,7 @@ class ShakeShake(layers.Layer):
     """A mixture of two branches: random weights in training, 1/2 each at test.
 
     Args:
-        seed: Seed of the random weights; None: drawn from Keras' global seed.
+        seed: Seed of the random weights; None: drawn with Python's module `random`.
         name: Name of the layer.
         dtype: Dtype policy.
         trainable: Has no effect, because the layer has nothing to train; Keras needs

@@ -132,8 +132,8 @@ def merged_weights(model: keras.Model) -> list[np.ndarray]:
 def widest_layer(trunk: keras.Model) -> str:
     """Returns the name of the layer of the last block with the most channels.
 
-    If several layers have as many channels, it is the last one. Some trunks end with
-    narrow layers, which keep less for a linear classifier.
+    If several layers have as many channels, it is the last one. Probes read this layer,
+    because some trunks end with narrow layers, which keep less information.
     """
     last = list(blocks(trunk).values())[-1]
     return max(reversed(last), key=lambda layer: layer.output.shape[-1]).name
@@ -271,7 +271,8 @@ def receptive_field(trunk: keras.Model) -> int:
 def _window(operation: keras.Operation) -> tuple[int, int]:
     """Returns the side of the window and the strides, in positions of the input.
 
-    A layer made of several convolutions states the window in its attribute `window`.
+    Layers of this library that are not Keras' convolutions or poolings state the window
+    in their attribute `window`.
     """
     if hasattr(operation, "pool_size"):
         return operation.pool_size[0], operation.strides[0]

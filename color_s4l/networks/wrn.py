@@ -37,11 +37,13 @@ def wrn(
 
     At width 1, WRN-28-2 has 1,466,320 trainable parameters and 3,616 moving statistics,
     WRN-28-4 has 5,846,480 and 7,200. Dropout is applied between the convolutions of a
-    residual block (published: 0). Images need sides of at least 4 pixels.
+    residual block, except in the first block of each stage (published: 0). Images need
+    sides of at least 4 pixels.
 
     Args:
         input_shape: As for every trunk, like `width`, `dropout` and `synchronized`.
-        depth: Number of successive convolutions, 6 n + 4.
+        depth: Number of convolutions, 6 n + 4: one in the stem, one in the shortcut of
+            each stage, and two in each of the 3 n blocks.
         widening: Widening factor, k in the paper.
 
     Raises:

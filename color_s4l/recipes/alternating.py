@@ -48,16 +48,18 @@ class Alternating(Recipe):
 
     Attributes:
         method: Method of the pre-training.
-        rate: Learning rate of the pre-training, as a multiple of `learning_rate`:
-            0.1 / 0.05.
+        rate: Learning rate of the pre-training, as a multiple of `learning_rate`;
+            RotNet's 0.1 divided by the default 0.05.
         cycles: Number of cycles; the second phases of all cycles together have `epochs`
             epochs.
         whole: Number of cycles, at the end, that use all images.
-        share: Share of the images used in each earlier cycle; two thirds.
+        share: Share of the images used in each earlier cycle; two thirds as published.
         hard: True: the label is the most probable class. False: the label is the
             distribution of all classes.
-        frozen: Number of first blocks of the trunk that are frozen in phase two; 2.
-        first_phase: Epochs of phase one, with `batch_size` labelled images per step.
+        frozen: Number of first blocks of the trunk that are frozen in phase two; two as
+            published.
+        first_phase: Epochs of phase one, with `labeled_batch` labelled images per step
+            (default: `batch_size`).
     """
 
     method: str = "rotnet"
@@ -99,7 +101,7 @@ class Alternating(Recipe):
                     "method": "supervised",
                     **weights,
                     "freeze_blocks": ALL,
-                    "dropout": 0.0,  # the trunk's features are fixed
+                    "dropout": 0.0,  # only the class layer is trained
                     "labeled_batch": run.labeled_batch or run.batch_size,
                     "epochs": self.first_phase,
                 },

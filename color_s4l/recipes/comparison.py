@@ -1,13 +1,15 @@
-"""Did the unlabelled images help? A run beside a training on its labels only.
+"""Compares a run with a baseline that is trained only on the labelled images.
 
-The baseline has the same trunk, initial weights, labelled images and number of steps.
-Both classifiers are evaluated on the same test images, and the difference of their
-errors has a confidence interval from a paired bootstrap (Efron & Tibshirani 1993, "An
-Introduction to the Bootstrap"). Without test images, both are trained again in a
-cross-validation over the labelled images.
+The comparison shows whether the unlabelled images helped. The baseline has the same
+trunk, initial weights, labelled images and number of steps. Both classifiers are
+evaluated on the same test images, and the difference of their errors has a confidence
+interval from a paired bootstrap (Efron & Tibshirani 1993, "An Introduction to the
+Bootstrap"). Without test images, both are trained again in a cross-validation over the
+labelled images.
 
-The interval contains the chance of the images that are evaluated. It does not contain
-the chance of the training: another seed can give another difference.
+The interval shows how much the difference depends on the choice of the evaluated
+images. It does not show how much it depends on random draws of the training: another
+seed can give another difference.
 """
 
 import dataclasses
@@ -36,15 +38,15 @@ from color_s4l.views.step import UNLABELED
 
 logger = logging.getLogger(__name__)
 
-# Directory of the baseline, inside the run directory.
+# Directory inside the run directory, and key of the comparison in result.json.
 FOLDER = "compared"
 BASELINE = "labels_only"
 METHOD = "supervised"
-# Each fold trains two more runs.
+# A small number of folds, because each fold trains two more runs.
 FOLDS = 3
 SEED = 0
 RESAMPLES = 10_000
-# Bounds of the 95 % interval among the resampled differences, in percent.
+# Percentiles of the resampled differences that bound the 95 % interval.
 BOUNDS = (2.5, 97.5)
 
 
@@ -59,7 +61,7 @@ class Train(typing.Protocol):
         *,
         shared_process: bool = False,
     ) -> Result:
-        """Returns the content of result.json."""
+        """Trains a run or a recipe; returns the content of result.json."""
 
 
 def check(run: Run, terms: Sequence[Term] | None) -> None:
@@ -81,7 +83,7 @@ def check(run: Run, terms: Sequence[Term] | None) -> None:
         )
     if CLASSES not in methods.heads_of(terms, num_classes=2):
         raise InputError(
-            f"`compare` needs a method that trains classes. "
+            f"`compare` needs a method that trains a classifier. "
             f"Received: `method`={run.method}."
         )
 
@@ -100,18 +102,19 @@ def compared(
         run: The run; `check` accepts it.
         images: The images; None: they are read.
         callbacks: Further Keras callbacks of the run; the baseline has none.
-        train: Trains the runs.
+        train: Function that trains a run or a recipe.
 
     Returns:
         The content of result.json. `compared` holds `method` (of the baseline),
-        `error` and `baseline_error` in percent, `difference` (the second minus the
-        first, in points), `low` and `high`, the ends of its 95 % interval, `images`
-        (the number of evaluated images), `folds` (None with test images) and
-        `sentence`, the outcome in words.
+        `error` and `baseline_error` in percent, `difference` (`baseline_error` minus
+        `error`, in percentage points), `low` and `high`, the ends of its 95 % interval,
+        `images` (the number of evaluated images), `folds` (the number of folds; None
+        with test images) and `sentence`, the outcome in words.
 
     Raises:
-        InputError: As for `train`; or there are no test images and a class has fewer
-            than 2 labelled images; or a recipe trains no classes.
+        InputError: A setting is wrong or a loss is not finite, as in `procedure.fit`;
+            or there are no test images and a class has fewer than 2 labelled images; or
+            a recipe trains no classes.
     """
     directory = run_directory.claim(run_settings.to_json(run), keras.backend.backend())
     session.start(run)
@@ -143,9 +146,10 @@ def _directory_of(run: Run) -> RunDirectory:
 def labels_only(run: Run, directory: RunDirectory, result: Result) -> Run:
     """Returns the baseline of a run: the method `supervised`, on the same labels.
 
-    It has as many labelled images per step and as many steps as the run. A recipe's
-    steps are those of all its stages. If the final weights of the run are an average
-    (`polyak`), the baseline's are too.
+    The baseline of a method has as many labelled images per step and as many steps as
+    the run. If the final weights of the run are an average (`polyak`), those of the
+    baseline are an average too. The baseline of a recipe has as many steps as all
+    stages together, and the setting `labeled_batch` of the run.
 
     Args:
         run: The run.
@@ -200,7 +204,7 @@ def _wrong(directory: RunDirectory) -> np.ndarray:
     """Returns which test images a complete run misclassifies, bool `(n,)`."""
     samples = read_arrays(directory.samples)
     if "predicted" not in samples:
-        raise InputError("`compare` needs a recipe that trains classes.")
+        raise InputError("`compare` needs a recipe that trains a classifier.")
     return samples["predicted"] != samples["labels"]
 
 
@@ -214,7 +218,8 @@ def _folds(
     """
     from sklearn.model_selection import StratifiedKFold
 
-    # A directory without split.csv: a recipe's is that of its last stage.
+    # A directory without split.csv, so that the split is made from the settings. The
+    # split.csv of a finished recipe is the split of its last stage.
     nowhere = RunDirectory(directory.path / FOLDER)
     split = split_of(images, part(run, SplitSettings), nowhere)
     labels = images.labels[split.labeled]
@@ -263,7 +268,7 @@ def _cross_validated(
             train(one, images, shared_process=True)
             model, about = models.load(_directory_of(one).model())
             if not about.classes:
-                raise InputError("`compare` needs a recipe that trains classes.")
+                raise InputError("`compare` needs a recipe that trains a classifier.")
             held = data.subset(images.images, out)
             predicted = evaluation.probabilities(model, held).argmax(axis=1)
             found.append(predicted != images.labels[out])
@@ -275,8 +280,9 @@ def difference(wrong: np.ndarray, baseline: np.ndarray) -> Result:
     """Returns the difference of two error rates with its 95 % interval.
 
     A resample of a paired bootstrap draws images with replacement. The difference of
-    the errors only depends on how many drawn images one, both or none of the
-    classifiers got wrong; these numbers have a multinomial distribution.
+    the errors depends on two numbers: the drawn images that only the run misclassifies,
+    and the drawn images that only the baseline misclassifies. These numbers have a
+    multinomial distribution and are drawn from it directly.
 
     Args:
         wrong: Which images the run misclassifies, bool `(n,)`.

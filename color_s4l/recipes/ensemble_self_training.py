@@ -42,7 +42,7 @@ class EnsembleSelfTraining(Recipe):
     Attributes:
         members: Number of classifiers. Each has its own seed.
         networks: Trunks of the classifiers, used in turn; empty: the trunk of the run.
-            `init_from` is used for classifiers with the trunk of the run.
+            Only classifiers with the trunk of the run use `init_from`.
         method: Method of the classifiers.
     """
 
@@ -51,7 +51,12 @@ class EnsembleSelfTraining(Recipe):
     method: str = "supervised"
 
     def stages(self, run: Run, folder: pathlib.Path) -> Sequence[Stage]:
-        """Returns the stages `member`, one for each classifier, and `student`."""
+        """Returns the stages `member`, one for each classifier, and `student`.
+
+        Raises:
+            InputError: A network does not exist, or there are more networks than
+                members.
+        """
         networks = self.networks or (run.network,)
         for network in networks:
             TRUNKS.entry(network)  # raises an error for an unknown name

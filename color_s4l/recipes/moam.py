@@ -1,10 +1,11 @@
 """Mix of all models: rotations, VAT and entropy; pseudo-labels; fine-tuning.
 
 Zhai et al. 2019 (S4L, section 5, https://arxiv.org/abs/1905.03670) and its published
-code, in three steps. A published epoch is a pass over 10 % of ImageNet; counted as
-passes over all images, the steps have 20, 18 and 2 epochs. The classifier of the first
-two steps is the Polyak average. The network has no dropout. Learning rates are for 128
-images per step.
+code, in three steps. The published epochs of steps 1 and 3 are passes over the labelled
+10 % of ImageNet. Counted as passes over all images, the three steps have 20, 18 and 2
+epochs. The classifier of the first two steps is the Polyak average. The network has no
+dropout. Learning rates are for 128 images per step. The published code multiplies the
+squared weights by half of the weight decay, so `weight_decay` is half of it.
 
 1. All losses together; warm-up over 10 of 200 epochs, learning rate divided by 10 after
    100, 150 and 190; weight decay 2e-4 (`weight_decay` 1e-4).
@@ -41,8 +42,10 @@ AVERAGE = "average"
 class Moam(Recipe):
     """Training with all losses, then with pseudo-labels, then fine-tuning.
 
-    Rates are multiples of `learning_rate` for 128 images per step, and proportional to
-    `batch_size`. Decays are multiples of `weight_decay`.
+    Learning rates are given as multiples of `learning_rate` for 128 images per step,
+    and are proportional to `batch_size`. Weight decays are given as multiples of
+    `weight_decay`. Quotients of rates or decays, such as 0.1 / 0.05, are the published
+    value divided by the default of `Run`.
 
     Attributes:
         rate: Learning rate of steps 1 and 2: 0.1 / 0.05.

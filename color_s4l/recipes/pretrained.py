@@ -32,9 +32,9 @@ class Pretrained(Recipe):
         linear: True: in the second stage the trunk and its batch statistics are frozen.
             False: all weights are trained.
         reestimated: Whether the first stage ends with the batch statistics of clean
-            images (`batch_statistics`): its images may be grey.
-        rate: Learning rate of the first stage, as a multiple of `learning_rate`:
-            0.1 / 0.05.
+            images (`batch_statistics`), because its training images may be grey.
+        rate: Learning rate of the first stage, as a multiple of `learning_rate`;
+            RotNet's 0.1 divided by the default 0.05.
     """
 
     method: str = "rotnet"

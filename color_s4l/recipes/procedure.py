@@ -214,8 +214,8 @@ def recipe_of(run: Run) -> Recipe:
     """Returns the recipe of a run, with the hyper-parameters given by `set`.
 
     Raises:
-        InputError: The recipe or a hyper-parameter does not exist, or a `method` is
-            given too.
+        InputError: The recipe or a hyper-parameter does not exist, a value has the
+            wrong type or is outside its range, or a `method` is given too.
     """
     recipe = RECIPES[run.recipe or ""]()
     if run.method != Run.method:
@@ -247,7 +247,10 @@ def stages_of(run: Run, folder: pathlib.Path) -> list[tuple[Stage, Run]]:
         name = change.partition(".")[0]
         TERMS.entry(name)  # raises an error for an unknown name
         if name not in used:
-            raise InputError(f"`set`={change}: no stage has a term {name!r}.")
+            raise InputError(
+                f"`set`={change}: no stage has a term {name!r}. "
+                f"The stages have: {', '.join(sorted(used))}."
+            )
     for stage, stage_run in zip(stages, runs, strict=True):
         try:
             session.checked_terms(stage_run)
@@ -301,7 +304,10 @@ def _check_overrides(run: Run, stages: Sequence[Stage]) -> None:
                 f"{suggestion(flag, _FLAGS)}"
             )
         if flag in _SHARED:
-            raise InputError(f"`stage`={override}: all stages share {flag!r}.")
+            raise InputError(
+                f"`stage`={override}: all stages share {flag!r}. Set it once, without "
+                "`stage`."
+            )
 
 
 def _parsed(override: str) -> tuple[str, str, str]:

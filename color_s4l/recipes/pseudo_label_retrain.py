@@ -3,9 +3,10 @@
 Zhai et al. 2019 (S4L, section 4.2) and its published code. The predictions of the
 supervised model, averaged over crops and rotations, become the labels of all training
 images, without a threshold; true labels are kept. The second network starts from random
-weights. It has weight decay 1e-4 (`weight_decay` 5e-5), no dropout, a warm-up over 5 of
-100 epochs, and a learning rate of 0.1 for 256 images per step that is divided by 10
-after 30, 60 and 90 epochs.
+weights. It has weight decay 1e-4, no dropout, a warm-up over 5 of 100 epochs, and a
+learning rate of 0.1 for 256 images per step that is divided by 10 after 30, 60 and 90
+epochs. The published code multiplies the squared weights by half of the weight decay,
+so `weight_decay` is half of it, 5e-5.
 """
 
 import dataclasses
@@ -45,9 +46,10 @@ class PseudoLabelRetrain(Recipe):
         rotations: Whether predictions are averaged over rotations too. Digits are
             never rotated, because rotation changes their class.
         rate: Learning rate of the second stage for 256 images per step, as a multiple
-            of `learning_rate`: 0.1 / 0.05. It is proportional to `batch_size`.
-        decay: Weight decay of the second stage, as a multiple of `weight_decay`:
-            5e-5 / 5e-4.
+            of `learning_rate`; the published 0.1 divided by the default 0.05. It is
+            proportional to `batch_size`.
+        decay: Weight decay of the second stage, as a multiple of `weight_decay`; the
+            published 5e-5 divided by the default 5e-4.
         warmup: Share of the second stage's epochs with a rising learning rate.
     """
 
@@ -156,7 +158,7 @@ def write_labels(
         images: The images.
         index: Indices of the images to label.
         predict: Predicts the labels.
-        known: Indices of images that keep their true labels; None: none.
+        known: Indices of images that keep their true labels; None: no images.
     """
     path = labels_path(stage)
     if path.exists():

@@ -33,8 +33,9 @@ def report(flags: Report) -> None:
         flags: The command's flags.
 
     Raises:
-        InputError: A directory holds no finished run, or the folder of `output` does
-            not exist.
+        InputError: No directory is given, a directory is given twice, no directory
+            holds a finished run, a run has damaged files, or the folder of `output`
+            does not exist.
     """
     # Imported here, because these modules take a second and --help does not need them.
     from color_s4l.report import page, records

@@ -22,8 +22,8 @@ from PIL import Image
 
 from color_s4l.report.records import Record
 
-# Methods differ in colour, and the runs of a method in dashes; both repeat if there are
-# more of them.
+# Numbers of colours and of dash patterns. Methods differ in colour, and the runs of a
+# method in dashes. With more methods or runs, colours or dashes are used again.
 COLOURS = 10
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 _INK, _GRID = "#0a0b0c", "#0a0b0d"
@@ -47,9 +47,9 @@ _TRAINING_COLUMNS = (
 # Columns of the log that are shown first; the others follow in the log's order.
 _FIRST = ("test_error", "validation_error", "loss")
 
-# With more runs, the last values are only in the table of the runs.
+# With more runs, the last values are not shown above a chart.
 _MOST_NAMED = 4
-# Letters of a name in the chart of the errors.
+# Largest number of letters of a name in the chart of the errors.
 _LONGEST_NAME = 54
 
 # Images with a side of more than this many pixels are stored as JPEG, others as PNG.
@@ -85,7 +85,7 @@ def curves(records: Sequence[Record]) -> list[dict]:
         One dictionary per group of charts, with the keys `name`, `errors` (whether
         these are the error rates) and `charts`. Each chart is a dictionary with the
         keys `name`, `svg` and `last`; `last` is a list with a pair (number of the
-        colour, last value as text) for each run, empty for many runs.
+        colour, last value as text) for each run, empty for more than 4 runs.
     """
     logged = [name for record in records for name in record.log]
     names = dict.fromkeys([*(n for n in _FIRST if n in logged), *logged])
@@ -125,7 +125,7 @@ def _chart(name: str, records: Sequence[Record]) -> dict:
 
 
 def short(value: float) -> str:
-    """Returns a number with four digits, or like "12,346"; "" if it is not finite."""
+    """Returns a number as text: "0.1235", "12,346"; "" if it is not finite."""
     if not np.isfinite(value):
         return ""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -183,8 +183,9 @@ def _settings(records: Sequence[Record]) -> dict:
 
     Returns:
         `common`: pairs of a name and its value in all runs. `names`: the settings in
-        which the runs differ, without the method and the seed, which are in their
-        names; `differing`: their values, one row per run.
+        which the runs differ, except the method and the seed, which the names of the
+        runs contain. `differing`: the values of the settings in `names`, one row per
+        run.
     """
     runs = [{**one.config["settings"], "method": one.method} for one in records]
     cells = {

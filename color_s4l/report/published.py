@@ -48,7 +48,8 @@ def comparable(dataset: str, labels: int) -> pd.DataFrame:
         labels: Total number of labelled images.
 
     Returns:
-        The valid rows of `read`, in the order of the file.
+        The valid rows of `read` for this data set and number of labels, without top-5
+        errors, in the order of the file.
     """
     table = _all_rows()
     errors = table["valid"] & table["metric"].isin(["error", AUGMENTED])

@@ -65,8 +65,8 @@ def read(paths: Sequence[str | os.PathLike]) -> list[Record]:
     """Reads run directories.
 
     Args:
-        paths: At least one run directory. Of several paths, those without a finished
-            run are left out, with a logged warning.
+        paths: At least one run directory. Of several directories, those without a
+            finished run or without a test error are left out, with a logged warning.
 
     Returns:
         Their records, in the same order.

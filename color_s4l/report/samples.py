@@ -191,8 +191,8 @@ def _views(samples: Mapping[str, np.ndarray], accuracies: Mapping[str, float]) -
         "rows": rows,
         "right": int((guesses == np.arange(len(tasks))).sum()),
         "count": guesses.size,
-        # Mean number of correct random guesses: one of the `len(tasks)` views of each
-        # image.
+        # Mean number of correct random guesses. Each image has `len(tasks)` views, and
+        # a guess is correct for one of them on average.
         "chance": len(samples["views"]),
     }
 

@@ -61,7 +61,8 @@ class Adaptive(WeakToStrong):
 
         Args:
             state: Result of `create_state`.
-            predictions: For all unlabelled images of the step, `(images, classes)`.
+            predictions: Predictions for all unlabelled images of the step, float
+                `(images, classes)`.
             kept: As for `after_update`.
         """
         raise NotImplementedError
@@ -85,12 +86,13 @@ def _uniform(network: Network) -> np.ndarray:
 @register_term("freematch")
 @dataclasses.dataclass(frozen=True)
 class FreeMatch(Adaptive):
-    """The threshold is the mean confidence, lower for classes predicted rarely.
+    """FixMatch with a threshold per class, which is lower for rarely predicted classes.
 
     Algorithm 1 of the paper: tau is the average confidence and p the average
     prediction. An image with pseudo-label c has the weight 1 if its confidence is at
     least tau * p[c] / max(p), else 0. The fairness loss favours predictions that are
-    spread evenly over the classes; with several devices it is computed on each.
+    spread evenly over the classes; with several devices, each device computes it for
+    its own images.
 
     Attributes:
         fairness: Factor on the fairness loss; 0.01 as in USB.
@@ -106,7 +108,7 @@ class FreeMatch(Adaptive):
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns weight 1 if the confidence reaches the class's threshold, else 0."""
+        """Returns labels, and weight 1 if the class's threshold is reached, else 0."""
         labels, predicted = most_probable(probabilities), state.of["predicted"]
         share = ops.take(predicted / ops.max(predicted), labels)
         confident = _confidence(probabilities) >= state.of["confidence"] * share
@@ -146,7 +148,7 @@ def _even(predicted: Tensor, labels: Tensor) -> Tensor:
 @register_term("softmatch", tested_with={"decay": 0.0})
 @dataclasses.dataclass(frozen=True)
 class SoftMatch(Adaptive):
-    """The weight falls like a Gaussian below the mean confidence.
+    """FixMatch with a weight that falls like a Gaussian below the mean confidence.
 
     The paper's truncated Gaussian with uniform alignment: predictions are divided by
     their average before the confidence is computed. The pseudo-labels are computed from
@@ -167,7 +169,7 @@ class SoftMatch(Adaptive):
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns weight 1 if the confidence reaches its mean, else less."""
+        """Returns labels, and weight 1 if the mean confidence is reached, else less."""
         even = 1 / probabilities.shape[-1]
         aligned = align(probabilities, even, state.of["predicted"])
         below = ops.minimum(_confidence(aligned) - state.of["confidence"], 0.0)
@@ -191,12 +193,12 @@ class SoftMatch(Adaptive):
 @register_term("adamatch", tested_with={"threshold": 0.1})
 @dataclasses.dataclass(frozen=True)
 class AdaMatch(Adaptive):
-    """The threshold is a share of the mean confidence on labelled images.
+    """FixMatch whose threshold is a share of the mean confidence on labelled images.
 
     The paper's distribution alignment: the predictions are scaled so that their average
     equals the average prediction for labelled images. The pseudo-labels and confidences
-    are computed from the scaled predictions. With several devices, the threshold is
-    that of the labelled images of each device. Differs from the paper: as in USB, the
+    are computed from the scaled predictions. With several devices, each device computes
+    the threshold from its own labelled images. Differs from the paper: as in USB, the
     logits of labelled images are not interpolated at random, the class loss has no
     strong views, and the average predictions are moving averages.
 

@@ -46,23 +46,25 @@ class Counts(keras.layers.Layer):
 class BalancedClassifier(Term):
     """Cross-entropy of an auxiliary balanced classifier, for imbalanced classes.
 
-    The trunk has a second class head. A labelled image of class c counts with
-    probability n_min / n_c, where n_c is the number of labelled images of class c and
-    n_min the smallest of these numbers. An unlabelled image counts if the head's
-    prediction for the weak view reaches the threshold, and then with a probability that
-    falls from 1 at the first step to n_min / n_c at the last, where c is the predicted
-    class. Its target is the unchanged prediction for the weak view. The error of the
-    second head is reported as `balanced`.
+    The network has a second class head, the balanced head. Let n_c be the number of
+    labelled images of class c, and n_min the smallest of these numbers. A labelled
+    image of class c is used with probability n_min / n_c.
 
-    Use it beside a method that trains the trunk: `--method=fixmatch+abc
+    An unlabelled image is only used if the largest probability that the balanced head
+    predicts for the weak view reaches the threshold. It is then used with a probability
+    that falls linearly from 1 at the first step to n_min / n_c at the last step, where
+    c is the predicted class. The target for the strong view is the prediction for the
+    weak view. The error of the balanced head is reported as `balanced`.
+
+    Add the term to a method for the first class head: `--method=fixmatch+abc
     --final_weights=balanced`.
 
-    Differs from the paper: there is one strong view instead of two, and its loss counts
-    twice; n_c are the numbers in the steps so far.
+    Differs from the paper: there is one strong view instead of two, and its loss has
+    the factor 2; n_c is the number of labelled images of class c in the steps so far.
 
     Attributes:
         weight: Factor on the losses; 1 as published.
-        threshold: Smallest probability of a prediction that counts; 0.95 as published.
+        threshold: Smallest probability of a prediction that is used; 0.95 as published.
         bn_stats: "both": the passes over unlabelled images update the moving
             statistics; "supervised": they do not.
     """
@@ -93,7 +95,7 @@ class BalancedClassifier(Term):
     ) -> Outcome:
         """Computes `abc_loss` and `abc_unlabeled_loss`.
 
-        Also logs `abc_used`, the share of unlabelled images that count, in percent.
+        Also logs `abc_used`, the share of unlabelled images that are used, in percent.
         """
         draws, share = batch["draws"][self], state.share()
         labels = batch["labels"]
@@ -131,7 +133,7 @@ class BalancedClassifier(Term):
         return (HEAD,)
 
     def evaluated(self, network: Network, state: State) -> dict[str, Values]:
-        """Returns the weights of the balanced head as those of the class head."""
+        """Returns the weights of the balanced head, to be used in the class head."""
         own, balanced = network.heads[CLASSES], network.heads[HEAD]
         pairs = zip(own.weights, balanced.weights, strict=True)
         return {HEAD: [(variable, other.value) for variable, other in pairs]}

@@ -73,8 +73,8 @@ class Colorization(Term):
     Attributes:
         weight: Factor on the loss; 1.
         sites: Number of positions in each image; 128.
-        margin: Share of the image's side, at each edge, without positions; 1/16, or 2
-            of 32 pixels. Published: 96 of 352 and 32 of 224 pixels.
+        margin: Width of the border without positions, as a share of the image's side;
+            1/16, which is 2 of 32 pixels. Published: 96 of 352 and 32 of 224 pixels.
         bins: Number of bins of hue and of chroma; 32.
         hue_weight: Factor on the divergence of hue; 5.
         window: Side in pixels of the window of a target histogram; 1 as in the later
@@ -143,7 +143,7 @@ class Colorization(Term):
 
         Args:
             values: Hue or chroma of all pixels, `(batch, height, width)`.
-            known: Their values at the sites, `(batch, sites)`.
+            known: Hue or chroma at the sites, `(batch, sites)`.
             sites: Rows and columns, float32 `(batch, sites, 2)`.
         """
         if self.window == 1:  # the other pixels are not needed

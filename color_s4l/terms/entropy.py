@@ -27,7 +27,7 @@ class Entropy(ChosenViews):
     """Entropy of the class prediction in nats, averaged over images.
 
     Attributes:
-        images: Names of the views of the images; the unlabelled images. S4L: the
+        images: Names of the views; by default the unlabelled images. S4L uses the
             labelled images too.
         weight: Factor at the end of the ramp; 1, as in Miyato et al. and in S4L (where
             VAT has the weight 0.5). USB: 0.06; MOAM: 0.3.

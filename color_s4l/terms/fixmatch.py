@@ -191,7 +191,7 @@ class WeakToStrong(Term):
 @register_term("fixmatch", tested_with={"threshold": 0.1})
 @dataclasses.dataclass(frozen=True)
 class FixMatch(WeakToStrong):
-    """The weight is 1 if the pseudo-label's probability reaches a threshold, else 0.
+    """Pseudo-labels have weight 1 if their probability reaches a threshold, else 0.
 
     The published batches have 64 labelled and 448 unlabelled images (`labeled_batch`,
     `batch_size`).
@@ -206,6 +206,6 @@ class FixMatch(WeakToStrong):
     def weights(
         self, network: Network, batch: Batch, state: State, probabilities: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns weight 1 if the probability reaches the threshold, else 0."""
+        """Returns labels, and weight 1 if the threshold is reached, else 0."""
         confident = ops.max(probabilities, axis=-1) >= self.threshold
         return most_probable(probabilities), ops.cast(confident, "float32")

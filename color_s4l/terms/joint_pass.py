@@ -18,9 +18,9 @@ from color_s4l.terms.term import Outcome, Progress, State, Term
 class JointPass(Term):
     """Makes the other terms of a method share one forward pass.
 
-    The pass contains every view that a term of the method reads. Passes over mixed
-    images, over views that are drawn for each image (`proxies.views_per_image`) and of
-    a teacher stay separate.
+    The pass contains every view that a term of the method reads. Three kinds of passes
+    stay separate: passes over mixed images, passes over views that are drawn for each
+    image (`proxies.views_per_image`), and passes of a teacher.
     """
 
     joins_passes = True

@@ -64,7 +64,9 @@ class Prototypes(keras.layers.Layer):
     ) -> None:
         """Moves keys and values towards those of labelled images (equations 1 and 2).
 
-        A class with n images moves by rate * n / (1 + n) of the distance to their mean.
+        For a class with n images in the batch, key and value move by the fraction
+        rate * n / (1 + n) of the distance to the mean over these images. Each value is
+        then scaled to sum to 1.
 
         Args:
             labels: int32 `(batch,)`.
@@ -90,9 +92,10 @@ class MemoryAssisted(Term):
 
     H(m) + max(m) KL(p || m) in nats, averaged over labelled and unlabelled images. p is
     the network's prediction. m is the memory's prediction: for a labelled image the
-    value of its class, for an unlabelled image a mean of the values. Differs from the
-    published code: the memory is updated after the step, not before its losses, and m
-    is the weighted mean of the rows of the values, as in the paper.
+    value of its class, for an unlabelled image a mean of the values of all classes.
+    Differs from the published code: the memory is updated after the step, not before
+    the losses are computed; and for an unlabelled image, m is the weighted mean of the
+    values, as in the paper.
 
     Attributes:
         weight: Factor on the loss; 1.

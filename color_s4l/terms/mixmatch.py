@@ -63,7 +63,7 @@ class MixMatch(Term):
     reads = ("labeled", "weak", "weak_2")
 
     def draw(self, seed: SeedGenerator, shapes: Shapes) -> tuple[Tensor, Tensor]:
-        """Draws proportions and partners for a group's labelled images and views."""
+        """Draws the proportion and the partner of each labelled image and weak view."""
         groups, labeled = shapes["labeled"][:2]
         size = (groups, labeled + 2 * shapes["unlabeled"][1])
         shares = mixing.draw_shares(seed, size, self.alpha, self.per_image)

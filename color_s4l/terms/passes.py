@@ -88,7 +88,8 @@ def _pass_over(
     network: Network, batch: Batch, views: tuple[str, ...], bn_stats: str
 ) -> Pass:
     known = batch.passes if isinstance(batch, StepBatch) else {}
-    # A pass that updates the moving statistics has the same outputs.
+    # A pass that updates the moving statistics has the same outputs, so it is also used
+    # for terms that must not update them.
     for key in ((views, bn_stats), (views, "both")):
         if key in known:
             return known[key]
@@ -100,7 +101,7 @@ def _pass_over(
 
 
 def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Returns tensors one after the other, along the first axis."""
+    """Returns the tensors, concatenated along the first axis."""
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=0)
 
 

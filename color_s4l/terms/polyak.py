@@ -51,7 +51,8 @@ class Averages(keras.layers.Layer):
 
         Args:
             network: The network that was given to the constructor.
-            rate: Scalar in [0, 1], 1 - decay; 1 replaces the averages.
+            rate: 1 - decay, scalar in [0, 1]; with 1, the averages become equal to the
+                current values.
         """
         for average, value in zip(self.averages, _averaged(network), strict=True):
             average.assign(average + rate * (value - average))
@@ -72,7 +73,8 @@ def warmed_up(decay: Tensor | float, updates: Tensor) -> Tensor:
         updates: Number t of updates so far.
 
     Returns:
-        At most (1 + t) / (10 + t), as in TensorFlow's `ExponentialMovingAverage`.
+        The smaller of `decay` and (1 + t) / (10 + t), as in TensorFlow's
+        `ExponentialMovingAverage`.
     """
     updates = ops.cast(updates, "float32")
     return ops.minimum(decay, (1 + updates) / (10 + updates))

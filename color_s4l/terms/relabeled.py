@@ -25,9 +25,9 @@ class Relabeled(ChosenViews):
     """Class cross-entropy of the unlabelled images with their pseudo-labels.
 
     Attributes:
-        images: Names of the views, which all have the label of their image; one view,
-            augmented like a labelled image. S4L's step with all losses: the four
-            rotations.
+        images: Names of the views; each view of an image has the pseudo-label of the
+            image. By default one view, augmented like a labelled image. S4L's training
+            with all losses (MOAM) uses the four rotations.
         weight: Factor on the loss.
         hard: True: the target is the most probable class. False: the target is the
             distribution of all classes.

@@ -157,8 +157,8 @@ class Term:
 
         Args:
             network: The student (the network that is trained), built.
-            num_examples: Number of unlabelled images; `batch["index"]` contains
-                smaller numbers.
+            num_examples: Number of unlabelled images; the numbers in `batch["index"]`
+                are smaller than this number.
         """
         return None
 

@@ -40,15 +40,19 @@ SMALLEST_HALF = 10.0
 @register_term("vat", tested_with={"ramp_share": 0.03, "images": ("weak", "weak_2")})
 @dataclasses.dataclass(frozen=True)
 class Vat(ChosenViews):
-    """KL(p(x) || p(x + r)) in nats, averaged over images x; p(x) is fixed.
+    """Divergence of predictions under an adversarial change, averaged over the images.
+
+    It is KL(p(x) || p(x + r)) in nats, where p is the prediction for an image x, and r
+    is the change of length `epsilon` that power iteration finds. No gradient flows
+    through p(x) and r.
 
     All passes of a step use the dropout masks of the pass over the unchanged images,
     so that the divergence without a change is exactly 0. Only that pass may update the
     moving batch statistics.
 
     Attributes:
-        images: Names of the views whose images are changed; the unlabelled images.
-            S4L: the labelled images too.
+        images: Names of the views whose images are changed; by default the unlabelled
+            images. S4L uses the labelled images too.
         weight: Factor at the end of the ramp; 1. S4L: 0.5; MOAM, realistic-ssl: 0.3.
         epsilon: Euclidean length of the change over all values of an image; 8, the
             authors' value for CIFAR-10 with whitening and augmentation. Their images
@@ -64,8 +68,8 @@ class Vat(ChosenViews):
             `xi` = 0.01 (measured by the divergence at `epsilon`). With five iterations
             it is worse (cosine with the exact direction 0.60; with 0.01: 0.97), so use
             0.01 in this case. Student report: 10.
-        iterations: Number of power iterations; 1. 0: the random direction is used
-            unchanged. Student report: 5.
+        iterations: Number of power iterations; by default 1. With 0, the random
+            direction is used unchanged. Student report: 5.
         ramp: "sigmoid", or USB's "linear".
         ramp_share: Length of the ramp as a share of the run; 0 as published: the full
             weight from the first step.

@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 # A forward pass takes about a third of the time of a training step.
 FORWARD = 1 / 3
-# Largest number of views of test-time augmentation, and of the image itself.
+# Largest number of forward passes per test image in the final evaluation: 8 views of
+# test-time augmentation, and the image without augmentation.
 FINAL_VIEWS = 9
 # Seconds for writing the models and pictures.
 WRITING = 10.0
@@ -30,11 +31,13 @@ WRITING = 10.0
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """The images that are evaluated.
+    """The number of images to evaluate, and how often.
 
     Attributes:
-        epoch: Number of images after an evaluated epoch, times the sets of weights.
-        final: The same for the test images after the last epoch, without augmentation.
+        epoch: Number of test and validation images, multiplied by the number of sets of
+            weights that are evaluated (the student's, a teacher's, ...).
+        final: Number of test images, multiplied by the number of sets of weights; the
+            views of test-time augmentation are not counted.
         every: Epochs between two evaluations.
     """
 
@@ -48,8 +51,8 @@ class Speed:
     """Measured times in seconds.
 
     Attributes:
-        step: A training step.
-        beginning: The call of `fit` until the first step is complete, which includes
+        step: Time of a training step.
+        beginning: Time from the call of `fit` to the end of the first step, including
             the compilation.
     """
 
@@ -75,7 +78,8 @@ def epochs_within(
         evaluated: The images that are evaluated.
 
     Returns:
-        The number, at least 1, and the seconds of an epoch, its evaluation included.
+        The number of epochs, at least 1, and the seconds per epoch, including the
+        evaluation.
     """
     image = FORWARD * speed.step / images_per_step
     epoch = steps_per_epoch * speed.step + evaluated.epoch * image / evaluated.every
@@ -118,12 +122,12 @@ def measure_speed(
 
 
 def announce(minutes: float, epochs: int, seconds: float, speed: Speed) -> None:
-    """Logs the number of epochs; warns if not even one fits.
+    """Logs the number of epochs; warns if one epoch takes longer than `minutes`.
 
     Args:
-        minutes: The time of the run.
-        epochs: Result of `epochs_within`.
-        seconds: Seconds of an epoch.
+        minutes: Time limit of the run.
+        epochs: Number of epochs, from `epochs_within`.
+        seconds: Seconds per epoch, from `epochs_within`.
         speed: Measured times.
     """
     if epochs == 1 and seconds > 60 * minutes:

@@ -43,12 +43,12 @@ from colorization.colorizer import Colorizer
 
 logger = logging.getLogger(__name__)
 
-# Number of training images on which layers and batch statistics are fitted, and the
-# number of images per batch for batch statistics.
+# Largest number of training images to which layers and batch statistics are fitted, and
+# the batch size for batch statistics.
 ADAPTED_IMAGES, ADAPTED_BATCH = 5000, 128
-# Number of bytes of the images on which the statistics of the preprocessing are fitted:
-# all 73,257 images of SVHN, 9,700 images of 96 px. It is a constant, so that the
-# statistics do not depend on the machine.
+# Largest number of bytes of the images to which the statistics of the preprocessing are
+# fitted: enough for all 73,257 images of SVHN, or for 9,700 images of 96 px. It is a
+# constant, so that the statistics do not depend on the machine.
 FITTED_BYTES = 2**28
 
 
@@ -83,7 +83,9 @@ def build_network(
     synchronized: bool = False,
     initial: InitialWeights | PretrainedWeights | None = None,
 ) -> Network:
-    """Returns the network before its first step, with frozen blocks or adapters.
+    """Returns the network of a run before its first step.
+
+    Blocks of the trunk are frozen, or adapters added, if the settings say so.
 
     Args:
         settings: Trunk, width, dropout, frozen blocks and adapters.
@@ -91,11 +93,13 @@ def build_network(
         image_shape: `(height, width, channels)`.
         num_classes: Number of classes.
         synchronized: Whether batch statistics are shared by TensorFlow replicas.
-        initial: Weights to start from; None: random weights, from Keras' global seed.
+        initial: Weights to start from; None: random weights. Call
+            `data.streams.seed_initialisers` first to make them reproducible.
 
     Raises:
         InputError: The trunk does not accept images of this size, has fewer blocks
-            than are frozen; or `initial` does not fit (`assign_initial`).
+            than are frozen, or has no layer for adapters; or `initial` cannot be used
+            (see `assign_initial`).
     """
     # None: the trunk's own default, the published dropout.
     dropout = settings.trunk_dropout
@@ -119,9 +123,15 @@ def assign_initial(
 ) -> None:
     """Assigns the weights to start from to a built network.
 
+    Args:
+        network: A built network.
+        initial: The weights.
+        normalization: The setting `normalization` of the run.
+
     Raises:
-        InputError: The trunk has another shape than `initial`, or `initial` was trained
-            with another normalisation.
+        InputError: The weights cannot be loaded or do not fit the network (see
+            `initial.assign_to`); or they were trained with the normalisation
+            "channels", and the run has another.
     """
     initial.assign_to(network)
     if initial.statistics and normalization != "channels":
@@ -202,9 +212,9 @@ def preprocessing_statistics(
     initial = inputs.files.initial
     if initial and initial.statistics:
         # The trunk's first layer (in airbench a frozen whitening of patches) and its
-        # batch statistics were fitted to images that were normalised like this. With
+        # batch statistics were fitted to images normalised with these statistics. With
         # statistics of the new images, the trunk would compute other features than it
-        # learned. Colour channels have the same statistics at every image size.
+        # learned. There is one value per colour channel, so the image size may differ.
         write_arrays(directory.statistics, initial.statistics)
         return initial.statistics
     started = time.perf_counter()
@@ -232,6 +242,7 @@ def _read_statistics(path: pathlib.Path, zca: bool, images: Data) -> dict:
     """Reads the statistics.
 
     Raises:
+        OSError: The file cannot be read.
         ValueError: The file is damaged, or the arrays do not fit the images.
     """
     stored = read_arrays(path)
@@ -254,7 +265,7 @@ def _fitting_images(inputs: Inputs) -> np.ndarray:
 
 
 def _fitting_sample(inputs: Inputs, largest: int = ADAPTED_IMAGES) -> np.ndarray:
-    """Returns up to `largest` of these indices, at equal distances in the data set."""
+    """Returns up to `largest` indices of `_fitting_images`, evenly spaced."""
     rest = _fitting_images(inputs)
     return rest[:: math.ceil(len(rest) / largest)]
 
@@ -317,8 +328,8 @@ def build_learner(
         weight_decay=optimization.weight_decay
         if optimization.optimizer != "adamw"
         else 0.0,
-        # XLA's matrix product, and so whitening, depends on the number of threads: a
-        # run that is resumed in another process would differ.
+        # The result of XLA's matrix product, which whitening uses, depends on the
+        # number of threads. A resumed run would differ from an uninterrupted run.
         compiled_views=not preprocessing.zca,
         seed=step.seed,
     )
@@ -359,12 +370,12 @@ def adapt(trunk: keras.Model, preprocessing: Preprocessing, inputs: Inputs) -> N
 def reestimate_statistics(
     network: Network, preprocessing: Preprocessing, inputs: Inputs
 ) -> None:
-    """Replaces the moving batch statistics by those of upright, clean images.
+    """Replaces the moving batch statistics by those of images without augmentation.
 
     Args:
         network: The trained network.
         preprocessing: Applied to the images first.
-        inputs: The training images are used as by `adapt`.
+        inputs: The same training images are used as in `adapt`, in full batches.
     """
     chosen = _fitting_sample(inputs)
     size = min(ADAPTED_BATCH, len(chosen))
@@ -377,7 +388,8 @@ def reestimate_statistics(
 def steps_per_execution(wanted: int, steps: int) -> int:
     """Returns the largest number up to `wanted` that divides the steps of an epoch.
 
-    Otherwise Keras would run past the end of the epoch and read images of the next one.
+    If the number did not divide the steps, Keras would run past the end of the epoch
+    and read images of the next epoch.
 
     Args:
         wanted: Largest number allowed, at least 1.
@@ -390,8 +402,8 @@ def steps_per_execution(wanted: int, steps: int) -> int:
 def images_per_step(terms: Sequence[Term], batches: data.StepBatches) -> int:
     """Returns the number of images in all views of one step.
 
-    Each view counts once, even if several passes read it: the additional passes of ICT,
-    VAT and the mixup terms are not counted.
+    Each view counts once, even if several passes read it. For example, the additional
+    passes of ICT, VAT and MixMatch are not counted.
     """
     labeled = methods.copies_of(terms, LABELED)
     unlabeled = methods.copies_of(terms, UNLABELED)

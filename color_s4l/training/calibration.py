@@ -11,19 +11,22 @@ from scipy import optimize, special, stats
 
 # The temperature is searched between these two values.
 LOWEST, HIGHEST = 0.05, 20.0
-# Confidences for which `mistakes` counts.
+# Thresholds of the confidence from which `mistakes` counts wrong predictions.
 CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-# Smallest positive normal number of float32: the logarithm of 0 does not exist.
+# Smallest positive normal number of float32. It replaces a probability of 0, which has
+# no logarithm.
 _TINY = float(np.finfo(np.float32).tiny)
 
 
 def fit(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Returns the temperature that calibrates probabilities on held-out images.
 
-    Differs from the paper: the targets are smoothed by Laplace's rule, as if there were
-    one more image of every class beside each label, because a few held-out images may
-    all be classified correctly. The temperature would then be 0, and every probability
-    0 or 1. (Platt 1999 smooths the targets of his calibration in the same way.)
+    Differs from the paper: the targets are smoothed by Laplace's rule. With n images
+    and C classes, the target is (n + 1) / (n + C) for the label of an image, and
+    1 / (n + C) for each other class. Without smoothing, the best temperature would be 0
+    if all of a few held-out images are classified correctly, and every probability
+    would become 0 or 1. Platt 1999 smooths the targets of his calibration in the same
+    way.
 
     Args:
         probabilities: Class probabilities, float `(n, classes)`, of images whose labels
@@ -74,7 +77,7 @@ def interval(count: int, total: int) -> tuple[float, float]:
     """Returns the 95 % confidence interval of a share, in percent (Wilson 1927).
 
     Args:
-        count: Number of images, for example of mistakes.
+        count: Number of counted images, for example of misclassified images.
         total: Number of all images, at least 1.
     """
     found = stats.binomtest(count, total).proportion_ci(method="wilson")

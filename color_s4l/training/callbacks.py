@@ -34,7 +34,8 @@ class StopWhenNotFinite(keras.callbacks.Callback):
         checkpoint_folder: Directory of the checkpoints, named in the error.
     """
 
-    # The callback only reads numbers, so Keras may call it during the next step.
+    # The callback reads only the logs, not the weights, so Keras may call it during the
+    # next step.
     async_safe = True
 
     def __init__(self, checkpoint_folder: pathlib.Path):
@@ -118,11 +119,11 @@ class EpochErrors(keras.callbacks.Callback):
 class OnOwnLearner(keras.callbacks.Callback):
     """A callback for a learner that several processes train together.
 
-    At the end of an epoch, it copies the values to a learner that this process has for
-    itself, and calls other callbacks with this learner.
+    At the end of an epoch, it copies the values to a second learner, which belongs to
+    this process alone. It calls other callbacks with this second learner.
 
     Args:
-        learner: The process's own learner.
+        learner: The second learner.
         group: The processes.
         callbacks: The other callbacks. They read the model only at the beginning and at
             the end of an epoch.
@@ -159,7 +160,7 @@ class OnOwnLearner(keras.callbacks.Callback):
 
 
 def copy_values(source: Learner, target: Learner) -> None:
-    """Assigns the variables of a learner, also of its optimizer, to another one.
+    """Copies the values of a learner and of its optimizer to another learner.
 
     Args:
         source: A compiled learner.
@@ -206,8 +207,8 @@ class WarnIfWorseThanConstant(keras.callbacks.Callback):
     """A callback that warns once if the class loss shows that training fails.
 
     A classifier that gives every class the same probability has a cross-entropy of
-    log(classes). A mean over an epoch above twice this value, or above this value after
-    the first epoch, means that nothing was learned.
+    log(classes). The callback warns if the mean class loss is above twice this value in
+    the first epoch, or above this value in a later epoch.
 
     Args:
         classes: Number of classes.
@@ -260,7 +261,7 @@ def _rows(path: pathlib.Path, complete: int) -> list[dict]:
         return table[table["epoch"] <= complete].to_dict("records")
     except (OSError, ValueError, KeyError, TypeError) as error:
         warnings.warn(
-            f"{path} cannot be read ({error}): it starts again after epoch {complete}.",
+            f"{path} cannot be read ({error}): rows up to epoch {complete} are lost.",
             stacklevel=2,
         )
         return []
@@ -271,10 +272,13 @@ class TensorBoard(keras.callbacks.Callback):
 
     Unlike Keras' own callback it works without TensorFlow. If the disk is full, the
     training continues, because log.csv has the same values. TensorBoard's own writer is
-    not used: it writes in a thread, whose errors are tracebacks.
+    not used: it writes in a thread, and its errors would be printed as tracebacks.
 
     Args:
         folder: Directory of the event files.
+
+    Raises:
+        InputError: `folder` is a file.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -305,7 +309,8 @@ class TensorBoard(keras.callbacks.Callback):
                 self.path = self.folder / name
                 first = Event(wall_time=time.time(), file_version="brain.Event:2")
                 events.insert(0, first)
-            # Without a buffer, nothing is left to write when the file is closed.
+            # Without a buffer, all errors occur in `write`, and none when the file is
+            # closed.
             with open(self.path, "ab", buffering=0) as file:
                 for one in events:
                     RecordWriter(file).write(one.SerializeToString())

@@ -92,7 +92,10 @@ def restore(
             f"{path} cannot be used; trying the checkpoint before it.", stacklevel=2
         )
     if other:
-        raise InputError(f"No checkpoint in {folder} can be used: {other}")
+        raise InputError(
+            f"No checkpoint in {folder} can be used: {other} Start again with another "
+            "`run_dir`."
+        )
     return 0
 
 

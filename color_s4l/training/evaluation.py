@@ -27,7 +27,7 @@ BATCH_SIZE = 128
 # Number of batches that are read together. Two such groups are in memory, one decoded
 # and one being decoded: 600 MB at 224 px.
 BATCHES = 16
-# The top-5 error is measured for more classes than this number.
+# The top-5 error is measured if there are more classes than this number.
 SMALLEST_TOP = 10
 SHIFTS = (-2, -1, 1, 2)
 # Seed of the shifts and the noise; fixed, so that two evaluations of a model agree.
@@ -108,17 +108,22 @@ def augmented_probabilities(
 class AugmentedClassifier(keras.Model):
     """The mean of a classifier's probabilities over several views of each image.
 
-    "published": the views of Tran 2019's published code: the image, a shifted copy
-    (both axes drawn from -2, -1, 1, 2), noisy copies of both, and, if flips keep the
-    class, left-right flips of the two clean copies, without and with noise: 8 views, or
-    4 without flips. "flips": the image and its left-right flip. "shifts": the two views
-    of "flips" with weight 1/4 each, and, with weight 1/8 each, the image moved by one
-    pixel up and left, the image moved by one pixel down and right, and the flips of
-    both (airbench's published code, https://arxiv.org/abs/2404.00498). "rotations": the
-    image in all four rotations (Zhai et al. 2019, published code).
+    The views are:
 
-    Use a new instance for each pass over a test set: the draws of "published" depend
-    on `seed` and on the order of the images.
+    * "published": the views of Tran 2019's published code. They are the image, a copy
+      shifted along both axes (by -2, -1, 1 or 2 pixels, drawn at random), the
+      left-right flips of these two, and a noisy copy of each: 8 views.
+    * "flips": the image and its left-right flip.
+    * "shifts": the image moved by one pixel up and left, the image moved by one pixel
+      down and right, and the flips of both, each with weight 1/8; and the two views of
+      "flips", each with weight 1/4 (airbench's published code,
+      https://arxiv.org/abs/2404.00498).
+    * "rotations": the image in all four rotations (Zhai et al. 2019, published code).
+
+    With `hflip` false, the flipped views are left out.
+
+    Use a new instance for each pass over a test set: the random draws of "published"
+    continue from batch to batch, so a second pass would have other draws.
 
     Args:
         classifier: A model from `networks.inference_model`, or loaded from a file.
@@ -249,7 +254,7 @@ class Evaluation:
         return CLASSES in self.learner.network.heads
 
     def measures(self) -> dict[str, Measure]:
-        """Returns the error rates to log after each epoch, in percent, by name."""
+        """Returns name -> function that measures an error rate, in percent."""
         if not self._has_classes:
             found = {f"test_{name}": e for name, e in self._proxy_errors().items()}
             return found
@@ -270,7 +275,7 @@ class Evaluation:
         return {**found, **further}
 
     def shared_measures(self, group: Group) -> dict[str, Measure]:
-        """Returns `measures` that divide the images over several processes.
+        """Returns `measures`, with the images divided over several processes.
 
         Every process must call the same functions in the same order.
         """
@@ -311,7 +316,10 @@ class Evaluation:
         return measured
 
     def _proxy_errors(self) -> dict[str, Measure]:
-        """Returns the error rate on the proxy task, if a term has one."""
+        """Returns name -> function that measures the error rate on the proxy task.
+
+        The dictionary is empty if there is no proxy task or there are no test images.
+        """
         images, learner = self.data.test_images, self.learner
         for term in learner.terms:
             if term.proxy_tasks() and len(images):
@@ -325,7 +333,9 @@ class Evaluation:
         return {}
 
     def assign_final_weights(self) -> None:
-        """Assigns the weights named by `final_weights` to the network, if it is set.
+        """Assigns the weights named by the setting `final_weights` to the network.
+
+        Without this setting, the network is not changed.
 
         Raises:
             KeyError: No term of the method has weights with this name.
@@ -340,11 +350,11 @@ class Evaluation:
         """Returns the error rates for result.json and the test images' probabilities.
 
         Returns:
-            The error rates: `error` and `error_augmented` in percent (None without
-            classes or test images), `top5_error` for more than ten classes, and in
-            `further` the same two for each term's
-            further weights, by name. The probabilities, float32 `(n, classes)`, or
-            None.
+            The error rates in percent: `error` and `error_augmented`, None without a
+            class head or test images; `top5_error` for more than ten classes;
+            `proxy_error` for a network without a class head; and `further`, the errors
+            with each term's further weights, by the name of the weights. Second, the
+            probabilities, float32 `(n, classes)`, or None.
         """
         nothing = {"error": None, "error_augmented": None}
         if not self._has_classes:

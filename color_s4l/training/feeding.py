@@ -1,4 +1,4 @@
-"""Step batches for Keras' `fit` and `predict`, read ahead of the step."""
+"""Data sets of batches for Keras' `fit` and `predict`."""
 
 import concurrent.futures
 import contextlib

@@ -44,7 +44,8 @@ FEW_IMAGES, SMALL_BATCH, LARGE_BATCH = 5000, 20, 100
 # enough for 13,000 images of 224 px. It is a constant, so that the colorizer does not
 # depend on the machine.
 COLORIZER_BYTES = 2 * 10**9
-# Number of training images on which the trained colorizer is compared with a tint.
+# Number of training images on which the trained colorizer is compared with a tint (one
+# colour for all pixels).
 WATCHED = 500
 
 
@@ -85,8 +86,9 @@ class InitialWeights:
             network: A built network. Heads with other names keep their weights.
 
         Raises:
-            InputError: The network's trunk has other shapes than the weights, or a head
-                of the same name has another number of outputs.
+            InputError: The network's trunk has other shapes than the weights, a head of
+                the same name has another number of outputs, or a head to be loaded is
+                not a dense layer.
         """
         expected = [tuple(weight.shape) for weight in network.trunk.weights]
         if [array.shape for array in self.trunk] != expected:
@@ -100,7 +102,7 @@ class InitialWeights:
             if size != head.units:
                 raise InputError(
                     f"`init_heads`: the head {name!r} of {self.source} has {size} "
-                    f"classes; expected {head.units}."
+                    f"classes; expected {head.units}. Leave `init_heads` out."
                 )
             if [array.shape for array in arrays] != [w.shape for w in head.weights]:
                 raise InputError(
@@ -116,15 +118,16 @@ def read_initial(path: str | os.PathLike, *, heads: bool = False) -> InitialWeig
     Args:
         path: A run directory or a model file (.keras, .h5) of a classifier or of a
             colorizer. The weights of a colorizer are for the trunk `encoder` of the
-            same width. "builtin": the weights of the package; a file of this name is
-            "./builtin".
+            same width. "builtin": the weights of the package; for a file with this
+            name, write "./builtin".
         heads: Whether to read the heads too; a colorizer has none.
 
     Returns:
         The weights.
 
     Raises:
-        InputError: The path does not exist or is not a model of this library.
+        InputError: The path does not exist or is not a model of this library; or
+            `heads` is true, and there is no file of heads or `path` is "builtin".
     """
     if path == builtin.NAME:
         return _read_builtin(heads)
@@ -166,7 +169,7 @@ def _read_builtin(heads: bool) -> InitialWeights:
 
 @dataclasses.dataclass(frozen=True)
 class PretrainedWeights:
-    """A file of weights that Keras wrote, loaded when a run starts.
+    """A file of weights in Keras' format, loaded when a run starts.
 
     A resumed run does not need the file of ImageNet weights: their digest is known, and
     the trunk's weights are in the checkpoint.
@@ -176,7 +179,7 @@ class PretrainedWeights:
         source: "imagenet", or the path of a file.
     """
 
-    # The normalisation "imagenet" has no statistics of its own.
+    # The normalisation "imagenet" uses constants, so there are no statistics to load.
     statistics: typing.ClassVar[None] = None
 
     network: str
@@ -188,7 +191,7 @@ class PretrainedWeights:
 
     @functools.cached_property
     def path(self) -> pathlib.Path:
-        """Path of the file; ImageNet weights are downloaded if they are not there.
+        """Path of the file; ImageNet weights are downloaded if they are not on disk.
 
         Raises:
             InputError: There is no such file, or it cannot be downloaded.
@@ -294,8 +297,8 @@ def check_unchanged(
     for name, digest in files.digests.items():
         if config["digests"].get(name) != digest:
             raise InputError(
-                f"`{name}`={getattr(settings, name)} has changed since the "
-                "start of this run."
+                f"`{name}`={getattr(settings, name)} has changed since the start of "
+                "this run: restore it, or choose another `run_dir`."
             )
 
 
@@ -339,8 +342,9 @@ def read_inputs(
         directory: The run directory. The split of a resumed run is read from it.
 
     Raises:
-        InputError: An input is missing, damaged or does not fit the others, or a
-            resumed run has other input files than at its start.
+        InputError: An input is missing, damaged or does not fit the others; the data
+            set has fewer than two classes; or a resumed run has other input files than
+            at its start.
     """
     files = read_files(inputs, colorizer=needs_colorizer(terms))
     if directory.config.exists():
@@ -435,7 +439,10 @@ def _train_colorizer(
 
 
 def _colorizer_images(inputs: Inputs) -> np.ndarray:
-    """Returns the unlabelled images; if they are too large, an even selection."""
+    """Returns the unlabelled images, or some of them if they exceed `COLORIZER_BYTES`.
+
+    The selected images are evenly spaced.
+    """
     images, unlabeled = inputs.data.images, inputs.split.unlabeled
     _, height, width, channels = images.shape
     present = len(unlabeled)

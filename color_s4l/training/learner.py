@@ -12,7 +12,8 @@ from color_s4l.terms.passes import StepBatch
 from color_s4l.terms.term import Outcome, Progress, Term
 from color_s4l.views.step import SOURCES, Arrays, StepViews, view
 
-# An upper limit of the number of draws in one step.
+# Upper limit of the number of random draws in one step. In step t, the counter of the
+# random state starts at `DRAWS_PER_STEP` * t.
 DRAWS_PER_STEP = 1000
 
 
@@ -28,7 +29,8 @@ class Plan:
         num_examples: Number of unlabelled images.
         weight_decay: Factor on the sum of squares of the kernels. The published
             5e-4 is Keras' `l2(5e-4)`, whose gradient is 1e-3 times the weight.
-        compiled_views: Whether XLA compiles the views on CPUs too.
+        compiled_views: Whether XLA compiles the views even if it does not compile the
+            whole step (by default, Keras compiles the step on GPUs only).
         seed: Seed of all random draws in the step.
     """
 
@@ -113,7 +115,7 @@ class Learner(backend.TrainStep, keras.Model):
         No gradient flows through the views. The key `draws` holds the random draws of
         each term.
         """
-        # On every device all draws of the step are made; a device uses its part.
+        # Every device makes all draws of the step, and uses its own part of them.
         shapes = {s: (self.plan.groups, *data[s].shape[1:]) for s in SOURCES}
         self._begin_draws()
         drawn = self.views.draw(self.draws_seed, shapes)
@@ -159,7 +161,11 @@ class Learner(backend.TrainStep, keras.Model):
             term.after_update(self.network, state, kept, progress)
 
     def evaluated(self) -> dict[str, list]:
-        """Returns the results of `Term.evaluated` of all terms, in one dictionary."""
+        """Returns the results of `Term.evaluated` of all terms, in one dictionary.
+
+        Raises:
+            ValueError: Two terms have weights of the same name.
+        """
         found: dict[str, list] = {}
         for term, state in zip(self.terms, self.states, strict=True):
             own = term.evaluated(self.network, state)

@@ -1,4 +1,4 @@
-"""Optimizers of Keras with an own factor on the learning rate of each weight."""
+"""Optimizers of Keras, with a factor on the learning rate for each weight."""
 
 import typing
 from collections.abc import Sequence
@@ -45,11 +45,11 @@ def create_optimizer(
 
 
 class _Factors:
-    """Multiplies the learning rate of each variable by a factor.
+    """A mixin that multiplies the learning rate of each variable by a factor.
 
-    The factor is `trunk_rate` for the trunk and 1 for heads and gates, times
-    `bias_rate` for the biases of normalisation layers. Subclasses also inherit from an
-    optimizer of Keras.
+    The factor is `trunk_rate` for the trunk and 1 for heads and gates. For the biases
+    of normalisation layers, it is also multiplied by `bias_rate`. Subclasses also
+    inherit from an optimizer of Keras.
 
     Attributes:
         factors: One for each trainable variable, in the order given to `build`.
@@ -62,7 +62,8 @@ class _Factors:
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable, with its own learning rate."""
-        # Keras passes the variable of the backend; each device has its own.
+        # On TensorFlow, `variable` is not a Keras variable but one device's copy of its
+        # value. `_get_variable_index` accepts both.
         rate = learning_rate * self._factor(variable)
         super().update_step(gradient, variable, rate)  # type: ignore[misc]
 
@@ -90,11 +91,12 @@ class AdamW(_Factors, keras.optimizers.AdamW):
 
 
 class Muon(_Factors, keras.optimizers.Muon):
-    """Keras' Muon with the factors; Adam for all weights except kernels of a trunk.
+    """Keras' Muon with the factors, for kernels of convolutions; Adam for the rest.
 
-    The kernel of a convolution is one matrix: positions and channels by filters, as in
-    airbench's version with Muon (Jordan 2024, https://github.com/KellerJordan/Muon).
-    Weight decay is part of the loss.
+    The kernel of a convolution is treated as one matrix,
+    `(positions * channels, filters)`, as in airbench's version with Muon (Jordan 2024,
+    https://github.com/KellerJordan/Muon). The optimizer has no weight decay, because
+    weight decay is part of the loss.
 
     Args:
         schedule: Learning-rate schedule.

@@ -22,15 +22,15 @@ from color_s4l.views.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
-# Numbers in the features of all labelled images for which `error_of` is computed.
+# `error_of` is not computed if the features of all labelled images have more values.
 MOST_VALUES = 500_000
 
 
 class Encoder(keras.Model):
     """A model from raw images to pooled features.
 
-    It is no functional model: the preprocessing may belong to one functional model
-    only, because test-time augmentation cuts the classifier behind it.
+    It is not a functional model, because the preprocessing layer may belong to only one
+    functional model: test-time augmentation splits the classifier after this layer.
 
     Args:
         network: A built network.
@@ -49,7 +49,8 @@ class Encoder(keras.Model):
     def architecture(self) -> str:
         """The configurations of all layers and the backend, for a cache key.
 
-        Keras numbers the inputs of a process's models; the numbers are left out.
+        Keras numbers the input layers of all models in a process. These numbers are
+        left out, because they depend on the models that were built before.
         """
         trunk = re.sub(
             r"input_layer(_\d+)?", "input_layer", self.network.trunk.to_json()
@@ -63,8 +64,8 @@ def features_of(trunk: keras.Model, network: str, layer: str | None) -> Network:
     Args:
         trunk: A built trunk.
         network: The name of the trunk.
-        layer: The name of the layer; None: the widest of the last block, and for
-            trunks of `keras.applications` the last layer.
+        layer: The name of the layer. None: the layer of the last block with the most
+            channels; for trunks of `keras.applications`, the last layer.
 
     Raises:
         InputError: The trunk has no such layer.
@@ -166,7 +167,7 @@ def write_log(
 ) -> None:
     """Writes log.csv with one row: the solution counts as one epoch.
 
-    The test error is not measured here: without epochs to choose from, it would be the
+    The test error is not measured here: there is only one epoch, so it would equal the
     error in result.json.
 
     Args:

@@ -37,11 +37,11 @@ logger = logging.getLogger(__name__)
 
 # Seconds after which the connection to a computer that no longer answers is closed.
 SILENCE = 30
-# Seconds that a failed process waits for the news that another one is gone, which is
-# then the reason of its failure.
+# Seconds that a process waits after an error. If it learns in this time that another
+# process is gone, this was the cause of the error.
 REASON = SILENCE + 10
 EXIT_LOST = 1
-# Seconds in which a program that connects, or is connected, must name itself.
+# Seconds in which the other end of a new connection must send its first line.
 ANSWER = 10
 # First line that process 0 sends. If another line arrives, another program uses the
 # port. The line is not a secret.
@@ -67,7 +67,8 @@ class Group:
 
     Attributes:
         together: `backend.Together`; None for a run that is not distributed.
-        native_logs: By process id, the file with the messages of C++ code, or "".
+        native_logs: Paths of the files with the messages of C++ code, by process id; ""
+            for a process that shows these messages.
     """
 
     def __init__(
@@ -94,11 +95,12 @@ class Group:
     def combined(
         self, value: typing.Any, combine: Callable[[list], typing.Any]
     ) -> typing.Any:
-        """Returns `combine` of the values of all processes; waits for all of them.
+        """Combines one value of each process; waits for all processes.
 
         Args:
-            value: A value in JSON types.
-            combine: Called on process 0 with the values, by process id.
+            value: This process's value, in JSON types.
+            combine: Called on process 0 with the list of all values, in the order of
+                the process ids.
 
         Returns:
             The result of `combine`, in JSON types, on every process.
@@ -141,17 +143,17 @@ class Group:
 
         Args:
             about: Name -> value.
-            subject: Noun for the error: "settings".
+            subject: Plural noun for the error message, for example "settings".
 
         Raises:
-            InputError: A process has another value; on all processes.
+            InputError: A process has another value. All processes raise the error.
         """
         found = self.combined(dict(about), functools.partial(_difference, subject))
         if found:
             raise InputError(found)
 
     def end_training(self) -> None:
-        """Waits for all processes; then process 0 does not need the others any more."""
+        """Waits for all processes; process 0 continues if another one ends later."""
         self.wait()
         if self.leads:
             self._leaving.set()
@@ -176,7 +178,8 @@ class Group:
     def stop(self, error: BaseException) -> None:
         """Tells the other processes that this one stops because of an error."""
         if not isinstance(error, InputError | KeyboardInterrupt | SystemExit):
-            # A step fails if another process is gone: `_listen` ends this process.
+            # A step also fails if another process is gone. In this case `_listen` ends
+            # this process during the wait.
             time.sleep(REASON)
         self._leaving.set()
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -210,7 +213,7 @@ class Group:
         for peer in self._peers:
             if self.leads and peer != lost:
                 self._send(peer, {"stopped": lost, "reason": reason})
-        # If all processes stop for the same reason, each reports it itself.
+        # If this process stops for the same reason, it reports the reason itself.
         if self._leaving.wait(2.0 if reason else 0.0):
             return
         event = f"stopped: {reason}"
@@ -220,7 +223,10 @@ class Group:
                 "with any number of processes."
             )
             if any(self.native_logs[lost : lost + 1]):
-                event += f" Its C++ messages, if any: {self.native_logs[lost]} there."
+                event += (
+                    f" Its C++ messages, if any, are in {self.native_logs[lost]} on "
+                    "that computer."
+                )
         logger.error(
             "error: Process %s of %s on %s %s",
             lost,
@@ -233,7 +239,9 @@ class Group:
 
 @contextlib.contextmanager
 def joined(settings: ProcessSettings, shared: Mapping[str, str]) -> Iterator[Group]:
-    """Connects this process with the others of a run; one process if not distributed.
+    """Connects this process with the other processes of a run.
+
+    A run that is not distributed has one process.
 
     Args:
         settings: The place of this process.
@@ -243,7 +251,8 @@ def joined(settings: ProcessSettings, shared: Mapping[str, str]) -> Iterator[Gro
         The processes.
 
     Raises:
-        InputError: The processes do not find each other or differ in code or settings.
+        InputError: The processes do not find each other or differ in code or settings,
+            or a setting is wrong.
     """
     if not settings.distributed:
         yield Group()
@@ -272,10 +281,13 @@ def joined(settings: ProcessSettings, shared: Mapping[str, str]) -> Iterator[Gro
 
 
 def _place(settings: ProcessSettings) -> tuple[str, int, int, str | None]:
-    """Returns the result of `backend.environment`, or the settings.
+    """Returns this process's place from the settings, else from the environment.
+
+    Returns:
+        Four values, as for `backend.environment`; the last is None with the settings.
 
     Raises:
-        InputError: Settings are missing.
+        InputError: Settings are missing, and no cluster was detected.
     """
     address, count = settings.coordinator, settings.num_processes
     if address and count and settings.process_id is not None:
@@ -283,8 +295,8 @@ def _place(settings: ProcessSettings) -> tuple[str, int, int, str | None]:
     found = backend.environment(settings.join_timeout)
     if found is None:
         raise InputError(
-            "`distributed` needs `coordinator`, `num_processes` and `process_id`: this "
-            "process was not started by a cluster that the library knows."
+            "`distributed` needs `coordinator`, `num_processes` and `process_id`: "
+            "this process was not started by a supported cluster (docs/cluster.md)."
         )
     return found
 
@@ -294,13 +306,19 @@ def connect(
 ) -> tuple[dict[int, connection.Connection], tuple[str, ...], str]:
     """Connects all processes with process 0.
 
+    Args:
+        address: "host:port" at which process 0 accepts connections.
+        count: Number of processes.
+        process_id: Number of this process.
+        seconds: Time in which all processes must be connected.
+
     Returns:
         The connections by process id, the names of all computers, and the address of
         this computer that the others can use.
 
     Raises:
-        InputError: The address is wrong, a process does not come, or two processes have
-            the same id.
+        InputError: The address is wrong, a process does not connect in time, or the
+            processes have equal ids or different values of `count`.
     """
     host, _, port = address.rpartition(":")
     deadline = time.monotonic() + seconds
@@ -316,7 +334,7 @@ def connect(
         except OSError as error:
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"Process {process_id} does not reach process 0 at `coordinator`="
+                    f"Process {process_id} did not reach process 0 at `coordinator`="
                     f"{address} within {seconds:g} s ({error}): check the address, and "
                     "that process 0 runs."
                 ) from error
@@ -330,7 +348,7 @@ def connect(
         answer = json.loads(link.recv_bytes())
     except (EOFError, OSError) as error:
         raise InputError(
-            f"Process 0 at `coordinator`={address} stopped before all processes came."
+            f"Process 0 at `coordinator`={address} stopped before all processes joined."
         ) from error
     if isinstance(answer, str):
         raise InputError(answer)
@@ -341,7 +359,7 @@ def _reach(host: str, port: int, deadline: float) -> socket.socket:
     """Connects with process 0.
 
     Raises:
-        OSError: The port is closed, or another program answers or does not answer.
+        OSError: The port is closed, another program answers, or there is no answer.
     """
     left = max(0.1, deadline - time.monotonic())
     end = socket.create_connection((host, port), timeout=min(left, ANSWER))
@@ -357,7 +375,14 @@ def _reach(host: str, port: int, deadline: float) -> socket.socket:
 def _accept(
     host: str, port: int, count: int, deadline: float, seconds: float
 ) -> tuple[dict[int, connection.Connection], list[str]]:
-    """Waits on process 0 for all other processes."""
+    """Accepts the connections of all other processes; called on process 0.
+
+    Returns:
+        The connections by process id, and the names of all computers.
+
+    Raises:
+        InputError: As for `connect`.
+    """
     peers: dict[int, connection.Connection] = {}
     hosts = {0: socket.gethostname()}
 
@@ -381,7 +406,7 @@ def _accept(
             if time.monotonic() > deadline:
                 missing = [str(n) for n in range(1, count) if n not in peers]
                 raise fail(
-                    f"Of {count} processes, these did not come within {seconds:g} s: "
+                    f"Of {count} processes, these did not join within {seconds:g} s: "
                     f"{', '.join(missing)}."
                 )
             with contextlib.suppress(OSError):  # a timeout, or a failed connection
@@ -408,9 +433,10 @@ def _accept(
 
 
 def _greet(end: socket.socket, accepted: queue.SimpleQueue) -> None:
-    """Puts a connection and its process id, count and computer into the queue.
+    """Sends the greeting, and reads the first line of a process that connects.
 
-    The connection of another program is closed.
+    The connection, the process id, `count` and the name of the computer are put into
+    the queue. If another program connects, the connection is closed.
     """
     try:
         end.settimeout(ANSWER)
@@ -428,7 +454,7 @@ def _line(end: socket.socket) -> bytes:
 
 
 def _link(end: socket.socket) -> connection.Connection:
-    """Returns a connection without a timeout that the operating system checks."""
+    """Returns a connection without a timeout; the system closes a dead connection."""
     end.settimeout(None)
     end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
@@ -478,7 +504,7 @@ def _plugin_digest(plugin: str) -> str:
 
 
 def _difference(subject: str, found: list[dict[str, str]]) -> str:
-    """Returns the first difference to process 0 in words; "" if there is none."""
+    """Returns the first difference from process 0 in words; "" if there is none."""
     for number, values in enumerate(found):
         for name in found[0].keys() | values.keys():
             first, other = found[0].get(name), values.get(name)

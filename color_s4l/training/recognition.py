@@ -13,14 +13,14 @@ from color_s4l.terms.term import Term
 from color_s4l.training.learner import Learner
 from color_s4l.views.step import COLORIZED
 
-# Number of images that are measured, evenly spaced.
+# Largest number of images on which each view is measured; they are evenly spaced.
 IMAGES = 1000
 BATCH_SIZE = 128
-# A view is at chance if it is classified as this view in hardly more images than some
-# other view is: the difference of the two shares is below this number.
+# A view is at chance if the head gives its label to this view hardly more often than to
+# some other view: the share of images is larger by less than this number.
 GAIN = 0.02
-# Number of steps after which the views are measured first. Moving batch statistics with
-# momentum 0.99 have 2 % of their initial values left after 400 updates.
+# Number of steps before the views are measured. After 400 updates, moving batch
+# statistics with momentum 0.99 contain only 2 % of their initial values.
 STEPS = 400
 IDENTITY = "identity"
 
@@ -46,8 +46,9 @@ class Recognition:
     def at_chance(self) -> tuple[str, ...]:
         """Returns the views that are not recognised better than by chance.
 
-        The identity is left out: it is confused with every view at chance. A head that
-        gives the same answer for all views recognises none.
+        The identity is never returned: the head confuses it with every view at chance,
+        so it would be at chance too. If the head gives the same answer for all views,
+        all views except the identity are returned.
         """
         right = np.diag(self.shares)
         wrongly = np.max(self.shares - np.diag(right), axis=0)
@@ -85,7 +86,8 @@ def measure(learner: Learner, images: Data, batches: StepBatches) -> Recognition
     """Measures the proxy head on up to 1,000 test images.
 
     The colourised view is measured on unlabelled training images, because the test
-    images are not colourised; so are all views if there are no test images.
+    images are not colourised. Without test images, all views are measured on unlabelled
+    training images.
 
     Args:
         learner: The learner.

@@ -35,7 +35,7 @@ SPEEDS = ("images_per_second", "loading_images_per_second", "loading_busy")
 # Numbers of images in the pictures of views and in the list of mistakes.
 PICTURED = 8
 MISTAKES = 24
-# Pixels; larger images are shrunk before they are stored in samples.npz.
+# Largest side in pixels of an image in samples.npz; larger images are shrunk.
 LARGEST_SIDE = 96
 
 
@@ -52,8 +52,9 @@ def measure(
         prepared: The trained run.
         evaluation: Measures the errors.
         directory: The run directory, with the log.
-        started: `time.perf_counter()` when this process began the run. `seconds` is
-            the time since then, and the time of the epochs of earlier processes.
+        started: `time.perf_counter()` when this process began the run. `seconds` in
+            the result is the time since then, plus the time of the epochs of earlier
+            processes.
         resumed: Number of epochs that earlier processes trained.
 
     Returns:
@@ -144,9 +145,10 @@ def write(
     )
     _draw(prepared, probabilities, arrays, directory)
     write_json(directory.result, result)
-    # Only an unfinished run reads it; the models contain the same matrix.
+    # Only an unfinished run reads this file; the models contain the same statistics.
     directory.statistics.unlink(missing_ok=True)
-    if all(name in result for name in SPEEDS):  # without training steps: only one
+    # The log of a method without training steps has only the first of these columns.
+    if all(name in result for name in SPEEDS):
         speed, loading, busy = (result[name] for name in SPEEDS)
         logger.info(
             "speed      %s images/s trained (all views); %s images/s read, which took "
@@ -161,7 +163,7 @@ def write(
 def _save_models(
     prepared: Prepared, probabilities: np.ndarray | None, directory: RunDirectory
 ) -> None:
-    """Writes the classifier, and a classifier for each term's further weights."""
+    """Writes the classifier and its heads, also with each term's further weights."""
     learner, settings = prepared.learner, prepared.settings
     classes = prepared.data.classes if CLASSES in learner.network.heads else ()
     trunk = settings.model.network
@@ -195,17 +197,17 @@ def _save_models(
 def _calibrated(
     prepared: Prepared, about: About, probabilities: np.ndarray | None
 ) -> About:
-    """Returns the note with the temperature of the present weights and their mistakes.
+    """Returns the note with the temperature and the mistakes of the network's weights.
 
-    The temperature is fitted to the validation images. Without them there is none: the
-    labels of the training images were learned, and the test labels only measure.
-    Mistakes are counted on the test images or, if there are none, on the validation
-    images.
+    The temperature is fitted to the validation images. Without validation images there
+    is no temperature: the network has learned the labels of the training images, and
+    test labels may only be used to measure errors. Mistakes are counted on the test
+    images or, if there are none, on the validation images.
 
     Args:
         prepared: The trained run.
         about: The note without a temperature.
-        probabilities: The test images' probabilities; None: computed here.
+        probabilities: The test images' probabilities; None: they are computed here.
     """
     images, validation = prepared.data, prepared.batches.split.validation
     if not about.classes:
@@ -259,14 +261,17 @@ def _portable(prepared: Prepared) -> keras.Model:
 def _samples(prepared: Prepared, probabilities: np.ndarray | None) -> dict:
     """Returns the arrays of samples.npz; a report reads them instead of data and model.
 
-    `labels`, `predicted` (integers), `confidence` and `true_probability` (float32),
-    each `(n,)` over the test images; `mistakes`, the indices `(k,)` of the most
-    confident wrong predictions, `mistake_images`, uint8 `(k, h, w, 3)`, and
-    `mistake_files`, the names `(k,)` of their files, "" without a file. With proxy
-    views also `tasks`, their names `(t,)`, `views`, uint8 `(m, t, h, w, 3)`, without
-    noise and shift, and `proxy_probabilities`, float32 `(m, t, t)`, of these views.
-    With colourised images also `original`, `grey` and `colorized`, uint8
-    `(m, h, w, 3)`.
+    Returns:
+        With test images and classes: `labels` and `predicted`, integers `(n,)`;
+        `confidence` and `true_probability`, float32 `(n,)`; `mistakes`, integers
+        `(k,)`, the indices of the most confident wrong predictions; `mistake_images`,
+        uint8 `(k, h, w, 3)`; `mistake_files`, texts `(k,)`, the paths of these images,
+        or "" for images without a file.
+        With proxy views: `tasks`, texts `(t,)`, the names of the views; `views`, uint8
+        `(m, t, h, w, 3)`, without noise and shift; `proxy_probabilities`, float32
+        `(m, t, t)`, the proxy head's predictions for these views.
+        With colourised images: `original`, `grey` and `colorized`, uint8
+        `(m, h, w, 3)`.
     """
     arrays = {} if probabilities is None else _predictions(prepared.data, probabilities)
     for term in prepared.learner.terms:
@@ -300,7 +305,7 @@ def _predictions(images: data.Data, probabilities: np.ndarray) -> dict:
 
 
 def _test_file(images: data.Data, index: int) -> str:
-    """Returns the path of a test image, relative to the folder of the data set."""
+    """Returns a test image's path, relative to the data set's folder; "" if none."""
     if images.files is None:
         return ""
     path = os.path.relpath(images.files.test[index], images.files.root)
@@ -315,7 +320,8 @@ def _proxies(
         name: _first(batch[name]) for name in (UNLABELED, COLORIZED) if name in batch
     }
     views = proxies.pictures(sources[UNLABELED], tasks, sources.get(COLORIZED))
-    # Random views are drawn in the order of `pictures`, with the same seed.
+    # Random views are drawn in the same order and with the same seed as in `pictures`,
+    # so the probabilities belong to the stored views.
     seed, found = keras.random.SeedGenerator(0), {}
     for task in [name for name in own_first(PROXIES) if name in tasks]:
         images = sources[PROXIES[task].source]
@@ -380,7 +386,9 @@ def describe(result: Result) -> None:
     if result["error"] is None and not result["test_images"]:
         logger.info("error      not measured: there are no test images")
     elif result["error"] is None:
-        logger.info("classes    none trained: start another run with `init_from`")
+        logger.info(
+            "classes    not trained: start another run with `init_from` set to this one"
+        )
     logger.info("written    %s", result["run_dir"])
 
 

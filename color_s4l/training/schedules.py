@@ -1,7 +1,9 @@
 """Learning-rate schedules: factors on the learning rate over the steps of a run.
 
+Step t of a run of T steps has the factor:
+
 polynomial: (1 - t / T)^(1/2) (Tran 2019's published code).
-cosine: cos(7 pi t / 16 T) (FixMatch, https://arxiv.org/abs/2001.07685, and USB).
+cosine: cos(7 pi t / (16 T)) (FixMatch, https://arxiv.org/abs/2001.07685, and USB).
 steps: divided by 10 at each milestone (Gidaris et al. 2018's RotNet; S4L).
 constant: 1.
 triangular: from 0.2 to 1 at 23 % of the steps, then to 0.07 (code of airbench).
@@ -57,8 +59,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """The schedule lr(t) = learning_rate * factor(t) * min(1, t / warmup), t in steps.
 
     Args:
-        settings: Name of the schedule (a key of `FACTORS`), learning rate without the
-            factors, epochs, warm-up and milestones.
+        settings: Name of the schedule (a key of `FACTORS`), learning rate before the
+            factor is applied, epochs, warm-up and milestones.
         steps_per_epoch: Number of steps per epoch.
     """
 

@@ -55,8 +55,8 @@ from color_s4l.views.step import LABELED, TARGETS, UNLABELED
 
 logger = logging.getLogger(__name__)
 Scope = Callable[[], contextlib.AbstractContextManager]
-# Number of images of which all processes must have the same pixels. A sample, because
-# images may be decoded on demand.
+# Number of images whose pixels are compared between the processes. Only a sample is
+# compared, because images may be decoded on demand.
 _COMPARED = 100
 
 
@@ -80,8 +80,8 @@ def train(
         The content of result.json. A run that is complete is not run again.
 
     Raises:
-        InputError: A setting is wrong, the directory exists, or the loss is not
-            finite.
+        InputError: A setting or an input file is wrong, the directory exists, or the
+            loss is not finite.
     """
     started = time.perf_counter()
     terms = checked_terms(run)
@@ -201,7 +201,7 @@ def checked_terms(run: Run) -> tuple[Term, ...]:
     """
     run_settings.check(run)
     TRUNKS.entry(run.network)  # raises an error for an unknown name
-    # Raises an error for weights without a use.
+    # Raises an error for weights that the network cannot load.
     run_settings.weights_of(run.network, run.weights, run.init_from)
     terms = methods.terms_of(run.method, run.set, bn_stats=run.bn_stats)
     if run.lora_rank and not run_settings.pretrained(run):
@@ -272,7 +272,10 @@ def resolve(
         run: Checked settings.
         terms: The terms of the method.
         image_size: Side of the images in pixels.
-        labels: Number of labelled images; None: many.
+        labels: Number of labelled images; None: enough for any batch size.
+
+    Raises:
+        InputError: `zca` is set, but the images or the normalisation do not allow it.
     """
     if methods.solver_of(run.method):
         # Solving counts as one epoch. Half precision is too coarse for the head, into
@@ -307,7 +310,8 @@ def start(run: Run, terms: Sequence[Term] = ()) -> Scope:
     equal_passes = run.labeled_batch is None and alone and not colorizer
     if equal_passes and all(term.one_pass for term in terms):
         backend.share_cores(len(terms))
-    # A process of several evaluates and saves on one device; `_fit` uses all of them.
+    # In a distributed run, each process evaluates and saves on one device. Only the
+    # training in `_fit` uses all devices of the process.
     return backend.distributed(1 if run.distributed else run.devices)
 
 
@@ -563,7 +567,7 @@ def _epochs(settings: Settings) -> str:
 
 
 def _initial(settings: Settings) -> str:
-    """Returns the loaded weights and the frozen blocks in words."""
+    """Returns the loaded weights, the adapters and the frozen blocks in words."""
     weights, blocks = settings.inputs.weights, settings.model.freeze_blocks
     source = settings.inputs.init_from or weights
     text = f", weights of {source}" if source != run_settings.NO_WEIGHTS else ""
@@ -582,7 +586,7 @@ def _fit(
     extra_callbacks: Sequence[keras.callbacks.Callback],
     group: Group,
 ) -> int:
-    """Trains from the last complete epoch to the end; returns this epoch's number."""
+    """Trains the remaining epochs; returns the number that were complete before."""
     learner, batches = prepared.learner, prepared.batches
     every = prepared.settings.evaluation.evaluate_every
     epochs = prepared.settings.optimization.epochs

@@ -48,7 +48,7 @@ class PixelClasses(Readout):
     dropout: float
 
     def build(self, channels: int) -> keras.Model:
-        """Builds the head; the first kernel is small, as published."""
+        """Builds the head; the first kernel has small initial values, as published."""
         columns = keras.Input((None, channels))
         hidden = layers.Dense(
             UNITS,
@@ -67,7 +67,8 @@ class Learner(keras.Model):
         network: A built network.
         preprocessing: A built layer.
         weight_decay: Factor on the sum of squares of the kernels in the loss.
-        area: Smallest area of a random crop; None: the images are not augmented.
+        area: Smallest area of a random crop, as a share of the image's area; None: no
+            crops. Not used for segmentation, whose images are only flipped (`Batches`).
         seed: Seed of the augmentation.
     """
 
@@ -179,9 +180,8 @@ def train(
         The trained model.
 
     Raises:
-        InputError: The trunk has another shape than `initial`, does not accept images
-            of this size, or has fewer blocks than are frozen; or `initial` was trained
-            with another normalisation.
+        InputError: The trunk does not accept images of this size, or has fewer blocks
+            than are frozen; or `initial` cannot be used (see `build.assign_initial`).
     """
     seed_initialisers(seed)
     part, classes = target.training, len(target.classes)
@@ -232,8 +232,8 @@ def train(
 def predict_labels(learner: Learner, part: Part, batch_size: int) -> np.ndarray:
     """Returns the probability of each label, float32 `(n, classes)`.
 
-    The mean over the image and its left-right flip. Differs from the published code,
-    which averages over ten random crops.
+    It is the mean over the image and its left-right flip. Differs from the published
+    code, which averages over ten random crops.
     """
     found = []
     for start in range(0, len(part.images), batch_size):
@@ -268,9 +268,10 @@ def predict_masks(learner: Learner, part: Part, batch_size: int) -> np.ndarray:
 def average_precisions(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Returns the average precision of each class as VOC 2007 defines it.
 
-    The mean, over the recalls 0, 0.1, ..., 1, of the largest precision at this recall
-    or a higher one (Everingham et al. 2010, https://doi.org/10.1007/s11263-009-0275-4,
-    equation 1). Of images with equal scores, the negative ones come first.
+    For each of the recalls 0, 0.1, ..., 1, the largest precision at this or a higher
+    recall is computed; the result is the mean of these eleven precisions (Everingham et
+    al. 2010, https://doi.org/10.1007/s11263-009-0275-4, equation 1). Of images with
+    equal scores, the negative ones come first.
 
     Args:
         targets: `(n, classes)`: 1, 0, or `IGNORED` for images that are left out.

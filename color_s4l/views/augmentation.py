@@ -23,7 +23,7 @@ from color_s4l.backend import Tensor
 from color_s4l.views.operations import cropped
 
 NOISE = 0.15
-# Largest quotient of the sides of a crop; the smallest is its reciprocal.
+# Largest width / height of a crop; the smallest is 1 / LONGEST.
 LONGEST = 4 / 3
 
 
@@ -99,7 +99,7 @@ def draw_shift(seed: keras.random.SeedGenerator, batch: int, limit: int) -> Tens
 
 
 def draw_box(seed: keras.random.SeedGenerator, batch: int, smallest: float) -> Tensor:
-    """Returns random crops: top, left, height and width, float `(batch, 4)`.
+    """Returns random crops of square images.
 
     Args:
         seed: SeedGenerator, advanced in place.
@@ -107,18 +107,19 @@ def draw_box(seed: keras.random.SeedGenerator, batch: int, smallest: float) -> T
         smallest: Smallest area as a share of the image's area, in (0, 1].
 
     Returns:
-        Shares of the image's sides. The images are square.
+        Float `(batch, 4)`: top, left, height and width as shares of the image's side.
     """
     return box(keras.random.uniform((batch, 4), seed=seed), smallest)
 
 
 def box(position: Tensor, smallest: float) -> Tensor:
-    """Returns crops from positions in the ranges of their values.
+    """Returns the crops of square images that four numbers in [0, 1] describe.
 
     Args:
-        position: Float `(batch, 4)` in [0, 1]: positions of the area in [smallest, 1],
-            of the logarithm of width / height, and of the upper and the left edge in
-            the free space.
+        position: Float `(batch, 4)` in [0, 1]. Each number selects a value from a
+            range: 0 selects the lower end, 1 the upper end. The four ranges are those
+            of the area, [smallest, 1]; of log(width / height), from log 3/4 to log 4/3;
+            and of the upper and the left edge, [0, 1 - height] and [0, 1 - width].
         smallest: Smallest area, in (0, 1].
 
     Returns:

@@ -13,8 +13,8 @@ from color_s4l.artifacts import cache
 from color_s4l.data.lazy_images import Stored
 from colorization.colorizer import Colorizer
 
-# Images per batch. The size is fixed, because rounding depends on it: an image has the
-# same colours wherever the images are kept.
+# Images per batch. The size is fixed, because rounding errors depend on it. An image
+# gets the same colours whether all images are colourised at once or when they are read.
 _BATCH = 32
 
 

@@ -1,4 +1,4 @@
-"""The grey unlabelled images, and the colours that they had."""
+"""The views "grey" and "grey_colors": grey unlabelled images and their true colours."""
 
 from collections.abc import Mapping
 
@@ -15,20 +15,22 @@ GREY, COLORS = "grey", "grey_colors"
 
 @register_view(GREY)
 class Grey(Family):
-    """The mean of the colour channels, three times, and hue, chroma and lightness.
+    """Two views of an unlabelled image: the grey image, and its true colours.
 
-    Both are shifted and flipped in the same way. Noise is only added to the images.
+    The grey image is the mean of the colour channels, repeated as three channels. The
+    colours are the hue, the chroma and the lightness of each pixel. Both views have the
+    same shift or crop, and the same flip. Noise is only added to the grey image.
     """
 
     @classmethod
     def views(cls, name: str) -> Mapping[str, View]:
-        """Returns the images and the colours, which are no images."""
+        """Returns both views; the colours have 0 copies, as they are not images."""
         return {GREY: View(UNLABELED), COLORS: View(UNLABELED, 0)}
 
     def apply(self, batch: Arrays, draws: Draws) -> Arrays:
-        """Returns "grey" and "grey_colors".
+        """Returns "grey" and "grey_colors", float32 `(images, height, width, 3)`.
 
-        Hue, chroma and lightness are in [0, 1]: float32 `(images, height, width, 3)`.
+        "grey" is preprocessed; the values of "grey_colors" are in [0, 1].
         """
         raw = ops.cast(batch[UNLABELED], "float32") / 255
         colors = ops.stack(hue_chroma.hue_chroma(raw), axis=-1)

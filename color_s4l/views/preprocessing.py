@@ -86,7 +86,8 @@ def channel_statistics(images: data.Images) -> dict[str, np.ndarray]:
         images: uint8 `(n, height, width, 3)`.
 
     Returns:
-        `mean` and `deviation`, float32 `(3,)`, in [0, 255].
+        `mean` and `deviation`, float32 `(3,)`, for values in [0, 255]; a deviation is
+        at least 1.
     """
     total = np.zeros((2, images.shape[-1]))
     for chunk in data.chunks(images):  # 512 images: 113 MB as float64 at 96 px
@@ -175,7 +176,10 @@ class Preprocessing(keras.layers.Layer):
         return ops.reshape(ops.matmul(flat, self.matrix), (-1, *images.shape[1:]))
 
     def portable(self, images: Tensor) -> Tensor:
-        """Applies Keras' own layers with the same result; the last has this name."""
+        """Applies Keras' own layers with the same result.
+
+        The last of these layers has the name of this layer.
+        """
         name, policy = self.name, {"dtype": "float32"}
         if self.normalization in ("channels", "imagenet"):
             if self.normalization == "imagenet":
@@ -195,8 +199,8 @@ class Preprocessing(keras.layers.Layer):
         size = _size(images)
         floats = keras.layers.Rescaling(1.0, name=f"{name}_float", **policy)(images)
         flat = keras.layers.Flatten(name=f"{name}_flat", **policy)(floats)
-        # Mean 0 and variance 1 are mean 0 and norm sqrt(size). For 8-bit images, the
-        # epsilon only matters if the image is constant.
+        # Values with mean 0 and variance 1 have the norm sqrt(size). For 8-bit images,
+        # the epsilon only matters if the image is constant.
         flat = keras.layers.LayerNormalization(
             epsilon=1e-6, center=False, scale=False, name=f"{name}_norm", **policy
         )(flat)

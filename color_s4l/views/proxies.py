@@ -124,7 +124,8 @@ GEOMETRIC = tuple(_GEOMETRIC)
 for _name, _function in _GEOMETRIC.items():
     register_proxy(_name, Proxy(_function, moves_pixels=True))
 
-# The images are colourised before training; the step batch contains the results.
+# The images are colourised outside the training step; the step batch contains the
+# results.
 register_proxy(
     COLORIZED, Proxy(lambda images: images, moves_pixels=True, source=COLORIZED)
 )

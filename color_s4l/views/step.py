@@ -76,7 +76,7 @@ class Family:
             the family's `augmentation`.
         name: Name under which the family is registered.
         preprocessing: Layer that preprocesses raw images.
-        augmentation: Settings of shift, flip and noise.
+        augmentation: Settings of shift or crop, flip and noise.
         needed: Names of the family's views that terms read.
     """
 
@@ -114,8 +114,9 @@ class Family:
         """Returns the needed views, by name.
 
         Args:
-            batch: Raw images, uint8 `(images, height, width, 3)`: "labeled",
-                "unlabeled" and, if there is a colorizer, "colorized".
+            batch: The arrays of a step batch, without the axis of the groups. The raw
+                images are "labeled", "unlabeled" and, if there is a colorizer,
+                "colorized", uint8 `(images, height, width, 3)`.
             draws: Result of `draw`, or one device's part of the result.
 
         Returns:
@@ -124,7 +125,7 @@ class Family:
         raise NotImplementedError
 
     def augmented(self, raw: Tensor, draws: Draws) -> Tensor:
-        """Returns raw images after preprocessing, shift, flip and noise."""
+        """Returns raw images after preprocessing, shift or crop, flip and noise."""
         return augmentation.apply(self.preprocessing(raw), draws)
 
 
@@ -156,7 +157,8 @@ class ProxyDraws(typing.NamedTuple):
     """The random draws of the proxy views of a batch of images.
 
     Attributes:
-        augmentation: Shift and noise, the same for all proxy views of an image.
+        augmentation: Shift or crop, flip and noise, the same for all proxy views of an
+            image.
         proxies: Name -> draws, for the needed views that are random.
     """
 
@@ -166,7 +168,7 @@ class ProxyDraws(typing.NamedTuple):
 
 @register_view(UNLABELED)
 class ProxyViews(Family):
-    """The proxy views of an unlabelled image, all with the same shift and noise.
+    """The proxy views of an unlabelled image, all with the same augmentation.
 
     The six geometric views follow Tran 2019. The colourised view is made from raw RGB
     and then treated like the other views (Chen 2020). Every entry of the registry
@@ -181,7 +183,7 @@ class ProxyViews(Family):
         return dict.fromkeys(PROXIES, View(UNLABELED))
 
     def draw(self, seed: Seed, shape: Shape) -> ProxyDraws:
-        """Draws shift and noise for all views, then values for each random view."""
+        """Draws one augmentation for all views, then values for each random view."""
         shared = self.augmentation.draw(seed, shape)
         drawn = {
             name: PROXIES[name].draw(seed, shape[0])

@@ -41,7 +41,8 @@ class StrongDraws(typing.NamedTuple):
         values: Float `(batch, 3)` in [0, 1): positions in the operations' ranges.
         square: Float `(batch, 3)` in [0, 1): row and column of the middle of the grey
             square, as shares of the side, and its side as a share of `LARGEST_SQUARE`.
-        weak: Shift or crop, flip and noise. A crop is applied first, the others last.
+        weak: Shift or crop, flip and noise. A crop is applied before the operations;
+            shift, flip and noise are applied after the grey square.
     """
 
     operations: Tensor
@@ -86,7 +87,8 @@ def randaugment(images: Tensor, operations: Tensor, values: Tensor) -> Tensor:
     """Applies three operations to each image.
 
     Args:
-        images: uint8 or float `(batch, height, width, 3)` in [0, 255].
+        images: uint8, or float with whole numbers from 0 to 255,
+            `(batch, height, width, 3)`.
         operations: int32 `(batch, 3)`, indices into `OPERATIONS`.
         values: Float `(batch, 3)` in [0, 1], positions in the operations' ranges.
 

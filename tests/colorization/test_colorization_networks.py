@@ -147,7 +147,7 @@ def test_failed_download_says_what_to_do(monkeypatch):
 
     monkeypatch.setattr(embedding, "_inception", refuse)
     with pytest.raises(
-        InputError, match=r"fetch failure: unreachable\)\. Set .*or to none"
+        InputError, match=r"fetch failure: unreachable\)\. Repeat .*or to none"
     ):
         embedding._download()
 

@@ -141,7 +141,7 @@ def test_unreadable_files_are_logged_and_skipped(root, put, load, logged):
     progressive = Image.new("RGB", (500, 500))
     put("unlabeled/progressive.jpg", progressive, progressive=True)
     put("unlabeled/reduced.jpg", Image.new("RGB", (600, 600), "white"))
-    with pytest.warns(match="skipped 6 of 11 files that cannot be decoded"):
+    with pytest.warns(match="skipped 6 of 11 files because they cannot be decoded"):
         dataset = load(max_megapixels=0.1)
     assert dataset.labels.tolist() == [0, 1, -1]
     assert dataset.images[2].min() > 250

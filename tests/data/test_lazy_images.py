@@ -136,7 +136,7 @@ def test_a_broken_file_is_left_out_or_black(root, sets, logged, monkeypatch):
     path = root / "train" / "cat" / "03.png"
     path.write_bytes(b"no image")
     try:
-        with pytest.warns(match="skipped 1 of 15 files that"):
+        with pytest.warns(match="skipped 1 of 15 files because"):
             dataset = load(root, "memory")
         assert "03.png: cannot identify" in logged()[-1]
         assert len(dataset.files.training) == len(dataset.images) == COUNT

@@ -66,7 +66,7 @@ def test_a_class_is_drawn_from_seed_and_class_alone(toy):
     [
         ({"labels": 0}, "`labels` of at least 1. Received: 0"),
         ({"labels": -3}, "`labels` of at least 1. Received: -3"),
-        ({"labels": 21}, "`labels`=21, but there are only 18 labelled images"),
+        ({"labels": 21}, "`labels`=21, but there are only 18 labelled images for"),
         (
             {"labels": 4},
             "`labels`=4 is not divisible by the 3 classes. Possible: 3 or 6",

@@ -239,7 +239,7 @@ def test_the_baseline_of_a_recipe_has_the_steps_of_all_stages(rotnet_linear, bas
     [
         ({"method": "supervised"}, "needs a method that uses unlabelled images. Recei"),
         ({"method": "probe"}, "needs a method that uses unlabelled images. Received:"),
-        ({"method": "rotnet"}, "--compare needs a method that trains classes. Receiv"),
+        ({"method": "rotnet"}, "--compare needs a method that trains a classifier. "),
     ],
 )
 def test_methods_that_cannot_be_compared(changes, text, train_refuses):

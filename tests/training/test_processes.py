@@ -117,7 +117,7 @@ def test_the_others_name_the_process_that_is_gone(lost, groups, monkeypatch, cap
         assert ended[0].acquire(timeout=10)
     assert set(ended[1]) == {processes.EXIT_LOST}
     text = f"Process {lost} of 3 on {socket.gethostname()} is gone"
-    log = f"/tmp/{lost}.log there."
+    log = f"/tmp/{lost}.log on that computer."
     lines = [line for line in caplog.messages if text in line]
     assert lines
     assert all("`resume`" in line and log in line for line in lines)
@@ -138,7 +138,7 @@ def test_process_0_does_not_need_the_others_after_the_training(
 
 
 def test_wrong_address(address):
-    with pytest.raises(InputError, match=r"1 does not reach process 0 .* 0\.1 s"):
+    with pytest.raises(InputError, match=r"1 did not reach process 0 .* 0\.1 s"):
         connect(address, 2, 1, 0.1)
 
 
@@ -155,7 +155,7 @@ def test_another_program_at_the_address(banner):
         ends = []
         threading.Thread(target=serve, daemon=True).start()
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(InputError, match=r"1 does not reach process 0 .* 0\.3 s"):
+        with pytest.raises(InputError, match=r"1 did not reach process 0 .* 0\.3 s"):
             connect(address, 2, 1, 0.3)
         other.shutdown(socket.SHUT_RDWR)
     for end in ends:
@@ -192,7 +192,7 @@ def test_other_programs_do_not_prevent_the_start(address, together):
 
 def test_a_process_that_does_not_come(address, together):
     errors = together(connect, (address, 4, 0, 2.0), (address, 4, 2, 20.0))
-    text = "Of 4 processes, these did not come within 2 s: 1, 3."
+    text = "Of 4 processes, these did not join within 2 s: 1, 3."
     assert errors == [text, text]
 
 

@@ -178,7 +178,7 @@ def test_tensorboard_has_the_log(folder, log):
         ({}, "error      12.50 % after the last epoch (11.00 % with test-time aug"),
         ({"further": True}, "teacher    12.50 % after the last epoch"),
         ({"best": {"epoch": 3, "error": 9.0, "note": "x"}}, "best       9.00 % at"),
-        ({"error": None}, "classes    none trained: start another run with `init_f"),
+        ({"error": None}, "classes    not trained: start another run with `init_fr"),
         ({"error": None, "proxy_error": 40.0}, "proxy      40.00 % of the test"),
         ({"error": None, "test_images": 0}, "error      not measured: there are no"),
     ],

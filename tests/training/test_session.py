@@ -340,7 +340,7 @@ def test_alternating_flips_need_labelled_images_and_flips(base):
 def test_devices_need_groups_that_they_can_share(tiny):
     # gcd(9, 8) = 1: one group, two devices.
     run = dataclasses.replace(tiny, labeled_batch=9, devices=2)
-    with pytest.raises(InputError, match=r"form 1 equal groups, which .*`devices`=2"):
+    with pytest.raises(InputError, match=r"`labeled_batch`=9 cannot .*`devices`=2"):
         session.checked_terms(run)
 
 
