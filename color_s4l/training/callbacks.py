@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
+import numpy as np
 import pandas as pd
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -119,8 +120,14 @@ class EpochErrors(keras.callbacks.Callback):
 class OnOwnLearner(keras.callbacks.Callback):
     """A callback for a learner that several processes train together.
 
+<<<<<<< HEAD
     At the end of an epoch, it copies the values to a second learner, which belongs to
     this process alone. It calls other callbacks with this second learner.
+=======
+    At the end of an epoch, it copies the values to a learner that this process has for
+    itself, and calls other callbacks with this learner. If they change the states of
+    terms (`PredictImages`), the values are copied back.
+>>>>>>> pl
 
     Args:
         learner: The second learner.
@@ -151,6 +158,8 @@ class OnOwnLearner(keras.callbacks.Callback):
         with self.group.together.alone():
             for each in self.callbacks:
                 each.on_epoch_end(epoch, logs)
+        if any(term.predicts_images for term in self.learner.terms):
+            copy_values(self.learner, self.model)
         self.group.wait()
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -173,6 +182,24 @@ def copy_values(source: Learner, target: Learner) -> None:
     )
     for variable, other in pairs:
         other.assign(keras.ops.convert_to_numpy(variable))
+
+
+class PredictImages(keras.callbacks.Callback):
+    """A callback that calls `Term.after_epoch` of the learner's terms.
+
+    Args:
+        predict: Returns the class probabilities of the unlabelled images.
+    """
+
+    def __init__(self, predict: Callable[[], np.ndarray]):
+        super().__init__()
+        self.predict = predict
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Classifies the unlabelled images, unless this was the last epoch."""
+        learner = self.model
+        if epoch + 1 < learner.plan.epochs:
+            learner.after_epoch(self.predict())
 
 
 class LoadingSpeed(keras.callbacks.Callback):
