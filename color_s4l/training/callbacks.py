@@ -120,14 +120,9 @@ class EpochErrors(keras.callbacks.Callback):
 class OnOwnLearner(keras.callbacks.Callback):
     """A callback for a learner that several processes train together.
 
-<<<<<<< HEAD
     At the end of an epoch, it copies the values to a second learner, which belongs to
-    this process alone. It calls other callbacks with this second learner.
-=======
-    At the end of an epoch, it copies the values to a learner that this process has for
-    itself, and calls other callbacks with this learner. If they change the states of
-    terms (`PredictImages`), the values are copied back.
->>>>>>> pl
+    this process alone. It calls other callbacks with this second learner. If a term
+    changes its state after an epoch (`PredictImages`), the values are copied back.
 
     Args:
         learner: The second learner.
