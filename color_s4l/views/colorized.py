@@ -5,6 +5,8 @@ raw RGB, and kept as uint8. (Chen 2020, section 2.1, colourises each image again
 every epoch, with the same result.)
 """
 
+import concurrent.futures
+
 import keras
 import numpy as np
 
@@ -35,7 +37,11 @@ def colorized_images(images: data.Images, colorizer: Colorizer) -> data.Images:
     def compute(some: np.ndarray) -> np.ndarray:
         missing = -len(some) % _BATCH
         padded = np.concatenate([some, np.repeat(some[-1:], missing, axis=0)])
-        return colorizer.colorize(padded, _BATCH)[: len(some)]
+        # The caller may have opened a scope for several devices. Such a scope does not
+        # hold in other threads, and the colorizer belongs to one device.
+        with concurrent.futures.ThreadPoolExecutor(1) as alone:
+            found = alone.submit(colorizer.colorize, padded, _BATCH).result()
+        return found[: len(some)]
 
     if isinstance(images, data.LazyImages):
         return Stored("colorized", images, compute, parts)
