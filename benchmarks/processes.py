@@ -262,8 +262,9 @@ def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dic
 def speed(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
     """Yields rows with the training speed for each number of processes.
 
-    In the first rows the batch size of each process is the same, in the other rows the
-    batch size of all processes together.
+    The rows form two groups. In the first group each process has a batch of `BATCH`
+    images, so the whole batch grows with the number of processes. In the second group
+    the whole batch has the same size for every number of processes.
     """
     for fixed in ("batch per process", "batch of all"):
         for count in COUNTS:

@@ -394,10 +394,11 @@ class SplitSettings:
 
 @dataclasses.dataclass(frozen=True)
 class InputSettings:
-    """Input files other than the images; fields as in `Run`, `weights` resolved.
+    """The settings of the input files other than the images; fields as in `Run`.
 
     Attributes:
-        network: Determines the file of the ImageNet weights.
+        network: Name of the trunk; determines the file of its ImageNet weights.
+        weights: "imagenet", "none" or the path of a file; see `weights_of`.
     """
 
     network: str

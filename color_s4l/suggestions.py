@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-# Number of uncertain images that are clustered, for each image to choose.
+# To choose n images, the CANDIDATES * n most uncertain images are clustered.
 CANDIDATES = 10
 
 

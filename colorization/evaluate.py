@@ -71,9 +71,8 @@ def _print(lines: list[list[str]]) -> None:
         print(f"{line[0]:<{first}}" + "".join(f"{w:<13}" for w in line[1:]).rstrip())
     print("mse: error of a*b*/127. rmse: root of the error of a*b*. psnr: RGB, in dB.")
     print("agreement: share of pixels with the same argmax(a*, b*). hue: share of the")
-    print(
-        "coloured pixels within 30 degrees. colorfulness: Hasler and Suesstrunk 2003."
-    )
+    print("coloured pixels with a hue within 30 degrees of the true hue.")
+    print("colorfulness: Hasler and Suesstrunk 2003.")
     print("For comparison, grey: the images without colours. tint: with their mean")
     print("colour (agreement: of the best constant colour). original: the true images.")
 

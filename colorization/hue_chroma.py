@@ -50,8 +50,9 @@ def hue_chroma(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def rgb(hue: Tensor, chroma: Tensor, lightness: Tensor) -> Tensor:
     """Returns sRGB images; the inverse of `hue_chroma`.
 
-    Colours outside the gamut are clipped. Differs from the published code, which also
-    clips an approximation before it corrects the lightness.
+    Colours outside the gamut are clipped. Differs from the published code, which clips
+    twice: it computes approximate colours and clips them, then it corrects their
+    lightness and clips again.
 
     Args:
         hue: Float `(...)` in [0, 1).

@@ -64,7 +64,12 @@ class Train(DataSettings):
 
 
 def _output(flags: Train) -> pathlib.Path:
-    """Returns the path of the result; raises an error if it cannot be written."""
+    """Returns the path of the result and creates its directory.
+
+    Raises:
+        InputError: The ending is wrong, the file already exists, or there is an
+            interrupted run of this file and `resume` is False.
+    """
     from colorization.colorizer import check_suffix
     from colorization.training import checkpoint_path
 

@@ -231,8 +231,10 @@ class ChannelConv2D(layers.Conv2D):
 class Conv2D(layers.Conv2D):
     """A convolution with a faster gradient for small feature maps with many channels.
 
-    The faster gradient is used in bfloat16 for at least 256 channels and maps of up to
-    8x8, with stride 1 and padding "same". In all other cases, Keras' own code is used.
+    The faster gradient is used with TensorFlow on a CPU, in bfloat16, for at least 256
+    input channels and maps of at most 64 positions (8x8). The layer must have stride 1,
+    padding "same", no dilation, no groups and a kernel of odd size. In all other cases
+    the layer computes the same as Keras' layer, with the backend's own gradient.
     """
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:

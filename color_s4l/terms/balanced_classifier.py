@@ -56,11 +56,13 @@ class BalancedClassifier(Term):
     c is the predicted class. The target for the strong view is the prediction for the
     weak view. The error of the balanced head is reported as `balanced`.
 
-    Add the term to a method for the first class head: `--method=fixmatch+abc
-    --final_weights=balanced`.
+    This term does not train the first class head. Add the term to a method that does:
+    `--method=fixmatch+abc`. With `--final_weights=balanced`, the balanced head is used
+    in the result instead of the first head.
 
-    Differs from the paper: there is one strong view instead of two, and its loss has
-    the factor 2; n_c is the number of labelled images of class c in the steps so far.
+    Differs from the paper: there is one strong view instead of two, so the loss of this
+    view is multiplied by 2; n_c is counted during the training, over the labelled
+    images of the steps so far.
 
     Attributes:
         weight: Factor on the losses; 1 as published.
