@@ -228,7 +228,9 @@ class TrainingSettings(DataSettings):
         None, "Freeze a pretrained trunk and train adapters of this rank (LoRA)."
     )
     probe_layer: str | None = option(
-        None, "probe, knn: layer that is read (default: the widest of the last block)."
+        None,
+        "probe, knn: layer that is read (default: the widest of the last block; for "
+        "trunks of keras.applications, the last layer).",
     )
     epochs: Count = option(30, "Number of passes over the unlabelled images.")
     minutes: Positive | None = option(

@@ -63,8 +63,9 @@ class Settings:
         random = self.shape.embedding_weights == "none"
         if self.embedding == "reference" and random:
             raise InputError(
-                "`embedding`=reference needs `embedding_weights`: random weights "
-                "cannot be built again."
+                "`embedding`=reference does not store the weights of the embedding "
+                "network. Set `embedding_weights` to imagenet or a weights file, not "
+                "none."
             )
 
 

@@ -64,10 +64,13 @@ class Process:
         self.images_per_step, self.devices = ready["images_per_step"], ready["devices"]
 
     def ask(self, function: Callable, *arguments: typing.Any) -> typing.Any:
-        """Returns the result of a function of `worker` in this process.
+        """Calls a function of the module `worker` in the new process.
+
+        Returns:
+            The function's result.
 
         Raises:
-            FailedError: The process ended, or the function raised an error.
+            FailedError: The new process ended, or the function raised an error.
         """
         try:
             return self._pool.submit(function, *arguments).result()

@@ -190,7 +190,7 @@ def test_the_embedding_network_may_be_stored_by_reference(
     pathlib.Path(other).rename(path)
     with pytest.raises(InputError, match="trained with other weights of Inception"):
         Colorizer.load(file)
-    with pytest.raises(InputError, match="needs `embedding_weights`: random weights"):
+    with pytest.raises(InputError, match="Set `embedding_weights` to imagenet or a"):
         dataclasses.replace(fusion, shape=Shape(0.0625, "none", 75))
 
 
