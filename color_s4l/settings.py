@@ -369,13 +369,15 @@ class Run(TrainingSettings):
         False, "Train in several processes, each started with the same flags."
     )
     coordinator: str | None = option(
-        None, "HOST:PORT where process 0 waits for the others (default: the cluster's)."
+        None,
+        "HOST:PORT where process 0 waits for the others (default: detected on a "
+        "cluster).",
     )
     num_processes: Count | None = option(
-        None, "Number of processes (default: the cluster's)."
+        None, "Number of processes (default: detected on a cluster)."
     )
     process_id: Annotated[int, AtLeast(0)] | None = option(
-        None, "Number of this process, from 0 (default: the cluster's)."
+        None, "Number of this process, from 0 (default: detected on a cluster)."
     )
     join_timeout: Positive = option(
         300.0, "Seconds in which all processes must have started."
@@ -496,6 +498,7 @@ class ProcessSettings:
     process_id: int | None
     join_timeout: float
     plugins: tuple[str, ...]
+    jit_compile: bool | None
     devices: int
     batch_size: int
     labeled_batch: int | None

@@ -17,16 +17,16 @@ _LEAST_CHROMA = 5.0  # norm of (a*, b*); pixels with a smaller norm have hardly 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Means over images.
+    """Scores of a set of colourised images, compared with their originals.
 
     Attributes:
-        mse: Mean squared error of a* and b* divided by 127; 0 is best. It is the
-            training loss of all networks except `histogram`.
+        mse: Mean squared error of a* / 127 and b* / 127; 0 is best. It is the training
+            loss of all networks except `histogram`.
         rmse: Root of the mean squared error of a* and b*, in units of a* and b*.
         psnr: Peak signal-to-noise ratio of the uint8 RGB images in dB; the mean over
             images, with 100 dB for equal images.
         ssim: Structural similarity of the RGB images (Wang et al. 2004, 7x7 windows,
-            from scikit-image), at most 1.
+            from scikit-image), at most 1; the mean over images.
         agreement: Share of pixels with the same argmax(a*, b*), in [0, 1]. The
             Color-S4L report calls it the "accuracy" of a colorizer.
         hue: See `hue_agreement`.
@@ -174,7 +174,7 @@ def scores(true: np.ndarray, colorized: np.ndarray, predicted: np.ndarray) -> Sc
             gamut of sRGB.
 
     Returns:
-        The means over the images.
+        The scores of this set of images.
 
     Raises:
         InputError: There are no images, or they are smaller than 7 px.

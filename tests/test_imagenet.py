@@ -103,7 +103,7 @@ def test_joined_images_are_read_on_demand(small):
     both = data.lazy_images.joined(lazy, small.test_images)
     expected = np.concatenate([small.images[:5], small.test_images])
     np.testing.assert_array_equal(both[[30, 0, 4, 5]], expected[[30, 0, 4, 5]])
-    assert both.checksums.tolist() == data.checksums(expected).tolist()
+    assert data.checksums(both).tolist() == data.checksums(expected).tolist()
 
 
 SMALL = [

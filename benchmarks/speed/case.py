@@ -61,7 +61,7 @@ def make_case(backend: str, run: Run, steps: int) -> Case | None:
 
     Args:
         backend: As for `Case`.
-        run: The settings, with `image_size`; the data set is replaced by noise.
+        run: The settings; `image_size` must be set. The data set is replaced by noise.
         steps: Training steps of one measurement.
 
     Raises:

@@ -135,12 +135,25 @@ class Together:
         addresses: One address "host:port" per process.
         process_id: Number of this process.
         devices: Number of devices of each process.
+        jit_compile: The setting; False is refused, because operations outside a
+            compiled step cannot read the parts of a batch on other processes.
 
     Raises:
-        InputError: This process has fewer devices, or JAX was initialized before.
+        InputError: The steps are not compiled, this process has fewer devices, or JAX
+            was initialized before.
     """
 
-    def __init__(self, addresses: Sequence[str], process_id: int, devices: int):
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        process_id: int,
+        devices: int,
+        jit_compile: bool | None = None,
+    ):
+        if jit_compile is False:
+            raise InputError(
+                "`distributed` needs compiled steps on JAX: leave `jit_compile` out."
+            )
         if not jax.distributed.is_initialized():
             with contextlib.suppress(RuntimeError):
                 jax.config.update("jax_num_cpu_devices", devices)

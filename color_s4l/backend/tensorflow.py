@@ -138,13 +138,20 @@ class Together:
         addresses: One address "host:port" per process.
         process_id: Number of this process.
         devices: Number of devices of each process.
+        jit_compile: Not used; the class of the JAX backend needs it.
 
     Raises:
         InputError: This process has another number of GPUs than `devices` (without
             GPUs: `devices` is not 1), or TensorFlow was initialized before.
     """
 
-    def __init__(self, addresses: Sequence[str], process_id: int, devices: int):
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        process_id: int,
+        devices: int,
+        jit_compile: bool | None = None,
+    ):
         gpus = tf.config.list_physical_devices("GPU")
         found = len(gpus) or 1
         if found != devices:

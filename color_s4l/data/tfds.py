@@ -296,8 +296,9 @@ class _Reader:
         settings: `cache` and `max_megapixels` are read.
 
     Raises:
-        InputError: The data set is not in the random-access format, and its images are
-            larger than the free memory or `settings.cache` is "disk" or "none".
+        InputError: The data set is not in the random-access format, and one of these
+            holds: `settings.cache` is "disk" or "none"; or it is None, and the images
+            are larger than the free memory.
     """
 
     # Whether images may be decoded when they are read.

@@ -68,9 +68,6 @@ def freeze(trunk: keras.Model, count: int) -> None:
 def release(trunk: keras.Model) -> None:
     """Makes all layers trainable, so that a saved model contains no frozen layer."""
     trunk.trainable = True
-    # If the trunk itself was trainable already, Keras has not changed its layers.
-    for layer in trunk.layers:
-        layer.trainable = True
 
 
 def enable_lora(trunk: keras.Model, rank: int) -> None:

@@ -72,7 +72,7 @@ def check(run: Run, terms: Sequence[Term] | None) -> None:
         terms: Its terms; None for a recipe.
 
     Raises:
-        InputError: The method uses no unlabelled images, or trains no classes.
+        InputError: The method uses no unlabelled images, or trains no classifier.
     """
     if terms is None:
         return

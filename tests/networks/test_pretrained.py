@@ -123,7 +123,7 @@ def test_a_file_of_another_network_is_refused(tmp_path):
     path = tmp_path / "other.weights.h5"
     other.save_weights(path)
     trunk = TRUNKS[SMALLEST_NETWORK](SHAPE)
-    text = r"other\.weights\.h5 does not contain the weights of .*MobileNetV3Small"
+    text = r"Expected .*other\.weights\.h5 to contain the weights of .*MobileNetV3Small"
     with pytest.raises(InputError, match=text):
         TRUNKS[SMALLEST_NETWORK].load(trunk, path)
 

@@ -169,10 +169,10 @@ def test_train_refuses_wrong_widths_and_files(train_refuses, weights_file, tmp_p
     train_refuses("Expected --width to be 1", weights="none", **shape)
     path = tmp_path / "text.h5"
     path.write_text("no weights")
-    text = r"text\.h5 does not contain the weights of keras\.applications\.MobileNet"
+    text = r"text\.h5 to contain the weights of keras\.applications\.MobileNet"
     train_refuses(text, weights=str(path), **{**shape, "width": 1.0})
     other = {**shape, "network": "applications/mobilenetv3large", "width": 1.0}
-    text = r"does not contain the weights of .*MobileNetV3Large"
+    text = r"to contain the weights of .*MobileNetV3Large"
     train_refuses(text, weights=str(weights_file), **other)
 
 

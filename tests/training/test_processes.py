@@ -28,8 +28,9 @@ from color_s4l.training.processes import Group, connect
 SCRIPT = pathlib.Path(__file__).parent / "one_run.py"
 BACKENDS = ("tensorflow", "jax")
 METHOD = "color_s4l+temporal_ensembling"
-# Largest difference by epoch of two steps (measured: 2.6e-7 and 6.9e-5 on TensorFlow).
-LIMITS = {1: 1e-5, 2: 1e-3}
+# Largest difference after two epochs of two steps. Training amplifies rounding errors:
+# with ten times the learning rate, the difference was 6.9e-5.
+LIMIT = 1e-5
 # As in test_identities.py.
 XLA_FLAGS = (
     "--xla_cpu_collective_call_terminate_timeout_seconds=600 "
@@ -338,6 +339,14 @@ def test_divided_errors_are_those_of_all_images(small, groups, together, monkeyp
         assert found == pytest.approx(expected)
 
 
+def test_several_processes_on_jax_need_compiled_steps():
+    pytest.importorskip("jax")
+    from color_s4l.backend.jax import Together
+
+    with pytest.raises(InputError, match="`distributed` needs compiled steps on JAX"):
+        Together(["127.0.0.1:1"], 0, 1, jit_compile=False)
+
+
 def _start(backend, jobs):
     flags = {"XLA_FLAGS": XLA_FLAGS} if backend == "jax" else {}
     return subprocess.Popen(
@@ -358,7 +367,7 @@ def test_two_processes_equal_one(backend, tiny, address, weights, gap, tmp_path)
         validation=0,
         dropout=0.0,
         zca=False,
-        learning_rate=0.01,
+        learning_rate=0.001,
     )
     started = {}
     for kind, count in (("one", 1), ("two", 2)):
@@ -372,18 +381,15 @@ def test_two_processes_equal_one(backend, tiny, address, weights, gap, tmp_path)
                     num_processes=count,
                     process_id=number,
                 )
+            if backend == "jax":
+                run = dataclasses.replace(run, jit_compile=None)
             jobs = [{"run": dataclasses.asdict(run), "bare": True, "drawn": True}]
             started[kind, number] = _start(backend, jobs)
     printed = {which: process.communicate()[0] for which, process in started.items()}
     for which, process in started.items():
         assert process.returncode == 0, printed[which]
-    after = {
-        (kind, epoch): weights(tmp_path / kind, epoch)
-        for kind in ("one", "two")
-        for epoch in LIMITS
-    }
-    assert gap(after["one", 2], after["one", 1]) > 1e-2
+    one, two = (weights(tmp_path / kind, 2) for kind in ("one", "two"))
     # Another loss, other batch statistics or other targets differ by much more.
-    for epoch, limit in LIMITS.items():
-        assert gap(after["one", epoch], after["two", epoch]) < limit
+    assert gap(one, weights(tmp_path / "one", 1)) > 100 * LIMIT
+    assert gap(one, two) < LIMIT
     assert (tmp_path / "two" / "log.csv").read_text().count("\n") == 3

@@ -79,7 +79,7 @@ def test_damaged_statistics_and_log_are_written_again(interrupted, finished):
     folder = pathlib.Path(interrupted.run_dir)
     (folder / "preprocessing.npz").write_bytes(b"")
     (folder / "log.csv").write_text("no columns")
-    with pytest.warns(UserWarning, match=r"log\.csv cannot be read .* after epoch 1"):
+    with pytest.warns(UserWarning, match=r"log\.csv cannot be read .* up to epoch 1"):
         session.train(interrupted)
     assert pd.read_csv(folder / "log.csv")["epoch"].tolist() == [2]
     expected = pathlib.Path(finished.run_dir)
