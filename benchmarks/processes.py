@@ -56,7 +56,15 @@ SMALL = Run(
 # One run is continued by these numbers of processes, for this number of epochs each.
 CHAIN, EPOCHS = (2, 1, 4), 2
 # Settings for --measure=speed. An epoch has `STEPS` steps.
-LARGER = Run(method="sesemi", network="airbench", width=0.25, epochs=3, resume=True)
+LARGER = Run(
+    dataset="drawings",
+    labels=100,
+    method="sesemi",
+    network="airbench",
+    width=0.25,
+    epochs=3,
+    resume=True,
+)
 COUNTS, BATCH, STEPS = (1, 2, 4), 32, 10
 _EPOCH = re.compile(r"epoch_(\d+)\.npz")
 _GONE = re.compile(r"error: Process (\d+) of .* is gone")
@@ -274,7 +282,6 @@ def speed(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
                 LARGER,
                 batch_size=batch,
                 labeled_batch=batch,
-                labels=batch,
                 unlabeled=batch * STEPS,
                 run_dir=str(folder),
             )

@@ -250,7 +250,8 @@ def start_keras() -> None:
     """Imports Keras without the messages that TensorFlow prints on loading.
 
     TensorFlow's C++ code prints these messages before it reads any log level, so the
-    file descriptor of stderr is redirected during the import.
+    file descriptor of stderr is redirected during the import. Later warnings that
+    functions are traced again are left out too: each model of a process traces its own.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -262,6 +263,10 @@ def start_keras() -> None:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+    log = logging.getLogger("tensorflow")
+    log.addFilter(
+        lambda record: "triggered tf.function retracing" not in str(record.msg)
+    )
 
 
 def divert_native_messages() -> pathlib.Path:
