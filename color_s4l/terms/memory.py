@@ -1,7 +1,6 @@
 """Numbers that a term keeps about each unlabelled image from epoch to epoch."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from color_s4l.backend import Tensor
@@ -49,11 +48,3 @@ class Memory(keras.layers.Layer):
         """
         rows = ops.cast(rows, "float32")
         self.rows.assign(ops.scatter_update(self.rows, index[:, None], rows))
-
-    def write_all(self, rows: np.ndarray) -> None:
-        """Replaces the rows of all images.
-
-        Args:
-            rows: Numbers `(num_examples, *shape)`.
-        """
-        self.rows.assign(np.asarray(rows, "float32"))

@@ -1,24 +1,25 @@
 """Pseudo-labels for one epoch: confident predictions are labels in the next epoch.
 
 Lee 2013, in the form of a student report. In a warm-up the network trains on labels
-only. Then all unlabelled images are classified at the end of each epoch. If the
-probability of an image's most probable class reaches a threshold, this class is the
-label of the image in the next epoch; else the image has no label.
+only. Then, if the probability of an unlabelled image's most probable class reaches a
+threshold, this class is the label of the image in the next epoch. The pseudo-labels are
+replaced in every epoch.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated
 
-import numpy as np
 from keras import ops
 
+from color_s4l.backend import Tensor
 from color_s4l.fields import AtLeast, Between
 from color_s4l.networks.network import Network
 from color_s4l.registry import register_term
 from color_s4l.terms import losses
 from color_s4l.terms.memory import Memory
-from color_s4l.terms.passes import Batch, BnStats, student_pass
-from color_s4l.terms.term import Outcome, Progress, State, Term
+from color_s4l.terms.passes import Batch, BnStats, pseudo_labels, student_pass
+from color_s4l.terms.term import Kept, Outcome, Progress, State, Term
 
 # Value for an image without a pseudo-label.
 NONE = -1
@@ -28,6 +29,10 @@ NONE = -1
 @dataclasses.dataclass(frozen=True)
 class PseudoLabelEpochs(Term):
     """Cross-entropy with the last epoch's pseudo-label, averaged over the images.
+
+    Differs from the report: there, all pseudo-labels are computed at the end of an
+    epoch. Here, an image's pseudo-label is computed by the pass that trains on the
+    image, so that no further passes are needed.
 
     Attributes:
         weight: Factor on the loss; 1: a pseudo-labelled image counts like a labelled
@@ -45,7 +50,6 @@ class PseudoLabelEpochs(Term):
     bn_stats: BnStats = "both"
 
     reads = ("weak",)
-    predicts_images = True
 
     def create_state(self, network: Network, num_examples: int) -> Memory:
         """Returns the pseudo-labels, none at first."""
@@ -65,13 +69,22 @@ class PseudoLabelEpochs(Term):
         return Outcome(
             terms={"pseudo_epochs_loss": self.weight * ops.mean(known * entropy)},
             watch={"pseudo_epochs_labeled": 100 * ops.mean(known)},
+            kept={
+                "pseudo_epochs_index": batch["index"],
+                "pseudo_epochs_labels": self._next_labels(network, outputs, progress),
+            },
         )
 
-    def after_epoch(
-        self, state: State, probabilities: np.ndarray, progress: Progress
+    def _next_labels(
+        self, network: Network, outputs: Mapping[str, Tensor], progress: Progress
+    ) -> Tensor:
+        """Returns the labels for the next epoch, -1 where there is none."""
+        labels, confident = pseudo_labels(network, outputs, self.threshold)
+        warm = ops.cast(progress.step, "float32") >= self.warm_up * progress.steps
+        return ops.where((confident > 0) & warm, labels, NONE)
+
+    def after_update(
+        self, network: Network, state: State, kept: Kept, progress: Progress
     ) -> None:
-        """Replaces all pseudo-labels, after the warm-up."""
-        if progress.step < self.warm_up * progress.steps:
-            return
-        confident = probabilities.max(axis=1) >= self.threshold
-        state.write_all(np.where(confident, probabilities.argmax(axis=1), NONE))
+        """Replaces the pseudo-labels of the step's images."""
+        state.write(kept["pseudo_epochs_index"], kept["pseudo_epochs_labels"])

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import keras
-import numpy as np
 from keras import ops
 from keras.random import SeedGenerator
 
@@ -104,8 +103,6 @@ class Term:
             and no other term needs this pass. Terms with this property can run in
             parallel.
         joins_passes: Whether the views of all terms are computed in one forward pass.
-        predicts_images: Whether the unlabelled images are classified after each epoch,
-            for `after_epoch`.
 
     Raises:
         InputError: A hyper-parameter is outside its range.
@@ -115,7 +112,6 @@ class Term:
     class_weighted: typing.ClassVar[bool] = False
     one_pass: typing.ClassVar[bool] = False
     joins_passes: typing.ClassVar[bool] = False
-    predicts_images: typing.ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         fields.check(self)
@@ -191,18 +187,6 @@ class Term:
             state: Result of `create_state`.
             kept: `Outcome.kept` of all terms, for the images of all devices.
             progress: `step` is the number of updates so far, from 1.
-        """
-
-    def after_epoch(
-        self, state: State, probabilities: np.ndarray, progress: Progress
-    ) -> None:
-        """Changes `state` after an epoch; called if `predicts_images` is true.
-
-        Args:
-            state: Result of `create_state`.
-            probabilities: Class probabilities of the unlabelled images, without
-                augmentation, float32 `(num_examples, classes)`.
-            progress: `step` is the number of updates so far, an integer.
         """
 
     def unread_views(self) -> int:

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
-import numpy as np
 import pandas as pd
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -121,8 +120,7 @@ class OnOwnLearner(keras.callbacks.Callback):
     """A callback for a learner that several processes train together.
 
     At the end of an epoch, it copies the values to a second learner, which belongs to
-    this process alone. It calls other callbacks with this second learner. If a term
-    changes its state after an epoch (`PredictImages`), the values are copied back.
+    this process alone. It calls other callbacks with this second learner.
 
     Args:
         learner: The second learner.
@@ -153,8 +151,6 @@ class OnOwnLearner(keras.callbacks.Callback):
         with self.group.together.alone():
             for each in self.callbacks:
                 each.on_epoch_end(epoch, logs)
-        if any(term.predicts_images for term in self.learner.terms):
-            copy_values(self.learner, self.model)
         self.group.wait()
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -177,24 +173,6 @@ def copy_values(source: Learner, target: Learner) -> None:
     )
     for variable, other in pairs:
         other.assign(keras.ops.convert_to_numpy(variable))
-
-
-class PredictImages(keras.callbacks.Callback):
-    """A callback that calls `Term.after_epoch` of the learner's terms.
-
-    Args:
-        predict: Returns the class probabilities of the unlabelled images.
-    """
-
-    def __init__(self, predict: Callable[[], np.ndarray]):
-        super().__init__()
-        self.predict = predict
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Classifies the unlabelled images, unless this was the last epoch."""
-        learner = self.model
-        if epoch + 1 < learner.plan.epochs:
-            learner.after_epoch(self.predict())
 
 
 class LoadingSpeed(keras.callbacks.Callback):

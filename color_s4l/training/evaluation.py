@@ -253,18 +253,6 @@ class Evaluation:
     def _has_classes(self) -> bool:
         return CLASSES in self.learner.network.heads
 
-    def classify(self, index: np.ndarray) -> np.ndarray:
-        """Returns the class probabilities of training images, without augmentation.
-
-        Args:
-            index: Indices of the images, integers `(n,)`.
-
-        Returns:
-            Float32 `(n, classes)`.
-        """
-        images = data.subset(self.data.images, index)
-        return probabilities(self.classifier, images, devices=self.settings.devices)
-
     def measures(self) -> dict[str, Measure]:
         """Returns name -> function that measures an error rate, in percent."""
         if not self._has_classes:

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 from keras import ops
 
 from color_s4l import backend
@@ -160,20 +159,6 @@ class Learner(backend.TrainStep, keras.Model):
         progress, kept = self._progress(), backend.gathered(outcome.kept)
         for term, state in zip(self.terms, self.states, strict=True):
             term.after_update(self.network, state, kept, progress)
-
-    def after_epoch(self, probabilities: np.ndarray) -> None:
-        """Updates the states of the terms that need predictions for all images.
-
-        Args:
-            probabilities: Class probabilities of the unlabelled images, `(n, classes)`.
-        """
-        done, plan = int(self.optimizer.iterations), self.plan
-        progress = Progress(
-            done, plan.epochs * plan.steps_per_epoch, plan.steps_per_epoch
-        )
-        for term, state in zip(self.terms, self.states, strict=True):
-            if term.predicts_images:
-                term.after_epoch(state, probabilities, progress)
 
     def evaluated(self) -> dict[str, list]:
         """Returns the results of `Term.evaluated` of all terms, in one dictionary.

@@ -465,16 +465,13 @@ def _epochs_until(
     """
     weights = 1 + sum(len(term.further_weights()) for term in terms)
     tests, validation = len(inputs.data.test_images), len(inputs.split.validation)
-    predicts = any(term.predicts_images for term in terms)
-    # `epochs_within` divides by `evaluate_every`; these images are classified always.
-    predicted = run.evaluate_every * len(inputs.split.unlabeled) * predicts
     epochs, seconds = budget.epochs_within(
         end - time.perf_counter(),
         speed,
         steps_per_epoch=batches.steps_per_epoch,
         images_per_step=build.images_per_step(terms, batches),
         evaluated=budget.Evaluated(
-            epoch=weights * (tests + validation) + predicted,
+            epoch=weights * (tests + validation),
             final=weights * tests,
             every=run.evaluate_every,
         ),
@@ -618,9 +615,6 @@ def _fit(
         callbacks.LoadingSpeed(feed),
         callbacks.EpochErrors(errors, images, every),
     ]
-    if any(term.predicts_images for term in learner.terms):
-        unlabeled = batches.split.unlabeled
-        own.append(callbacks.PredictImages(lambda: evaluation.classify(unlabeled)))
     if group.leads:
         own += [
             callbacks.WarnIfWorseThanConstant(len(prepared.data.classes)),

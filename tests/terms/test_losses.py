@@ -503,22 +503,19 @@ def test_the_pseudo_labels_of_an_epoch_are_the_confident_predictions_of_the_last
     state = term.create_state(given(), 3)
     batch = {"weak": VIEWS["weak"], "index": integers(2, 0)}
 
-    def loss_after(steps, *rows):
-        """Ends an epoch with these probabilities and returns the next loss."""
-        progress = Progress(steps, 100, 10)
-        term.after_epoch(state, np.array(rows), progress)
-        found = outcome_of(term, batch, state, progress)
-        return found.terms["pseudo_epochs_loss"], found.watch["pseudo_epochs_labeled"]
+    def step(number):
+        progress = Progress(np.int32(number), 100, 10)
+        outcome = outcome_of(term, batch, state, progress)
+        term.after_update(given(), state, outcome.kept, progress)
+        return outcome.terms["pseudo_epochs_loss"], numpy_of(state.rows).tolist()
 
-    first = [0.1, 0.9], [0.5, 0.5], [0.8, 0.2]
-    # The warm-up ends after 50 steps.
-    assert loss_after(40, *first) == (0, 0)
-    assert numpy_of(state.rows).tolist() == [-1, -1, -1]
-    # The step has image 2 (0.9, 0.1) with the label 0, and image 0 (0.6, 0.4): label 1.
-    loss, labeled = loss_after(50, *first)
-    assert numpy_of(state.rows).tolist() == [1, -1, 0]
-    assert loss == pytest.approx(-(math.log(0.9) + math.log(0.4)) / 2)
-    assert labeled == 100
+    # The warm-up ends before step 50.
+    assert step(49) == (0, [-1, -1, -1])
+    # Image 2 is confident; its class counts from the next time on.
+    assert step(50) == (0, [-1, -1, 0])
+    assert step(60)[0] == pytest.approx(-math.log(0.9) / 2)
     # All pseudo-labels are replaced, also by none.
-    assert loss_after(60, *[[0.7, 0.3]] * 3) == (0, 0)
-    assert numpy_of(state.rows).tolist() == [-1, -1, -1]
+    batch["weak"] = logits([0.7, 0.3], [0.1, 0.9])
+    loss, labels = step(70)
+    assert loss == pytest.approx(-math.log(0.7) / 2)
+    assert labels == [1, -1, -1]

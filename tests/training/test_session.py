@@ -381,20 +381,3 @@ def test_each_pass_gets_a_core_if_there_are_no_more_cores(
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "2")
     backend.share_cores(passes)  # the user's choice counts
     assert found == expected
-
-
-def test_unlabeled_images_get_pseudo_labels_after_each_epoch(base, tmp_path):
-    names = ("threshold=0.1", "warm_up=0")
-    run = dataclasses.replace(
-        base,
-        method="pseudo_label_epochs",
-        set=tuple(f"pseudo_label_epochs.{name}" for name in names),
-        epochs=3,
-        run_dir=str(tmp_path / "run"),
-    )
-    session.train(run)
-    log = pd.read_csv(tmp_path / "run" / "log.csv")
-    # Of four classes, the most probable one has at least 0.25.
-    assert log["pseudo_epochs_labeled"].tolist() == [0, 100, 100]
-    assert log["pseudo_epochs_loss"][0] == 0
-    assert (log["pseudo_epochs_loss"][1:] > 0.1).all()
