@@ -34,7 +34,7 @@ one process.
 --measure=speed: images per second of 1, 2 and 4 processes that share the cores of this
 machine.
 
-  python -m benchmarks.processes --measure=kills --kills=10 --backend=jax
+  python -m benchmarks.processes --measure=kills --kills=10 --backends=jax
 """
 # After one process is killed, the others must stop within this time, in seconds.
 LIMIT = 60.0
@@ -227,7 +227,7 @@ def kills(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
     runs = {n: dataclasses.replace(run, run_dir=str(base / n)) for n in folders}
     for number in range(flags.kills):
         row = killed(backend, runs["killed"], flags.processes, chance)
-        yield {"kill": number + 1, **row}
+        yield {"processes": flags.processes, "kill": number + 1, **row}
     for name, count in folders.items():
         finish(backend, runs[name], count)
     epochs, gap = run.epochs, difference(base / "whole", base / "killed")
@@ -241,8 +241,10 @@ def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dic
     subprocess.run(
         [sys.executable, "-m", "colorization.train", *words, f"--output={colorizer}"],
         stdout=subprocess.DEVNULL,
-        check=True,
+        check=False,
     )
+    if not colorizer.exists():
+        raise InputError("The colorizer could not be trained.")
     run = dataclasses.replace(
         SMALL, colorizer=str(colorizer), epochs=EPOCHS * len(CHAIN)
     )
@@ -252,12 +254,17 @@ def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dic
             name = " -> ".join(map(str, counts))
             folder = whole if counts == (1,) else base / method / name
             now = dataclasses.replace(run, method=method, run_dir=str(folder))
+            changed = []
             for part, count in enumerate(counts[:-1], start=1):
                 for process in train_until(backend, now, count, EPOCHS * part):
                     process.kill()
                     process.communicate()
+                changed.append(complete_epochs(folder))
+            if now.epochs in changed:
+                raise InputError("A run was complete before all processes took part.")
             finish(backend, now, counts[-1])
             row = {"method": method, "processes": name, "steps": 2 * now.epochs}
+            row["changed_after_epoch"] = " ".join(map(str, changed)) or None
             last = _arrays(folder, now.epochs)
             if folder == whole:
                 gap = _difference(last, _arrays(folder, now.epochs - 1))

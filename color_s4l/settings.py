@@ -683,8 +683,7 @@ def check_devices(settings: Run | ProcessSettings, processes: int) -> None:
         where = f"{processes} processes with {where} each"
     if batch % devices:
         raise InputError(f"`batch_size`={batch} cannot be divided over {where}.")
-    groups = math.gcd(batch, labeled or 0)
-    if groups % devices:
+    if (labeled or 0) % devices:
         raise InputError(f"`labeled_batch`={labeled} cannot be divided over {where}.")
 
 

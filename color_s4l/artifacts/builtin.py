@@ -58,7 +58,7 @@ def read() -> BuiltIn:
     if not exists():
         raise InputError(
             f"`init_from`={NAME}: this installation has no built-in weights ({FILE}). "
-            "Install the package again."
+            "python -m benchmarks.builtin RUN makes them from a training run."
         )
     try:
         arrays = read_arrays(FILE)

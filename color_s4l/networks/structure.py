@@ -68,6 +68,10 @@ def freeze(trunk: keras.Model, count: int) -> None:
 def release(trunk: keras.Model) -> None:
     """Makes all layers trainable, so that a saved model contains no frozen layer."""
     trunk.trainable = True
+    # On TensorFlow, an assignment of the value that the attribute already has is
+    # ignored, so the layers of a trunk with some frozen blocks would stay frozen.
+    for layer in trunk.layers:
+        layer.trainable = True
 
 
 def enable_lora(trunk: keras.Model, rank: int) -> None:

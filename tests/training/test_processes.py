@@ -22,7 +22,8 @@ from color_s4l import settings
 from color_s4l.data import StepBatches, draw_split
 from color_s4l.errors import InputError
 from color_s4l.settings import ProcessSettings, Run, part
-from color_s4l.training import evaluation, processes
+from color_s4l.training import evaluation, processes, session
+from color_s4l.training.inputs import InputFiles, Inputs
 from color_s4l.training.processes import Group, connect
 
 SCRIPT = pathlib.Path(__file__).parent / "one_run.py"
@@ -345,6 +346,26 @@ def test_several_processes_on_jax_need_compiled_steps():
 
     with pytest.raises(InputError, match="`distributed` needs compiled steps on JAX"):
         Together(["127.0.0.1:1"], 0, 1, jit_compile=False)
+
+
+def test_processes_with_other_pixels_differ(small):
+    split = draw_split(small.labels, small.classes, 12, None, 0, 1)
+    changed = small.images.copy()
+    changed[0, 0, 0, 0] ^= 1
+    found = [
+        session._described(
+            Inputs(
+                dataclasses.replace(small, images=images),
+                split,
+                InputFiles(None, None, None, None),
+                None,
+            )
+        )
+        for images in (small.images, small.images.copy(), changed)
+    ]
+    assert found[0] == found[1]
+    different = [name for name in found[0] if found[0][name] != found[2][name]]
+    assert different == ["pixels of 100 images"]
 
 
 def _start(backend, jobs):
