@@ -18,7 +18,7 @@ from keras import ops
 
 from color_s4l.networks.revnet18 import ReversibleStage
 
-SHAPE = (16, 32, 32, 64)
+SHAPE = (64, 32, 32, 64)
 MIB = 2**20
 
 

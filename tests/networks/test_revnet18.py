@@ -126,11 +126,11 @@ def test_odd_channels_are_refused():
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_memory_does_not_grow_with_depth(backend):
-    # A stream is 2 MiB. A plain branch keeps four or more arrays of that size, so that
-    # 8 further branches (6 units, not 2) need 64 MiB; in a reversible stage 0. The
-    # resident memory of a process on TensorFlow varies by 20 MiB, less with one thread
-    # and one memory pool.
-    tolerance = 32 if backend == "tensorflow" else 8
+    # A stream is 8 MiB. A plain branch keeps four or more arrays of that size, so that
+    # 8 further branches (6 units, not 2) need 256 MiB; in a reversible stage 0. The
+    # resident memory of a process on TensorFlow varies by 35 MiB, more with several
+    # threads and memory pools.
+    tolerance = 64 if backend == "tensorflow" else 8
     if not pathlib.Path("/proc/self/clear_refs").exists():
         pytest.skip("resident memory is read from /proc")
     printed = subprocess.run(
@@ -148,7 +148,7 @@ def test_memory_does_not_grow_with_depth(backend):
     ).stdout
     reversible_2, reversible_6, plain_6 = json.loads(printed)
     assert reversible_6 < reversible_2 + tolerance
-    assert plain_6 > reversible_6 + 40
+    assert plain_6 > reversible_6 + 160
 
 
 def test_parameters_of_revnet18():

@@ -8,6 +8,7 @@ import pathlib
 import pytest
 
 from color_s4l.artifacts import models
+from color_s4l.networks import structure
 from color_s4l.recipes import procedure
 
 # Fewer stages than the default; other recipes run with their defaults.
@@ -69,10 +70,16 @@ def content():
 
 @pytest.fixture(scope="session")
 def arrays():
-    """A function of a run directory: the weights and statistics of the trunk."""
+    """A function of a run directory: the weights and statistics of the trunk.
 
-    def read(folder):
+    With `probed`, those of the part of the trunk that a probe reads.
+    """
+
+    def read(folder, probed=False):
         model, _ = models.load(pathlib.Path(folder) / "model.keras")
-        return model.get_layer("trunk").get_weights()
+        trunk = model.get_layer("trunk")
+        if probed:
+            trunk = structure.cut(trunk, structure.widest_layer(trunk))
+        return trunk.get_weights()
 
     return read
