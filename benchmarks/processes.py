@@ -103,7 +103,7 @@ def start(backend: str, run: Run, count: int) -> list[subprocess.Popen]:
             run = dataclasses.replace(
                 run, distributed=True, coordinator=address, **place
             )
-        own = cores[number % len(cores) :: count] if count <= len(cores) else cores
+        own = cores[number::count] if count <= len(cores) else cores
         started.append(
             subprocess.Popen(
                 [
@@ -190,23 +190,17 @@ def killed(backend: str, run: Run, count: int, chance: random.Random) -> dict:
     }
 
 
-def difference(first: pathlib.Path, second: pathlib.Path) -> float:
-    """Returns the largest difference between the last checkpoints of two runs.
-
-    The differences of an array are divided by its largest absolute value if this value
-    is above 1. Arrays of different names: infinity.
-    """
-    return _difference(
-        *(_arrays(folder, complete_epochs(folder)) for folder in (first, second))
-    )
-
-
 def _arrays(folder: pathlib.Path, epoch: int) -> dict[str, np.ndarray]:
     with np.load(folder / "checkpoints" / f"epoch_{epoch:05d}.npz") as stored:
         return {name: a for name, a in stored.items() if a.dtype.kind == "f"}
 
 
-def _difference(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> float:
+def difference(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> float:
+    """Returns the largest difference between the arrays of two checkpoints.
+
+    The differences of an array are divided by its largest absolute value if this value
+    is above 1. Arrays of different names: infinity.
+    """
     if one.keys() != two.keys():
         return float("inf")
     return max(
@@ -230,8 +224,8 @@ def kills(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
         yield {"processes": flags.processes, "kill": number + 1, **row}
     for name, count in folders.items():
         finish(backend, runs[name], count)
-    epochs, gap = run.epochs, difference(base / "whole", base / "killed")
-    yield {"kill": "compared", "epochs": epochs, "difference": float(f"{gap:.1e}")}
+    gap = difference(*(_arrays(base / n, run.epochs) for n in ("whole", "killed")))
+    yield {"kill": "compared", "epochs": run.epochs, "difference": float(f"{gap:.1e}")}
 
 
 def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dict]:
@@ -267,10 +261,10 @@ def identity(flags: Processes, backend: str, base: pathlib.Path) -> Iterator[dic
             row["changed_after_epoch"] = " ".join(map(str, changed)) or None
             last = _arrays(folder, now.epochs)
             if folder == whole:
-                gap = _difference(last, _arrays(folder, now.epochs - 1))
+                gap = difference(last, _arrays(folder, now.epochs - 1))
                 yield {**row, "change_in_last_epoch": float(f"{gap:.1e}")}
             else:
-                gap = _difference(last, _arrays(whole, now.epochs))
+                gap = difference(last, _arrays(whole, now.epochs))
                 yield {**row, "difference": float(f"{gap:.1e}")}
 
 

@@ -263,10 +263,11 @@ def start_keras() -> None:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-    log = logging.getLogger("tensorflow")
-    log.addFilter(
-        lambda record: "triggered tf.function retracing" not in str(record.msg)
-    )
+    logging.getLogger("tensorflow").addFilter(_is_shown)
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in str(record.msg)
 
 
 def divert_native_messages() -> pathlib.Path:

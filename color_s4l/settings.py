@@ -498,7 +498,6 @@ class ProcessSettings:
     process_id: int | None
     join_timeout: float
     plugins: tuple[str, ...]
-    jit_compile: bool | None
     devices: int
     batch_size: int
     labeled_batch: int | None

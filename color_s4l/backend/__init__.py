@@ -16,6 +16,7 @@ Tensor = typing.Any
 _module = importlib.import_module(f"{__name__}.{keras.backend.backend()}")
 
 # Training step and distribution.
+COMPILES_TOGETHER = _module.COMPILES_TOGETHER
 TrainStep = _module.TrainStep
 Together = _module.Together
 device_names = _module.device_names

@@ -25,6 +25,9 @@ _HEARTBEAT = 600
 _SHUTDOWN = 30
 # Beginning of JAX's error if it detects no cluster.
 _NOT_DETECTED = "coordinator_address should be defined"
+# Whether several processes need compiled steps: operations outside a compiled step
+# cannot read the parts of a batch on other processes.
+COMPILES_TOGETHER = True
 _DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -135,25 +138,12 @@ class Together:
         addresses: One address "host:port" per process.
         process_id: Number of this process.
         devices: Number of devices of each process.
-        jit_compile: The setting; False is refused, because operations outside a
-            compiled step cannot read the parts of a batch on other processes.
 
     Raises:
-        InputError: The steps are not compiled, this process has fewer devices, or JAX
-            was initialized before.
+        InputError: This process has fewer devices, or JAX was initialized before.
     """
 
-    def __init__(
-        self,
-        addresses: Sequence[str],
-        process_id: int,
-        devices: int,
-        jit_compile: bool | None = None,
-    ):
-        if jit_compile is False:
-            raise InputError(
-                "`distributed` needs compiled steps on JAX: leave `jit_compile` out."
-            )
+    def __init__(self, addresses: Sequence[str], process_id: int, devices: int):
         if not jax.distributed.is_initialized():
             with contextlib.suppress(RuntimeError):
                 jax.config.update("jax_num_cpu_devices", devices)

@@ -19,6 +19,8 @@ _BESIDE = 1000
 # Number of GPUs per computer for TensorFlow's SLURM resolver. It is larger than the
 # number of processes on any computer.
 _MANY = 10_000
+# Whether several processes need compiled steps.
+COMPILES_TOGETHER = False
 
 
 class TrainStep:
@@ -138,20 +140,13 @@ class Together:
         addresses: One address "host:port" per process.
         process_id: Number of this process.
         devices: Number of devices of each process.
-        jit_compile: Not used; the class of the JAX backend needs it.
 
     Raises:
         InputError: This process has another number of GPUs than `devices` (without
             GPUs: `devices` is not 1), or TensorFlow was initialized before.
     """
 
-    def __init__(
-        self,
-        addresses: Sequence[str],
-        process_id: int,
-        devices: int,
-        jit_compile: bool | None = None,
-    ):
+    def __init__(self, addresses: Sequence[str], process_id: int, devices: int):
         gpus = tf.config.list_physical_devices("GPU")
         found = len(gpus) or 1
         if found != devices:

@@ -273,9 +273,7 @@ def joined(settings: ProcessSettings, shared: Mapping[str, str]) -> Iterator[Gro
         own = own or f"{host}:{_free_port()}"
         addresses = group.combined(own, lambda found: found)
         group.native_logs = group.combined(str(native_log or ""), lambda found: found)
-        group.together = backend.Together(
-            addresses, process_id, settings.devices, settings.jit_compile
-        )
+        group.together = backend.Together(addresses, process_id, settings.devices)
         yield group
     except BaseException as error:
         group.stop(error)

@@ -301,8 +301,14 @@ def start(run: Run, terms: Sequence[Term] = ()) -> Scope:
         A function that opens the scope in which networks are built and trained.
 
     Raises:
-        InputError: The machine has fewer devices than `run.devices`.
+        InputError: The machine has fewer devices than `run.devices`, or several
+            processes on this backend need compiled steps.
     """
+    compiled = run.jit_compile is not False
+    if run.distributed and backend.COMPILES_TOGETHER and not compiled:
+        raise InputError(
+            "`distributed` needs compiled steps on JAX: leave `jit_compile` out."
+        )
     if run.deterministic:
         backend.make_deterministic()
     colorizer = run_inputs.needs_colorizer(terms) and run.colorizer is None

@@ -340,12 +340,14 @@ def test_divided_errors_are_those_of_all_images(small, groups, together, monkeyp
         assert found == pytest.approx(expected)
 
 
-def test_several_processes_on_jax_need_compiled_steps():
+def test_several_processes_on_jax_need_compiled_steps(monkeypatch):
     pytest.importorskip("jax")
-    from color_s4l.backend.jax import Together
+    from color_s4l.backend import jax
 
+    monkeypatch.setattr(session.backend, "COMPILES_TOGETHER", jax.COMPILES_TOGETHER)
+    run = Run(**PLACE, distributed=True, jit_compile=False)
     with pytest.raises(InputError, match="`distributed` needs compiled steps on JAX"):
-        Together(["127.0.0.1:1"], 0, 1, jit_compile=False)
+        session.start(run)
 
 
 def test_processes_with_other_pixels_differ(small):
